@@ -1,0 +1,45 @@
+// Package trace carries a request's id and its W3C trace context from where
+// the request comes in to every log line, outbox row and problem.
+package trace
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"regexp"
+)
+
+// Info names one request.
+type Info struct {
+	RequestID string // as the client sees it in a problem; in Lambda the invoke's id
+	Parent    string // a valid `traceparent` (https://www.w3.org/TR/trace-context/): the client's, else a new one
+}
+
+type key struct{}
+
+// With puts the info into the context.
+func With(ctx context.Context, i Info) context.Context {
+	return context.WithValue(ctx, key{}, i)
+}
+
+// From gives the context's info; empty where there is none.
+func From(ctx context.Context) Info {
+	i, _ := ctx.Value(key{}).(Info)
+	return i
+}
+
+var wellFormed = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+const noTrace, noSpan = "00000000000000000000000000000000", "0000000000000000"
+
+// Parent gives the header's value where it is a valid traceparent of version
+// 00, else a new, unsampled one: the specification wants a broken header
+// ignored, never refused.
+func Parent(header string) string {
+	if wellFormed.MatchString(header) && header[3:35] != noTrace && header[36:52] != noSpan {
+		return header
+	}
+	var b [24]byte
+	rand.Read(b[:]) // never fails, see its documentation
+	return "00-" + hex.EncodeToString(b[:16]) + "-" + hex.EncodeToString(b[16:]) + "-00"
+}
