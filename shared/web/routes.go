@@ -1,0 +1,68 @@
+package web
+
+import "plaudit/shared/access"
+
+// Who says who may call a route. The dispatcher holds the part that a token
+// alone decides; where a board decides, its handler does, and the name says by
+// whose right.
+type Who string
+
+// Who may call. An admin may act as owner everywhere, and an auditor may read
+// everything.
+const (
+	Anyone       Who = "anyone"
+	SignedIn     Who = "anybody signed in"
+	People       Who = "anybody signed in, no API key"
+	Organizers   Who = "organizers and admins"
+	Admins       Who = "admins"
+	BoardReaders Who = "anyone where the board is public, else its owners, writers and viewers" // the handler asks the board
+	BoardWriters Who = "the board's owners and writers"                                         // the handler asks the board
+	BoardOwners  Who = "the board's owners"                                                     // the handler asks the board
+)
+
+// needsToken says whether a request without a token is refused at once.
+func (w Who) needsToken() bool { return w != Anyone && w != BoardReaders }
+
+// admits says whether a caller with a token may go on to the handler.
+func (w Who) admits(c access.Caller) bool {
+	switch w {
+	case People:
+		return c.Role != access.Service
+	case Organizers:
+		return c.Rights() == access.Organizer || c.Rights() == access.Admin
+	case Admins:
+		return c.Role == access.Admin
+	}
+	return true
+}
+
+// Route is one row of the API.
+type Route struct {
+	Method     string
+	Pattern    string // {name} stands for one path segment
+	Deployable string // who serves it: a function's or a service's name
+	Who        Who
+}
+
+// Routes is the whole API: handlers, listener rules and tests are held against
+// it. GET routes answer HEAD too.
+var Routes = []Route{
+	{"POST", "/v1/boards", "board-admin", Organizers},
+	{"GET", "/v1/boards/{board}", "score-query", BoardReaders},
+	{"PATCH", "/v1/boards/{board}", "board-admin", BoardOwners},
+	{"POST", "/v1/boards/{board}/entries", "score-add", BoardWriters},
+	{"GET", "/v1/boards/{board}/entries/{entry}", "score-query", BoardReaders},
+	{"GET", "/v1/boards/{board}/standings", "score-query", BoardReaders},
+	{"GET", "/v1/boards/{board}/standings/{player}", "score-query", BoardReaders},
+
+	{"POST", "/v1/users", "users", Anyone},
+	{"GET", "/v1/users/me", "users", People},
+	{"GET", "/v1/users/{id}", "users", Anyone},
+	{"PATCH", "/v1/users/{id}", "users", Admins},
+	{"POST", "/v1/sessions", "users", Anyone},
+	{"DELETE", "/v1/sessions", "users", People},
+	{"POST", "/v1/sessions/refresh", "users", Anyone},
+	{"GET", "/.well-known/jwks.json", "users", Anyone},
+	{"GET", "/healthz", "users", Anyone},
+	{"GET", "/readyz", "users", Anyone},
+}
