@@ -1,0 +1,142 @@
+// Package alb serves an http.Handler from a Lambda behind an Application Load
+// Balancer. It wraps aws-lambda-go-api-proxy's adapter and repairs what that
+// gets wrong, so that every other package sees what net/http promises.
+//
+// The event and its answer:
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
+package alb
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/awslabs/aws-lambda-go-api-proxy/httpadapter"
+
+	"plaudit/shared/fault"
+)
+
+// maxResponse is how many bytes an answer's JSON may have. The balancer's
+// limit is "1 MB"; the smaller reading of that is safe under both.
+const maxResponse = 1_000_000
+
+// Serve answers the load balancer's events with the handler until ctx ends,
+// then waits for the invoke in flight, the sending of its answer included. The
+// handler's context ends with the invoke's deadline, not with ctx: whoever
+// ends the environment kills it anyway when that takes too long (Lambda after
+// 500 ms).
+//
+// It fails where the program does not run as a Lambda function.
+func Serve(ctx context.Context, handler http.Handler) error {
+	if os.Getenv("AWS_LAMBDA_RUNTIME_API") == "" {
+		return errors.New("AWS_LAMBDA_RUNTIME_API is not set: this program is a Lambda function, started by Lambda or, on a laptop, by `make run`")
+	}
+	e := newEdge(handler)
+	var inFlight sync.RWMutex
+	// The loop never returns: it ends with the process.
+	go lambda.StartWithOptions(func(ctx context.Context, event events.ALBTargetGroupRequest) (*answer, error) {
+		inFlight.RLock()
+		a, err := e.invoke(ctx, event)
+		if err != nil {
+			inFlight.RUnlock()
+			return nil, err
+		}
+		a.sent = inFlight.RUnlock
+		return a, nil
+	}, lambda.WithContext(context.WithoutCancel(ctx)), lambda.WithEnableSIGTERM())
+	<-ctx.Done()
+	inFlight.Lock()
+	return nil
+}
+
+// answer is an encoded response. It is a reader so that the runtime loop
+// passes it on as it is, and says by Close when it has been sent.
+type answer struct {
+	json bytes.Buffer
+	sent func()
+}
+
+func (a *answer) Read(p []byte) (int, error) { return a.json.Read(p) }
+func (a *answer) ContentType() string        { return "application/json" }
+func (a *answer) Close() error               { a.sent(); return nil }
+
+// edge is a handler with the adapter around it.
+type edge struct {
+	handler http.Handler
+	adapter *httpadapter.HandlerAdapterALB
+}
+
+func newEdge(handler http.Handler) *edge {
+	e := &edge{handler: handler}
+	e.adapter = httpadapter.NewALB(http.HandlerFunc(e.serve))
+	return e
+}
+
+// invoke answers one event. Only an event that no load balancer sends is an
+// error; whatever a client may have done wrong is a response.
+func (e *edge) invoke(ctx context.Context, event events.ALBTargetGroupRequest) (*answer, error) {
+	if event.RequestContext.ELB.TargetGroupArn == "" {
+		return nil, errors.New("not an event of a load balancer: requestContext.elb.targetGroupArn is missing")
+	}
+	if event.HTTPMethod == "" {
+		return nil, errors.New("not an event of a load balancer: httpMethod is missing")
+	}
+	multiValue := event.MultiValueHeaders != nil
+	x := newExchange(&event)
+	// What the adapter cannot carry over unharmed goes past it, in x.
+	response, err := e.adapter.ProxyWithContext(context.WithValue(ctx, exchangeKey{}, x), event)
+	if err != nil {
+		return nil, fmt.Errorf("the load balancer's event: %w", err)
+	}
+	a := &answer{sent: func() {}}
+	if err := a.encode(response, multiValue); err != nil {
+		return nil, err
+	}
+	if size := a.json.Len(); size > maxResponse {
+		slog.ErrorContext(x.ctx, "the response is over the load balancer's limit", "bytes", size, "limit", maxResponse)
+		response.StatusCode = fault.Internal.Status()
+		response.IsBase64Encoded = false
+		response.Body = string(problem(x.ctx, response.MultiValueHeaders, fault.Internal,
+			"The answer is larger than the 1 MB that the load balancer lets through. Ask for less at once."))
+		a.json.Reset()
+		if err := a.encode(response, multiValue); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// encode writes the response in the event's header form: the balancer takes
+// the other one for a malformed answer.
+func (a *answer) encode(response events.ALBTargetGroupResponse, multiValue bool) error {
+	response.StatusDescription = strings.TrimSpace(strconv.Itoa(response.StatusCode) + " " + http.StatusText(response.StatusCode))
+	if !multiValue {
+		response.Headers = make(map[string]string, len(response.MultiValueHeaders))
+		for name, values := range response.MultiValueHeaders {
+			// One line may stand for several (RFC 9110, 5.3), except here: a
+			// second cookie needs the multi-value form.
+			if name == "Set-Cookie" {
+				values = values[len(values)-1:]
+			}
+			response.Headers[name] = strings.Join(values, ", ")
+		}
+		response.MultiValueHeaders = nil
+	}
+	enc := json.NewEncoder(&a.json)
+	enc.SetEscapeHTML(false) // it would make six bytes of each < in a body
+	if err := enc.Encode(response); err != nil {
+		return fmt.Errorf("encode the response: %w", err)
+	}
+	a.json.Truncate(a.json.Len() - 1) // the encoder's newline
+	return nil
+}

@@ -1,0 +1,226 @@
+package alb
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
+	"plaudit/shared/fault"
+	"plaudit/shared/trace"
+)
+
+type exchangeKey struct{}
+
+// exchange is what of one request goes past the adapter.
+type exchange struct {
+	method string // the adapter turns it into capitals
+	path   string // as the client sent it; the adapter takes a bad % for an error of the function
+	query  string // as the client sent it; the adapter escapes it once more
+	ctx    context.Context
+}
+
+// newExchange takes out of the event what the adapter must not see, and turns
+// single-value headers into the other form: the adapter parses only their host
+// as part of a URL, which any client can make fail.
+func newExchange(event *events.ALBTargetGroupRequest) *exchange {
+	x := &exchange{method: event.HTTPMethod, path: event.Path, query: rawQuery(event)}
+	event.Path = "/"
+	event.QueryStringParameters, event.MultiValueQueryStringParameters = nil, nil
+	if event.MultiValueHeaders == nil {
+		event.MultiValueHeaders = make(map[string][]string, len(event.Headers))
+		for name, value := range event.Headers {
+			event.MultiValueHeaders[name] = []string{value}
+		}
+	}
+	event.Headers = nil
+	return x
+}
+
+// rawQuery puts the query string together again. Names and values are as the
+// client escaped them. The order of the names is lost on the way, so they are
+// sorted: the same request gives the same string.
+func rawQuery(event *events.ALBTargetGroupRequest) string {
+	values := event.MultiValueQueryStringParameters
+	if values == nil {
+		values = make(map[string][]string, len(event.QueryStringParameters))
+		for name, value := range event.QueryStringParameters {
+			values[name] = []string{value}
+		}
+	}
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		for _, value := range values[name] {
+			if b.Len() > 0 {
+				b.WriteByte('&')
+			}
+			b.WriteString(name)
+			b.WriteByte('=')
+			b.WriteString(value)
+		}
+	}
+	return b.String()
+}
+
+// serve is the handler that the adapter calls.
+func (e *edge) serve(w http.ResponseWriter, r *http.Request) {
+	x := r.Context().Value(exchangeKey{}).(*exchange)
+	var info trace.Info
+	if invoke, ok := lambdacontext.FromContext(r.Context()); ok {
+		info.RequestID = invoke.AwsRequestID
+	}
+	info.Parent = trace.Parent(r.Header.Get("Traceparent"))
+	x.ctx = trace.With(r.Context(), info)
+
+	rec := &recorder{header: http.Header{}, head: x.method == http.MethodHead}
+	rec.header.Set("X-Request-Id", info.RequestID)
+	if r, ok := x.request(r.WithContext(x.ctx)); !ok {
+		rec.fail(x.ctx, fault.BadRequest, "The path cannot be read: it starts with a slash, and two hexadecimal digits follow every %.")
+	} else if isHealthCheck(r) {
+		rec.WriteHeader(http.StatusOK)
+	} else {
+		e.handle(rec, r)
+	}
+
+	maps.Copy(w.Header(), rec.sent)
+	w.WriteHeader(rec.status)
+	if rec.body.Len() > 0 {
+		w.Write(rec.body.Bytes())
+	}
+}
+
+// request turns the adapter's request into the one that net/http's server
+// would have made. Not ok: the path cannot be parsed.
+func (x *exchange) request(r *http.Request) (_ *http.Request, ok bool) {
+	r.Method = x.method
+	r.RequestURI = x.path
+	if x.query != "" {
+		r.RequestURI += "?" + x.query
+	}
+	r.Host = r.Header.Get("Host")
+	r.Header.Del("Host")
+	if client, ok := lastForwarded(r.Header); ok {
+		r.RemoteAddr = client
+	}
+	if !strings.HasPrefix(x.path, "/") && x.path != "*" {
+		return r, false
+	}
+	u, err := url.ParseRequestURI(r.RequestURI)
+	if err != nil {
+		return r, false
+	}
+	r.URL = u
+	return r, true
+}
+
+// lastForwarded gives the client's address in the form of Request.RemoteAddr,
+// with port 0 where the balancer does not tell it. The last one is the
+// balancer's own observation; those before it are the client's word.
+func lastForwarded(h http.Header) (string, bool) {
+	lines := h.Values("X-Forwarded-For")
+	if len(lines) == 0 {
+		return "", false
+	}
+	last := lines[len(lines)-1]
+	last = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
+	if _, err := netip.ParseAddr(last); err == nil {
+		return net.JoinHostPort(last, "0"), true
+	}
+	_, err := netip.ParseAddrPort(last)
+	return last, err == nil
+}
+
+// isHealthCheck knows the balancer's own request by what no client's has: it
+// carries no host.
+func isHealthCheck(r *http.Request) bool {
+	return r.Host == "" && r.Method == http.MethodGet && r.ContentLength == 0 &&
+		r.Header.Get("User-Agent") == "ELB-HealthChecker/2.0"
+}
+
+// handle calls the handler. A panic becomes a 500, whatever was written before:
+// nothing has been sent yet.
+func (e *edge) handle(rec *recorder, r *http.Request) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.ErrorContext(r.Context(), "panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			rec.fail(r.Context(), fault.Internal, "")
+		}
+	}()
+	e.handler.ServeHTTP(rec, r)
+	rec.WriteHeader(http.StatusOK) // where the handler wrote nothing
+}
+
+// recorder is a http.ResponseWriter that keeps the rules of net/http's: the
+// first WriteHeader fixes status and headers, and an answer to HEAD, a 204 and
+// a 304 have no body.
+type recorder struct {
+	header http.Header
+	head   bool
+	sent   http.Header // a copy of header, from the first WriteHeader on
+	status int         // 0 until then
+	body   bytes.Buffer
+}
+
+func (rec *recorder) Header() http.Header { return rec.header }
+
+func (rec *recorder) WriteHeader(status int) {
+	if status < 100 || status > 999 {
+		panic(fmt.Sprintf("invalid WriteHeader code %d", status))
+	}
+	// An interim response (1xx) cannot travel in the one answer there is.
+	if rec.status != 0 || status < 200 {
+		return
+	}
+	rec.status = status
+	rec.sent = rec.header.Clone()
+}
+
+func (rec *recorder) Write(b []byte) (int, error) {
+	rec.WriteHeader(http.StatusOK)
+	switch {
+	case rec.status == http.StatusNoContent || rec.status == http.StatusNotModified:
+		return 0, http.ErrBodyNotAllowed
+	case rec.head:
+		return len(b), nil
+	}
+	return rec.body.Write(b)
+}
+
+// fail replaces whatever was written by a problem.
+func (rec *recorder) fail(ctx context.Context, kind fault.Kind, detail string) {
+	rec.status, rec.sent = 0, nil
+	rec.body.Reset()
+	body := problem(ctx, rec.header, kind, detail)
+	rec.WriteHeader(kind.Status())
+	rec.Write(body)
+}
+
+// problem gives the body of a problem+json (RFC 9457) and sets the headers
+// that go with it, in place of those of another body.
+func problem(ctx context.Context, h http.Header, kind fault.Kind, detail string) []byte {
+	for _, name := range []string{"Content-Encoding", "Content-Length", "ETag", "Last-Modified"} {
+		h.Del(name)
+	}
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "application/problem+json")
+	body, _ := json.Marshal(struct { // strings and a number always encode
+		Type      string `json:"type"`
+		Title     string `json:"title"`
+		Status    int    `json:"status"`
+		Detail    string `json:"detail,omitempty"`
+		RequestID string `json:"request_id,omitempty"`
+	}{kind.Type(), kind.Title(), kind.Status(), detail, trace.From(ctx).RequestID})
+	return body
+}

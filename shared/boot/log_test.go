@@ -1,0 +1,133 @@
+package boot
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"plaudit/shared/trace"
+)
+
+var inRequest = trace.With(context.Background(), trace.Info{RequestID: "r-1", Parent: parent})
+
+func TestLinesNameTheRequest(t *testing.T) {
+	var b bytes.Buffer
+	logger := slog.New(newLines(&b, slog.LevelInfo)).With("function", "f").WithGroup("g").With("a", 1)
+	logger.WarnContext(inRequest, "careful", "b", 2)
+	logger.Info("outside a request")
+	logger.DebugContext(inRequest, "too fine")
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	if len(lines) != 2 {
+		t.Fatalf("%d lines:\n%s", len(lines), &b)
+	}
+	var got map[string]any
+	if err := json.Unmarshal([]byte(lines[0]), &got); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := time.Parse(time.RFC3339Nano, fmt.Sprint(got["timestamp"])); err != nil {
+		t.Errorf("Lambda could not read the timestamp: %v", err)
+	}
+	delete(got, "timestamp")
+	want := map[string]any{
+		"level": "WARN", "message": "careful", "function": "f", "request_id": "r-1",
+		"trace_id": "0af7651916cd43dd8448eb211c80319c", "g": map[string]any{"a": 1.0, "b": 2.0},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if strings.Contains(lines[1], "request_id") {
+		t.Errorf("a request where there is none: %s", lines[1])
+	}
+}
+
+// observed gives the lines of what a recorder is told.
+func observed(t *testing.T, f func(m *recorder)) []map[string]any {
+	t.Helper()
+	var b bytes.Buffer
+	f(&recorder{function: "score-add", lines: newLines(&b, slog.LevelInfo)})
+	var all []map[string]any
+	for line := range strings.SplitSeq(strings.TrimSpace(b.String()), "\n") {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		all = append(all, fields)
+	}
+	return all
+}
+
+func TestObserveWritesOneLineInTheEmbeddedMetricFormat(t *testing.T) {
+	lines := observed(t, func(m *recorder) {
+		m.observe(inRequest, "POST", "/v1/boards/{board}/entries", 201, 12345*time.Microsecond)
+		m.observe(inRequest, "POST", "/v1/boards/{board}/entries", 503, time.Millisecond)
+	})
+	if len(lines) != 2 {
+		t.Fatalf("%d lines", len(lines))
+	}
+	for i, line := range lines {
+		about := line["_aws"].(map[string]any)
+		if at := int64(about["Timestamp"].(float64)); time.Since(time.UnixMilli(at)).Abs() > time.Minute {
+			t.Errorf("_aws.Timestamp is %d", at)
+		}
+		var directives []directive
+		b, _ := json.Marshal(about["CloudWatchMetrics"])
+		if err := json.Unmarshal(b, &directives); err != nil || len(directives) != 1 {
+			t.Fatalf("%s: %v", b, err)
+		}
+		d := directives[0]
+		if d.Namespace != "Plaudit" || !reflect.DeepEqual(d.Dimensions, [][]string{{"Function", "Route"}, {"Function"}}) {
+			t.Errorf("%+v", d)
+		}
+		var names []string
+		for _, m := range d.Metrics {
+			names = append(names, m.Name)
+			if _, ok := line[m.Name].(float64); !ok {
+				t.Errorf("%s is declared and is no number in the line: %v", m.Name, line[m.Name])
+			}
+		}
+		want := []string{"Requests", "Errors", "Latency"}
+		if i == 0 {
+			want = append(want, "ColdStart")
+		}
+		if !reflect.DeepEqual(names, want) {
+			t.Errorf("line %d declares %v, want %v", i, names, want)
+		}
+	}
+	delete(lines[0], "_aws")
+	delete(lines[0], "timestamp")
+	if want := (map[string]any{
+		"level": "INFO", "message": "request", "request_id": "r-1", "trace_id": "0af7651916cd43dd8448eb211c80319c",
+		"Function": "score-add", "Route": "POST /v1/boards/{board}/entries",
+		"Requests": 1.0, "Errors": 0.0, "Latency": 12.345, "ColdStart": 1.0, "method": "POST", "status": 201.0,
+	}); !reflect.DeepEqual(lines[0], want) {
+		t.Errorf("got %v, want %v", lines[0], want)
+	}
+	if second := lines[1]; second["Errors"] != 1.0 || second["ColdStart"] != nil {
+		t.Errorf("the second line is %v", second)
+	}
+}
+
+func TestRequestsThatNoRouteTakesAreOneSeries(t *testing.T) {
+	lines := observed(t, func(m *recorder) {
+		m.observe(inRequest, "GET", "none", 404, time.Millisecond)
+		m.observe(inRequest, strings.Repeat("X", 5000), "none", 0, time.Millisecond)
+	})
+	if lines[0]["Route"] != "none" || lines[1]["Route"] != "none" || lines[1]["method"] != strings.Repeat("X", 16) || lines[1]["status"] != 200.0 {
+		t.Errorf("%v", lines)
+	}
+}
+
+func BenchmarkObserve(b *testing.B) {
+	m := &recorder{function: "score-add", lines: newLines(io.Discard, slog.LevelInfo)}
+	b.ReportAllocs()
+	for b.Loop() {
+		m.observe(inRequest, "POST", "/v1/boards/{board}/entries", 201, time.Millisecond)
+	}
+}

@@ -1,0 +1,76 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"plaudit/shared/trace"
+)
+
+// drain is how long requests in flight may take once the process was told to
+// stop. ECS kills a task 30 s after it asked (StopTimeout in template.yaml).
+const drain = 25 * time.Second
+
+// Serve answers HTTP on addr ("host:port") behind the load balancer until ctx
+// ends, then lets the requests in flight end. It fails where addr is taken, and
+// where they take longer than 25 s.
+//
+// Each request gets an id of its own, whatever the client claims, and a trace:
+// trace.Info in its context, X-Request-Id in its response.
+func Serve(ctx context.Context, addr string, h http.Handler) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	return serve(ctx, l, h, drain)
+}
+
+func serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Duration) error {
+	srv := &http.Server{
+		Handler:           named(h),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		// Longer than the load balancer's 60 s: else it sends a request into a
+		// connection that is just being closed, and answers 502.
+		IdleTimeout:    75 * time.Second,
+		MaxHeaderBytes: 64 << 10, // the load balancer's limit
+		ErrorLog:       slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
+		// A request in flight outlives ctx.
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	slog.Info("listening", "address", l.Addr().String())
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	if err := srv.Shutdown(wait); err != nil {
+		srv.Close()
+		if errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("requests in flight took longer than %s to end", drain)
+		}
+		return fmt.Errorf("shut down: %w", err)
+	}
+	return nil
+}
+
+// named gives each request its name.
+func named(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		info := trace.Info{RequestID: uuid.NewString(), Parent: trace.Parent(r.Header.Get("Traceparent"))}
+		w.Header().Set("X-Request-Id", info.RequestID)
+		h.ServeHTTP(w, r.WithContext(trace.With(r.Context(), info)))
+	})
+}
