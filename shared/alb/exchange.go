@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"runtime/debug"
 	"slices"
@@ -111,7 +109,7 @@ func (x *exchange) request(r *http.Request) (_ *http.Request, ok bool) {
 	}
 	r.Host = r.Header.Get("Host")
 	r.Header.Del("Host")
-	if client, ok := lastForwarded(r.Header); ok {
+	if client, ok := trace.Client(r.Header); ok {
 		r.RemoteAddr = client
 	}
 	if !strings.HasPrefix(x.path, "/") && x.path != "*" {
@@ -123,23 +121,6 @@ func (x *exchange) request(r *http.Request) (_ *http.Request, ok bool) {
 	}
 	r.URL = u
 	return r, true
-}
-
-// lastForwarded gives the client's address in the form of Request.RemoteAddr,
-// with port 0 where the balancer does not tell it. The last one is the
-// balancer's own observation; those before it are the client's word.
-func lastForwarded(h http.Header) (string, bool) {
-	lines := h.Values("X-Forwarded-For")
-	if len(lines) == 0 {
-		return "", false
-	}
-	last := lines[len(lines)-1]
-	last = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
-	if _, err := netip.ParseAddr(last); err == nil {
-		return net.JoinHostPort(last, "0"), true
-	}
-	_, err := netip.ParseAddrPort(last)
-	return last, err == nil
 }
 
 // isHealthCheck knows the balancer's own request by what no client's has: it

@@ -23,7 +23,8 @@ const drain = 25 * time.Second
 // where they take longer than 25 s.
 //
 // Each request gets an id of its own, whatever the client claims, and a trace:
-// trace.Info in its context, X-Request-Id in its response.
+// trace.Info in its context, X-Request-Id in its response. RemoteAddr is the
+// client's, as the load balancer saw it.
 func Serve(ctx context.Context, addr string, h http.Handler) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -66,11 +67,15 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Durat
 	return nil
 }
 
-// named gives each request its name.
+// named gives each request its name, and the address it came from.
 func named(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info := trace.Info{RequestID: uuid.NewString(), Parent: trace.Parent(r.Header.Get("Traceparent"))}
 		w.Header().Set("X-Request-Id", info.RequestID)
+		// The connection is the load balancer's.
+		if client, ok := trace.Client(r.Header); ok {
+			r.RemoteAddr = client
+		}
 		h.ServeHTTP(w, r.WithContext(trace.With(r.Context(), info)))
 	})
 }

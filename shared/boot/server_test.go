@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -115,5 +116,20 @@ func TestSIGTERMLetsARequestInFlightEnd(t *testing.T) {
 	}
 	if strings.Contains(p.Output(), "hidden") {
 		t.Errorf("the query string is in the log:\n%s", p.Output())
+	}
+}
+
+// Limits count by it, so the client's own word must not do.
+func TestServeTakesTheBalancersWordForTheClient(t *testing.T) {
+	var got string
+	h := named(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RemoteAddr }))
+	for forwarded, want := range map[string]string{"": "192.0.2.1:1234", "10.0.0.1, 203.0.113.7": "203.0.113.7:0", "me": "192.0.2.1:1234"} {
+		r := httptest.NewRequest("GET", "/", nil)
+		if forwarded != "" {
+			r.Header.Set("X-Forwarded-For", forwarded)
+		}
+		if h.ServeHTTP(httptest.NewRecorder(), r); got != want {
+			t.Errorf("%q: %s, want %s", forwarded, got, want)
+		}
 	}
 }
