@@ -1,0 +1,137 @@
+package elb
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestServeEndsAfterWhatIsInFlight(t *testing.T) {
+	entered := make(chan struct{})
+	f := &function{reply: func(event) (string, string, error) {
+		close(entered)
+		time.Sleep(200 * time.Millisecond)
+		return ok, "", nil
+	}}
+	b, err := New(config(forward(group(f))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- b.Serve(ctx, l) }()
+	dial(t, l.Addr().String()) // an idle client does not hold it up
+	c := dial(t, l.Addr().String())
+	io.WriteString(c, head("GET", "/")+"\r\n")
+	<-entered
+	stop()
+	wantStatus(t, receive(t, bufio.NewReader(c), "GET"), 200)
+	if err := <-done; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	if c, err := net.Dial("tcp", l.Addr().String()); err == nil {
+		c.Close()
+		t.Error("it still listens")
+	}
+}
+
+func TestServeCutsWhatDoesNotEnd(t *testing.T) {
+	f := endless{entered: make(chan struct{}), ended: make(chan struct{})}
+	b, err := New(config(forward(group(f))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.drain = 50 * time.Millisecond
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- b.Serve(ctx, l) }()
+	c := dial(t, l.Addr().String())
+	io.WriteString(c, head("GET", "/")+"\r\n")
+	<-f.entered
+	stop()
+	if err := <-done; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	<-f.ended // the invoke is not left behind
+}
+
+// endless is a function that waits for the end of its invoke.
+type endless struct{ entered, ended chan struct{} }
+
+func (f endless) Invoke(ctx context.Context, _ []byte, _ string) ([]byte, string, error) {
+	close(f.entered)
+	<-ctx.Done()
+	close(f.ended)
+	return nil, "", ctx.Err()
+}
+
+func TestAccessLog(t *testing.T) {
+	f := answers(ok)
+	log := &logs{}
+	cfg := config(forward(group(f)))
+	cfg.Log = log.logger(slog.LevelDebug)
+	addr := serve(t, cfg)
+	get(t, addr, "/v1/boards/a%2Fb?token=hush", "Authorization: Bearer hush")
+	f.reply = func(event) (string, string, error) { return "", "", errors.New("throttled") }
+	get(t, addr, "/fails")
+	for _, want := range []string{
+		"level=DEBUG msg=\"load balancer\" method=GET path=/v1/boards/a%2Fb status=200 duration=",
+		"level=WARN msg=\"load balancer\" method=GET path=/fails status=502 duration=",
+		"target_group=f reason=\"invoke: throttled\"",
+	} {
+		eventually(t, want, func() bool { return strings.Contains(log.String(), want) })
+	}
+	if strings.Contains(log.String(), "hush") {
+		t.Errorf("the log has what only the target may see: %s", log)
+	}
+}
+
+// The benchmarks are what the balancer adds to a function or a target that
+// takes no time: one client, one connection kept open.
+
+func BenchmarkLambda(b *testing.B) { benchmark(b, group(constant(ok))) }
+
+func BenchmarkTarget(b *testing.B) {
+	benchmark(b, users(program(b, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		io.WriteString(w, "hello")
+	})))
+}
+
+func benchmark(b *testing.B, g *TargetGroup) {
+	c := dial(b, serve(b, config(forward(g))))
+	c.SetDeadline(time.Time{})
+	r := bufio.NewReader(c)
+	body := `{"player":"1042","points":42}`
+	request := []byte(head("POST", "/v1/boards/seoul-2026/entries", "Authorization: Bearer "+strings.Repeat("x", 600), "Content-Type: application/json", "Content-Length: "+strconv.Itoa(len(body))) + "\r\n" + body)
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Write(request)
+		if res := receive(b, r, "POST"); res.StatusCode != 200 {
+			b.Fatal(res.Status)
+		}
+	}
+}
+
+// constant is a function that answers at once.
+type constant string
+
+func (c constant) Invoke(context.Context, []byte, string) ([]byte, string, error) {
+	return []byte(c), "", nil
+}
