@@ -1,0 +1,109 @@
+package rds
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/lib/pq"
+
+	"plaudit/local/process"
+)
+
+// access is pg_hba.conf. The superuser exists, as on RDS, and nobody gets in
+// as it; everybody else has a password, from this machine only.
+const access = `# TYPE  DATABASE  USER      ADDRESS         METHOD
+host    all       rdsadmin  all             reject
+host    all       all       127.0.0.1/32    scram-sha-256
+`
+
+// create makes a cluster in dir. It is made aside and renamed, so that an
+// interruption leaves none that looks complete.
+func create(ctx context.Context, group *process.Group, bin, dir, version string, c Config, as *syscall.Credential) error {
+	aside := dir + ".new"
+	if err := os.RemoveAll(aside); err != nil {
+		return err
+	}
+	if err := makeDir(aside, as); err != nil {
+		return err
+	}
+	// The character classes of Unicode, the order of code points: the same on
+	// every machine. Not every system has the locale.
+	err := initdb(ctx, group, bin, aside, "C.UTF-8", as)
+	if err != nil && strings.Contains(err.Error(), "locale") {
+		err = initdb(ctx, group, bin, aside, "C", as)
+	}
+	if err != nil {
+		return err
+	}
+	hba := filepath.Join(aside, "pg_hba.conf")
+	if err := os.WriteFile(hba, []byte(access), 0o600); err != nil {
+		return err
+	}
+	// Single-user mode takes one statement a line and ends with its input. No
+	// server listens yet, so nobody meets a cluster without its passwords.
+	statements := strings.Join(roles(c, major(version)), "\n") + "\n"
+	out, err := runProgram(ctx, group, "postgres", bin, aside, as, strings.NewReader(statements),
+		"--single", "-D", aside, "-c", "exit_on_error=on", "-c", "password_encryption=scram-sha-256", "postgres")
+	if err != nil {
+		return fmt.Errorf("making its roles: %w: %s", err, strings.ReplaceAll(out, pq.QuoteLiteral(c.MasterPassword), "***"))
+	}
+	return os.Rename(aside, dir)
+}
+
+// roles gives what RDS for PostgreSQL has in a new instance: a master user who
+// is no superuser but may make roles and databases, and the role whose members
+// log in by IAM.
+// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Roles.html
+func roles(c Config, major int) []string {
+	master := pq.QuoteIdentifier(c.MasterUser)
+	statements := []string{
+		`CREATE ROLE rds_superuser NOLOGIN CREATEDB CREATEROLE`,
+		`GRANT pg_monitor, pg_signal_backend TO rds_superuser WITH ADMIN OPTION`,
+		`GRANT pg_checkpoint TO rds_superuser WITH ADMIN OPTION`,
+		`CREATE ROLE rds_iam NOLOGIN`,
+		`CREATE ROLE ` + master + ` LOGIN CREATEDB CREATEROLE PASSWORD ` + pq.QuoteLiteral(c.MasterPassword) + ` VALID UNTIL 'infinity'`,
+		`GRANT rds_superuser TO ` + master,
+	}
+	if major >= 16 {
+		// From 16 on only who has a role's ADMIN option may give it away.
+		statements = append(statements, `GRANT rds_iam TO `+master+` WITH ADMIN TRUE, INHERIT FALSE, SET FALSE`)
+	}
+	if c.Database != "" && c.Database != "postgres" {
+		statements = append(statements, `CREATE DATABASE `+pq.QuoteIdentifier(c.Database)+` OWNER `+master)
+	}
+	return statements
+}
+
+func initdb(ctx context.Context, group *process.Group, bin, dir, locale string, as *syscall.Credential) error {
+	out, err := runProgram(ctx, group, "initdb", bin, dir, as, nil,
+		"-D", dir, "-U", "rdsadmin", "--auth=reject", "--encoding=UTF8", "--locale="+locale, "--no-instructions")
+	if err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	return nil
+}
+
+// runProgram runs one of PostgreSQL's programs and gives the end of its output.
+func runProgram(ctx context.Context, group *process.Group, name, bin, dir string, as *syscall.Credential, stdin io.Reader, args ...string) (string, error) {
+	var out bytes.Buffer
+	err := group.Run(ctx, process.Spec{
+		Name: name, Path: filepath.Join(bin, name), Args: args, Dir: dir, Env: environment(dir),
+		Credential: as, Stdin: stdin, Stdout: &out, Stderr: &out,
+	})
+	return lastLines(out.String()), err
+}
+
+func environment(dir string) []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LC_ALL=C", "TZ=UTC"}
+}
+
+func lastLines(out string) string {
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	return strings.Join(lines[max(0, len(lines)-5):], " / ")
+}
