@@ -1,0 +1,373 @@
+package postgres
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"database/sql/driver"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/feature/rds/auth"
+	"github.com/lib/pq"
+)
+
+// maxIdle is how long a connection may have been idle. The server ends idle
+// ones after idleTimeout, and a Lambda environment that was frozen meanwhile
+// may not have heard of it.
+const maxIdle = idleTimeout - 10*time.Second
+
+//go:embed rds-ca.pem
+var rdsCA []byte
+
+// rdsTLS is the name of the TLS configuration that knows rdsCA.
+const rdsTLS = "rds"
+
+// connector makes the pool's connections.
+type connector struct {
+	config pq.Config
+	limits limits
+	// token makes a connection's password, nil where it is always the same.
+	token func(context.Context) (string, error)
+}
+
+func newConnector(c Config, l limits) (*connector, error) {
+	u, err := parseDSN(c.DSN)
+	if err != nil {
+		return nil, err
+	}
+	config, err := pq.NewConfig(c.DSN)
+	if err != nil {
+		return nil, fmt.Errorf("the DSN of role %s: %w", u.User.Username(), err)
+	}
+	config.BinaryParameters = true
+	config.Passfile = "/dev/null" // or ~/.pgpass would stand in for an empty password
+	config.ApplicationName = c.Name
+	if c.Name == "" {
+		config.ApplicationName = config.User
+	}
+	config.Runtime = map[string]string{"timezone": "UTC"}
+	for name, value := range l.settings {
+		config.Runtime[name] = value
+	}
+	if err := setRoots(&config, u); err != nil {
+		return nil, err
+	}
+
+	to := &connector{config: config, limits: l}
+	switch c.Auth {
+	case Password:
+		if c.Password == "" {
+			return nil, fmt.Errorf("role %s has no password", config.User)
+		}
+		to.config.Password = c.Password
+	case IAM:
+		if u.Query().Get("sslmode") != string(pq.SSLModeVerifyFull) {
+			return nil, errors.New("authentication by IAM wants sslmode=verify-full in the DSN: a token is as good as a password")
+		}
+		if c.Region == "" {
+			return nil, errors.New("authentication by IAM wants the database's region")
+		}
+		to.token, err = tokens(config.Host, config.Port, config.User, c.Region)
+		if err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fmt.Errorf("authentication is %q, but must be %s or %s", c.Auth, IAM, Password)
+	}
+	return to, nil
+}
+
+// setRoots makes certificates of RDS known where the DSN names no authority.
+func setRoots(config *pq.Config, u *url.URL) error {
+	verifies := config.SSLMode == pq.SSLModeVerifyFull || config.SSLMode == pq.SSLModeVerifyCA
+	if !verifies || u.Query().Get("sslrootcert") != "" {
+		return nil
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(rdsCA) {
+		return errors.New("rds-ca.pem holds no certificate")
+	}
+	// lib/pq adds the host's name, which crypto/tls then checks.
+	config.SSLSNI = true
+	config.SSLMode = pq.SSLMode("pqgo-" + rdsTLS)
+	return pq.RegisterTLSConfig(rdsTLS, &tls.Config{RootCAs: roots})
+}
+
+// tokens gives what makes tokens for a role, 15 minutes valid each, without a
+// network call of its own.
+// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html
+func tokens(host string, port uint16, role, region string) (func(context.Context) (string, error), error) {
+	// Nothing is fetched before the first token is wanted.
+	account, err := awsconfig.LoadDefaultConfig(context.Background(), awsconfig.WithRegion(region))
+	if err != nil {
+		return nil, fmt.Errorf("read the AWS configuration: %w", err)
+	}
+	endpoint := net.JoinHostPort(host, strconv.Itoa(int(port)))
+	credentials := aws.NewCredentialsCache(account.Credentials)
+	return func(ctx context.Context) (string, error) {
+		token, err := auth.BuildAuthToken(ctx, endpoint, region, role, credentials)
+		if err != nil {
+			return "", fmt.Errorf("make a token for role %s: %w", role, err)
+		}
+		return token, nil
+	}, nil
+}
+
+// connectError is a connection that did not come about.
+type connectError struct{ err error }
+
+func (e *connectError) Error() string { return "connect to " + e.err.Error() }
+func (e *connectError) Unwrap() error { return e.err }
+
+// Driver is only there for database/sql.
+func (c *connector) Driver() driver.Driver { return &pq.Driver{} }
+
+// Connect makes a connection and logs in, within the pool's patience and the
+// context's deadline.
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.limits.patience)
+	defer cancel()
+	made, err := c.connect(ctx)
+	if err != nil {
+		return nil, &connectError{fmt.Errorf("database %s on %s:%d as %s: %w", c.config.Database, c.config.Host, c.config.Port, c.config.User, err)}
+	}
+	return made, nil
+}
+
+func (c *connector) connect(ctx context.Context) (driver.Conn, error) {
+	config := c.config
+	if c.token != nil {
+		token, err := c.token(ctx)
+		if err != nil {
+			return nil, err
+		}
+		config.Password = token
+	}
+	deadline, _ := ctx.Deadline()
+	// It covers the handshakes too; none is what lib/pq takes 0 for.
+	config.ConnectTimeout = max(time.Until(deadline), time.Millisecond)
+	inner, err := pq.NewConnectorConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	var dial dialer
+	inner.Dialer(&dial)
+	opened, err := inner.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{pqConn: opened.(pqConn), socket: dial.socket, patience: c.limits.patience, used: now()}, nil
+}
+
+// now is the time by the wall clock: a monotonic one stands still while a
+// Lambda environment is frozen.
+func now() time.Time { return time.Now().Round(0) }
+
+// pqConn is what lib/pq's connection implements.
+type pqConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.Pinger
+	driver.NamedValueChecker
+	driver.SessionResetter
+	driver.Validator
+}
+
+// conn is a connection whose every operation ends in time, whatever the server
+// does: a deadline on the socket ends it. lib/pq itself would wait for a frozen
+// server for ever, because the request by which it cancels a statement wants an
+// answer too; so it never sees a context that ends. A statement that runs when
+// its deadline passes costs the connection; the server ends it by its
+// statement_timeout.
+type conn struct {
+	pqConn
+	socket   *socket
+	patience time.Duration
+	used     time.Time // when the last operation began
+}
+
+// lostError is a statement of which nobody knows whether the server ran it.
+// lib/pq reports driver.ErrBadConn there, and database/sql would send the
+// statement again.
+type lostError struct{ err error }
+
+func (e *lostError) Error() string {
+	return "the connection was lost while a statement ran: " + e.err.Error()
+}
+
+// begin prepares the socket for one operation and gives the context for it.
+func (c *conn) begin(ctx context.Context) context.Context {
+	c.used = now()
+	deadline := c.used.Add(c.patience)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	c.socket.sent.Store(false)
+	// An error would show again at the operation itself.
+	_ = c.socket.SetDeadline(deadline)
+	return context.WithoutCancel(ctx)
+}
+
+// end gives the operation's error.
+func (c *conn) end(err error) error {
+	if errors.Is(err, driver.ErrBadConn) && c.socket.sent.Load() {
+		return &lostError{err}
+	}
+	return err
+}
+
+func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	result, err := c.pqConn.ExecContext(c.begin(ctx), query, args)
+	return result, c.end(err)
+}
+
+func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := c.pqConn.QueryContext(c.begin(ctx), query, args)
+	return rows, c.end(err)
+}
+
+func (c *conn) Ping(ctx context.Context) error {
+	return c.end(c.pqConn.Ping(c.begin(ctx)))
+}
+
+var errPrepare = errors.New("prepared statements are not used: they pin a connection of RDS Proxy")
+
+func (c *conn) Prepare(string) (driver.Stmt, error) { return nil, errPrepare }
+
+func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	inner, err := c.pqConn.BeginTx(c.begin(ctx), opts)
+	if err != nil {
+		return nil, c.end(err)
+	}
+	return &tx{conn: c, inner: inner, ctx: ctx}, nil
+}
+
+// tx is a transaction within the deadline of the context it began with.
+type tx struct {
+	conn  *conn
+	inner driver.Tx
+	ctx   context.Context
+}
+
+func (t *tx) Commit() error {
+	t.conn.begin(t.ctx)
+	return t.conn.end(t.inner.Commit())
+}
+
+// rollbackTime is what a rollback may take. It often comes when the
+// transaction's own time is over.
+const rollbackTime = 100 * time.Millisecond
+
+func (t *tx) Rollback() error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), rollbackTime)
+	defer cancel()
+	t.conn.begin(ctx)
+	return t.conn.end(t.inner.Rollback())
+}
+
+// ResetSession is called before a connection of the pool is used again, with
+// nothing sent yet: driver.ErrBadConn makes database/sql take another one.
+func (c *conn) ResetSession(ctx context.Context) error {
+	if idle := now().Sub(c.used); idle < 0 || idle > maxIdle || !c.socket.quiet() {
+		return driver.ErrBadConn
+	}
+	return c.pqConn.ResetSession(ctx)
+}
+
+// IsValid says whether the connection may go back into the pool.
+func (c *conn) IsValid() bool { return !c.socket.broken.Load() && c.pqConn.IsValid() }
+
+// Close says good-bye, but waits for nobody.
+func (c *conn) Close() error {
+	_ = c.socket.SetDeadline(time.Now().Add(rollbackTime))
+	return c.pqConn.Close()
+}
+
+// dialer keeps the socket it made.
+type dialer struct{ socket *socket }
+
+func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	var plain net.Dialer
+	made, err := plain.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	d.socket = &socket{Conn: made}
+	return d.socket, nil
+}
+
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	return d.DialContext(context.Background(), network, address)
+}
+
+func (d *dialer) DialTimeout(network, address string, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return d.DialContext(ctx, network, address)
+}
+
+// socket is the network connection, below TLS.
+type socket struct {
+	net.Conn
+	sent   atomic.Bool // something was written since the operation began
+	broken atomic.Bool // reading or writing has failed
+}
+
+func (s *socket) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	if err != nil {
+		s.broken.Store(true)
+	}
+	return n, err
+}
+
+func (s *socket) Write(p []byte) (int, error) {
+	n, err := s.Conn.Write(p)
+	if n > 0 {
+		s.sent.Store(true)
+	}
+	if err != nil {
+		s.broken.Store(true)
+	}
+	return n, err
+}
+
+// quiet says whether the server has neither hung up nor said anything since
+// the last statement. It looks into the receive buffer, which costs no round
+// trip. What a server says unasked is mostly that it ends the connection.
+func (s *socket) quiet() bool {
+	if s.broken.Load() {
+		return false
+	}
+	plain, ok := s.Conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	if err := s.SetDeadline(time.Time{}); err != nil {
+		return false
+	}
+	raw, err := plain.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var peeked error
+	err = raw.Read(func(fd uintptr) bool {
+		var b [1]byte
+		_, _, peeked = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		return true
+	})
+	// Nothing to read: no data, no end of the stream.
+	return err == nil && (errors.Is(peeked, syscall.EAGAIN) || errors.Is(peeked, syscall.EINTR))
+}

@@ -1,0 +1,336 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"plaudit/shared/fault"
+	"plaudit/shared/postgres"
+	"plaudit/shared/postgres/pgtest"
+)
+
+// freezer is a cluster of a test's own, migrated, that freezes as a whole.
+type freezer struct {
+	*pgtest.Cluster
+	t *testing.T
+}
+
+func newFreezer(t *testing.T) freezer {
+	t.Helper()
+	c := pgtest.NewCluster(t, "users")
+	config := c.Config("db_migrate", "hush", "users")
+	_, err := postgres.Migrate(t.Context(), postgres.MigrateConfig{
+		Database: "users", Config: config, Master: &c.Master, ScoreConcurrency: 1, OtherConcurrency: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := freezer{c, t}
+	t.Cleanup(f.thaw) // before the cluster is stopped
+	return f
+}
+
+// open logs in as users_service, with a pool of so many connections.
+func (f freezer) open(conns int) *sqlx.DB {
+	f.t.Helper()
+	config := f.Config("users_service", "hush", "users")
+	config.MaxConns = conns
+	db, err := postgres.Open(config)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// freeze stops every process of the cluster. The kernel still accepts
+// connections for it.
+func (f freezer) freeze() { f.signal(syscall.SIGSTOP) }
+func (f freezer) thaw()   { f.signal(syscall.SIGCONT) }
+
+func (f freezer) signal(sig syscall.Signal) {
+	f.t.Helper()
+	out, err := exec.Command("ps", "-e", "-o", "pid=,ppid=").Output()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	pids := []int{f.PID()} // the postmaster first: it starts no more backends
+	for line := range strings.Lines(string(out)) {
+		var pid, parent int
+		if _, err := fmt.Sscan(line, &pid, &parent); err == nil && parent == f.PID() {
+			pids = append(pids, pid)
+		}
+	}
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH {
+			f.t.Fatal(err)
+		}
+	}
+}
+
+func TestFrozenDatabaseIsToldInTime(t *testing.T) {
+	t.Parallel()
+	f := newFreezer(t)
+	one, fresh, pool := f.open(1), f.open(1), f.open(2)
+	for _, db := range []*sqlx.DB{one, pool} {
+		if err := postgres.Ready(t.Context(), db); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	inside := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		db := f.open(1)
+		var start time.Time
+		err := postgres.InTx(t.Context(), db, func(ctx context.Context, tx *sqlx.Tx) error {
+			if _, err := tx.ExecContext(ctx, `SELECT 1`); err != nil {
+				return err
+			}
+			close(inside)
+			for !stopped(f.PID()) {
+				time.Sleep(time.Millisecond)
+			}
+			start = time.Now()
+			_, err := tx.ExecContext(ctx, `SELECT 1`)
+			return err
+		})
+		unavailableIn(t, start, err)
+	})
+	<-inside
+	f.freeze()
+	start := time.Now()
+	wg.Go(func() { unavailableIn(t, start, postgres.Ready(t.Context(), one)) })
+	wg.Go(func() { unavailableIn(t, start, postgres.Ready(t.Context(), fresh)) })
+	for range 6 { // more than the pool has
+		wg.Go(func() { unavailableIn(t, start, postgres.Ready(t.Context(), pool)) })
+	}
+	wg.Go(func() { // a client that goes away
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(100*time.Millisecond, cancel)
+		if err := postgres.Ready(ctx, f.open(1)); err == nil || time.Since(start) > 2500*time.Millisecond {
+			t.Errorf("gave %v after %v", err, time.Since(start))
+		}
+	})
+	wg.Wait()
+
+	f.thaw()
+	for _, db := range []*sqlx.DB{one, fresh, pool} {
+		recovers(t, db)
+	}
+	var open int
+	if err := one.Get(&open, `SELECT count(*) FROM pg_stat_activity WHERE usename = 'users_service'`); err != nil {
+		t.Fatal(err)
+	}
+	if open > 10 {
+		t.Errorf("%d connections are left open", open)
+	}
+}
+
+// stopped says whether a process is stopped, on systems with /proc; elsewhere
+// it says yes.
+func stopped(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return true
+	}
+	_, after, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(after, "T")
+}
+
+// recovers waits until the pool works, and fails the test where it does not.
+func recovers(t *testing.T, db *sqlx.DB) {
+	t.Helper()
+	var err error
+	for range 100 {
+		if err = postgres.Ready(t.Context(), db); err == nil {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Errorf("the pool does not recover: %v", err)
+}
+
+func TestStoppedAndSilentDatabases(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	for name, address := range map[string]string{"silent": silent.Addr().String(), "closed": closed.Addr().String()} {
+		db, err := postgres.Open(postgres.Config{
+			DSN: "postgres://score_add@" + address + "/scores?sslmode=disable", Auth: postgres.Password, Password: "hush",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		start := time.Now()
+		err = postgres.Ready(t.Context(), db)
+		unavailableIn(t, start, err)
+		if err != nil && (!strings.Contains(err.Error(), address) || strings.Contains(err.Error(), "hush")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestKilledServerComesBack(t *testing.T) {
+	t.Parallel()
+	f := newFreezer(t)
+	db := f.open(1)
+	var backend int
+	if err := db.Get(&backend, `SELECT pg_backend_pid()`); err != nil {
+		t.Fatal(err)
+	}
+	// The postmaster restarts every backend after one has died like this.
+	if err := syscall.Kill(backend, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	recovers(t, db)
+}
+
+func TestEndedConnectionIsReplacedUnseen(t *testing.T) {
+	t.Parallel()
+	d := pgtest.Users(t)
+	other := d.Open("users_service")
+	for name, end := range map[string]func(db *sqlx.DB, backend int) error{
+		"by its idle_session_timeout": func(db *sqlx.DB, _ int) error {
+			_, err := db.Exec(`SET idle_session_timeout = '20ms'`)
+			return err
+		},
+		"by pg_terminate_backend": func(_ *sqlx.DB, backend int) error {
+			_, err := other.Exec(`SELECT pg_terminate_backend($1)`, backend)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := d.Config("users_service")
+			config.MaxConns = 1
+			db, err := postgres.Open(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			var backend, next int
+			if err := db.Get(&backend, `SELECT pg_backend_pid()`); err != nil {
+				t.Fatal(err)
+			}
+			if err := end(db, backend); err != nil {
+				t.Fatal(err)
+			}
+			for alive := 1; alive > 0; {
+				if err := other.Get(&alive, `SELECT count(*) FROM pg_stat_activity WHERE pid = $1`, backend); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			if err := db.Get(&next, `SELECT pg_backend_pid()`); err != nil {
+				t.Fatalf("the next statement saw it: %v", err)
+			}
+			if next == backend {
+				t.Error("the connection was not ended")
+			}
+		})
+	}
+}
+
+// A statement whose connection is lost may have been done, so it must not be
+// sent again behind the caller's back.
+func TestLostStatementIsNotSentAgain(t *testing.T) {
+	t.Parallel()
+	d := pgtest.Users(t)
+	db := d.Owner()
+	for name, run := range map[string]func(query string, args ...any) error{
+		"exec": func(query string, args ...any) error {
+			_, err := db.ExecContext(t.Context(), query, args...)
+			return err
+		},
+		"query": func(query string, args ...any) error {
+			rows, err := db.QueryContext(t.Context(), query, args...)
+			if err == nil {
+				for rows.Next() {
+				}
+				err = rows.Err()
+			}
+			return err
+		},
+	} {
+		for how, args := range map[string][]any{"simple": nil, "extended": {true}} {
+			sequence := name + "_" + how
+			// A sequence keeps its value when the statement is undone.
+			if _, err := db.Exec(`CREATE SEQUENCE ` + sequence); err != nil {
+				t.Fatal(err)
+			}
+			query := `SELECT nextval('` + sequence + `'), pg_terminate_backend(pg_backend_pid())`
+			if args != nil {
+				query += ` WHERE $1::bool`
+			}
+			start := time.Now()
+			unavailableIn(t, start, postgres.Wrap(run(query, args...)))
+			var sent int
+			if err := db.Get(&sent, `SELECT last_value FROM `+sequence); err != nil {
+				t.Fatal(err)
+			}
+			if sent != 1 {
+				t.Errorf("%s, %s: it was sent %d times", name, how, sent)
+			}
+		}
+	}
+}
+
+func TestConnectionLimitIsAnOutage(t *testing.T) {
+	t.Parallel()
+	f := newFreezer(t)
+	for range 40 {
+		db := f.open(1)
+		if err := postgres.Ready(t.Context(), db); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := time.Now()
+	unavailableIn(t, start, postgres.Ready(t.Context(), f.open(1)))
+}
+
+func TestFullPoolIsAnOutage(t *testing.T) {
+	t.Parallel()
+	config := pgtest.Users(t).Config("users_service")
+	config.MaxConns = 1
+	db, err := postgres.Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	taken, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	err = postgres.Ready(t.Context(), db)
+	unavailableIn(t, start, err)
+	if err := taken.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := postgres.Ready(t.Context(), db); err != nil {
+		t.Error(err)
+	}
+	if !fault.Is(err, fault.DatabaseUnavailable) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,267 @@
+// Package pgtest gives tests a real PostgreSQL: one cluster for a test binary,
+// each database migrated once and cloned for every test.
+package pgtest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"plaudit/local/process"
+	"plaudit/local/rds"
+	"plaudit/shared/postgres"
+)
+
+const (
+	master = "plaudit"
+	// concurrency makes connection limits that tests do not meet.
+	concurrency    = 50
+	maxConnections = "300"
+)
+
+// Main runs the tests of a package and ends what they started. Call it in
+// TestMain.
+func Main(m *testing.M) {
+	process.Guard()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	code := m.Run()
+	if err := shared.close(); err != nil {
+		fmt.Fprintln(os.Stderr, "pgtest:", err)
+		return 1
+	}
+	return code
+}
+
+// shared is what the tests of the binary have in common.
+var shared server
+
+type server struct {
+	mu        sync.Mutex
+	group     *process.Group
+	dir       string
+	cluster   *rds.Cluster
+	password  string
+	templates map[string]bool
+}
+
+// start makes the group and the folder of the binary's clusters. The lock is
+// held.
+func (s *server) start() error {
+	if s.group != nil {
+		return nil
+	}
+	// Not t.TempDir: the server runs as another user when the tests run as
+	// root, and has to get there.
+	dir, err := os.MkdirTemp("/var/tmp", "plaudit-test-")
+	if err != nil {
+		return err
+	}
+	s.dir = dir
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return err
+	}
+	s.password = rand.Text()
+	s.templates = map[string]bool{}
+	s.group, err = process.NewGroup()
+	return err
+}
+
+func (s *server) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cluster != nil {
+		// The data is thrown away, so a server that will not stop is no fault
+		// of a test's; the group's end kills it.
+		_ = s.cluster.Stop(context.Background())
+	}
+	if s.group != nil {
+		if err := s.group.Close(); err != nil {
+			return err
+		}
+	}
+	if s.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(s.dir)
+}
+
+func (s *server) newCluster(ctx context.Context, name, database string) (*rds.Cluster, error) {
+	return rds.Start(ctx, s.group, rds.Config{
+		Name: name, Dir: s.dir, MasterUser: master, MasterPassword: s.password, Database: database,
+		Parameters: map[string]string{"max_connections": maxConnections},
+	})
+}
+
+// template makes sure that the migrated database is there.
+func (s *server) template(ctx context.Context, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.start(); err != nil {
+		return err
+	}
+	if s.cluster == nil {
+		cluster, err := s.newCluster(ctx, "tests", "postgres")
+		if err != nil {
+			return err
+		}
+		s.cluster = cluster
+	}
+	if s.templates[name] {
+		return nil
+	}
+	if err := s.exec(ctx, "CREATE DATABASE "+name); err != nil {
+		return err
+	}
+	_, err := postgres.Migrate(ctx, postgres.MigrateConfig{
+		Database:         name,
+		Config:           s.config("db_migrate", name),
+		Master:           &postgres.Master{Username: master, Password: s.password},
+		ScoreConcurrency: concurrency,
+		OtherConcurrency: concurrency,
+	})
+	s.templates[name] = err == nil
+	return err
+}
+
+// config logs in to a database of the shared cluster.
+func (s *server) config(role, database string) postgres.Config {
+	return configFor(s.cluster, role, s.password, database)
+}
+
+func configFor(cluster *rds.Cluster, role, password, database string) postgres.Config {
+	host, port := cluster.Addr()
+	dsn := url.URL{
+		Scheme:   "postgres",
+		User:     url.User(role),
+		Host:     fmt.Sprintf("%s:%d", host, port),
+		Path:     "/" + database,
+		RawQuery: "sslmode=disable",
+	}
+	return postgres.Config{DSN: dsn.String(), Auth: postgres.Password, Password: password, MaxConns: 4}
+}
+
+// exec runs a statement as the master user, in the database postgres. No
+// statement_timeout: on a busy machine cloning may take a while.
+func (s *server) exec(ctx context.Context, statement string) error {
+	db, err := sqlx.Open("postgres", s.cluster.URL(master, s.password, "postgres"))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = db.ExecContext(ctx, statement)
+	return err
+}
+
+// Database is a migrated database of one test's own.
+type Database struct {
+	name string
+	t    testing.TB
+
+	once  sync.Once
+	owner *sqlx.DB
+}
+
+var clones atomic.Int64
+
+// Scores gives the test a scores database, empty and migrated. It goes when
+// the test ends.
+func Scores(t testing.TB) *Database {
+	t.Helper()
+	return clone(t, "scores")
+}
+
+// Users gives the test a users database, empty and migrated. It goes when the
+// test ends.
+func Users(t testing.TB) *Database {
+	t.Helper()
+	return clone(t, "users")
+}
+
+func clone(t testing.TB, template string) *Database {
+	t.Helper()
+	if err := shared.template(t.Context(), template); err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	d := &Database{name: fmt.Sprintf("%s_%d", template, clones.Add(1)), t: t}
+	if err := shared.exec(t.Context(), "CREATE DATABASE "+d.name+" TEMPLATE "+template); err != nil {
+		t.Fatalf("pgtest: clone the %s database: %v", template, err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := shared.exec(ctx, "DROP DATABASE "+d.name+" WITH (FORCE)"); err != nil {
+			t.Errorf("pgtest: drop database %s: %v", d.name, err)
+		}
+	})
+	return d
+}
+
+// Config logs in as one of the database's roles. The pool has 4 connections;
+// change MaxConns for more.
+func (d *Database) Config(role string) postgres.Config {
+	return shared.config(role, d.name)
+}
+
+// Open opens a pool as one of the database's roles, closed when the test ends.
+func (d *Database) Open(role string) *sqlx.DB {
+	d.t.Helper()
+	db, err := postgres.Open(d.Config(role))
+	if err != nil {
+		d.t.Fatalf("pgtest: %v", err)
+	}
+	d.t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// Owner is a pool of the role that owns every object, for looking at tables
+// and for replacing plaudit_now().
+func (d *Database) Owner() *sqlx.DB {
+	d.t.Helper()
+	d.once.Do(func() { d.owner = d.Open("db_migrate") })
+	return d.owner
+}
+
+// Cluster is a cluster of one test's own, to be frozen, stopped or filled with
+// roles. Its master user is Master.
+type Cluster struct {
+	*rds.Cluster
+	Master postgres.Master
+}
+
+// NewCluster starts a cluster that ends with the test. It has one empty
+// database, which the master user owns.
+func NewCluster(t testing.TB, database string) *Cluster {
+	t.Helper()
+	shared.mu.Lock()
+	err := shared.start()
+	shared.mu.Unlock()
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	made, err := shared.newCluster(t.Context(), fmt.Sprintf("own-%d", clones.Add(1)), database)
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := made.Stop(context.Background()); err != nil {
+			t.Errorf("pgtest: %v", err)
+		}
+	})
+	return &Cluster{made, postgres.Master{Username: master, Password: shared.password}}
+}
+
+// Config logs in to one of the cluster's databases.
+func (c *Cluster) Config(role, password, database string) postgres.Config {
+	return configFor(c.Cluster, role, password, database)
+}
