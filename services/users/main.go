@@ -1,0 +1,49 @@
+// Command users is the container behind everything that no function serves:
+// sign-up, login, tokens, profiles and the public keys.
+//
+//	ALB -> users -> users DB (accounts, sessions, limits)
+//
+// `users` serves, `users health` asks a running one whether it does.
+package main
+
+import (
+	"context"
+	"net"
+	"os"
+	"strconv"
+	_ "time/tzdata" // the image holds this program and nothing else
+
+	_ "golang.org/x/crypto/x509roots/fallback"
+
+	"plaudit/shared/boot"
+	"plaudit/shared/postgres"
+	"plaudit/shared/user"
+	"plaudit/shared/web"
+)
+
+func main() { os.Exit(command(os.Args[1:], os.Stderr)) }
+
+func run(ctx context.Context, cfg config) error {
+	signer, verifier, err := keys(cfg)
+	if err != nil {
+		return err
+	}
+	db, err := postgres.Open(cfg.database())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	users := &user.Service{
+		Store:     postgres.NewUsers(db),
+		Signer:    signer,
+		Passwords: user.NewPasswords(hashesAtOnce, hashesWaiting),
+		Limits:    user.Limits{LoginsPerAddress: cfg.LoginsPerAddress, SignUpsPerHour: cfg.SignUpsPerHour},
+		First:     user.Credentials{Email: cfg.AdminEmail, Password: cfg.AdminPassword},
+	}
+	if err := users.Check(); err != nil {
+		return err
+	}
+	go users.Run(ctx)
+	edge := web.Config{Deployable: "users", Verifier: verifier, Origins: cfg.AllowedOrigins, Observe: observe}
+	return boot.Serve(ctx, net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)), web.New(edge, web.Users(users, cfg.JWKS)))
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"plaudit/shared/access"
+	"plaudit/shared/boot/boottest"
+	"plaudit/shared/jose"
+	"plaudit/shared/postgres/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// environment is a task's, with a database of the test's own.
+func environment(t *testing.T) map[string]string {
+	t.Helper()
+	key, jwks, err := jose.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := pgtest.Users(t).Config("users_service")
+	return map[string]string{
+		"STAGE": "local", "PORT": "0", "AWS_REGION": "ap-northeast-2", "ALLOWED_ORIGINS": "",
+		"JWKS": jwks, "SIGNING_KEY": key, "ADMIN_EMAIL": "admin@example.com", "ADMIN_PASSWORD": "first admin's password",
+		"LOGINS_PER_ADDRESS": "1000", "SIGN_UPS_PER_HOUR": "1000",
+		"DB_AUTH": db.Auth, "USERS_DSN": db.DSN, "USERS_PASSWORD": db.Password,
+	}
+}
+
+// pairs gives an environment as a process takes it.
+func pairs(env map[string]string) (list []string) {
+	for k, v := range env {
+		list = append(list, k+"="+v)
+	}
+	return list
+}
+
+// health runs the subcommand and gives its exit status.
+func health(t *testing.T, program, port string) (status int, said string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, "health")
+	cmd.Env = []string{"PORT=" + port}
+	out, err := cmd.CombinedOutput()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+func TestServesAndStops(t *testing.T) {
+	program, env := boottest.Build(t, "."), environment(t)
+	p := boottest.Run(t, program, pairs(env)...)
+	address := p.Line("listening")["address"].(string)
+	host, port, _ := strings.Cut(address, ":")
+	if host != "127.0.0.1" {
+		t.Errorf("it listens on %s", address)
+	}
+	url := "http://" + address
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		response, err := http.Get(url + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode == http.StatusOK {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not ready within a minute: %s", p.Output())
+		}
+	}
+	if status, said := health(t, program, port); status != 0 || said != "" {
+		t.Errorf("health: %d, %s", status, said)
+	}
+
+	response, err := http.Post(url+"/v1/sessions", "application/json", strings.NewReader(`{"email": "admin@example.com", "password": "first admin's password"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var session struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&session); err != nil || response.StatusCode != http.StatusCreated {
+		t.Fatalf("login: %s, %v", response.Status, err)
+	}
+	verifier, err := jose.NewVerifier(env["JWKS"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := verifier.Verify(session.AccessToken); err != nil || c.Role != access.Admin || c.Session == "" {
+		t.Errorf("the token is for %+v, %v", c, err)
+	}
+
+	p.Terminate()
+	if status := p.Wait(); status != 0 {
+		t.Errorf("after SIGTERM it ends with %d", status)
+	}
+	if status, said := health(t, program, port); status != 1 || !strings.Contains(said, "refused") {
+		t.Errorf("health of one that ended: %d, %s", status, said)
+	}
+	for _, secret := range []string{"admin@", "first admin's password", "PRIVATE KEY", env["USERS_PASSWORD"], session.AccessToken} {
+		if strings.Contains(p.Output(), secret) {
+			t.Errorf("%q is in the log: %s", secret, p.Output())
+		}
+	}
+}
+
+func TestDoesNotStart(t *testing.T) {
+	program, base := boottest.Build(t, "."), environment(t)
+	_, otherKeys, err := jose.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	everything := []string{"STAGE", "PORT", "AWS_REGION", "ALLOWED_ORIGINS", "JWKS", "SIGNING_KEY", "ADMIN_EMAIL", "ADMIN_PASSWORD",
+		"LOGINS_PER_ADDRESS", "SIGN_UPS_PER_HOUR", "DB_AUTH", "USERS_DSN", "USERS_PASSWORD"}
+	for _, c := range []struct {
+		name  string
+		set   map[string]string
+		unset []string
+		want  []string // parts of what it says
+	}{
+		{"with nothing set it names everything", nil, everything, everything},
+		{"a port that is no number", map[string]string{"PORT": "http"}, nil, []string{"PORT"}},
+		{"keys without the signer's", map[string]string{"JWKS": otherKeys}, nil, []string{"JWKS does not hold", "SIGNING_KEY"}},
+		{"keys that are none", map[string]string{"JWKS": "{}"}, nil, []string{"JWKS"}},
+		{"a signing key that is none", map[string]string{"SIGNING_KEY": "secret"}, nil, []string{"SIGNING_KEY"}},
+		{"an address that is none", map[string]string{"ADMIN_EMAIL": "admin"}, nil, []string{"first admin", "email"}},
+		{"a password too short", map[string]string{"ADMIN_PASSWORD": "secret"}, nil, []string{"first admin", "password"}},
+		{"no room for logins", map[string]string{"LOGINS_PER_ADDRESS": "0"}, nil, []string{"limits"}},
+		{"another way to log in", map[string]string{"DB_AUTH": "magic"}, nil, []string{"magic"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			env := maps.Clone(base)
+			maps.Copy(env, c.set)
+			for _, k := range c.unset {
+				delete(env, k)
+			}
+			p := boottest.Run(t, program, pairs(env)...)
+			if status := p.Wait(); status != 1 {
+				t.Errorf("it ends with %d", status)
+			}
+			out := p.Output()
+			for _, want := range c.want {
+				if !strings.Contains(out, want) {
+					t.Errorf("it does not say %s: %s", want, out)
+				}
+			}
+			if strings.Contains(out, `secret"`) || strings.Contains(out, base["USERS_PASSWORD"]) {
+				t.Errorf("it tells a secret: %s", out)
+			}
+		})
+	}
+}
+
+// Secrets are in no environment that a later part of the program, or a child
+// of it, could read.
+func TestSecretsLeaveTheEnvironment(t *testing.T) {
+	for name, value := range environment(t) {
+		t.Setenv(name, value)
+	}
+	cfg, err := env.ParseAsWithOptions[config](env.Options{RequiredIfNoDef: true})
+	if err != nil || cfg.AdminPassword != "first admin's password" || !strings.Contains(cfg.SigningKey, "PRIVATE KEY") || cfg.UsersPassword == "" {
+		t.Fatalf("the config lacks a secret, %v", err)
+	}
+	for _, name := range []string{"SIGNING_KEY", "ADMIN_PASSWORD", "USERS_PASSWORD"} {
+		if _, there := os.LookupEnv(name); there {
+			t.Errorf("%s stays", name)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, args := range [][]string{{"serve"}, {"health", "now"}, {"-h"}, {""}} {
+		var said bytes.Buffer
+		if status := command(args, &said); status != 2 || !strings.Contains(said.String(), "usage: users") {
+			t.Errorf("%q: status %d, %s", args, status, &said)
+		}
+	}
+}

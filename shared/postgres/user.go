@@ -1,0 +1,147 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"plaudit/shared/access"
+	"plaudit/shared/fault"
+	"plaudit/shared/user"
+)
+
+// Users keeps accounts, sessions and attempts in the users database. It owns
+// the tables of migrations/users.
+type Users struct{ db *sqlx.DB }
+
+// NewUsers gives the store over a pool that logs in as users_service.
+func NewUsers(db *sqlx.DB) *Users { return &Users{db} }
+
+var _ user.Store = (*Users)(nil)
+
+// userColumns are those of userRow, wherever an account is read.
+const userColumns = `id, email, email_verified, password_hash, display_name, role, locale, time_zone, coalesce(country, '') AS country, mail, created_at`
+
+type userRow struct {
+	ID            string
+	Email         string
+	EmailVerified bool   `db:"email_verified"`
+	PasswordHash  string `db:"password_hash"`
+	DisplayName   string `db:"display_name"`
+	Role          string
+	Locale        string
+	TimeZone      string `db:"time_zone"`
+	Country       string
+	Mail          []byte
+	CreatedAt     time.Time `db:"created_at"`
+}
+
+func (r userRow) user() (user.User, error) {
+	u := user.User{
+		ID: r.ID, Email: r.Email, EmailVerified: r.EmailVerified, DisplayName: r.DisplayName, Role: access.Role(r.Role),
+		Locale: r.Locale, TimeZone: r.TimeZone, Country: r.Country, CreatedAt: r.CreatedAt.UTC(),
+	}
+	if err := json.Unmarshal(r.Mail, &u.Mail); err != nil {
+		return user.User{}, fmt.Errorf("read the mail preferences of user %s: %w", r.ID, err)
+	}
+	return u, nil
+}
+
+// one reads one account; none is a fault of kind NotFound.
+func one(ctx context.Context, db sqlx.QueryerContext, query string, args ...any) (user.User, string, error) {
+	var r userRow
+	err := sqlx.GetContext(ctx, db, &r, query, args...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return user.User{}, "", fault.New(fault.NotFound, "There is no such user.")
+	}
+	if err != nil {
+		return user.User{}, "", wrap(err)
+	}
+	u, err := r.user()
+	return u, r.PasswordHash, err
+}
+
+// Create implements user.Store.
+func (s *Users) Create(ctx context.Context, u user.User, passwordHash string) (user.User, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	preferences, err := json.Marshal(u.Mail)
+	if err != nil {
+		return user.User{}, err
+	}
+	made, _, err := one(ctx, s.db, `
+		INSERT INTO users (id, email, email_key, email_verified, password_hash, display_name, role, locale, time_zone, country, mail)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, nullif($10, ''), $11)
+		ON CONFLICT (email_key) DO NOTHING
+		RETURNING `+userColumns,
+		u.ID, u.Email, user.AddressKey(u.Email), u.EmailVerified, passwordHash, u.DisplayName, string(u.Role), u.Locale, u.TimeZone, u.Country, string(preferences))
+	if fault.Is(err, fault.NotFound) {
+		return user.User{}, user.AddressTaken()
+	}
+	return made, err
+}
+
+// ByID implements user.Store.
+func (s *Users) ByID(ctx context.Context, id string) (user.User, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	u, _, err := one(ctx, s.db, `SELECT `+userColumns+` FROM users WHERE id = $1`, id)
+	return u, err
+}
+
+// ByAddress implements user.Store.
+func (s *Users) ByAddress(ctx context.Context, email string) (user.User, string, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return one(ctx, s.db, `SELECT `+userColumns+` FROM users WHERE email_key = $1`, user.AddressKey(email))
+}
+
+// Rehash implements user.Store.
+func (s *Users) Rehash(ctx context.Context, id, old, new string) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	_, err := s.db.ExecContext(ctx, `UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2`, id, old, new)
+	return wrap(err)
+}
+
+// SetRole implements user.Store. Changes of roles wait for each other at the
+// rows of the admins, so that two admins cannot unmake each other.
+func (s *Users) SetRole(ctx context.Context, by, id string, role access.Role) (changed user.User, err error) {
+	err = inTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
+		var admins []string
+		if err := tx.SelectContext(ctx, &admins, `SELECT id FROM users WHERE role = 'admin' ORDER BY id FOR UPDATE`); err != nil {
+			return err
+		}
+		byAdmin, onlyAdmin := false, len(admins) == 1 && admins[0] == id
+		for _, admin := range admins {
+			byAdmin = byAdmin || admin == by
+		}
+		if !byAdmin {
+			return fault.New(fault.Forbidden, "This is for admins, and this account is one no more.")
+		}
+		if onlyAdmin && role != access.Admin {
+			return fault.Field(fault.LastAdmin, "role", "This is the only admin. Make another account an admin first.")
+		}
+		changed, _, err = one(ctx, tx, `UPDATE users SET role = $2 WHERE id = $1 RETURNING `+userColumns, id, string(role))
+		return err
+	})
+	return changed, err
+}
+
+// Ready implements user.Store: it reads every table.
+func (s *Users) Ready(ctx context.Context) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	_, err := s.db.ExecContext(ctx, `
+		SELECT plaudit_now() FROM users
+		JOIN sessions ON sessions.user_id = users.id
+		JOIN refresh_tokens ON refresh_tokens.session_id = sessions.id
+		CROSS JOIN attempts
+		LIMIT 0`)
+	return wrap(err)
+}

@@ -1,0 +1,194 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"plaudit/shared/fault"
+	"plaudit/shared/user"
+)
+
+// OpenSession implements user.Store.
+func (s *Users) OpenSession(ctx context.Context, session, account string, token user.Digest, lifetime time.Duration) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	_, err := s.db.ExecContext(ctx, `
+		WITH opened AS (
+			INSERT INTO sessions (id, user_id, expires_at)
+			VALUES ($1, $2, plaudit_now() + make_interval(secs => $3))
+			RETURNING id
+		)
+		INSERT INTO refresh_tokens (digest, session_id) SELECT $4, id FROM opened`,
+		session, account, lifetime.Seconds(), token[:])
+	return wrap(err)
+}
+
+func sessionEnded() error {
+	return fault.New(fault.SessionEnded, "This refresh token is of no session that goes on. Log in again.")
+}
+
+// Rotate implements user.Store. The session's row is locked before anything
+// else of it, so of two requests with one token the first trades it in and the
+// second finds it used.
+func (s *Users) Rotate(ctx context.Context, used, next user.Digest, lifetime time.Duration) (session string, u user.User, err error) {
+	ended := false
+	err = inTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
+		var account string
+		err := tx.QueryRowContext(ctx, `
+			SELECT id, user_id FROM sessions
+			WHERE id = (SELECT session_id FROM refresh_tokens WHERE digest = $1)
+				AND expires_at > plaudit_now()
+			FOR UPDATE`, used[:]).Scan(&session, &account)
+		if errors.Is(err, sql.ErrNoRows) {
+			ended = true
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		traded, err := tx.ExecContext(ctx, `UPDATE refresh_tokens SET used_at = plaudit_now() WHERE digest = $1 AND used_at IS NULL`, used[:])
+		if err != nil {
+			return err
+		}
+		if n, err := traded.RowsAffected(); err != nil {
+			return err
+		} else if n == 0 {
+			ended = true // and stays so: the transaction commits
+			_, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1`, session)
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `
+			UPDATE sessions SET used_at = plaudit_now(), expires_at = plaudit_now() + make_interval(secs => $2) WHERE id = $1`,
+			session, lifetime.Seconds()); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO refresh_tokens (digest, session_id) VALUES ($1, $2)`, next[:], session); err != nil {
+			return err
+		}
+		u, _, err = one(ctx, tx, `SELECT `+userColumns+` FROM users WHERE id = $1`, account)
+		return err
+	})
+	if err == nil && ended {
+		err = sessionEnded()
+	}
+	return session, u, err
+}
+
+// EndSession implements user.Store.
+func (s *Users) EndSession(ctx context.Context, session, account string) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	_, err := s.db.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2`, session, account)
+	return wrap(err)
+}
+
+// limitArgs are the parallel arrays that the statements on attempts take.
+// Subjects are kept as digests.
+func limitArgs(limits []user.Limit) (names pq.StringArray, subjects pq.ByteaArray, places pq.Int64Array, seconds pq.Float64Array) {
+	for _, l := range limits {
+		subject := sha256.Sum256([]byte(l.Subject))
+		names = append(names, l.Name)
+		subjects = append(subjects, subject[:])
+		places = append(places, int64(l.Max))
+		seconds = append(seconds, l.Window.Seconds())
+	}
+	return names, subjects, places, seconds
+}
+
+// waitFor looks for the attempt that fills each limit, the Max-th newest in
+// its window: the limit has room again when that one leaves the window.
+func waitFor(ctx context.Context, db sqlx.QueryerContext, limits []user.Limit) (time.Duration, error) {
+	names, subjects, places, seconds := limitArgs(limits)
+	var wait float64
+	err := sqlx.GetContext(ctx, db, &wait, `
+		SELECT coalesce(max(extract(epoch FROM filling.at - plaudit_now())::float8 + l.seconds), 0)
+		FROM unnest($1::text[], $2::bytea[], $3::bigint[], $4::float8[]) AS l (name, subject, places, seconds)
+		CROSS JOIN LATERAL (
+			SELECT at FROM attempts
+			WHERE name = l.name AND subject = l.subject AND at > plaudit_now() - make_interval(secs => l.seconds)
+			ORDER BY at DESC OFFSET l.places - 1 LIMIT 1
+		) AS filling`, names, subjects, places, seconds)
+	// Negative where the attempt left its window while the statement ran.
+	return max(time.Duration(wait*float64(time.Second)), 0), wrap(err)
+}
+
+// Wait implements user.Store.
+func (s *Users) Wait(ctx context.Context, limits ...user.Limit) (time.Duration, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return waitFor(ctx, s.db, limits)
+}
+
+// Count implements user.Store. Attempts of one subject wait for each other
+// from the look at the limit to the end of the transaction, in the order of
+// the limits' names, so that they never wait in a circle.
+func (s *Users) Count(ctx context.Context, limits ...user.Limit) (wait time.Duration, err error) {
+	limits = slices.SortedFunc(slices.Values(limits), func(a, b user.Limit) int { return strings.Compare(a.Name, b.Name) })
+	err = inTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
+		for _, l := range limits {
+			key := sha256.Sum256([]byte(l.Name + " " + l.Subject))
+			if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(binary.BigEndian.Uint64(key[:]))); err != nil {
+				return err
+			}
+		}
+		var err error
+		if wait, err = waitFor(ctx, tx, limits); err != nil || wait > 0 {
+			return err
+		}
+		names, subjects, _, _ := limitArgs(limits)
+		_, err = tx.ExecContext(ctx, `
+			INSERT INTO attempts (name, subject)
+			SELECT name, subject FROM unnest($1::text[], $2::bytea[]) AS l (name, subject)`, names, subjects)
+		return err
+	})
+	return wait, err
+}
+
+// sweepBatch keeps each statement of a sweep short.
+const sweepBatch = 1000
+
+// Sweep implements user.Store. It passes over rows that somebody holds: they
+// are there in the next sweep, at another task's too.
+func (s *Users) Sweep(ctx context.Context) error {
+	for _, sweep := range []struct {
+		statement string
+		age       time.Duration
+	}{
+		{`DELETE FROM attempts WHERE id IN (
+			SELECT id FROM attempts WHERE at < plaudit_now() - make_interval(secs => $1)
+			LIMIT $2 FOR UPDATE SKIP LOCKED)`, user.LongestWindow},
+		{`DELETE FROM sessions WHERE id IN (
+			SELECT id FROM sessions WHERE expires_at < plaudit_now() - make_interval(secs => $1)
+			LIMIT $2 FOR UPDATE SKIP LOCKED)`, 0},
+		{`DELETE FROM refresh_tokens WHERE digest IN (
+			SELECT digest FROM refresh_tokens WHERE used_at < plaudit_now() - make_interval(secs => $1)
+			LIMIT $2 FOR UPDATE SKIP LOCKED)`, user.RefreshLifetime},
+	} {
+		for left := int64(sweepBatch); left == sweepBatch; {
+			var err error
+			if left, err = s.delete(ctx, sweep.statement, sweep.age); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Users) delete(ctx context.Context, statement string, age time.Duration) (int64, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	deleted, err := s.db.ExecContext(ctx, statement, age.Seconds(), sweepBatch)
+	if err != nil {
+		return 0, wrap(err)
+	}
+	return deleted.RowsAffected()
+}

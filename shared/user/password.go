@@ -1,0 +1,141 @@
+package user
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/unicode/norm"
+
+	"plaudit/shared/fault"
+)
+
+// cost is what one argon2id hash takes.
+type cost struct {
+	memory  uint32 // KiB
+	passes  uint32
+	threads uint8
+}
+
+// current is what OWASP's Password Storage Cheat Sheet asks of argon2id:
+// m=19456 (19 MiB), t=2, p=1. A hash of another cost is made anew at the
+// account's next login.
+var current = cost{memory: 19456, passes: 2, threads: 1}
+
+const saltLength, keyLength = 16, 32 // bytes
+
+// Passwords hashes passwords with argon2id, a few at a time: each hash takes
+// 19 MiB, and a task that runs out of memory takes every login down.
+type Passwords struct {
+	running chan struct{} // one place per hash that may run
+	places  int32         // running and waiting together
+	taken   atomic.Int32
+	// derive computes the hash; tests count its calls.
+	derive func(password, salt []byte, c cost) []byte
+}
+
+// NewPasswords lets atOnce hashes run (19 MiB each) and waiting more wait for
+// their turn. Whoever comes then is refused with a fault of kind Busy.
+func NewPasswords(atOnce, waiting int) *Passwords {
+	return &Passwords{
+		running: make(chan struct{}, atOnce),
+		places:  int32(atOnce + waiting),
+		derive: func(password, salt []byte, c cost) []byte {
+			return argon2.IDKey(password, salt, c.passes, c.memory, c.threads, keyLength)
+		},
+	}
+}
+
+// Hash gives the password's hash in PHC string format
+// (https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md).
+func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
+	salt := make([]byte, saltLength)
+	rand.Read(salt) // never fails, see its documentation
+	key, err := p.compute(ctx, password, salt, current)
+	if err != nil {
+		return "", err
+	}
+	return format(current, salt, key), nil
+}
+
+// Verify says whether the password is the one of the hash, and whether the
+// hash is of another cost than today's. An empty hash, which is of no account,
+// takes as long as any other and matches nothing.
+func (p *Passwords) Verify(ctx context.Context, hash, password string) (ok, outdated bool, err error) {
+	if hash == "" {
+		_, err := p.compute(ctx, password, make([]byte, saltLength), current)
+		return false, false, err
+	}
+	c, salt, want, err := parse(hash)
+	if err != nil {
+		return false, false, err
+	}
+	key, err := p.compute(ctx, password, salt, c)
+	if err != nil {
+		return false, false, err
+	}
+	return subtle.ConstantTimeCompare(key, want) == 1, c != current, nil
+}
+
+// compute waits for its turn. The password is brought into Unicode's form
+// NFKC first (NIST SP 800-63B, 5.1.1.2), so that every keyboard's way of
+// writing it counts as the same.
+func (p *Passwords) compute(ctx context.Context, password string, salt []byte, c cost) ([]byte, error) {
+	defer p.taken.Add(-1)
+	if p.taken.Add(1) > p.places {
+		return nil, &fault.Error{Kind: fault.Busy, Detail: "Too many people are logging in right now.", RetryAfter: time.Second}
+	}
+	select {
+	case p.running <- struct{}{}:
+		defer func() { <-p.running }()
+	case <-ctx.Done():
+		return nil, &fault.Error{Kind: fault.Busy, Detail: "Too many people are logging in right now.", RetryAfter: time.Second, Cause: ctx.Err()}
+	}
+	return p.derive([]byte(norm.NFKC.String(password)), salt, c), nil
+}
+
+// phc is the PHC string format's base64: standard alphabet, no padding.
+var phc = base64.RawStdEncoding.Strict()
+
+func format(c cost, salt, key []byte) string {
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.memory, c.passes, c.threads, phc.EncodeToString(salt), phc.EncodeToString(key))
+}
+
+// parse reads what format wrote. Its errors never hold the hash.
+func parse(hash string) (c cost, salt, key []byte, err error) {
+	parts := strings.Split(hash, "$")
+	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
+		return c, nil, nil, errors.New("a stored password hash is not argon2id in PHC format")
+	}
+	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &c.memory, &c.passes, &c.threads); err != nil || c.passes == 0 || c.threads == 0 {
+		return c, nil, nil, errors.New("a stored password hash has bad parameters")
+	}
+	salt, saltErr := phc.DecodeString(parts[4])
+	key, keyErr := phc.DecodeString(parts[5])
+	if saltErr != nil || keyErr != nil || len(key) != keyLength {
+		return c, nil, nil, errors.New("a stored password hash has a bad salt or key")
+	}
+	return c, salt, key, nil
+}
+
+// checkPassword counts characters in the form that is hashed, so that the
+// verdict does not depend on the keyboard either.
+func checkPassword(faults *fault.List, field, password string) {
+	n := utf8.RuneCountInString(norm.NFKC.String(password))
+	switch {
+	case password == "":
+		faults.Add(field, "is required")
+	case n < minPassword || n > maxPassword:
+		faults.Add(field, "must have %d to %d characters", minPassword, maxPassword)
+	case strings.ContainsRune(password, 0):
+		faults.Add(field, "must not hold the character NUL")
+	}
+}

@@ -1,0 +1,107 @@
+package user
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"plaudit/shared/access"
+	"plaudit/shared/fault"
+)
+
+// started says that the first admin's account has been there since the start.
+type started struct{ atomic.Bool }
+
+const (
+	retryAfter = 250 * time.Millisecond // between two tries to make the first admin
+	sweepEvery = time.Minute
+)
+
+// Check fails where the limits leave no room, or the first admin's address or
+// password could open no account.
+func (s *Service) Check() error {
+	if s.Limits.LoginsPerAddress < 1 || s.Limits.SignUpsPerHour < 1 {
+		return errors.New("the limits on logins and sign-ups must be at least 1")
+	}
+	_, err := s.first().account()
+	if f, ok := fault.As(err); ok {
+		return fmt.Errorf("the first admin's account: %s %s", f.Field, f.Detail)
+	}
+	return err
+}
+
+func (s *Service) first() SignUp {
+	return SignUp{Email: s.First.Email, Password: s.First.Password, DisplayName: "Admin"}
+}
+
+// Run makes the first admin's account, trying until the database is there and
+// migrated, and then sweeps now and then. It ends with the context. Any number
+// of tasks may run it at once.
+func (s *Service) Run(ctx context.Context) {
+	for try := 0; ; try++ {
+		err := s.makeFirst(ctx)
+		if err == nil {
+			break
+		}
+		if try%240 == 20 { // after 5 s and then every minute: a deployment migrates meanwhile
+			slog.WarnContext(ctx, "the first admin's account cannot be made yet", "error", err)
+		}
+		if !sleep(ctx, retryAfter) {
+			return
+		}
+	}
+	s.started.Store(true)
+	for sleep(ctx, sweepEvery) {
+		if err := s.Store.Sweep(ctx); err != nil {
+			slog.WarnContext(ctx, "old rows stay for now", "error", err)
+		}
+	}
+}
+
+// makeFirst makes the account unless its address has one, whatever that is.
+func (s *Service) makeFirst(ctx context.Context) error {
+	_, _, err := s.Store.ByAddress(ctx, s.First.Email)
+	if !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	u, err := s.first().account()
+	if err != nil {
+		return err
+	}
+	u.Role = access.Admin
+	_, err = s.create(ctx, u, s.First.Password)
+	if fault.Is(err, fault.AddressTaken) {
+		return nil // another task was faster
+	}
+	if err == nil {
+		slog.InfoContext(ctx, "made the first admin's account")
+	}
+	return err
+}
+
+// Ready fails while the database does not answer, is not migrated, or has no
+// first admin yet.
+func (s *Service) Ready(ctx context.Context) error {
+	if err := s.Store.Ready(ctx); err != nil {
+		if _, ok := fault.As(err); ok {
+			return err
+		}
+		return &fault.Error{Kind: fault.DatabaseUnavailable, Detail: "The users database is not ready.", RetryAfter: retryAfter, Cause: err}
+	}
+	if !s.started.Load() {
+		return &fault.Error{Kind: fault.Busy, Detail: "The first admin's account is not there yet.", RetryAfter: retryAfter, Cause: errors.New("starting")}
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
