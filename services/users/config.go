@@ -15,7 +15,6 @@ import (
 // config is all this service reads from its environment. The names are the
 // ones in template.yaml. Secrets leave the environment as they are read.
 type config struct {
-	Stage          string   `env:"STAGE,notEmpty"`                // local, dev or prod
 	Host           string   `env:"HOST" envDefault:"127.0.0.1"`   // address to listen on; in the image 0.0.0.0
 	Port           int      `env:"PORT,notEmpty"`                 // and its port
 	Region         string   `env:"AWS_REGION,notEmpty"`           // for the database's IAM tokens

@@ -31,7 +31,7 @@ func environment(t *testing.T) map[string]string {
 	}
 	db := pgtest.Users(t).Config("users_service")
 	return map[string]string{
-		"STAGE": "local", "PORT": "0", "AWS_REGION": "ap-northeast-2", "ALLOWED_ORIGINS": "",
+		"PORT": "0", "AWS_REGION": "ap-northeast-2", "ALLOWED_ORIGINS": "",
 		"JWKS": jwks, "SIGNING_KEY": key, "ADMIN_EMAIL": "admin@example.com", "ADMIN_PASSWORD": "first admin's password",
 		"LOGINS_PER_ADDRESS": "1000", "SIGN_UPS_PER_HOUR": "1000",
 		"DB_AUTH": db.Auth, "USERS_DSN": db.DSN, "USERS_PASSWORD": db.Password,
@@ -123,7 +123,7 @@ func TestDoesNotStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	everything := []string{"STAGE", "PORT", "AWS_REGION", "ALLOWED_ORIGINS", "JWKS", "SIGNING_KEY", "ADMIN_EMAIL", "ADMIN_PASSWORD",
+	everything := []string{"PORT", "AWS_REGION", "ALLOWED_ORIGINS", "JWKS", "SIGNING_KEY", "ADMIN_EMAIL", "ADMIN_PASSWORD",
 		"LOGINS_PER_ADDRESS", "SIGN_UPS_PER_HOUR", "DB_AUTH", "USERS_DSN", "USERS_PASSWORD"}
 	for _, c := range []struct {
 		name  string
