@@ -1,0 +1,106 @@
+package lambda
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// maxEvents is how many asynchronous invocations may wait or run at once.
+const maxEvents = 1000
+
+// retryDelays are the pauses before the second and the third attempt of an
+// asynchronous invocation whose function failed, throttleDelays the first and
+// the longest pause of one that was throttled.
+// https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+var (
+	retryDelays    = [...]time.Duration{time.Minute, 2 * time.Minute}
+	throttleDelays = [...]time.Duration{time.Second, 5 * time.Minute}
+)
+
+// events are the asynchronous invocations. They live in memory: those that
+// have not succeeded when the service closes are lost, and the log says so.
+type events struct {
+	delays    [2]time.Duration
+	throttled [2]time.Duration
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	mu     sync.Mutex
+	count  int
+	closed bool
+}
+
+func (e *events) init() {
+	e.delays, e.throttled = retryDelays, throttleDelays
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+}
+
+// add runs an invocation in the background, with two more attempts if the
+// function fails. It returns ErrThrottled when too many wait already.
+func (e *events) add(f *Function, inv invocation) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.closed:
+		return ErrClosed
+	case e.count >= maxEvents:
+		return ErrThrottled
+	}
+	e.count++
+	e.work.Add(1)
+	go func() {
+		defer e.work.Done()
+		e.run(f, inv)
+		e.mu.Lock()
+		e.count--
+		e.mu.Unlock()
+	}()
+	return nil
+}
+
+func (e *events) run(f *Function, first invocation) {
+	log := f.service.log.With("function", f.config.Name, "request_id", first.id)
+	throttled := e.throttled[0]
+	for attempt := 0; ; {
+		inv := first // an attempt leaves marks on its invocation
+		out, err := f.invoke(context.Background(), &inv)
+		var pause time.Duration
+		switch {
+		case errors.Is(err, ErrThrottled):
+			pause, throttled = throttled, min(2*throttled, e.throttled[1])
+		case err != nil:
+			log.Error("asynchronous invocation lost", "reason", err)
+			return
+		case out.functionError == "":
+			return
+		case attempt >= len(e.delays):
+			log.Error("asynchronous invocation failed for the last time and is dropped", "reason", reason(out.response))
+			return
+		default:
+			pause = e.delays[attempt]
+			attempt++
+		}
+		log.Log(e.ctx, slog.LevelInfo, "asynchronous invocation is tried again", "in", pause)
+		select {
+		case <-time.After(pause):
+		case <-e.ctx.Done():
+			log.Error("asynchronous invocation lost", "reason", ErrClosed)
+			return
+		}
+	}
+}
+
+// close takes no more events and ends the pauses of those that wait.
+func (e *events) close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	e.cancel()
+}
+
+func (e *events) wait() { e.work.Wait() }
