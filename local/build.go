@@ -1,0 +1,57 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"plaudit/local/process"
+)
+
+// build compiles the Go programs of functions and services with one go build,
+// and gives the file of each package. They are built as for Lambda, but for
+// this machine.
+func (c *cloud) build(ctx context.Context, packages []string) (map[string]string, error) {
+	folder := filepath.Join(c.folder, "bin", "stack")
+	files, names := map[string]string{}, map[string]string{}
+	for _, pkg := range packages {
+		name := path.Base(pkg)
+		if other, ok := names[name]; ok && other != pkg {
+			return nil, fmt.Errorf("%s and %s have the same name, so their programs would be one file", other, pkg)
+		}
+		if info, err := os.Stat(filepath.Join(c.root, pkg)); err != nil || !info.IsDir() {
+			return nil, fmt.Errorf("there is no folder %s, which the template names", pkg)
+		}
+		names[name] = pkg
+		files[pkg] = filepath.Join(folder, name)
+	}
+	if len(files) == 0 {
+		return files, nil
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, err
+	}
+	compiler, err := exec.LookPath("go")
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-o", folder + string(filepath.Separator)}
+	for _, pkg := range names {
+		args = append(args, pkg)
+	}
+	var out bytes.Buffer
+	err = c.group.Run(ctx, process.Spec{
+		Name: "go build", Path: compiler, Args: args, Dir: c.root,
+		Env:    append(os.Environ(), "CGO_ENABLED=0"),
+		Stdout: &out, Stderr: &out,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("go build: %w\n%s", err, strings.TrimSpace(out.String()))
+	}
+	return files, nil
+}

@@ -1,0 +1,384 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"plaudit/local/ecs"
+	"plaudit/local/elb"
+	"plaudit/local/lambda"
+	"plaudit/local/process"
+	"plaudit/local/rds"
+	"plaudit/local/secretsmanager"
+	"plaudit/local/template"
+)
+
+// accountID is what an account is on a laptop.
+const accountID = "000000000000"
+
+// cloud is a stack that runs on this machine.
+type cloud struct {
+	options
+	folder   string // .local in the root
+	postgres string // folder of its programs
+	config   template.Config
+	screen   *screen
+	log      *slog.Logger
+	group    *process.Group
+	run      *runFile
+
+	ports       *ports
+	names       names
+	stack       *template.Stack
+	plan        *plan
+	endpointURL string
+
+	data      string // folder of the databases
+	secrets   *secretsmanager.Store
+	functions *lambda.Service
+	fatal     chan error // what ends everything while it runs
+
+	mu    sync.Mutex
+	stops []func() // what stop undoes, in the order of the start
+}
+
+// load reads template and configuration, chooses ports and makes the plan.
+// Nothing listens or runs after an error.
+func (c *cloud) load(ctx context.Context) error {
+	given, err := c.parameters(ctx)
+	if err != nil {
+		return err
+	}
+	values := map[string]string{}
+	maps.Copy(values, c.config.Parameters)
+	maps.Copy(values, given)
+	for _, name := range c.config.Ports {
+		if err := c.freeParameter(values, name); err != nil {
+			return err
+		}
+	}
+	pseudo := template.Pseudo{StackName: c.config.StackName, Region: c.config.Region, AccountID: accountID}
+	loaded, err := template.Load(c.config.Template, pseudo, values)
+	if err != nil {
+		return err
+	}
+	if err := checkKinds(loaded.Resources()); err != nil {
+		return err
+	}
+	c.names.Pseudo = pseudo
+	c.names.databasePorts = map[string]int{}
+	for _, r := range loaded.Resources() {
+		if idle := kinds[r.Type].idle; idle != "" {
+			c.log.Debug("resource has no effect on a laptop", "resource", r.ID, "type", r.Type, "reason", idle)
+		}
+		if r.Type == "AWS::RDS::DBInstance" {
+			if c.names.databasePorts[r.ID], err = c.ports.take(5433); err != nil {
+				return err
+			}
+		}
+	}
+	if c.stack, err = loaded.Resolve(c.names.attribute); err != nil {
+		return err
+	}
+	c.plan, err = makePlan(c.stack, c.names)
+	return err
+}
+
+// freeParameter replaces a parameter that is a port where the port is taken.
+func (c *cloud) freeParameter(values map[string]string, name string) error {
+	want, err := strconv.Atoi(values[name])
+	if err != nil {
+		return fmt.Errorf("parameter %s is a port, so %s must give it a number", name, configFile)
+	}
+	port, err := c.ports.take(want)
+	if err != nil {
+		return err
+	}
+	if port != want {
+		c.screen.say("port %d is taken; %s is %d instead", want, name, port)
+	}
+	values[name] = fmt.Sprint(port)
+	return nil
+}
+
+// start starts every part, waits until they answer and runs the hook `after`.
+func (c *cloud) start(ctx context.Context, balancer, aws net.Listener) error {
+	c.secrets = &secretsmanager.Store{}
+	c.functions = lambda.NewService(c.group, c.log)
+	c.functions.Output = c.screen.output("", c.screen.troubled)
+	for _, s := range c.plan.secrets {
+		if err := c.secrets.Put(s.arn, s.name, s.value); err != nil {
+			return err
+		}
+	}
+	var err error
+	if c.data, err = rds.Root(c.root); err != nil {
+		return err
+	}
+	// Independent parts start side by side.
+	parts, partsCtx := errgroup.WithContext(ctx)
+	for _, d := range c.plan.databases {
+		parts.Go(func() error { return c.startDatabase(partsCtx, d) })
+	}
+	var files map[string]string
+	parts.Go(func() error {
+		began := time.Now()
+		var packages []string
+		for _, f := range c.plan.functions {
+			packages = append(packages, f.pkg)
+		}
+		for _, s := range c.plan.services {
+			packages = append(packages, s.pkg)
+		}
+		var err error
+		if files, err = c.build(partsCtx, packages); err == nil {
+			c.screen.line("build", fmt.Sprintf("functions %d, services %d", len(c.plan.functions), len(c.plan.services)), time.Since(began))
+		}
+		return err
+	})
+	if err := parts.Wait(); err != nil {
+		return err
+	}
+
+	began := time.Now()
+	for _, f := range c.plan.functions {
+		f.config.Binary = files[f.pkg]
+		f.config.Endpoint = c.endpointURL
+		f.config.IdleAfter = c.idle
+		if _, err := c.functions.Add(f.config); err != nil {
+			return err
+		}
+	}
+	c.onStop(func() {
+		// What they still work on gets a moment.
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		defer cancel()
+		c.functions.Close(ctx)
+	})
+	c.serveAWS(aws)
+	c.screen.line("AWS endpoint", c.endpointURL+", Lambda Invoke and GetSecretValue", time.Since(began))
+	if err := c.startServices(files); err != nil {
+		return err
+	}
+	if err := c.serveBalancer(balancer); err != nil {
+		return err
+	}
+	began = time.Now()
+	if err := c.setup(ctx); err != nil {
+		return err
+	}
+	if len(c.config.After) > 0 {
+		c.screen.line("setup", "done", time.Since(began))
+	}
+	if err := c.awaitServices(ctx); err != nil {
+		return err
+	}
+	return c.run.change(func(r *runContent) {
+		r.URL, r.AWS = c.url(), c.endpointURL
+		r.Functions = map[string]string{}
+		for _, f := range c.plan.functions {
+			r.Functions[path.Base(f.pkg)] = f.config.Name
+		}
+	})
+}
+
+func (c *cloud) url() string {
+	if c.plan.balancer == nil {
+		return ""
+	}
+	return "http://" + c.names.balancer
+}
+
+// serveAWS serves the one endpoint of every AWS API.
+func (c *cloud) serveAWS(l net.Listener) {
+	server := &http.Server{
+		Handler:           endpoint{services: map[string]http.Handler{"lambda": c.functions.Handler(), "secretsmanager": c.secrets}},
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			c.fail(fmt.Errorf("AWS endpoint: %w", err))
+		}
+	}()
+	c.onStop(func() {
+		server.Close()
+		<-done
+	})
+}
+
+func (c *cloud) serveBalancer(l net.Listener) error {
+	if c.plan.balancer == nil {
+		l.Close()
+		return nil
+	}
+	began := time.Now()
+	for arn, group := range c.plan.groups {
+		if to, ok := c.plan.invokes[arn]; ok {
+			function, ok := c.functions.Function(to)
+			if !ok {
+				return fmt.Errorf("target group %s: there is no function %s", group.Name, to)
+			}
+			group.Function = function
+		}
+	}
+	config := *c.plan.balancer
+	config.Log = c.log
+	balancer, err := elb.New(config)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := balancer.Serve(ctx, l); err != nil {
+			c.fail(err)
+		}
+	}()
+	c.onStop(func() {
+		cancel()
+		<-done
+	})
+	c.screen.line("load balancer", fmt.Sprintf("%s, rules %d", c.names.balancer, len(config.Listener.Rules)), time.Since(began))
+	return nil
+}
+
+func (c *cloud) startServices(files map[string]string) error {
+	for _, s := range c.plan.services {
+		env, err := s.environment(c.endpointURL, c.secrets)
+		if err != nil {
+			return err
+		}
+		config := s.config
+		config.Binary = files[s.pkg]
+		config.Dir = filepath.Join(c.folder, "services", config.Name)
+		if err := os.MkdirAll(config.Dir, 0o755); err != nil {
+			return err
+		}
+		config.Env = env
+		config.Log = c.log
+		config.Output = c.screen.output(config.Name, c.screen.troubled)
+		for _, arn := range s.groups {
+			group, ok := c.plan.groups[arn]
+			if !ok {
+				return fmt.Errorf("ECS service %s: the stack has no target group %s", config.Name, arn)
+			}
+			config.Targets = append(config.Targets, group)
+		}
+		config.Changed = func(pid int) {
+			err := c.run.change(func(r *runContent) {
+				delete(r.PIDs, config.Name)
+				if pid != 0 {
+					r.PIDs[config.Name] = pid
+				}
+			})
+			if err != nil {
+				c.log.Error("run.json is not up to date", "error", err)
+			}
+		}
+		running, err := ecs.Start(c.group, config)
+		if err != nil {
+			return err
+		}
+		c.onStop(running.Stop)
+	}
+	return nil
+}
+
+// awaitServices waits until every task answers the health check of its target
+// groups.
+func (c *cloud) awaitServices(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("it does not answer its target group's health check within a minute"))
+	defer cancel()
+	for _, s := range c.plan.services {
+		if s.config.DesiredCount == 0 {
+			continue
+		}
+		began := time.Now()
+		for _, arn := range s.groups {
+			check := c.plan.groups[arn].Health.Path
+			if check == "" {
+				check = "/"
+			}
+			url := fmt.Sprintf("http://127.0.0.1:%d%s", s.config.Port, check)
+			if err := awaitOK(ctx, url); err != nil {
+				return fmt.Errorf("ECS service %s, %s: %w", s.config.Name, check, err)
+			}
+		}
+		c.screen.line(s.config.Name+" service", fmt.Sprintf("127.0.0.1:%d", s.config.Port), time.Since(began))
+	}
+	return nil
+}
+
+func awaitOK(ctx context.Context, url string) error {
+	client := &http.Client{Timeout: 2 * time.Second}
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		response, err := client.Do(request)
+		if err == nil {
+			response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// fail ends everything, unless something else has already.
+func (c *cloud) fail(err error) {
+	select {
+	case c.fatal <- err:
+	default:
+	}
+}
+
+func (c *cloud) onStop(undo func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stops = append(c.stops, undo)
+}
+
+// stop ends what was started in the reverse order: the listener first, the
+// databases last.
+func (c *cloud) stop() {
+	if c.run != nil {
+		if err := c.run.remove(); err != nil {
+			c.log.Error("run.json is not removed", "error", err)
+		}
+	}
+	c.mu.Lock()
+	stops := slices.Clone(c.stops)
+	c.stops = nil
+	c.mu.Unlock()
+	for _, undo := range slices.Backward(stops) {
+		undo()
+	}
+	if err := c.group.Close(); err != nil {
+		c.log.Warn("some processes had to be killed", "error", err)
+	}
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"plaudit/local/process"
+	"plaudit/local/template"
+)
+
+// program finds what a hook's argv names: a file of the folder, or a program
+// in PATH.
+func program(root string, argv []string) (string, error) {
+	if !strings.ContainsRune(argv[0], '/') {
+		return exec.LookPath(argv[0])
+	}
+	path := argv[0]
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(root, path)
+	}
+	return exec.LookPath(path)
+}
+
+// hook runs a program of the product: it reads stdin, its standard error is
+// shown line by line, and what it prints must be one JSON object.
+func (c *cloud) hook(ctx context.Context, argv []string, env map[string]string, stdin []byte) (map[string]json.RawMessage, error) {
+	name := strings.Join(argv, " ")
+	path, err := program(c.root, argv)
+	if err != nil {
+		return nil, fmt.Errorf("hook %s: %w", name, err)
+	}
+	variables := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+	for key, value := range env {
+		variables = append(variables, key+"="+value)
+	}
+	var out bytes.Buffer
+	progress := &progress{}
+	err = c.group.Run(ctx, process.Spec{
+		Name: "hook " + name, Path: path, Args: argv[1:], Dir: c.root, Env: variables,
+		Stdin: bytes.NewReader(stdin), Stdout: &out, Stderr: c.screen.output(" ", progress.line),
+	})
+	if err != nil {
+		if last := progress.lastLine(); last != "" {
+			return nil, fmt.Errorf("hook %s: %w: %s", name, err, last)
+		}
+		return nil, fmt.Errorf("hook %s: %w", name, err)
+	}
+	object := map[string]json.RawMessage{}
+	decoder := json.NewDecoder(&out)
+	// What it printed may hold secrets, so errors do not show it.
+	if err := decoder.Decode(&object); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("hook %s: it must print a JSON object, and prints something else", name)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("hook %s: it must print one JSON object, and prints more", name)
+	}
+	return object, nil
+}
+
+// progress shows every line and keeps the last.
+type progress struct {
+	mu   sync.Mutex
+	last string
+}
+
+func (p *progress) line(line []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if text := strings.TrimSpace(string(line)); text != "" {
+		p.last = text
+	}
+	return true
+}
+
+func (p *progress) lastLine() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last
+}
+
+// parameters runs the hook `before`, whose object is of template parameters.
+func (c *cloud) parameters(ctx context.Context) (map[string]string, error) {
+	if len(c.config.Before) == 0 {
+		return nil, nil
+	}
+	object, err := c.hook(ctx, c.config.Before, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for key, raw := range object {
+		var value any
+		decoder := json.NewDecoder(bytes.NewReader(raw))
+		decoder.UseNumber()
+		if err := decoder.Decode(&value); err != nil {
+			return nil, fmt.Errorf("hook %s: parameter %s cannot be read", strings.Join(c.config.Before, " "), key)
+		}
+		switch v := value.(type) {
+		case string:
+			out[key] = v
+		case json.Number, bool:
+			out[key] = fmt.Sprint(v)
+		default:
+			return nil, fmt.Errorf("hook %s: parameter %s must be text or a number", strings.Join(c.config.Before, " "), key)
+		}
+	}
+	return out, nil
+}
+
+// setup runs the hook `after`, which reads the stack's outputs and adds to
+// run.json.
+func (c *cloud) setup(ctx context.Context) error {
+	if len(c.config.After) == 0 {
+		return nil
+	}
+	stdin, err := outputs(c.stack.Outputs)
+	if err != nil {
+		return err
+	}
+	env := awsEnvironment(c.endpointURL)
+	env["AWS_REGION"] = c.names.Region
+	// The caller's own profiles are not asked.
+	env["AWS_CONFIG_FILE"], env["AWS_SHARED_CREDENTIALS_FILE"] = os.DevNull, os.DevNull
+	object, err := c.hook(ctx, c.config.After, env, stdin)
+	if err != nil {
+		return err
+	}
+	return c.run.merge(object)
+}
+
+// outputs is the form of `sam list stack-outputs --output json`.
+func outputs(in []template.Output) ([]byte, error) {
+	type output struct{ OutputKey, OutputValue, Description string }
+	out := []output{}
+	for _, o := range in {
+		out = append(out, output{o.Key, o.Value, o.Description})
+	}
+	return json.Marshal(out)
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const invokeUsage = `Usage: local invoke FUNCTION EVENT
+
+Invokes one function of the laptop cloud that runs in this folder, past the
+load balancer. FUNCTION is the name of its folder or its name in AWS, EVENT a
+JSON file, or - for standard input. The answer goes to standard output, what
+the function logged meanwhile to standard error. Exit codes: 0 after an answer,
+1 after an error of the function or of the call, 2 for wrong arguments.
+`
+
+// invoke invokes a function by the AWS endpoint, as `aws lambda invoke` does.
+func invoke(ctx context.Context, folder string, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	if len(args) == 1 && (args[0] == "-h" || args[0] == "-help" || args[0] == "--help") {
+		fmt.Fprint(stdout, invokeUsage)
+		return nil
+	}
+	if len(args) != 2 || args[0] == "" || args[1] == "" {
+		fmt.Fprint(stderr, invokeUsage)
+		return flag.ErrHelp
+	}
+	name, file := args[0], args[1]
+	run, err := readRunFile(folder)
+	if err != nil {
+		return err
+	}
+	if full, ok := run.Functions[name]; ok {
+		name = full
+	}
+	var event []byte
+	if file == "-" {
+		event, err = io.ReadAll(stdin)
+	} else {
+		event, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return err
+	}
+
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, run.AWS+"/2015-03-31/functions/"+name+"/invocations", bytes.NewReader(event))
+	if err != nil {
+		return err
+	}
+	// The endpoint finds the service in the scope of the signature, which
+	// nobody checks on a laptop.
+	request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=laptop/20260101/local/lambda/aws4_request, SignedHeaders=host, Signature=0")
+	request.Header.Set("X-Amz-Log-Type", "Tail")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("the AWS endpoint: %w", err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	if tail, err := base64.StdEncoding.DecodeString(response.Header.Get("X-Amz-Log-Result")); err == nil {
+		stderr.Write(tail)
+	}
+	if response.StatusCode != http.StatusOK {
+		if response.StatusCode == http.StatusNotFound {
+			return fmt.Errorf("there is no function %s; there are %s", args[0], strings.Join(run.functionNames(), ", "))
+		}
+		return fmt.Errorf("invoke %s: %s %s", name, response.Status, bytes.TrimSpace(answer))
+	}
+	var pretty bytes.Buffer
+	if json.Indent(&pretty, answer, "", "  ") == nil {
+		answer = pretty.Bytes()
+	}
+	fmt.Fprintf(stdout, "%s\n", bytes.TrimSpace(answer))
+	if kind := response.Header.Get("X-Amz-Function-Error"); kind != "" {
+		return fmt.Errorf("%s failed (%s)", name, kind)
+	}
+	return nil
+}
+
+// readRunFile reads what the laptop cloud of the folder says of itself.
+func readRunFile(folder string) (runContent, error) {
+	var content runContent
+	text, err := os.ReadFile(filepath.Join(folder, runFileName))
+	if errors.Is(err, os.ErrNotExist) {
+		return content, errors.New("nothing runs in this folder; `make run` starts it")
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &content)
+	}
+	return content, err
+}
+
+func (r runContent) functionNames() []string {
+	var names []string
+	for name := range r.Functions {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

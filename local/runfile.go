@@ -1,0 +1,136 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+const runFileName = "run.json"
+
+// runFile is .local/run.json: it is there while everything runs, and tells
+// tests and people where.
+type runFile struct {
+	path string
+
+	mu      sync.Mutex
+	written bool
+	extra   map[string]json.RawMessage // from the hook
+	content runContent
+}
+
+type runContent struct {
+	URL       string                 `json:"url"`
+	AWS       string                 `json:"aws"`
+	Databases map[string]runDatabase `json:"databases"` // by name of the database
+	PIDs      map[string]int         `json:"pids"`      // by part
+	Functions map[string]string      `json:"functions"` // by folder: their names in AWS
+}
+
+type runDatabase struct {
+	URL string `json:"url"` // with the master user and its password
+	PID int    `json:"pid"`
+}
+
+func newRunFile(folder string) *runFile {
+	return &runFile{
+		path:    filepath.Join(folder, runFileName),
+		content: runContent{Databases: map[string]runDatabase{}, PIDs: map[string]int{"laptop": os.Getpid()}},
+	}
+}
+
+// merge adds what a hook printed: a JSON object, or nothing.
+func (f *runFile) merge(object map[string]json.RawMessage) error {
+	own := map[string]json.RawMessage{}
+	if err := convert(f.content, &own); err != nil {
+		return err
+	}
+	for key := range object {
+		if _, ok := own[key]; ok {
+			return fmt.Errorf("the key %s in %s is the laptop cloud's own", key, runFileName)
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.extra = object
+	return nil
+}
+
+// change changes the content and, once publish was called, the file.
+func (f *runFile) change(apply func(*runContent)) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	apply(&f.content)
+	if !f.written {
+		return nil
+	}
+	return f.write()
+}
+
+// publish writes the file for the first time.
+func (f *runFile) publish() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.written = true
+	return f.write()
+}
+
+func (f *runFile) remove() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.written = false
+	if err := os.Remove(f.path); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	return nil
+}
+
+// write replaces the file at once, so that nobody reads half of it. It holds
+// passwords, so it is its owner's alone.
+func (f *runFile) write() error {
+	all := maps.Clone(f.extra)
+	if all == nil {
+		all = map[string]json.RawMessage{}
+	}
+	if err := convert(f.content, &all); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	return replaceFile(f.path, append(text, '\n'))
+}
+
+func convert(from any, to *map[string]json.RawMessage) error {
+	text, err := json.Marshal(from)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, to)
+}
+
+// replaceFile writes a file that only its owner can read, all of it or nothing.
+func replaceFile(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}

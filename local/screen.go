@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxLog is the size at which laptop.log becomes laptop.log.old.
+const maxLog = 64 << 20
+
+// screen is the terminal and .local/laptop.log. The file gets every line of
+// every part, the terminal what somebody has to see, or all of it when asked.
+type screen struct {
+	terminal io.Writer
+	all      bool
+	path     string
+	// calm keeps warnings in the file: while everything starts, one part
+	// meets another that is not there yet.
+	calm atomic.Bool
+
+	mu   sync.Mutex
+	file *os.File
+	size int64
+}
+
+// openLog begins a new log file.
+func (s *screen) openLog(folder string) error {
+	s.path = filepath.Join(folder, "laptop.log")
+	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	s.file, s.size = f, 0
+	return err
+}
+
+// line tells that a part is up, and how long that took.
+func (s *screen) line(part, detail string, took time.Duration) {
+	s.say("%-20s %s (%.1f s)", part, detail, took.Seconds())
+}
+
+// say writes a line to both.
+func (s *screen) say(format string, args ...any) {
+	s.write(fmt.Appendf(nil, format+"\n", args...), true)
+}
+
+func (s *screen) write(line []byte, show bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if show || s.all {
+		_, _ = s.terminal.Write(line) // a terminal that is gone must not end the parts
+	}
+	if s.file == nil {
+		return
+	}
+	n, _ := s.file.Write(line)
+	if s.size += int64(n); s.size < maxLog {
+		return
+	}
+	s.file.Close()
+	s.file = nil
+	if os.Rename(s.path, s.path+".old") == nil {
+		s.file, _ = os.OpenFile(s.path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		s.size = 0
+	}
+}
+
+// logger makes the laptop cloud's own log: of every level in the file, from
+// level on in the terminal.
+func (s *screen) logger(level slog.Level) *slog.Logger {
+	options := &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey && len(groups) == 0 {
+			return slog.String(slog.TimeKey, a.Value.Time().Format("15:04:05.000"))
+		}
+		return a
+	}}
+	hidden := slog.NewTextHandler(writerFunc(func(p []byte) { s.write(p, false) }), options)
+	shown := slog.NewTextHandler(writerFunc(func(p []byte) { s.write(p, true) }), options)
+	return slog.New(levels{Handler: hidden, shown: shown, from: func() slog.Level {
+		if s.calm.Load() {
+			return max(level, slog.LevelError)
+		}
+		return level
+	}})
+}
+
+type writerFunc func(p []byte)
+
+func (f writerFunc) Write(p []byte) (int, error) {
+	f(p)
+	return len(p), nil
+}
+
+// output makes a writer for what a part writes, each line after name. An empty
+// name is for writers that put one themselves. The terminal gets the notable
+// lines.
+func (s *screen) output(name string, notable func(line []byte) bool) io.Writer {
+	return &lines{screen: s, name: name, notable: notable}
+}
+
+type lines struct {
+	screen  *screen
+	name    string
+	notable func(line []byte) bool
+	mu      sync.Mutex
+	rest    []byte
+}
+
+// maxLine is where a line without an end is cut.
+const maxLine = 256 << 10
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rest = append(l.rest, p...)
+	for {
+		end := bytes.IndexByte(l.rest, '\n')
+		if end < 0 && len(l.rest) < maxLine {
+			return len(p), nil
+		}
+		if end < 0 {
+			end = maxLine - 1
+		}
+		text := l.rest[:end]
+		line := make([]byte, 0, len(l.name)+end+2)
+		if l.name != "" {
+			line = append(append(line, l.name...), ' ')
+		}
+		line = append(append(line, text...), '\n')
+		l.screen.write(line, l.notable(text))
+		l.rest = append([]byte(nil), l.rest[end+1:]...)
+	}
+}
+
+// never is for parts whose lines are for the file.
+func never([]byte) bool { return false }
+
+// troubled is for parts that log JSON: warnings, errors, and what is no JSON,
+// such as a panic.
+func (s *screen) troubled(line []byte) bool {
+	if s.calm.Load() {
+		return false
+	}
+	start := bytes.IndexByte(line, '{')
+	if start < 0 {
+		return true
+	}
+	for _, level := range []string{`"level":"ERROR"`, `"level":"WARN"`} {
+		if bytes.Contains(line[start:], []byte(level)) {
+			return true
+		}
+	}
+	return false
+}
