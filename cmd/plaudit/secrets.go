@@ -1,0 +1,95 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"plaudit/shared/jose"
+)
+
+// secrets makes the template's secret parameters. What the file holds stays as
+// it is, so that a second run changes nothing.
+func secrets(args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("secrets", flag.ContinueOnError)
+	file := flags.String("file", "", "keep the parameters in this `FILE`; without it they are only printed")
+	databases := flags.Bool("databases", false, "also make the databases' passwords, for stages where DbAuth is password")
+	if err := parse(flags, args, stderr); err != nil {
+		return err
+	}
+
+	params := map[string]string{}
+	if *file != "" {
+		if err := readSecrets(*file, params); err != nil {
+			return err
+		}
+	}
+	before := len(params)
+	if params["SigningKey"] == "" || params["Jwks"] == "" {
+		key, jwks, err := jose.GenerateKey()
+		if err != nil {
+			return fmt.Errorf("make the signing key: %w", err)
+		}
+		params["SigningKey"], params["Jwks"] = key, jwks
+	}
+	passwords := []string{"AdminPassword"}
+	if *databases {
+		passwords = append(passwords, "ScoresDbPassword", "UsersDbPassword")
+	}
+	for _, name := range passwords {
+		if params[name] == "" {
+			params[name] = rand.Text() // 130 bits
+		}
+	}
+
+	text, err := json.MarshalIndent(params, "", "  ")
+	if err != nil {
+		return err
+	}
+	text = append(text, '\n')
+	if *file != "" && len(params) != before {
+		if err := writeSecrets(*file, text); err != nil {
+			return err
+		}
+	}
+	_, err = stdout.Write(text)
+	return err
+}
+
+func readSecrets(file string, params map[string]string) error {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, &params); err != nil {
+		// The error's text would not help and might show a value.
+		return fmt.Errorf("%s is not a JSON object of strings; restore it, or start over with `make clean`", file)
+	}
+	return nil
+}
+
+// writeSecrets replaces the file in one step, so that a kill leaves the old
+// one or the new one.
+func writeSecrets(file string, text []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	if _, err := tmp.Write(text); err != nil {
+		return err
+	}
+	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), file)
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+)
+
+// stack is what setup needs to know of the stack: its outputs.
+type stack struct {
+	url, adminEmail, adminPasswordSecret, migrate string
+	masters                                       map[string]string // database → secret of its master
+}
+
+// output is one of the stack's outputs, in the form of
+// `sam list stack-outputs --output json`.
+type output struct {
+	OutputKey, OutputValue string
+}
+
+func readStack(r io.Reader) (stack, error) {
+	var outputs []output
+	if err := json.NewDecoder(r).Decode(&outputs); err != nil {
+		return stack{}, fmt.Errorf("the stack's outputs are not the JSON list that `sam list stack-outputs --output json` prints: %w", err)
+	}
+	values := map[string]string{}
+	for _, o := range outputs {
+		values[o.OutputKey] = o.OutputValue
+	}
+	var missing []string
+	need := func(key string) string {
+		if values[key] == "" {
+			missing = append(missing, key)
+		}
+		return values[key]
+	}
+	s := stack{
+		url: need("Url"), adminEmail: need("AdminEmail"), adminPasswordSecret: need("AdminPasswordSecretArn"), migrate: need("DbMigrateFunctionName"),
+		masters: map[string]string{"scores": need("ScoresDbMasterSecretArn"), "users": need("UsersDbMasterSecretArn")},
+	}
+	if len(missing) > 0 {
+		return stack{}, fmt.Errorf("the stack's outputs lack %s", strings.Join(missing, ", "))
+	}
+	return s, nil
+}
+
+// setup migrates the databases and waits for the users service. It can be run
+// as often as one likes.
+func setup(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("setup", flag.ContinueOnError)
+	demo := flags.Bool("demo", false, "also make the board `demo` that events/ speaks of, and print the admin's address and password (for a laptop)")
+	wait := flags.Duration("wait", time.Minute, "how long to wait for the users service")
+	if err := parse(flags, args, stderr); err != nil {
+		return err
+	}
+	st, err := readStack(stdin)
+	if err != nil {
+		return err
+	}
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return err
+	}
+	secrets := secretsmanager.NewFromConfig(cfg)
+
+	result, err := migrate(ctx, lambda.NewFromConfig(cfg), secrets, st)
+	if err != nil {
+		return fmt.Errorf("migrate the databases: %w", err)
+	}
+	fmt.Fprintf(stderr, "databases migrated: %s\n", result)
+	api := &client{url: st.url, http: &http.Client{Timeout: 15 * time.Second}}
+	if err := api.ready(ctx, *wait); err != nil {
+		return err
+	}
+	fmt.Fprintln(stderr, "users service ready")
+	if !*demo {
+		return nil
+	}
+
+	password, err := secret(ctx, secrets, st.adminPasswordSecret)
+	if err != nil {
+		return err
+	}
+	if err := makeDemo(ctx, api, st.adminEmail, password); err != nil {
+		return fmt.Errorf("make the demo board: %w", err)
+	}
+	fmt.Fprintln(stderr, "board demo made")
+	return json.NewEncoder(stdout).Encode(map[string]any{"admin": map[string]string{"email": st.adminEmail, "password": password}})
+}
+
+// credentials are what RDS keeps in a master's secret.
+type credentials struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
+// migrate invokes db-migrate as the role it made for itself, and hands it the
+// masters' passwords only where that role is not there yet.
+func migrate(ctx context.Context, functions *lambda.Client, secrets *secretsmanager.Client, st stack) (string, error) {
+	result, err := invoke(ctx, functions, st.migrate, map[string]any{})
+	if err == nil {
+		return result, nil
+	}
+	masters := map[string]credentials{}
+	for database, arn := range st.masters {
+		text, err := secret(ctx, secrets, arn)
+		if err != nil {
+			return "", err
+		}
+		var c credentials
+		if json.Unmarshal([]byte(text), &c) != nil || c.Username == "" {
+			return "", fmt.Errorf("the secret %s does not hold a username and a password", arn)
+		}
+		masters[database] = c
+	}
+	return invoke(ctx, functions, st.migrate, map[string]any{"masters": masters})
+}
+
+// invoke calls a function and gives its answer; a function's error is an error.
+func invoke(ctx context.Context, functions *lambda.Client, name string, event any) (string, error) {
+	payload, err := json.Marshal(event)
+	if err != nil {
+		return "", err
+	}
+	out, err := functions.Invoke(ctx, &lambda.InvokeInput{FunctionName: &name, Payload: payload})
+	if err != nil {
+		return "", err
+	}
+	if out.FunctionError != nil {
+		var e struct{ ErrorMessage string }
+		if json.Unmarshal(out.Payload, &e) != nil || e.ErrorMessage == "" {
+			e.ErrorMessage = string(out.Payload)
+		}
+		return "", fmt.Errorf("%s: %s", name, e.ErrorMessage)
+	}
+	return string(out.Payload), nil
+}
+
+func secret(ctx context.Context, secrets *secretsmanager.Client, id string) (string, error) {
+	out, err := secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id})
+	if err != nil {
+		return "", fmt.Errorf("read the secret %s: %w", id, err)
+	}
+	return aws.ToString(out.SecretString), nil
+}
+
+// client calls the product's own API.
+type client struct {
+	url   string
+	http  *http.Client
+	token string
+}
+
+// ready waits until the users service answers that it is.
+func (c *client) ready(ctx context.Context, wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		status, answer, err := c.call(ctx, http.MethodGet, "/readyz", nil, nil)
+		if err == nil && status == http.StatusOK {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the users service at %s is not ready (last answer: %d %s); look at its log, and whether UsersDesiredCount is 0", c.url, status, answer)
+		case <-tick.C:
+		}
+	}
+}
+
+// call sends one request and gives the answer's status and body.
+func (c *client) call(ctx context.Context, method, path string, header map[string]string, body any) (int, []byte, error) {
+	var text []byte
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			return 0, nil, err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(text))
+	if err != nil {
+		return 0, nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	return resp.StatusCode, answer, err
+}
+
+// want sends one request and expects one of the statuses.
+func (c *client) want(ctx context.Context, method, path string, header map[string]string, body, into any, statuses ...int) error {
+	status, answer, err := c.call(ctx, method, path, header, body)
+	if err != nil {
+		return err
+	}
+	for _, s := range statuses {
+		if status == s {
+			if into == nil {
+				return nil
+			}
+			return json.Unmarshal(answer, into)
+		}
+	}
+	return errors.New(method + " " + path + " answered " + http.StatusText(status) + ": " + string(bytes.TrimSpace(answer)))
+}
