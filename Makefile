@@ -1,0 +1,57 @@
+# Everything a contributor runs. `make` alone lists it.
+
+BIN   := .local/bin
+VENV  := .local/venv
+TOOL  := go tool -modfile=tools/go.mod
+# Processor of the cloud's binaries; see Architecture in template.yaml.
+ARCH ?= arm64
+
+export SAM_CLI_TELEMETRY = 0
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint build invoke bench tools clean
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## the whole system on this machine, until Ctrl-C (ARGS="--help" lists its options)
+	@local/preflight.sh run
+	@mkdir -p $(BIN)
+	@go build -o $(BIN)/ ./cmd/plaudit ./local
+	@exec $(BIN)/local $(ARGS)
+
+test: ## everything CI runs: lint, then all tests with the race detector
+	@local/preflight.sh test
+	@$(MAKE) --no-print-directory lint
+	$(TOOL) gotestsum --format pkgname-and-test-fails -- -race -timeout 15m ./...
+
+lint: tools ## formatting, vet, staticcheck, known vulnerabilities, the template
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	go mod tidy -diff
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	@tools/govulncheck.sh
+	$(VENV)/bin/cfn-lint -t template.yaml -r ap-northeast-2
+	$(VENV)/bin/sam validate --lint --config-env local
+
+build: ## binaries for the cloud: every function, and the users service for its image
+	@mkdir -p .local/build
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -tags lambda.norpc -trimpath -ldflags "-s -w" -o .local/build/ ./functions/... ./services/...
+
+invoke: ## one function alone, while `make run` is on: make invoke F=score-add E=events/score-add/one-entry.201.json
+	@$(BIN)/local invoke "$(F)" "$(E)"
+
+bench: ## benchmarks; compare their figures within one run only
+	go test -run '^$$' -bench . -benchmem ./...
+
+tools: $(VENV)/.done ## the AWS SAM CLI and cfn-lint, pinned, in .local/venv
+$(VENV)/.done: tools/requirements.txt
+	@mkdir -p .local
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tools/requirements.txt
+	@touch $@
+
+clean: ## remove what runs and builds keep, the databases too (stop `make run` first)
+	go run ./local -clean
+	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} +; fi
+	rm -rf .aws-sam
