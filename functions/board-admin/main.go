@@ -1,0 +1,49 @@
+// Command board-admin is the Lambda behind what is left of /v1/boards: it makes
+// and changes boards, and answers what no function serves there.
+//
+//	ALB -> board-admin -> scores DB (board, outbox)
+package main
+
+import (
+	"context"
+
+	"plaudit/shared/alb"
+	"plaudit/shared/boot"
+	"plaudit/shared/jose"
+	"plaudit/shared/postgres"
+	"plaudit/shared/score"
+	"plaudit/shared/web"
+)
+
+// config is all this function reads from its environment. The names are the
+// ones in template.yaml.
+type config struct {
+	Region         string   `env:"AWS_REGION,notEmpty"`   // for the database's IAM tokens; set by Lambda
+	JWKS           string   `env:"JWKS,notEmpty"`         // public keys of the tokens that are good
+	SampleJWKS     string   `env:"SAMPLE_JWKS"`           // those of the tokens in events/, on the laptop only
+	AllowedOrigins []string `env:"ALLOWED_ORIGINS"`       // origins whose pages may call from a browser, comma-separated
+	DBAuth         string   `env:"DB_AUTH,notEmpty"`      // iam or password
+	ScoresDSN      string   `env:"SCORES_DSN,notEmpty"`   // the scores database, as board_admin
+	ScoresPassword string   `env:"SCORES_PASSWORD,unset"` // empty where DB_AUTH is iam
+}
+
+func main() { boot.Main("board-admin", run) }
+
+func run(ctx context.Context, cfg config) error {
+	verifier, err := jose.NewVerifier(cfg.JWKS, cfg.SampleJWKS)
+	if err != nil {
+		return err
+	}
+	db, err := postgres.Open(postgres.Config{DSN: cfg.ScoresDSN, Auth: cfg.DBAuth, Password: cfg.ScoresPassword, Region: cfg.Region})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	boards := &score.Boards{Registry: postgres.NewScores(db)}
+	return alb.Serve(ctx, web.New(web.Config{
+		Deployable: "board-admin", Verifier: verifier, Origins: cfg.AllowedOrigins,
+		Observe: func(ctx context.Context, o web.Observation) {
+			boot.Observe(ctx, o.Method, o.Pattern, o.Status, o.Duration)
+		},
+	}, web.BoardAdmin(boards)))
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"plaudit/shared/access"
+	"plaudit/shared/boot/boottest"
+	"plaudit/shared/jose"
+	"plaudit/shared/postgres/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// The three functions of the scores, as they are built, over one database.
+func TestAScoreGoesInAndComesOutRanked(t *testing.T) {
+	pem, jwks, err := jose.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := jose.NewSigner(pem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := signer.Sign(access.Caller{User: "o", Role: access.Organizer}, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := pgtest.Scores(t)
+	type answer struct {
+		StatusCode        int
+		Body              string
+		MultiValueHeaders map[string][]string
+	}
+	start := func(dir, role string) func(method, path, body string, headers ...string) answer {
+		config := d.Config(role)
+		runtime := boottest.StartRuntime(t)
+		boottest.Run(t, boottest.Build(t, dir), runtime.Env, "STAGE=local", "AWS_REGION=ap-northeast-2",
+			"JWKS="+jwks, "SAMPLE_JWKS=", "ALLOWED_ORIGINS=", "DB_AUTH=password", "SCORES_DSN="+config.DSN, "SCORES_PASSWORD="+config.Password)
+		return func(method, path, body string, headers ...string) answer {
+			t.Helper()
+			h := map[string][]string{"host": {"example.org"}, "authorization": {"Bearer " + token}, "content-type": {"application/json"}, "x-forwarded-for": {"192.0.2.1"}}
+			for i := 0; i+1 < len(headers); i += 2 {
+				h[headers[i]] = []string{headers[i+1]}
+			}
+			event, err := json.Marshal(map[string]any{
+				"requestContext": map[string]any{"elb": map[string]string{"targetGroupArn": "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/t/1"}},
+				"httpMethod":     method, "path": path, "multiValueQueryStringParameters": map[string][]string{},
+				"multiValueHeaders": h, "body": body, "isBase64Encoded": false,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			runtime.Send(string(event))
+			got := runtime.Answer()
+			var a answer
+			if err := json.Unmarshal([]byte(got.Body), &a); err != nil || got.Failed {
+				t.Fatalf("%s %s: %+v", method, path, got)
+			}
+			return a
+		}
+	}
+	admin, add, query := start("../board-admin", "board_admin"), start(".", "score_add"), start("../score-query", "score_query")
+
+	if a := admin("POST", "/v1/boards", `{"id":"race","catalogue":{"full":42,"half":20}}`); a.StatusCode != 201 {
+		t.Fatalf("a board: %+v", a)
+	}
+	for i, reason := range []string{"half", "full", "full"} {
+		body := fmt.Sprintf(`{"player":"%d","reason":%q,"occurred_at":"2026-04-05T12:0%d:00Z"}`, 100+i, reason, i)
+		first := add("POST", "/v1/boards/race/entries", body, "idempotency-key", fmt.Sprint("k", i))
+		again := add("POST", "/v1/boards/race/entries", body, "idempotency-key", fmt.Sprint("k", i))
+		if first.StatusCode != 201 || again.StatusCode != 200 || again.Body != first.Body || fmt.Sprint(again.MultiValueHeaders["Idempotency-Replayed"]) != "[true]" {
+			t.Errorf("an entry: %+v, again %+v", first, again)
+		}
+	}
+	table := query("GET", "/v1/boards/race/standings", "")
+	var page struct {
+		Of    int
+		Items []struct {
+			Rank   int
+			Player string
+			Score  int
+		}
+	}
+	if err := json.Unmarshal([]byte(table.Body), &page); err != nil || page.Of != 3 || fmt.Sprint(page.Items) != "[{1 101 42} {2 102 42} {3 100 20}]" {
+		t.Errorf("the table is %+v", table)
+	}
+	if a := admin("DELETE", "/v1/boards/race", ""); a.StatusCode != 405 || !strings.Contains(fmt.Sprint(a.MultiValueHeaders["Allow"]), "PATCH") {
+		t.Errorf("a method that nobody serves: %+v", a)
+	}
+	if a := admin("PATCH", "/v1/boards/race", `{"state":"closed"}`); a.StatusCode != 200 {
+		t.Errorf("closing it: %+v", a)
+	}
+	if a := add("POST", "/v1/boards/race/entries", `{"player":"104","reason":"full"}`); a.StatusCode != 409 {
+		t.Errorf("an entry on a closed board: %+v", a)
+	}
+}

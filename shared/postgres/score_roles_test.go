@@ -1,0 +1,57 @@
+package postgres_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
+
+	"plaudit/shared/score"
+)
+
+func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
+	s := newScores(t, 1)
+	s.board(t, "b", nil)
+	s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](1)})
+	tables := []string{"boards", "players", "periods", "standings", "entries", "entry_keys", "outbox", "ledger"}
+	for role, reads := range map[string][]string{
+		"score_add":   {},
+		"score_query": {"players", "periods", "standings", "ledger"},
+		"board_admin": {},
+	} {
+		db := s.db.Open(role)
+		refused := func(query string) bool {
+			_, err := db.Exec(query)
+			return pq.As(err, pqerror.InsufficientPrivilege) != nil
+		}
+		for _, table := range tables {
+			if refused(`SELECT * FROM `+table) == slices.Contains(reads, table) {
+				t.Errorf("%s reads %s: %t", role, table, !slices.Contains(reads, table))
+			}
+			for _, write := range []string{`DELETE FROM ` + table, `TRUNCATE ` + table} {
+				if table != "ledger" && !refused(write) {
+					t.Errorf("%s may %s", role, write)
+				}
+			}
+		}
+		for query, who := range map[string]string{
+			`SELECT add_entries_v1('{}', '[]', 'a', 't')`:               "score_add",
+			`SELECT create_board_v1('{}', 'a', 't')`:                    "board_admin",
+			`SELECT change_board_v1('{}', '{}', false, 'a', 't')`:       "board_admin",
+			`SELECT rank_of_v1(1)`:                                      "score_query",
+			`SELECT plaudit_now()`:                                      "",
+			`CREATE TABLE mine ()`:                                      "",
+			`UPDATE entries SET points = 0`:                             "",
+			`INSERT INTO outbox (type) VALUES ('plaudit.entry.forged')`: "",
+			`SELECT in_range_v1(1, 1, 'x')`:                             "",
+			`SELECT profile_apply_v1('{}', '{}')`:                       "",
+			`SELECT board_json_v1(NULL::boards)`:                        "",
+			`ALTER FUNCTION add_entries_v1 SECURITY INVOKER`:            "",
+		} {
+			if refused(query) == (who == role) {
+				t.Errorf("%s, %s: refused %t", role, query, who == role)
+			}
+		}
+	}
+}

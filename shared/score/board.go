@@ -1,0 +1,252 @@
+package score
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"plaudit/shared/fault"
+)
+
+// Combine says how a player's entries become one score.
+type Combine string
+
+// The ways to combine.
+const (
+	Sum  Combine = "sum"
+	Best Combine = "best"
+	Last Combine = "last"
+)
+
+// Order says which scores rank first.
+type Order string
+
+// The orders.
+const (
+	Desc Order = "desc" // more is better
+	Asc  Order = "asc"  // less is better
+)
+
+// Ties says how equal scores rank.
+type Ties string
+
+// The tie rules.
+const (
+	First  Ties = "first"  // who reached the score first ranks higher
+	Shared Ties = "shared" // equal scores share a rank
+)
+
+// State says what a board takes.
+type State string
+
+// The states.
+const (
+	Open     State = "open"
+	Closed   State = "closed"   // takes no entries until its owner opens it
+	Archived State = "archived" // closed, and left out of lists
+)
+
+// Board is one competition. Its JSON is the API's.
+type Board struct {
+	ID         string           `json:"id"`
+	Title      string           `json:"title"`
+	Combine    Combine          `json:"combine"`
+	Order      Order            `json:"order"`
+	Ties       Ties             `json:"ties"`
+	Periods    []string         `json:"periods"`    // kinds of period, each once
+	Categories []string         `json:"categories"` // player attributes with rankings of their own
+	TimeZone   string           `json:"time_zone"`  // IANA name: where its days begin
+	Catalogue  map[string]int64 `json:"catalogue"`  // points by reason; nil where points are free
+	Min        int64            `json:"min"`        // least points of an entry
+	Max        *int64           `json:"max"`        // most points of an entry, nil without a bound
+	DailyCap   *int64           `json:"daily_cap"`  // net points of a player and day, nil without a bound
+	Decimals   int              `json:"decimals"`   // 0 to 6: how many digits of a score are a fraction, for display
+	Unit       string           `json:"unit"`       // points or duration_ms, for display
+	Grace      Duration         `json:"grace"`      // from a period's end until it is closed
+	Players    string           `json:"players"`    // any or registered
+	Public     bool             `json:"public"`
+	Owners     []string         `json:"owners"` // ids of users
+	Writers    []string         `json:"writers"`
+	Viewers    []string         `json:"viewers"`
+	State      State            `json:"state"`
+	Version    int64            `json:"version"` // grows by one with every change
+	CreatedAt  time.Time        `json:"created_at"`
+}
+
+// Duration reads and writes as 24h or 1h30m.
+type Duration time.Duration
+
+// MarshalText leaves out the parts that are zero.
+func (d Duration) MarshalText() ([]byte, error) {
+	s := time.Duration(d).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return []byte(s), nil
+}
+
+// UnmarshalText takes what time.ParseDuration takes.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = Duration(parsed)
+	return err
+}
+
+// NewBoard gives a board with every default; its owner is who makes it.
+func NewBoard(id, owner string) Board {
+	return Board{
+		ID: id, Title: id, Combine: Sum, Order: Desc, Ties: First,
+		Periods: []string{All}, Categories: []string{}, TimeZone: "UTC",
+		Unit: "points", Grace: Duration(24 * time.Hour), Players: "any", Public: true,
+		Owners: []string{owner}, Writers: []string{}, Viewers: []string{}, State: Open, Version: 1,
+	}
+}
+
+// clone copies the board so deeply that a change of the copy leaves the board
+// as it is.
+func (b Board) clone() Board {
+	b.Periods, b.Categories = slices.Clone(b.Periods), slices.Clone(b.Categories)
+	b.Owners, b.Writers, b.Viewers = slices.Clone(b.Owners), slices.Clone(b.Writers), slices.Clone(b.Viewers)
+	b.Catalogue = maps.Clone(b.Catalogue)
+	return b
+}
+
+// tidy drops what says nothing: people who stand in a list twice, a catalogue
+// without reasons. Lists are empty, never nil.
+func (b *Board) tidy() {
+	for _, list := range []*[]string{&b.Owners, &b.Writers, &b.Viewers} {
+		seen := map[string]bool{}
+		*list = slices.DeleteFunc(append([]string{}, *list...), func(id string) bool {
+			again := seen[id]
+			seen[id] = true
+			return again
+		})
+	}
+	if len(b.Catalogue) == 0 {
+		b.Catalogue = nil
+	}
+}
+
+// check notes every field that is not good on its own.
+func (b Board) check(faults *fault.List) {
+	if !boardID.MatchString(b.ID) {
+		faults.Add("id", "must have 1 to 63 characters of a-z, 0-9 and -, the first no -")
+	}
+	if b.Title != b.ID { // by default it is the id, which has been looked at
+		checkText(faults, "title", b.Title, maxTitle)
+	}
+	oneOf(faults, "combine", b.Combine, Sum, Best, Last)
+	oneOf(faults, "order", b.Order, Desc, Asc)
+	oneOf(faults, "ties", b.Ties, First, Shared)
+	if len(b.Periods) != 1 || b.Periods[0] != All {
+		faults.Add("periods", `must be ["all"]: other periods come in a later version`)
+	}
+	if len(b.Categories) > 0 {
+		faults.Add("categories", "must be empty: categories come in a later version")
+	}
+	if _, err := loadZone(b.TimeZone); err != nil {
+		faults.Add("time_zone", "must be a name of the IANA time zone database, such as Asia/Seoul or UTC")
+	}
+	if len(b.Catalogue) > maxReasons {
+		faults.Add("catalogue", "may have %d reasons", maxReasons)
+	}
+	for _, reason := range sortedKeys(b.Catalogue) {
+		checkText(faults, "catalogue."+reason, reason, maxReason)
+		checkPoints(faults, "catalogue."+reason, b.Catalogue[reason])
+	}
+	checkPoints(faults, "min", b.Min)
+	if b.Max != nil {
+		checkPoints(faults, "max", *b.Max)
+	}
+	if b.DailyCap != nil {
+		faults.Add("daily_cap", "must be null: daily caps come in a later version")
+	}
+	if b.Decimals < 0 || b.Decimals > 6 {
+		faults.Add("decimals", "must be from 0 to 6")
+	}
+	oneOf(faults, "unit", b.Unit, "points", "duration_ms")
+	if b.Grace < 0 || b.Grace > maxGrace || time.Duration(b.Grace)%time.Second != 0 {
+		faults.Add("grace", "must be whole seconds from 0s to 8784h (366 days)")
+	}
+	if b.Players != "any" {
+		oneOf(faults, "players", b.Players, "any", "registered")
+		if b.Players == "registered" {
+			faults.Add("players", "must be any: boards of registered players come in a later version")
+		}
+	}
+	if len(b.Owners) == 0 {
+		faults.Add("owners", "must name at least one user")
+	}
+	checkPeople(faults, "owners", b.Owners)
+	checkPeople(faults, "writers", b.Writers)
+	checkPeople(faults, "viewers", b.Viewers)
+	oneOf(faults, "state", b.State, Open, Closed, Archived)
+}
+
+const maxGrace = Duration(366 * 24 * time.Hour)
+
+// checkTogether notes what only fields beside each other can have wrong.
+func (b Board) checkTogether(faults *fault.List) {
+	if b.Max != nil && *b.Max < b.Min {
+		faults.Add("max", "must not be less than min, which is %d", b.Min)
+	}
+}
+
+func checkPeople(faults *fault.List, field string, ids []string) {
+	if len(ids) > maxPeople {
+		faults.Add(field, "may name %d users", maxPeople)
+	}
+	for i, id := range ids {
+		if !userID.MatchString(id) {
+			faults.Add(index(field, i), "must be the id of a user")
+		}
+	}
+}
+
+// frozen names the fields that differ although the board has entries, which
+// were counted by the fields' old values.
+func frozen(old, new Board) []string {
+	var fields []string
+	for _, f := range []struct {
+		name string
+		same bool
+	}{
+		{"combine", old.Combine == new.Combine},
+		{"order", old.Order == new.Order},
+		{"ties", old.Ties == new.Ties},
+		{"periods", slices.Equal(old.Periods, new.Periods)},
+		{"categories", slices.Equal(old.Categories, new.Categories)},
+		{"time_zone", old.TimeZone == new.TimeZone},
+		{"decimals", old.Decimals == new.Decimals},
+		{"players", old.Players == new.Players},
+		{"grace", old.Grace == new.Grace},
+	} {
+		if !f.same {
+			fields = append(fields, f.name)
+		}
+	}
+	return fields
+}
+
+func oneOf[T ~string](faults *fault.List, field string, got T, allowed ...T) {
+	if !slices.Contains(allowed, got) {
+		faults.Add(field, "must be one of %s", list(allowed))
+	}
+}
+
+func list[T ~string](words []T) string {
+	text := make([]string, len(words))
+	for i, w := range words {
+		text[i] = string(w)
+	}
+	return strings.Join(text, ", ")
+}
+
+func index(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,135 @@
+package score
+
+import (
+	"fmt"
+	"sync"
+	"time"
+	_ "time/tzdata" // a container FROM scratch has no time zones of its own
+)
+
+// All is the period that never ends.
+const All = "all"
+
+// Span is one run of a period: from Start up to End, which is no longer in it.
+// Zero times stand for a run without a beginning or an end.
+type Span struct {
+	Name       string
+	Start, End time.Time
+}
+
+// contains says whether the instant is in the span.
+func (s Span) contains(at time.Time) bool {
+	return (s.Start.IsZero() || !at.Before(s.Start)) && (s.End.IsZero() || at.Before(s.End))
+}
+
+// Spans gives the run of each of the board's periods that contains the
+// instant, in the board's order. It is the one calendar of the product: what
+// an entry credits, what a list shows and what is announced as closed all come
+// from here, because two sets of time zone rules would differ at a border.
+func (b Board) Spans(at time.Time) ([]Span, error) {
+	zone, err := loadZone(b.TimeZone)
+	if err != nil {
+		return nil, err
+	}
+	spans := make([]Span, 0, len(b.Periods))
+	for _, name := range b.Periods {
+		s, err := span(name, zone, at)
+		if err != nil {
+			return nil, fmt.Errorf("board %s: %w", b.ID, err)
+		}
+		spans = append(spans, s)
+	}
+	return spans, nil
+}
+
+// span gives the run of the named period that contains the instant.
+func span(name string, zone *time.Location, at time.Time) (Span, error) {
+	if name == All {
+		return Span{Name: All}, nil
+	}
+	first, days, months := date{}, 0, 0
+	today := dateOf(at.In(zone))
+	switch name {
+	case "day":
+		first, days = today, 1
+	case "week": // from Monday
+		weekday := (int(time.Date(today.year, today.month, today.day, 0, 0, 0, 0, time.UTC).Weekday()) + 6) % 7
+		first, days = today.add(0, -weekday), 7
+	case "month":
+		first, months = date{today.year, today.month, 1}, 1
+	default:
+		return Span{}, fmt.Errorf("no period %q", name)
+	}
+	s := Span{name, first.begin(zone), first.add(months, days).begin(zone)}
+	// Where clocks were put back across midnight, an evening's last hour comes
+	// twice, and its date does not say on which side of the border it is.
+	switch {
+	case at.Before(s.Start):
+		s = Span{name, first.add(-months, -days).begin(zone), s.Start}
+	case !at.Before(s.End):
+		s = Span{name, s.End, first.add(2*months, 2*days).begin(zone)}
+	}
+	return s, nil
+}
+
+type date struct {
+	year  int
+	month time.Month
+	day   int
+}
+
+func dateOf(t time.Time) date {
+	y, m, d := t.Date()
+	return date{y, m, d}
+}
+
+func (d date) add(months, days int) date {
+	return dateOf(time.Date(d.year, d.month+time.Month(months), d.day+days, 0, 0, 0, 0, time.UTC))
+}
+
+func (d date) before(e date) bool {
+	return d.year < e.year || d.year == e.year && (d.month < e.month || d.month == e.month && d.day < e.day)
+}
+
+// begin gives the instant at which the date begins in the zone: its first
+// midnight, or where clocks skip midnight the moment of the skip.
+func (d date) begin(zone *time.Location) time.Time {
+	t := time.Date(d.year, d.month, d.day, 0, 0, 0, 0, zone)
+	start, end := t.ZoneBounds()
+	// Where there is no midnight, time.Date is free to give the time before
+	// the skip or the one after it.
+	switch got := dateOf(t); {
+	case got.before(d):
+		return end.UTC()
+	case got != d || t.Hour() != 0 || t.Minute() != 0:
+		return start.UTC()
+	}
+	if !start.IsZero() {
+		_, now := t.Zone()
+		_, before := start.Add(-time.Nanosecond).Zone()
+		if earlier := t.Add(time.Duration(now-before) * time.Second); earlier.Before(start) && dateOf(earlier) == d && earlier.Hour() == 0 {
+			return earlier.UTC()
+		}
+	}
+	return t.UTC()
+}
+
+// loadZone takes IANA names only: the empty name and Local mean something else
+// on every machine.
+func loadZone(name string) (*time.Location, error) {
+	if name == "" || name == "Local" {
+		return nil, fmt.Errorf("no time zone %q", name)
+	}
+	if zone, ok := zones.Load(name); ok {
+		return zone.(*time.Location), nil
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, err
+	}
+	zones.Store(name, zone)
+	return zone, nil
+}
+
+// zones keeps what loadZone has read: LoadLocation opens a file each time.
+var zones sync.Map

@@ -1,0 +1,92 @@
+package score
+
+import (
+	"testing"
+	"time"
+)
+
+func TestSpans(t *testing.T) {
+	for _, c := range []struct{ name, zone, period, at, start, end string }{
+		{"a day is the zone's", "Asia/Seoul", "day", "2026-04-05T15:00:00Z", "2026-04-05T15:00:00Z", "2026-04-06T15:00:00Z"},
+		{"its last instant", "Asia/Seoul", "day", "2026-04-05T14:59:59.999999Z", "2026-04-04T15:00:00Z", "2026-04-05T15:00:00Z"},
+		{"a week begins on Monday", "UTC", "week", "2026-04-05T23:59:59Z", "2026-03-30T00:00:00Z", "2026-04-06T00:00:00Z"},
+		{"over the end of a year", "UTC", "week", "2027-01-01T00:00:00Z", "2026-12-28T00:00:00Z", "2027-01-04T00:00:00Z"},
+		{"a month", "UTC", "month", "2028-02-29T12:00:00Z", "2028-02-01T00:00:00Z", "2028-03-01T00:00:00Z"},
+		{"December", "UTC", "month", "2026-12-31T23:59:59Z", "2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z"},
+		{"a day of 23 hours", "Europe/Berlin", "day", "2026-03-29T12:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"},
+		{"a day of 25 hours", "Europe/Berlin", "day", "2026-10-25T12:00:00Z", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"},
+		{"a day without midnight", "America/Sao_Paulo", "day", "2018-11-04T12:00:00Z", "2018-11-04T03:00:00Z", "2018-11-05T02:00:00Z"},
+		{"the day before it", "America/Sao_Paulo", "day", "2018-11-04T02:59:59Z", "2018-11-03T03:00:00Z", "2018-11-04T03:00:00Z"},
+		{"a day with two midnights", "America/Havana", "day", "2026-11-01T04:30:00Z", "2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"},
+		{"its second first hour", "America/Havana", "day", "2026-11-01T05:30:00Z", "2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"},
+		{"the day before one that was left out", "Pacific/Apia", "day", "2011-12-30T09:00:00Z", "2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z"},
+		{"the day after it", "Pacific/Apia", "day", "2011-12-30T10:00:00Z", "2011-12-30T10:00:00Z", "2011-12-31T10:00:00Z"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := Board{ID: "b", TimeZone: c.zone, Periods: []string{All, c.period}}
+			spans, err := b.Spans(instantOf(t, c.at))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if spans[0] != (Span{Name: All}) {
+				t.Errorf("all is %v", spans[0])
+			}
+			if want := (Span{c.period, instantOf(t, c.start), instantOf(t, c.end)}); spans[1] != want {
+				t.Errorf("got %v, want %v", spans[1], want)
+			}
+		})
+	}
+}
+
+func instantOf(t *testing.T, s string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at.UTC()
+}
+
+// Whatever clocks do, every instant is in exactly one run of a period, and the
+// next begins where it ends.
+func TestRunsOfAPeriodFollowEachOther(t *testing.T) {
+	for _, name := range []string{
+		"UTC", "Asia/Seoul", "Europe/Berlin", "America/Sao_Paulo", "America/Havana", "America/St_Johns", "America/Asuncion",
+		"Asia/Beirut", "Africa/Cairo", "Pacific/Apia", "Australia/Lord_Howe", "Asia/Tehran", "Atlantic/Azores", "America/Scoresbysund",
+	} {
+		zone, err := loadZone(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, period := range []string{"day", "week", "month"} {
+			at := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+			last, err := span(period, zone, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for at.Year() < 2030 {
+				next, err := span(period, zone, last.End)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !next.Start.Equal(last.End) || !next.contains(last.End) {
+					t.Fatalf("%s %s: after %v comes %v", name, period, last, next)
+				}
+				for _, inside := range []time.Time{last.Start, last.End.Add(-time.Microsecond), last.Start.Add(last.End.Sub(last.Start) / 2)} {
+					if got, err := span(period, zone, inside); err != nil || got != last {
+						t.Fatalf("%s %s: %v is in %v (%v), want %v", name, period, inside, got, err, last)
+					}
+				}
+				at, last = last.End, next
+			}
+		}
+	}
+}
+
+func TestZonesThatAreNone(t *testing.T) {
+	for _, name := range []string{"", "Local", "Seoul", "../etc/passwd", "UTC+9", "/etc/localtime"} {
+		if _, err := loadZone(name); err == nil {
+			t.Errorf("%q is taken", name)
+		}
+	}
+}
