@@ -1,0 +1,41 @@
+// Package contract holds the parts of the system against each other: what one
+// file promises and another relies on.
+package contract
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// root is the module's folder, seen from this package.
+const root = "../.."
+
+func read(t *testing.T, path ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(append([]string{root}, path...)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// folders lists the names of the folders in a folder.
+func folders(t *testing.T, path string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(root, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			names = append(names, e.Name())
+		}
+	}
+	if len(names) == 0 {
+		t.Fatalf("%s holds no folder", path)
+	}
+	return names
+}

@@ -1,0 +1,277 @@
+package contract
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"plaudit/local/template"
+	"plaudit/shared/web"
+)
+
+// stage resolves template.yaml as one stage of samconfig.toml sees it. What
+// Ref and GetAtt yield is the resource's logical id, which is all that these
+// tests look at.
+func stage(t *testing.T, name string) *template.Stack {
+	t.Helper()
+	config, err := template.ReadConfig(filepath.Join(root, "samconfig.toml"), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	params := maps.Clone(config.Parameters)
+	for _, secret := range []string{"AdminPassword", "SigningKey", "Jwks"} {
+		params[secret] = "made by plaudit secrets"
+	}
+	if params["DbAuth"] == "password" {
+		params["ScoresDbPassword"], params["UsersDbPassword"] = "a", "b"
+	}
+	pseudo := template.Pseudo{StackName: config.StackName, Region: config.Region, AccountID: "000000000000"}
+	tmpl, err := template.Load(filepath.Join(root, "template.yaml"), pseudo, params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stack, err := tmpl.Resolve(func(r template.Resource, _ string) (any, error) { return r.ID, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stack
+}
+
+// at follows property names and list indices into a resolved value.
+func at(v any, path ...any) any {
+	for _, step := range path {
+		switch s := step.(type) {
+		case string:
+			m, _ := v.(map[string]any)
+			v = m[s]
+		case int:
+			l, _ := v.([]any)
+			if s >= len(l) {
+				return nil
+			}
+			v = l[s]
+		}
+	}
+	return v
+}
+
+func of(stack *template.Stack, kind string) []template.Resource {
+	return slices.DeleteFunc(slices.Clone(stack.Resources), func(r template.Resource) bool { return r.Type != kind })
+}
+
+// deployables gives the folder's name of what stands behind each target group.
+func deployables(t *testing.T, stack *template.Stack) map[string]string {
+	t.Helper()
+	behind := map[string]string{}
+	for _, g := range of(stack, "AWS::ElasticLoadBalancingV2::TargetGroup") {
+		if id, ok := at(g.Properties, "Targets", 0, "Id").(string); ok {
+			f, _ := stack.Resource(id)
+			behind[g.ID] = folder(f)
+		}
+	}
+	for _, s := range of(stack, "AWS::ECS::Service") {
+		if id, ok := at(s.Properties, "LoadBalancers", 0, "TargetGroupArn").(string); ok {
+			behind[id] = fmt.Sprint(at(s.Properties, "LoadBalancers", 0, "ContainerName"))
+		}
+	}
+	return behind
+}
+
+func folder(function template.Resource) string {
+	uri := fmt.Sprint(at(function.Properties, "Code", "CodeUri"))
+	return strings.Trim(strings.TrimPrefix(uri, "functions/"), "/")
+}
+
+// The listener's rules send each route to who serves it, in every method.
+func TestListenerRulesSendRoutesToTheirDeployable(t *testing.T) {
+	stack := stage(t, "prod")
+	behind := deployables(t, stack)
+	rules := of(stack, "AWS::ElasticLoadBalancingV2::ListenerRule")
+	priority := func(r template.Resource) int {
+		n, err := strconv.Atoi(fmt.Sprint(r.Properties["Priority"]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	slices.SortFunc(rules, func(a, b template.Resource) int { return priority(a) - priority(b) })
+	listener, _ := stack.Resource("Listener")
+
+	send := func(method, path string) string {
+		for _, r := range rules {
+			hit := true
+			for _, c := range r.Properties["Conditions"].([]any) {
+				paths, _ := at(c, "PathPatternConfig", "Values").([]any)
+				methods, _ := at(c, "HttpRequestMethodConfig", "Values").([]any)
+				hit = hit && (slices.ContainsFunc(paths, func(p any) bool { return glob(fmt.Sprint(p), path) }) || slices.Contains(methods, any(method)))
+			}
+			if hit {
+				return behind[fmt.Sprint(at(r.Properties, "Actions", 0, "TargetGroupArn"))]
+			}
+		}
+		return behind[fmt.Sprint(at(listener.Properties, "DefaultActions", 0, "TargetGroupArn"))]
+	}
+	for _, r := range web.Routes {
+		path := regexp.MustCompile(`\{[a-z]+\}`).ReplaceAllString(r.Pattern, "x-1")
+		if got := send(r.Method, path); got != r.Deployable {
+			t.Errorf("%s %s goes to %q, but %s serves it", r.Method, r.Pattern, got, r.Deployable)
+		}
+	}
+	for _, c := range []struct{ method, path, want string }{
+		{"HEAD", "/v1/boards/x", "score-query"},
+		{"OPTIONS", "/v1/boards/x/entries", "board-admin"},
+		{"DELETE", "/v1/boards/x", "board-admin"},
+		{"GET", "/v1/players/x/standings", "score-query"},
+		{"POST", "/v1/entries/batch", "score-add"},
+		{"GET", "/v1/entries/batch", "board-admin"},
+		{"GET", "/", "users"},
+	} {
+		if got := send(c.method, c.path); got != c.want {
+			t.Errorf("%s %s goes to %q, want %s", c.method, c.path, got, c.want)
+		}
+	}
+}
+
+// glob matches as a path-pattern does: `*` takes slashes too.
+func glob(pattern, path string) bool {
+	quoted := strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*")
+	return regexp.MustCompile("^" + strings.ReplaceAll(quoted, `\?`, ".") + "$").MatchString(path)
+}
+
+// What the template gives a deployable is what its config reads, no more and
+// no less.
+func TestEnvironmentsAreWhatIsRead(t *testing.T) {
+	stack := stage(t, "prod")
+	given := map[string][]string{}
+	for _, f := range of(stack, "AWS::Lambda::Function") {
+		vars, _ := at(f.Properties, "Environment", "Variables").(map[string]any)
+		given["functions/"+folder(f)] = slices.Sorted(maps.Keys(vars))
+	}
+	for _, task := range of(stack, "AWS::ECS::TaskDefinition") {
+		container := at(task.Properties, "ContainerDefinitions", 0)
+		var names []string
+		for _, list := range []string{"Environment", "Secrets"} {
+			for _, v := range at(container, list).([]any) {
+				names = append(names, fmt.Sprint(at(v, "Name")))
+			}
+		}
+		slices.Sort(names)
+		given["services/"+fmt.Sprint(at(container, "Name"))] = names
+	}
+
+	for _, parent := range []string{"functions", "services"} {
+		for _, name := range folders(t, parent) {
+			dir := parent + "/" + name
+			want, ok := given[dir]
+			if !ok {
+				t.Errorf("%s is nowhere in template.yaml", dir)
+				continue
+			}
+			delete(given, dir)
+			// Lambda sets the region itself, the image the address.
+			read := slices.DeleteFunc(configured(t, dir), func(v string) bool {
+				return v == "AWS_REGION" && parent == "functions" || v == "HOST"
+			})
+			if !slices.Equal(read, want) {
+				t.Errorf("%s reads %v, and template.yaml gives it %v", dir, read, want)
+			}
+		}
+	}
+	for dir := range given {
+		t.Errorf("template.yaml runs %s, which is not there", dir)
+	}
+}
+
+// configured lists the environment variables in the struct `config` of a main
+// package.
+func configured(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, file := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok || spec.Name.Name != "config" {
+				return true
+			}
+			for _, field := range spec.Type.(*ast.StructType).Fields.List {
+				if field.Tag == nil {
+					continue
+				}
+				text, _ := strconv.Unquote(field.Tag.Value)
+				if name, _, _ := strings.Cut(reflect.StructTag(text).Get("env"), ","); name != "" {
+					names = append(names, name)
+				}
+			}
+			return false
+		})
+	}
+	if len(names) == 0 {
+		t.Errorf("%s has no struct config with env tags", dir)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Where concurrency is reserved, all environments at once fit in 80 % of the
+// databases' connections; in the cloud twice, because those of the old version
+// hold theirs while a deployment changes over.
+func TestConcurrencyFitsInConnections(t *testing.T) {
+	for name, versions := range map[string]int{"local": 1, "prod": 2} {
+		stack := stage(t, name)
+		group, _ := stack.Resource("DbParameters")
+		limit, err := strconv.Atoi(fmt.Sprint(at(group.Properties, "Parameters", "max_connections")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := 0
+		for _, f := range of(stack, "AWS::Lambda::Function") {
+			vars, _ := at(f.Properties, "Environment", "Variables").(map[string]any)
+			if vars["SCORES_DSN"] == nil {
+				continue
+			}
+			n, err := strconv.Atoi(fmt.Sprint(f.Properties["ReservedConcurrentExecutions"]))
+			if err != nil {
+				t.Fatalf("%s, %s: %v", name, f.ID, err)
+			}
+			sum += n * versions
+		}
+		if sum == 0 || sum*100 > limit*80 {
+			t.Errorf("%s: functions may hold %d connections of %d", name, sum, limit)
+		}
+	}
+}
+
+// The tokens in events/ are worth something on a laptop and nowhere else.
+func TestSampleKeyIsLocal(t *testing.T) {
+	for _, name := range []string{"local", "dev", "prod"} {
+		config, err := template.ReadConfig(filepath.Join(root, "samconfig.toml"), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := config.Parameters["SampleJwks"] != ""; got != (name == "local") {
+			t.Errorf("stage %s has a sample key: %t", name, got)
+		}
+	}
+	pseudo := template.Pseudo{StackName: "x", Region: "ap-northeast-2", AccountID: "000000000000"}
+	params := map[string]string{"Stage": "prod", "AdminPassword": "0123456789", "SigningKey": "k", "Jwks": "j", "SampleJwks": "s"}
+	if _, err := template.Load(filepath.Join(root, "template.yaml"), pseudo, params); err == nil || !strings.Contains(err.Error(), "SampleJwks") {
+		t.Errorf("the template takes a sample key outside the stage local: %v", err)
+	}
+}

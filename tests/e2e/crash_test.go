@@ -1,0 +1,177 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// processes lists the ids of the processes whose command line holds a text.
+func processes(t *testing.T, text string) []int {
+	t.Helper()
+	found, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	for _, file := range found {
+		line, _ := os.ReadFile(file) // it may have ended meanwhile
+		if strings.Contains(string(line), text) {
+			pid, _ := strconv.Atoi(strings.Split(file, "/")[2])
+			if pid != os.Getpid() {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+// eventually waits for what becomes true by itself. Its limit is far beyond
+// what it should take: no test passes or fails on a time.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for range 3000 {
+		if ok() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("not after 30 s: %s", what)
+}
+
+// A function that somebody kills while it waits is replaced, and nobody
+// notices.
+func TestKilledFunctionIsReplaced(t *testing.T) {
+	want(t, 200, "GET", "/v1/boards/demo", "", "")
+	pids := processes(t, filepath.Join(stack.root, ".local/bin/stack/score-query"))
+	if len(pids) == 0 {
+		t.Fatal("no process of score-query is there")
+	}
+	for _, pid := range pids {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	eventually(t, "the killed processes are gone", func() bool {
+		for _, pid := range pids {
+			if alive(pid) {
+				return false
+			}
+		}
+		return true
+	})
+	want(t, 200, "GET", "/v1/boards/demo", "", "")
+}
+
+func TestKilledUsersServiceComesBack(t *testing.T) {
+	pid := stack.info.PIDs["users"]
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatalf("users, pid %d: %v", pid, err)
+	}
+	eventually(t, "users is ready again", func() bool {
+		a, err := try("GET", "/readyz", "", "")
+		return err == nil && a.status == 200
+	})
+	admin(t)
+}
+
+// Scores go on while nobody can log in: a token is verified without asking.
+func TestScoresGoOnWithoutTheUsersDatabase(t *testing.T) {
+	token := admin(t)
+	freeze(t, stack.info.Databases["users"].PID, func() {
+		want(t, 200, "GET", "/v1/boards/demo/standings", token, "")
+		want(t, 201, "POST", "/v1/boards/demo/entries", token, `{"player": "frozen", "reason": "dnf"}`)
+		a := send(t, "POST", "/v1/sessions", "", `{"email": "a@example.com", "password": "0123456789"}`)
+		if a.status != 503 || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "database-unavailable") {
+			t.Errorf("login with a frozen database: %d %s", a.status, a.body)
+		}
+	})
+	eventually(t, "login works again", func() bool {
+		return send(t, "POST", "/v1/sessions", "", fmt.Sprintf(`{"email": %q, "password": %q}`, stack.info.Admin["email"], stack.info.Admin["password"])).status == 201
+	})
+}
+
+func TestLoginGoesOnWithoutTheScoresDatabase(t *testing.T) {
+	token := admin(t)
+	freeze(t, stack.info.Databases["scores"].PID, func() {
+		admin(t)
+		a := send(t, "POST", "/v1/boards/demo/entries", token, `{"player": "frozen", "reason": "dnf"}`)
+		if a.status != 503 || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "database-unavailable") {
+			t.Errorf("an add with a frozen database: %d %s", a.status, a.body)
+		}
+	})
+	eventually(t, "adds work again", func() bool {
+		return send(t, "POST", "/v1/boards/demo/entries", token, `{"player": "frozen", "reason": "dnf"}`).status == 201
+	})
+}
+
+// freeze stops a database with all its processes, because a postmaster that is
+// stopped alone leaves its backends answering.
+func freeze(t *testing.T, postmaster int, during func()) {
+	t.Helper()
+	signal := func(s syscall.Signal) {
+		pids := []int{postmaster}
+		stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+		for _, file := range stats {
+			text, _ := os.ReadFile(file)
+			_, after, _ := strings.Cut(string(text), ") ")
+			if f := strings.Fields(after); len(f) > 1 && f[1] == strconv.Itoa(postmaster) {
+				pid, _ := strconv.Atoi(strings.Split(file, "/")[2])
+				pids = append(pids, pid)
+			}
+		}
+		for _, pid := range pids {
+			if err := syscall.Kill(pid, s); err != nil && err != syscall.ESRCH {
+				t.Fatal(err)
+			}
+		}
+	}
+	signal(syscall.SIGSTOP)
+	defer signal(syscall.SIGCONT)
+	during()
+}
+
+// The last test of the package, by its name: it ends the stack and starts it
+// again.
+func TestZKilledLaptopLeavesNothingAndKeepsData(t *testing.T) {
+	token := admin(t)
+	board := unique("kept")
+	want(t, 201, "POST", "/v1/boards", token, fmt.Sprintf(`{"id": %q, "title": "Kept"}`, board))
+	want(t, 201, "POST", "/v1/boards/"+board+"/entries", token, `{"player": "a", "points": 5}`, "Idempotency-Key", "k")
+
+	second := exec.Command(filepath.Join(stack.root, ".local", "bin", "local"))
+	second.Dir = stack.root
+	if out, err := second.CombinedOutput(); err == nil || !strings.Contains(string(out), stack.info.URL) {
+		t.Errorf("a second start says %v: %s", err, out)
+	}
+
+	pids := []int{stack.info.Databases["users"].PID, stack.info.Databases["scores"].PID}
+	for _, pid := range stack.info.PIDs {
+		pids = append(pids, pid)
+	}
+	pids = append(pids, processes(t, stack.root)...)
+	if err := stack.proc.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "no process is left", func() bool {
+		for _, pid := range pids {
+			if alive(pid) {
+				return false
+			}
+		}
+		return len(processes(t, stack.root)) == 0
+	})
+
+	if err := stack.start(); err != nil {
+		t.Fatal(err)
+	}
+	// A token of before is still good, and the entry still counts once.
+	want(t, 200, "POST", "/v1/boards/"+board+"/entries", token, `{"player": "a", "points": 5}`, "Idempotency-Key", "k")
+	if got := want(t, 200, "GET", "/v1/boards/"+board+"/standings/a", "", "").text(t, "score"); got != "5" {
+		t.Errorf("the score is %s", got)
+	}
+}

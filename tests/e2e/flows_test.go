@@ -1,0 +1,208 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// The README's demo, pasted as it stands there.
+func TestReadmeDemo(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```sh\n(# 1\\..*?)```").FindSubmatch(readme)
+	if blocks == nil {
+		t.Fatal("README.md has no block that begins with `# 1.`")
+	}
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", string(blocks[1]))
+	cmd.Dir = stack.root
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	got := string(out)
+	if n := strings.Count(got, "HTTP/1.1 201"); n != 3 {
+		t.Errorf("%d entries were made, want 3", n)
+	}
+	if !strings.Contains(strings.ToLower(got), "idempotency-replayed: true") {
+		t.Error("the repeated entry is not marked as replayed")
+	}
+	ranking := got[strings.LastIndex(got, `{"board"`):]
+	order := regexp.MustCompile(`"rank":(\d+),"player":"(bib-\d+)"`).FindAllStringSubmatch(ranking, -1)
+	if len(order) != 3 || order[0][2] != "bib-12" || order[1][2] != "bib-7" || order[2][2] != "bib-30" || order[2][1] != "3" {
+		t.Errorf("the ranking is %v", order)
+	}
+	if t.Failed() {
+		t.Log(got)
+	}
+}
+
+func TestFromSignUpToRanking(t *testing.T) {
+	root := admin(t)
+	id, email, token := member(t)
+
+	// A member makes no boards, until an admin makes them an organizer and
+	// they refresh.
+	board := unique("race")
+	make := fmt.Sprintf(`{"id": %q, "title": "Race"}`, board)
+	want(t, 403, "POST", "/v1/boards", token, make)
+	want(t, 200, "PATCH", "/v1/users/"+id, root, `{"role": "organizer"}`)
+	session := want(t, 201, "POST", "/v1/sessions", "", fmt.Sprintf(`{"email": %q, "password": "correct horse battery"}`, email))
+	session = want(t, 200, "POST", "/v1/sessions/refresh", "", fmt.Sprintf(`{"refresh_token": %q}`, session.text(t, "refresh_token")))
+	token = session.text(t, "access_token")
+	made := want(t, 201, "POST", "/v1/boards", token, make)
+	if got := made.text(t, "owners", 0); got != id {
+		t.Errorf("the board's owner is %q, want %q", got, id)
+	}
+	want(t, 409, "POST", "/v1/boards", token, make)
+
+	// Points add up; a stranger may read and not write.
+	_, _, stranger := member(t)
+	entries := "/v1/boards/" + board + "/entries"
+	want(t, 403, "POST", entries, stranger, `{"player": "a", "points": 1}`)
+	for _, e := range []string{`{"player": "a", "points": 3}`, `{"player": "b", "points": 4}`, `{"player": "a", "points": 2}`} {
+		want(t, 201, "POST", entries, token, e)
+	}
+	table := want(t, 200, "GET", "/v1/boards/"+board+"/standings", "", "")
+	if table.text(t, "items", 0, "player") != "a" || table.text(t, "items", 0, "score") != "5" || table.text(t, "items", 1, "rank") != "2" || table.text(t, "of") != "2" {
+		t.Errorf("the table is %s", table.body)
+	}
+	one := want(t, 200, "GET", "/v1/boards/"+board+"/standings/b", stranger, "")
+	if one.text(t, "rank") != "2" || one.text(t, "score") != "4" {
+		t.Errorf("the standing is %s", one.body)
+	}
+
+	// A closed board takes nothing.
+	want(t, 200, "PATCH", "/v1/boards/"+board, token, `{"state": "closed"}`)
+	want(t, 409, "POST", entries, token, `{"player": "a", "points": 3}`)
+
+	// A private one is not there for strangers.
+	want(t, 200, "PATCH", "/v1/boards/"+board, token, `{"public": false}`)
+	want(t, 404, "GET", "/v1/boards/"+board, stranger, "")
+	want(t, 404, "GET", "/v1/boards/"+board+"/standings", "", "")
+	want(t, 200, "GET", "/v1/boards/"+board, token, "")
+}
+
+// Sixteen clients send one request at once: it counts once, and all get the
+// same answer.
+func TestOneKeyCountsOnce(t *testing.T) {
+	token := admin(t)
+	board := unique("once")
+	want(t, 201, "POST", "/v1/boards", token, fmt.Sprintf(`{"id": %q, "title": "Once"}`, board))
+	answers := make([]answer, 16)
+	errs := make([]error, 16)
+	var wg sync.WaitGroup
+	for i := range answers {
+		wg.Go(func() {
+			answers[i], errs[i] = try("POST", "/v1/boards/"+board+"/entries", token, `{"player": "a", "points": 7}`, "Idempotency-Key", "k")
+		})
+	}
+	wg.Wait()
+	made := 0
+	for i, a := range answers {
+		if errs[i] != nil {
+			t.Fatal(errs[i])
+		}
+		if a.body != answers[0].body {
+			t.Errorf("answers differ:\n%s%s", a.body, answers[0].body)
+		}
+		replayed := a.header.Get("Idempotency-Replayed") == "true"
+		switch {
+		case a.status == 201 && !replayed:
+			made++
+		case a.status != 200 || !replayed:
+			t.Errorf("%d, replayed %t: %s", a.status, replayed, a.body)
+		}
+	}
+	if made != 1 {
+		t.Errorf("%d answers say 201", made)
+	}
+	if got := want(t, 200, "GET", "/v1/boards/"+board+"/standings/a", "", "").text(t, "score"); got != "7" {
+		t.Errorf("the score is %s", got)
+	}
+	want(t, 422, "POST", "/v1/boards/"+board+"/entries", token, `{"player": "a", "points": 8}`, "Idempotency-Key", "k")
+}
+
+// What is wrong with a request is the client's to know: 4xx, never 5xx, never
+// a redirect.
+func TestNonsense(t *testing.T) {
+	token := admin(t)
+	for _, c := range []struct {
+		method, path, body string
+		headers            []string
+		status             int
+	}{
+		{"GET", "//v1/boards/demo", "", nil, 404},
+		{"GET", "/v1//boards/demo", "", nil, 404},
+		{"GET", "/v1/boards/demo/", "", nil, 404},
+		{"GET", "/v1/boards/../users/me", "", nil, 404},
+		{"GET", "/v1/boards/..", "", nil, 404},
+		{"GET", "/v1/boards/a%2Fb", "", nil, 404},
+		{"GET", "/v1/boards/a%00b", "", nil, 404},
+		{"GET", "/v1/boards/demo/standings/a%2F..%2Fb", "", nil, 404},
+		{"GET", "/v1/boards/demo/standings?limit=1001", "", nil, 400},
+		{"GET", "/v1/boards/demo/standings?limit=1&limit=2", "", nil, 400},
+		{"GET", "/v1/boards/demo/standings?x=1", "", nil, 400},
+		{"GET", "/v1/boards/demo/standings?cursor=x", "", nil, 400},
+		{"GET", "/v1/boards/demo/standings?limit=%zz", "", nil, 400},
+		{"DELETE", "/v1/boards/demo", "", nil, 405},
+		{"POST", "/v1/boards/demo/standings", "{}", nil, 405},
+		{"GET", "/v1/entries/batch", "", nil, 404},
+		{"POST", "/v1/boards/demo/entries", "", nil, 415},
+		{"POST", "/v1/boards/demo/entries", "", []string{"Content-Type", "application/json"}, 400},
+		{"POST", "/v1/boards/demo/entries", "{}", []string{"Content-Type", "text/plain"}, 415},
+		{"POST", "/v1/boards/demo/entries", "\x00\xff\xfe", []string{"Content-Type", "application/octet-stream"}, 415},
+		{"POST", "/v1/boards/demo/entries", `{"player": "a", "reason": "full", "player": "b"}`, nil, 400},
+		{"POST", "/v1/boards/demo/entries", `{"player": "a", "points": NaN}`, nil, 400},
+		{"POST", "/v1/boards/demo/entries", `{"player": "a", "points": 9007199254740992}`, nil, 400},
+		{"POST", "/v1/boards/demo/entries", `{"player": "a", "reason": "full"} x`, nil, 400},
+		{"POST", "/v1/boards/demo/entries", "{\"player\": \"a\", \"reason\": \"\xff\"}", nil, 400},
+		{"POST", "/v1/boards/demo/entries", `{"player": "a", "reason": "full", "note": "\u0000"}`, nil, 400},
+		{"POST", "/v1/boards/demo/entries", `{"player": "a", "reason": "full", "nte": ""}`, nil, 400},
+		{"POST", "/v1/boards/demo/entries", `{"player": "a", "reason": "full"}`, []string{"Idempotency-Key", strings.Repeat("k", 129)}, 400},
+		{"POST", "/v1/boards/demo/entries", `{"player": "a", "reason": "full"}`, []string{"Authorization", "Bearer x"}, 401},
+		{"POST", "/v1/boards/demo/entries", `{"player": "a", "note": "` + strings.Repeat("a", 1_000_000) + `"}`, nil, 413},
+		{"POST", "/v1/boards/demo/entries", strings.Repeat("a", 2_000_000), nil, 413},
+		{"POST", "/v1/users", strings.Repeat("a", 2_000_000), nil, 413},
+		{"POST", "/v1/users", `{"email": 1}`, nil, 400},
+		{"GET", "/nothing", "", nil, 404},
+	} {
+		a := send(t, c.method, c.path, token, c.body, c.headers...)
+		if a.status != c.status {
+			t.Errorf("%s %s %.60q: got %d, want %d: %s", c.method, c.path, c.body, a.status, c.status, a.body)
+		}
+		if len(c.body) < 1_000_001 && a.header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s %s: not a problem: %s %s", c.method, c.path, a.header.Get("Content-Type"), a.body)
+		}
+	}
+}
+
+// Each sample event gives what its name says, however often it is sent.
+func TestSampleEvents(t *testing.T) {
+	files, err := filepath.Glob("../../events/*/*.json")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d sample events, %v", len(files), err)
+	}
+	for range 2 {
+		for _, file := range files {
+			function, name := filepath.Base(filepath.Dir(file)), filepath.Base(file)
+			expected := strings.Split(name, ".")[1]
+			cmd := exec.Command(filepath.Join(stack.root, ".local", "bin", "local"), "invoke", function, filepath.Join("events", function, name))
+			cmd.Dir = stack.root
+			out, err := cmd.Output()
+			if err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
+			if got := (answer{body: string(out)}); expected != "ok" && got.json(t, "statusCode") != expected {
+				t.Errorf("%s: got %s", file, out)
+			}
+		}
+	}
+}

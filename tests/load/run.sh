@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Loads a running laptop cloud (`make run`) with wrk: adds, then pages and
+# ranks, at 1 and 16 clients. Bounded in time, and on loopback only.
+# Usage: tests/load/run.sh [seconds of each run]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+command -v wrk >/dev/null || { echo "wrk is missing: apt-get install wrk, brew install wrk" >&2; exit 1; }
+seconds=${1:-10}
+eval "$(.local/bin/plaudit login)"
+case $URL in http://127.0.0.1:*) ;; *) echo "$URL is not on loopback" >&2; exit 1 ;; esac
+export TOKEN BOARD="load-$(date +%s)"
+curl -fsS "$URL/v1/boards" -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
+	-d "{\"id\": \"$BOARD\", \"title\": \"Load\"}" >/dev/null
+for WHAT in add list rank; do
+	for clients in 1 16; do
+		export WHAT
+		echo "== $WHAT, $clients clients"
+		wrk -t1 -c"$clients" -d"${seconds}s" --latency -s tests/load/add.lua "$URL" |
+			grep -E 'refused|50%|99%|Requests/sec|Non-2xx|Socket'
+	done
+done
