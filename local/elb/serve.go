@@ -88,7 +88,9 @@ func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.ContentLength != 0 {
-		r.Body = &idleBody{ReadCloser: r.Body, x: x, rc: http.NewResponseController(w), idle: b.idle}
+		body := &idleBody{ReadCloser: r.Body, x: x, rc: http.NewResponseController(w), idle: b.idle}
+		r.Body = body
+		defer body.drain(x)
 	}
 	b.act(x, b.choose(r.Method, x.path))
 }
@@ -246,11 +248,35 @@ type idleBody struct {
 	x    *exchange
 	rc   *http.ResponseController
 	idle time.Duration
+	// ended says that there is nothing more to read. A target's connection may
+	// still read when the answer is out.
+	ended atomic.Bool
+}
+
+// A client that still sends would take a connection that is closed on it for a
+// broken one, and never read the answer. So it may send on for a moment.
+const (
+	drainBytes = 16 << 20
+	drainTime  = 2 * time.Second
+)
+
+// drain reads what is left of a body that nobody wanted to the end, once the
+// answer is out.
+func (b *idleBody) drain(x *exchange) {
+	// Who waits to be asked for the body is not going to send it now.
+	if b.ended.Load() || x.status == 0 || len(x.r.Header["Expect"]) > 0 || b.rc.Flush() != nil {
+		return
+	}
+	b.rc.SetReadDeadline(time.Now().Add(drainTime))
+	io.CopyN(io.Discard, b.ReadCloser, drainBytes) // an error ends it as well
 }
 
 func (b *idleBody) Read(p []byte) (int, error) {
 	b.rc.SetReadDeadline(time.Now().Add(b.idle))
 	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.ended.Store(true)
+	}
 	switch err {
 	case nil:
 	case io.EOF: // net/http goes on reading in the background, for as long as the answer takes

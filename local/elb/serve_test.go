@@ -135,3 +135,26 @@ type constant string
 func (c constant) Invoke(context.Context, []byte, string) ([]byte, string, error) {
 	return []byte(c), "", nil
 }
+
+// A client that sends more than anybody reads writes all of it before it looks
+// for the answer, and must still find one.
+func TestAnswerReachesAClientThatSendsOn(t *testing.T) {
+	big := strings.Repeat("x", 8<<20)
+	refusing, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(413) })}
+	go target.Serve(refusing)
+	t.Cleanup(func() { target.Close() })
+	service := &TargetGroup{Name: "service", Type: "ip"}
+	service.Register(refusing.Addr().String())
+	for name, g := range map[string]*TargetGroup{"a function": group(answers(ok)), "a service": service} {
+		t.Run(name, func(t *testing.T) {
+			addr := serve(t, config(forward(g)))
+			for range 20 {
+				wantStatus(t, post(t, addr, "/", "text/plain", big), 413)
+			}
+		})
+	}
+}
