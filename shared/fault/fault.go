@@ -20,6 +20,7 @@ const (
 	Unauthenticated      Kind = "unauthenticated"
 	BadCredentials       Kind = "bad-credentials"
 	SessionEnded         Kind = "session-ended"
+	BadAPIKey            Kind = "bad-api-key"
 	Forbidden            Kind = "forbidden"
 	NotFound             Kind = "not-found"
 	MethodNotAllowed     Kind = "method-not-allowed"
@@ -29,6 +30,7 @@ const (
 	BoardInUse           Kind = "board-in-use"
 	ScoreRange           Kind = "score-range"
 	LastAdmin            Kind = "last-admin"
+	TooManyAPIKeys       Kind = "too-many-api-keys"
 	TooLarge             Kind = "too-large"
 	UnsupportedMediaType Kind = "unsupported-media-type"
 	KeyReused            Kind = "key-reused"
@@ -46,6 +48,7 @@ var kinds = map[Kind]struct {
 	Unauthenticated:      {http.StatusUnauthorized, "A valid access token is needed"},
 	BadCredentials:       {http.StatusUnauthorized, "The address or the password is wrong"},
 	SessionEnded:         {http.StatusUnauthorized, "The session has ended"},
+	BadAPIKey:            {http.StatusUnauthorized, "The API key is not valid"},
 	Forbidden:            {http.StatusForbidden, "Not allowed"},
 	NotFound:             {http.StatusNotFound, "Not found"},
 	MethodNotAllowed:     {http.StatusMethodNotAllowed, "The method is not allowed here"},
@@ -55,6 +58,7 @@ var kinds = map[Kind]struct {
 	BoardInUse:           {http.StatusConflict, "The board has entries"},
 	ScoreRange:           {http.StatusConflict, "The score would leave its range"},
 	LastAdmin:            {http.StatusConflict, "The last admin must stay"},
+	TooManyAPIKeys:       {http.StatusConflict, "The account has too many API keys"},
 	TooLarge:             {http.StatusRequestEntityTooLarge, "The body is too large"},
 	UnsupportedMediaType: {http.StatusUnsupportedMediaType, "The body must be JSON"},
 	KeyReused:            {http.StatusUnprocessableEntity, "The key was used for another request"},

@@ -43,9 +43,10 @@ const (
 	// keyBits is the size of a new key, minKeyBits of one that is accepted
 	// (RFC 7518, section 3.3).
 	keyBits, minKeyBits = 2048, 2048
-	// maxToken is the length from which a token is not looked at. Load
-	// balancers take headers of 16 KB.
-	maxToken = 8 << 10
+	// maxToken is the length from which a token is not looked at. One of an API
+	// key with 100 boards of 63 characters has 10 KB; load balancers take
+	// headers of 16 KB.
+	maxToken = 12 << 10
 	// leeway is how far the clocks of signer and verifier may differ.
 	leeway = 5 * time.Second
 )
@@ -188,17 +189,9 @@ type Signer struct {
 // NewSigner takes an RSA private key of 2048 bits or more, PKCS 8 in PEM. Its
 // errors never hold a part of it.
 func NewSigner(privateKeyPEM string) (*Signer, error) {
-	block, _ := pem.Decode([]byte(privateKeyPEM))
-	if block == nil || block.Type != "PRIVATE KEY" {
-		return nil, errors.New("the signing key must be a PKCS 8 private key in PEM")
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	private, err := parsePrivate(privateKeyPEM)
 	if err != nil {
-		return nil, errors.New("the signing key is not a PKCS 8 private key")
-	}
-	private, ok := parsed.(*rsa.PrivateKey)
-	if !ok || private.N.BitLen() < minKeyBits {
-		return nil, fmt.Errorf("the signing key must be an RSA key of %d bits or more", minKeyBits)
+		return nil, err
 	}
 	public, err := publicKey(private)
 	if err != nil {
@@ -211,6 +204,22 @@ func NewSigner(privateKeyPEM string) (*Signer, error) {
 		return nil, fmt.Errorf("prepare the signing key: %w", err)
 	}
 	return &Signer{signer: signer, now: time.Now}, nil
+}
+
+func parsePrivate(privateKeyPEM string) (*rsa.PrivateKey, error) {
+	block, _ := pem.Decode([]byte(privateKeyPEM))
+	if block == nil || block.Type != "PRIVATE KEY" {
+		return nil, errors.New("the signing key must be a PKCS 8 private key in PEM")
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, errors.New("the signing key is not a PKCS 8 private key")
+	}
+	private, ok := parsed.(*rsa.PrivateKey)
+	if !ok || private.N.BitLen() < minKeyBits {
+		return nil, fmt.Errorf("the signing key must be an RSA key of %d bits or more", minKeyBits)
+	}
+	return private, nil
 }
 
 // Sign makes a token for the caller. An error means a caller that no token can
@@ -247,15 +256,51 @@ func GenerateKey() (privateKeyPEM, publicJWKS string, err error) {
 	if err != nil {
 		return "", "", fmt.Errorf("make a signing key: %w", err)
 	}
+	publicJWKS, err = publicSet(private)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), publicJWKS, err
+}
+
+// PublicKeys gives the public half of a private key as a JSON Web Key Set of
+// one. Its errors never hold a part of the key.
+func PublicKeys(privateKeyPEM string) (publicJWKS string, err error) {
+	private, err := parsePrivate(privateKeyPEM)
+	if err != nil {
+		return "", err
+	}
+	return publicSet(private)
+}
+
+// Merge gives one JSON Web Key Set with the keys of all, each kid once.
+func Merge(jwks ...string) (string, error) {
+	var merged jose.JSONWebKeySet
+	for _, text := range jwks {
+		var set jose.JSONWebKeySet
+		if err := json.Unmarshal([]byte(text), &set); err != nil {
+			return "", fmt.Errorf("the text is no JSON Web Key Set: %w", err)
+		}
+		for _, key := range set.Keys {
+			if len(merged.Key(key.KeyID)) == 0 {
+				merged.Keys = append(merged.Keys, key)
+			}
+		}
+	}
+	text, err := json.Marshal(merged)
+	if err != nil {
+		return "", fmt.Errorf("write the public keys: %w", err)
+	}
+	return string(text), nil
+}
+
+func publicSet(private *rsa.PrivateKey) (string, error) {
 	public, err := publicKey(private)
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
 	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}})
 	if err != nil {
-		return "", "", fmt.Errorf("write the public key: %w", err)
+		return "", fmt.Errorf("write the public key: %w", err)
 	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), string(set), nil
+	return string(set), nil
 }
 
 // publicKey gives the public half, named by its thumbprint (RFC 7638).

@@ -420,3 +420,30 @@ func unpack(t *testing.T, part string) map[string]any {
 	}
 	return out
 }
+
+func TestMergeAndPublicKeys(t *testing.T) {
+	key, jwks, err := GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, other, err := GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := PublicKeys(key); err != nil || got != jwks {
+		t.Errorf("the public half is %s, %v, was made as %s", got, err, jwks)
+	}
+	both, err := Merge(jwks, other, jwks)
+	if err != nil || strings.Count(both, `"kid"`) != 2 {
+		t.Errorf("both are %s, %v", both, err)
+	}
+	if _, err := NewVerifier(both); err != nil {
+		t.Error(err)
+	}
+	if _, err := Merge(jwks, "{"); err == nil {
+		t.Error("it merges what is no set")
+	}
+	if _, err := PublicKeys("secret"); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("a key that is none: %v", err)
+	}
+}

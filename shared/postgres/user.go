@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -25,20 +26,21 @@ func NewUsers(db *sqlx.DB) *Users { return &Users{db} }
 var _ user.Store = (*Users)(nil)
 
 // userColumns are those of userRow, wherever an account is read.
-const userColumns = `id, email, email_verified, password_hash, display_name, role, locale, time_zone, coalesce(country, '') AS country, mail, created_at`
+const userColumns = `id, email, email_verified, password_hash, password_version, display_name, role, locale, time_zone, coalesce(country, '') AS country, mail, created_at`
 
 type userRow struct {
-	ID            string
-	Email         string
-	EmailVerified bool   `db:"email_verified"`
-	PasswordHash  string `db:"password_hash"`
-	DisplayName   string `db:"display_name"`
-	Role          string
-	Locale        string
-	TimeZone      string `db:"time_zone"`
-	Country       string
-	Mail          []byte
-	CreatedAt     time.Time `db:"created_at"`
+	ID              string
+	Email           string
+	EmailVerified   bool   `db:"email_verified"`
+	PasswordHash    string `db:"password_hash"`
+	PasswordVersion int64  `db:"password_version"`
+	DisplayName     string `db:"display_name"`
+	Role            string
+	Locale          string
+	TimeZone        string `db:"time_zone"`
+	Country         string
+	Mail            []byte
+	CreatedAt       time.Time `db:"created_at"`
 }
 
 func (r userRow) user() (user.User, error) {
@@ -53,36 +55,45 @@ func (r userRow) user() (user.User, error) {
 }
 
 // one reads one account; none is a fault of kind NotFound.
-func one(ctx context.Context, db sqlx.QueryerContext, query string, args ...any) (user.User, string, error) {
+func one(ctx context.Context, db sqlx.QueryerContext, query string, args ...any) (user.User, user.Password, error) {
 	var r userRow
 	err := sqlx.GetContext(ctx, db, &r, query, args...)
 	if errors.Is(err, sql.ErrNoRows) {
-		return user.User{}, "", fault.New(fault.NotFound, "There is no such user.")
+		return user.User{}, user.Password{}, noUser()
 	}
 	if err != nil {
-		return user.User{}, "", wrap(err)
+		return user.User{}, user.Password{}, wrap(err)
 	}
 	u, err := r.user()
-	return u, r.PasswordHash, err
+	return u, user.Password{Hash: r.PasswordHash, Version: r.PasswordVersion}, err
 }
 
+func noUser() error { return fault.New(fault.NotFound, "There is no such user.") }
+
 // Create implements user.Store.
-func (s *Users) Create(ctx context.Context, u user.User, passwordHash string) (user.User, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
+func (s *Users) Create(ctx context.Context, u user.User, passwordHash, actor string) (made user.User, err error) {
 	preferences, err := json.Marshal(u.Mail)
 	if err != nil {
 		return user.User{}, err
 	}
-	made, _, err := one(ctx, s.db, `
-		INSERT INTO users (id, email, email_key, email_verified, password_hash, display_name, role, locale, time_zone, country, mail)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, nullif($10, ''), $11)
-		ON CONFLICT (email_key) DO NOTHING
-		RETURNING `+userColumns,
-		u.ID, u.Email, user.AddressKey(u.Email), u.EmailVerified, passwordHash, u.DisplayName, string(u.Role), u.Locale, u.TimeZone, u.Country, string(preferences))
-	if fault.Is(err, fault.NotFound) {
-		return user.User{}, user.AddressTaken()
-	}
+	err = inTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
+		made, _, err = one(ctx, tx, `
+			INSERT INTO users (id, email, email_key, email_verified, password_hash, display_name, role, locale, time_zone, country, mail)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, nullif($10, ''), $11)
+			ON CONFLICT (email_key) DO NOTHING
+			RETURNING `+userColumns,
+			u.ID, u.Email, user.AddressKey(u.Email), u.EmailVerified, passwordHash, u.DisplayName, string(u.Role), u.Locale, u.TimeZone, u.Country, string(preferences))
+		if fault.Is(err, fault.NotFound) {
+			return user.AddressTaken()
+		}
+		if err != nil {
+			return err
+		}
+		if err := tell(ctx, tx, userEvent{u.ID, "user.created", actor, map[string]any{"role": u.Role}}); err != nil {
+			return err
+		}
+		return tellProfile(ctx, tx, u.ID)
+	})
 	return made, err
 }
 
@@ -95,7 +106,7 @@ func (s *Users) ByID(ctx context.Context, id string) (user.User, error) {
 }
 
 // ByAddress implements user.Store.
-func (s *Users) ByAddress(ctx context.Context, email string) (user.User, string, error) {
+func (s *Users) ByAddress(ctx context.Context, email string) (user.User, user.Password, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	return one(ctx, s.db, `SELECT `+userColumns+` FROM users WHERE email_key = $1`, user.AddressKey(email))
@@ -109,26 +120,38 @@ func (s *Users) Rehash(ctx context.Context, id, old, new string) error {
 	return wrap(err)
 }
 
-// SetRole implements user.Store. Changes of roles wait for each other at the
-// rows of the admins, so that two admins cannot unmake each other.
+// lockAdmins gives the ids of the admins, whose rows stay locked. Whatever may
+// take the role from one begins with it, so that two admins cannot unmake each
+// other.
+func lockAdmins(ctx context.Context, tx *sqlx.Tx) (admins []string, err error) {
+	err = tx.SelectContext(ctx, &admins, `SELECT id FROM users WHERE role = 'admin' ORDER BY id FOR UPDATE`)
+	return admins, err
+}
+
+// SetRole implements user.Store.
 func (s *Users) SetRole(ctx context.Context, by, id string, role access.Role) (changed user.User, err error) {
 	err = inTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
-		var admins []string
-		if err := tx.SelectContext(ctx, &admins, `SELECT id FROM users WHERE role = 'admin' ORDER BY id FOR UPDATE`); err != nil {
+		admins, err := lockAdmins(ctx, tx)
+		if err != nil {
 			return err
 		}
-		byAdmin, onlyAdmin := false, len(admins) == 1 && admins[0] == id
-		for _, admin := range admins {
-			byAdmin = byAdmin || admin == by
-		}
-		if !byAdmin {
+		if !slices.Contains(admins, by) {
 			return fault.New(fault.Forbidden, "This is for admins, and this account is one no more.")
 		}
-		if onlyAdmin && role != access.Admin {
+		if role != access.Admin && slices.Equal(admins, []string{id}) {
 			return fault.Field(fault.LastAdmin, "role", "This is the only admin. Make another account an admin first.")
 		}
-		changed, _, err = one(ctx, tx, `UPDATE users SET role = $2 WHERE id = $1 RETURNING `+userColumns, id, string(role))
-		return err
+		before, _, err := one(ctx, tx, `SELECT `+userColumns+` FROM users WHERE id = $1 FOR NO KEY UPDATE`, id)
+		if err != nil || before.Role == role {
+			changed = before
+			return err
+		}
+		if changed, _, err = one(ctx, tx, `UPDATE users SET role = $2 WHERE id = $1 RETURNING `+userColumns, id, string(role)); err != nil {
+			return err
+		}
+		// Roles are no personal values, so the event says from what to what.
+		return tell(ctx, tx, userEvent{id, "user.role-changed", access.Caller{User: by}.Actor(),
+			map[string]any{"changes": map[string]any{"role": map[string]access.Role{"from": before.Role, "to": role}}}})
 	})
 	return changed, err
 }
@@ -138,10 +161,11 @@ func (s *Users) Ready(ctx context.Context) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	_, err := s.db.ExecContext(ctx, `
-		SELECT plaudit_now() FROM users
+		SELECT plaudit_now(), users.password_version FROM users
 		JOIN sessions ON sessions.user_id = users.id
 		JOIN refresh_tokens ON refresh_tokens.session_id = sessions.id
 		CROSS JOIN attempts
+		CROSS JOIN api_keys
 		LIMIT 0`)
 	return wrap(err)
 }

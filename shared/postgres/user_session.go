@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 
@@ -17,37 +18,54 @@ import (
 	"plaudit/shared/user"
 )
 
-// OpenSession implements user.Store.
-func (s *Users) OpenSession(ctx context.Context, session, account string, token user.Digest, lifetime time.Duration) error {
+// OpenSession implements user.Store. The account's row is held while the
+// session is made: a change of the password comes before, and then none is
+// made, or after, and ends it.
+func (s *Users) OpenSession(ctx context.Context, session, account string, password int64, token user.Digest, lifetime time.Duration) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	_, err := s.db.ExecContext(ctx, `
-		WITH opened AS (
+	opened, err := s.db.ExecContext(ctx, `
+		WITH account AS (
+			SELECT id FROM users WHERE id = $2 AND password_version = $5 FOR SHARE
+		), opened AS (
 			INSERT INTO sessions (id, user_id, expires_at)
-			VALUES ($1, $2, plaudit_now() + make_interval(secs => $3))
+			SELECT $1, id, plaudit_now() + make_interval(secs => $3) FROM account
 			RETURNING id
 		)
 		INSERT INTO refresh_tokens (digest, session_id) SELECT $4, id FROM opened`,
-		session, account, lifetime.Seconds(), token[:])
-	return wrap(err)
+		session, account, lifetime.Seconds(), token[:], password)
+	if err != nil {
+		return wrap(err)
+	}
+	n, err := opened.RowsAffected()
+	if err == nil && n == 0 {
+		err = user.NoAccount()
+	}
+	return err
 }
 
 func sessionEnded() error {
 	return fault.New(fault.SessionEnded, "This refresh token is of no session that goes on. Log in again.")
 }
 
-// Rotate implements user.Store. The session's row is locked before anything
-// else of it, so of two requests with one token the first trades it in and the
-// second finds it used.
+// Rotate implements user.Store. The account's row is locked before anything
+// else, so of two requests with one token the first trades it in and the second
+// finds it used.
 func (s *Users) Rotate(ctx context.Context, used, next user.Digest, lifetime time.Duration) (session string, u user.User, err error) {
 	ended := false
 	err = inTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
 		var account string
 		err := tx.QueryRowContext(ctx, `
-			SELECT id, user_id FROM sessions
-			WHERE id = (SELECT session_id FROM refresh_tokens WHERE digest = $1)
-				AND expires_at > plaudit_now()
-			FOR UPDATE`, used[:]).Scan(&session, &account)
+			SELECT id FROM users
+			WHERE id = (SELECT user_id FROM sessions WHERE id = (SELECT session_id FROM refresh_tokens WHERE digest = $1))
+			FOR NO KEY UPDATE`, used[:]).Scan(&account)
+		if err == nil {
+			err = tx.QueryRowContext(ctx, `
+				SELECT id FROM sessions
+				WHERE id = (SELECT session_id FROM refresh_tokens WHERE digest = $1)
+					AND expires_at > plaudit_now()
+				FOR UPDATE`, used[:]).Scan(&session)
+		}
 		if errors.Is(err, sql.ErrNoRows) {
 			ended = true
 			return nil
@@ -63,8 +81,11 @@ func (s *Users) Rotate(ctx context.Context, used, next user.Digest, lifetime tim
 			return err
 		} else if n == 0 {
 			ended = true // and stays so: the transaction commits
-			_, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1`, session)
-			return err
+			if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1`, session); err != nil {
+				return err
+			}
+			// Whether the thief came second or the robbed, nobody knows.
+			return tell(ctx, tx, userEvent{account, "session.reused", user.Self, map[string]any{"session": session}})
 		}
 		if _, err := tx.ExecContext(ctx, `
 			UPDATE sessions SET used_at = plaudit_now(), expires_at = plaudit_now() + make_interval(secs => $2) WHERE id = $1`,
@@ -84,11 +105,23 @@ func (s *Users) Rotate(ctx context.Context, used, next user.Digest, lifetime tim
 }
 
 // EndSession implements user.Store.
-func (s *Users) EndSession(ctx context.Context, session, account string) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	_, err := s.db.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2`, session, account)
-	return wrap(err)
+func (s *Users) EndSession(ctx context.Context, session, account, actor string) (ended bool, err error) {
+	err = inTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
+		if _, err := tx.ExecContext(ctx, `SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE`, account); err != nil {
+			return err
+		}
+		deleted, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2 AND expires_at > plaudit_now()`, session, account)
+		if err != nil {
+			return err
+		}
+		n, err := deleted.RowsAffected()
+		if err != nil || n == 0 {
+			return err
+		}
+		ended = true
+		return tell(ctx, tx, userEvent{account, "session.revoked", actor, map[string]any{"session": session}})
+	})
+	return ended, err
 }
 
 // limitArgs are the parallel arrays that the statements on attempts take.
@@ -128,10 +161,16 @@ func (s *Users) Wait(ctx context.Context, limits ...user.Limit) (time.Duration, 
 	return waitFor(ctx, s.db, limits)
 }
 
-// Count implements user.Store. Attempts of one subject wait for each other
-// from the look at the limit to the end of the transaction, in the order of
-// the limits' names, so that they never wait in a circle.
-func (s *Users) Count(ctx context.Context, limits ...user.Limit) (wait time.Duration, err error) {
+// Count implements user.Store.
+func (s *Users) Count(ctx context.Context, limits ...user.Limit) (time.Duration, error) {
+	return s.count(ctx, limits, func(context.Context, *sqlx.Tx) error { return nil })
+}
+
+// count counts an attempt, and does what follows from it in the same
+// transaction. Attempts of one subject wait for each other from the look at the
+// limit to the end of the transaction, in the order of the limits' names, so
+// that they never wait in a circle.
+func (s *Users) count(ctx context.Context, limits []user.Limit, then func(context.Context, *sqlx.Tx) error) (wait time.Duration, err error) {
 	limits = slices.SortedFunc(slices.Values(limits), func(a, b user.Limit) int { return strings.Compare(a.Name, b.Name) })
 	err = inTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
 		for _, l := range limits {
@@ -145,12 +184,51 @@ func (s *Users) Count(ctx context.Context, limits ...user.Limit) (wait time.Dura
 			return err
 		}
 		names, subjects, _, _ := limitArgs(limits)
-		_, err = tx.ExecContext(ctx, `
+		if _, err = tx.ExecContext(ctx, `
 			INSERT INTO attempts (name, subject)
-			SELECT name, subject FROM unnest($1::text[], $2::bytea[]) AS l (name, subject)`, names, subjects)
-		return err
+			SELECT name, subject FROM unnest($1::text[], $2::bytea[]) AS l (name, subject)`, names, subjects); err != nil {
+			return err
+		}
+		return then(ctx, tx)
 	})
 	return wait, err
+}
+
+// Fail implements user.Store. An address without an account takes the same
+// statements up to the one that would tell its owner, which nobody has.
+func (s *Users) Fail(ctx context.Context, account string, perAccount, perClient user.Limit) (time.Duration, error) {
+	return s.count(ctx, []user.Limit{perAccount, perClient}, func(ctx context.Context, tx *sqlx.Tx) error {
+		_, subjects, _, _ := limitArgs([]user.Limit{perAccount})
+		var failures int
+		if err := tx.GetContext(ctx, &failures, `
+			SELECT count(*) FROM attempts
+			WHERE name = $1 AND subject = $2 AND at > plaudit_now() - make_interval(secs => $3)`,
+			perAccount.Name, subjects[0], perAccount.Window.Seconds()); err != nil {
+			return err
+		}
+		if failures < user.FailuresTold {
+			return nil
+		}
+		due, err := tx.ExecContext(ctx, `
+			UPDATE users SET login_failed_at = plaudit_now()
+			WHERE id = $1 AND (login_failed_at IS NULL OR login_failed_at <= plaudit_now() - make_interval(secs => $2))`,
+			orNobody(account), perAccount.Window.Seconds())
+		if err != nil {
+			return err
+		}
+		if n, err := due.RowsAffected(); err != nil || n == 0 {
+			return err
+		}
+		return tell(ctx, tx, userEvent{account, "user.login-failed", user.Self, map[string]any{"failures": failures}})
+	})
+}
+
+// orNobody gives the id that no account has where there is none.
+func orNobody(account string) string {
+	if account == "" {
+		return uuid.Nil.String()
+	}
+	return account
 }
 
 // sweepBatch keeps each statement of a sweep short.

@@ -43,7 +43,7 @@ func account(t *testing.T, s *postgres.Users, email string, role access.Role) us
 	u, err := s.Create(t.Context(), user.User{
 		ID: newID(t), Email: email, DisplayName: "진", Role: role, Locale: "ko", TimeZone: "Asia/Seoul", Country: "KR",
 		Mail: map[string]bool{"plaudit.entry.adjusted": false},
-	}, "$argon2id$v=19$m=8,t=1,p=1$c2FsdA$a2V5")
+	}, "$argon2id$v=19$m=8,t=1,p=1$c2FsdA$a2V5", "user/x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestAccountComesBackAsItWasMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	byAddress, hash, err := s.ByAddress(t.Context(), "jIN@eXAMPLE.COM")
+	byAddress, secret, err := s.ByAddress(t.Context(), "jIN@eXAMPLE.COM")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,8 +89,8 @@ func TestAccountComesBackAsItWasMade(t *testing.T) {
 			t.Errorf("got %+v", u)
 		}
 	}
-	if hash != "$argon2id$v=19$m=8,t=1,p=1$c2FsdA$a2V5" {
-		t.Errorf("the hash came back as %s", hash)
+	if secret.Hash != "$argon2id$v=19$m=8,t=1,p=1$c2FsdA$a2V5" || secret.Version != 1 {
+		t.Errorf("the password came back as %+v", secret)
 	}
 	if _, err := s.ByID(t.Context(), newID(t)); !fault.Is(err, fault.NotFound) {
 		t.Errorf("an unknown id: %v", err)
@@ -108,7 +108,7 @@ func TestOneAccountPerAddress(t *testing.T) {
 		id := newID(t)
 		wg.Go(func() {
 			email := []string{"jin@example.com", "JIN@example.com"}[i%2]
-			_, err := s.Create(context.Background(), user.User{ID: id, Email: email, DisplayName: "x", Role: access.Member, Locale: "en", TimeZone: "UTC", Mail: map[string]bool{}}, "$argon2id$")
+			_, err := s.Create(context.Background(), user.User{ID: id, Email: email, DisplayName: "x", Role: access.Member, Locale: "en", TimeZone: "UTC", Mail: map[string]bool{}}, "$argon2id$", "user/x")
 			switch {
 			case err == nil:
 				made.Add(1)
@@ -131,14 +131,14 @@ func TestRehashLeavesAPasswordThatChanged(t *testing.T) {
 	if err := s.Rehash(t.Context(), u.ID, "$argon2id$another", "$argon2id$new"); err != nil {
 		t.Fatal(err)
 	}
-	if _, hash, _ := s.ByAddress(t.Context(), u.Email); hash == "$argon2id$new" {
+	if _, p, _ := s.ByAddress(t.Context(), u.Email); p.Hash == "$argon2id$new" {
 		t.Error("a password that had changed was replaced")
 	}
 	if err := s.Rehash(t.Context(), u.ID, "$argon2id$v=19$m=8,t=1,p=1$c2FsdA$a2V5", "$argon2id$new"); err != nil {
 		t.Fatal(err)
 	}
-	if _, hash, _ := s.ByAddress(t.Context(), u.Email); hash != "$argon2id$new" {
-		t.Errorf("the hash stayed %s", hash)
+	if _, p, _ := s.ByAddress(t.Context(), u.Email); p.Hash != "$argon2id$new" || p.Version != 1 {
+		t.Errorf("got %+v", p)
 	}
 }
 
@@ -192,7 +192,7 @@ func TestRotate(t *testing.T) {
 	u := account(t, s, "jin@example.com", access.Member)
 	open := func(first int) string {
 		id := newID(t)
-		if err := s.OpenSession(t.Context(), id, u.ID, token(first), month); err != nil {
+		if err := s.OpenSession(t.Context(), id, u.ID, 1, token(first), month); err != nil {
 			t.Fatal(err)
 		}
 		return id
@@ -237,15 +237,16 @@ func TestRotate(t *testing.T) {
 	refused("after the end", 14)
 
 	third := open(21)
-	if err := s.EndSession(t.Context(), third, newID(t)); err != nil {
-		t.Fatal(err)
-	}
-	want("another's logout leaves it", third, 21, 22)
-	for range 2 {
-		if err := s.EndSession(t.Context(), third, u.ID); err != nil {
-			t.Fatal(err)
+	end := func(of string, want bool) {
+		t.Helper()
+		if ended, err := s.EndSession(t.Context(), third, of, "user/x"); err != nil || ended != want {
+			t.Fatalf("ended %t, %v", ended, err)
 		}
 	}
+	end(newID(t), false)
+	want("another's logout leaves it", third, 21, 22)
+	end(u.ID, true)
+	end(u.ID, false)
 	refused("after a logout", 22)
 }
 
@@ -254,7 +255,7 @@ func TestRotate(t *testing.T) {
 func TestRotateAtOnce(t *testing.T) {
 	s, d := users(t)
 	u := account(t, s, "jin@example.com", access.Member)
-	if err := s.OpenSession(t.Context(), newID(t), u.ID, token(0), month); err != nil {
+	if err := s.OpenSession(t.Context(), newID(t), u.ID, 1, token(0), month); err != nil {
 		t.Fatal(err)
 	}
 	var won atomic.Int32
@@ -353,7 +354,7 @@ func TestSweep(t *testing.T) {
 	}
 	old, going := newID(t), newID(t)
 	for id, first := range map[string]int{old: 1, going: 11} {
-		if err := s.OpenSession(t.Context(), id, u.ID, token(first), month); err != nil {
+		if err := s.OpenSession(t.Context(), id, u.ID, 1, token(first), month); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -384,6 +385,12 @@ func TestWhatTheServiceMayNotDo(t *testing.T) {
 		`DELETE FROM users`,
 		`UPDATE users SET id = gen_random_uuid()`,
 		`UPDATE users SET created_at = now()`,
+		`UPDATE users SET email = 'x'`,
+		`SELECT * FROM outbox`,
+		`UPDATE outbox SET data = '{}'`,
+		`DELETE FROM outbox`,
+		`SELECT * FROM erased_users`,
+		`DELETE FROM erased_users`,
 		`TRUNCATE users, sessions, refresh_tokens`,
 		`UPDATE sessions SET user_id = gen_random_uuid()`,
 		`UPDATE refresh_tokens SET session_id = gen_random_uuid()`,

@@ -72,9 +72,9 @@ func TestSignUpFields(t *testing.T) {
 		{"letters that look like others", email("jin@exаmple.com"), "email"},
 		{"NUL in the address", email("jin\x00@example.com"), "email"},
 
-		{"10 characters of password", password("0123456789"), ""},
+		{"10 characters of password", password("horse-0123"), ""},
 		{"9 characters of password", password("012345678"), "password"},
-		{"256 characters of password", password(strings.Repeat("가", 256)), ""},
+		{"256 characters of password", password(strings.Repeat("가나", 128)), ""},
 		{"257 characters of password", password(strings.Repeat("가", 257)), "password"},
 		{"characters count as they are hashed, not as they are typed", password("\u1100\u1161\u1100\u1161\u1100\u1161\u1100\u1161\u1100\u1161"), "password"},
 		{"no password", password(""), "password"},

@@ -31,11 +31,32 @@ type Limits struct {
 	SignUpsPerHour   int // sign-ups of one client address
 }
 
-func (l Limits) login(email, client string) []Limit {
-	return []Limit{
-		{"login-account", AddressKey(email), loginsPerAccount, loginWindow},
-		{"login-address", client, l.LoginsPerAddress, loginWindow},
+// FailuresTold is at how many failed logins in a window an account's owner is
+// told: enough for a bad memory, half of what a guesser has.
+const FailuresTold = 5
+
+// loginLimits are what a failed login counts against.
+type loginLimits struct{ account, client Limit }
+
+func (l Limits) login(email, client string) loginLimits {
+	return loginLimits{
+		AccountLimit(email),
+		Limit{"login-address", client, l.LoginsPerAddress, loginWindow},
 	}
+}
+
+// AccountLimit is what failed logins of an address count against, whether it
+// has an account or not.
+func AccountLimit(email string) Limit {
+	return Limit{"login-account", AddressKey(email), loginsPerAccount, loginWindow}
+}
+
+// room is nil while the limits are not full, as an answer of the store says.
+func (loginLimits) room(wait time.Duration, err error) error {
+	if err == nil && wait > 0 {
+		return tooMany("Too many failed logins. Wait before the next one.", wait)
+	}
+	return err
 }
 
 func (l Limits) signUp(client string) Limit {

@@ -127,8 +127,10 @@ func parse(hash string) (c cost, salt, key []byte, err error) {
 }
 
 // checkPassword counts characters in the form that is hashed, so that the
-// verdict does not depend on the keyboard either.
-func checkPassword(faults *fault.List, field, password string) {
+// verdict does not depend on the keyboard either. What an attacker tries first
+// is refused (NIST SP 800-63B, 5.1.1.2): the commonest passwords, and the
+// address of the account.
+func checkPassword(faults *fault.List, field, password, email string) {
 	n := utf8.RuneCountInString(norm.NFKC.String(password))
 	switch {
 	case password == "":
@@ -137,5 +139,9 @@ func checkPassword(faults *fault.List, field, password string) {
 		faults.Add(field, "must have %d to %d characters", minPassword, maxPassword)
 	case strings.ContainsRune(password, 0):
 		faults.Add(field, "must not hold the character NUL")
+	case common(password):
+		faults.Add(field, "is one of the passwords that everybody tries first; choose another, such as a few words that only you would put together")
+	case ownAddress(password, email):
+		faults.Add(field, "must not be the e-mail address or its part before the @")
 	}
 }

@@ -14,15 +14,18 @@ import (
 
 // Store keeps accounts, sessions and the attempts that limits count. Where it
 // cannot reach its database it fails with a fault of kind DatabaseUnavailable.
+// What changes goes into the outbox in the same transaction.
 type Store interface {
+	AccountStore
+
 	// Create adds an account. Its CreatedAt is the store's. An address that
 	// has an account already is a fault of kind AddressTaken.
-	Create(ctx context.Context, u User, passwordHash string) (User, error)
+	Create(ctx context.Context, u User, passwordHash, actor string) (User, error)
 	// ByID gives an account; none is a fault of kind NotFound.
 	ByID(ctx context.Context, id string) (User, error)
-	// ByAddress gives an account and its password's hash; none is a fault of
-	// kind NotFound.
-	ByAddress(ctx context.Context, email string) (User, string, error)
+	// ByAddress gives an account and its password; none is a fault of kind
+	// NotFound.
+	ByAddress(ctx context.Context, email string) (User, Password, error)
 	// Rehash replaces a password's hash, unless the password changed since.
 	Rehash(ctx context.Context, id, old, new string) error
 	// SetRole changes an account's role on behalf of an account that must be
@@ -30,21 +33,29 @@ type Store interface {
 	// kind NotFound, taking the role from the only admin one of kind LastAdmin.
 	SetRole(ctx context.Context, by, id string, role access.Role) (User, error)
 
-	// OpenSession makes a session of an account with its first refresh token.
-	OpenSession(ctx context.Context, session, user string, token Digest, lifetime time.Duration) error
+	// OpenSession makes a session of an account with its first refresh token,
+	// where its password is still of the version that was checked: else a fault
+	// of kind BadCredentials.
+	OpenSession(ctx context.Context, session, user string, password int64, token Digest, lifetime time.Duration) error
 	// Rotate trades a refresh token for the next one of its session and gives
 	// session and account. A token that is unknown or of an ended session is a
 	// fault of kind SessionEnded; so is one that was traded in before, and
 	// that ends the session.
 	Rotate(ctx context.Context, used, next Digest, lifetime time.Duration) (session string, u User, err error)
-	// EndSession ends an account's session; one that has ended is no error.
-	EndSession(ctx context.Context, session, user string) error
+	// EndSession ends an account's session and says whether it was there.
+	EndSession(ctx context.Context, session, user, actor string) (bool, error)
+
+	KeyStore
 
 	// Wait says how long until none of the limits is full, 0 where none is.
 	Wait(ctx context.Context, limits ...Limit) (time.Duration, error)
 	// Count counts one attempt against each of the limits, unless one of them
 	// is full: then it counts nothing and says how long until none is.
 	Count(ctx context.Context, limits ...Limit) (time.Duration, error)
+	// Fail counts a failed login as Count does. The failure that is the
+	// FailuresTold-th of the account's limit puts an event into the outbox, one
+	// a window. user is empty where the address has no account.
+	Fail(ctx context.Context, user string, account, client Limit) (time.Duration, error)
 
 	// Sweep deletes what has no meaning any more: attempts older than
 	// LongestWindow, ended sessions, used tokens older than RefreshLifetime.
@@ -93,10 +104,14 @@ func (s *Service) SignUp(ctx context.Context, client string, in SignUp) (User, e
 		return User{}, AddressTaken() // it is the first admin's, made or about to be
 	}
 	u.Role = access.Member
-	return s.create(ctx, u, in.Password)
+	return s.create(ctx, u, in.Password, func(u User) string { return access.Caller{User: u.ID}.Actor() })
 }
 
-func (s *Service) create(ctx context.Context, u User, password string) (User, error) {
+// Self is the actor of what the service does by itself, or on the word of
+// somebody who has not shown who they are.
+const Self = "service/users"
+
+func (s *Service) create(ctx context.Context, u User, password string, actor func(User) string) (User, error) {
 	hash, err := s.Passwords.Hash(ctx, password)
 	if err != nil {
 		return User{}, err
@@ -106,9 +121,10 @@ func (s *Service) create(ctx context.Context, u User, password string) (User, er
 		return User{}, fmt.Errorf("make a user's id: %w", err)
 	}
 	u.ID = id.String()
-	return s.Store.Create(ctx, u, hash)
+	return s.Store.Create(ctx, u, hash, actor(u))
 }
 
+// AddressTaken is the fault of an address that has an account.
 func AddressTaken() error {
 	return fault.Field(fault.AddressTaken, "email", "This address has an account. Log in, or sign up with another address.")
 }
@@ -130,40 +146,43 @@ func (s *Service) Login(ctx context.Context, client, email, password string) (Se
 	if err := faults.Err(); err != nil {
 		return Session{}, err
 	}
-	limits := s.Limits.login(email, client)
-	if err := s.mayLogIn(ctx, s.Store.Wait, limits); err != nil {
-		return Session{}, err
-	}
-	u, hash, err := s.Store.ByAddress(ctx, email)
+	u, secret, err := s.Store.ByAddress(ctx, email)
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return Session{}, err
 	}
 	// Without an account the hash is empty, which takes just as long.
-	ok, outdated, err := s.Passwords.Verify(ctx, hash, password)
+	ok, outdated, err := s.verify(ctx, u.ID, secret.Hash, password, s.Limits.login(email, client))
 	if err != nil {
 		return Session{}, err
 	}
 	if !ok {
-		if err := s.mayLogIn(ctx, s.Store.Count, limits); err != nil {
-			return Session{}, err
-		}
-		return Session{}, fault.New(fault.BadCredentials, "No account has this address and this password.")
-	}
-	if err := s.mayLogIn(ctx, s.Store.Wait, limits); err != nil {
-		return Session{}, err
+		return Session{}, NoAccount()
 	}
 	if outdated {
-		s.rehash(ctx, u.ID, hash, password)
+		s.rehash(ctx, u.ID, secret.Hash, password)
 	}
-	return s.open(ctx, u)
+	return s.open(ctx, u, secret.Version)
 }
 
-func (s *Service) mayLogIn(ctx context.Context, ask func(context.Context, ...Limit) (time.Duration, error), limits []Limit) error {
-	wait, err := ask(ctx, limits...)
-	if err == nil && wait > 0 {
-		err = tooMany("Too many failed logins. Wait before the next one.", wait)
+// NoAccount is the fault of a login whose address or password is wrong.
+func NoAccount() error {
+	return fault.New(fault.BadCredentials, "No account has this address and this password.")
+}
+
+// verify says whether the password is the one of the hash, while the limits
+// have room, and counts one that is not. account is empty where there is none.
+func (s *Service) verify(ctx context.Context, account, hash, password string, limits loginLimits) (ok, outdated bool, err error) {
+	if err := limits.room(s.Store.Wait(ctx, limits.account, limits.client)); err != nil {
+		return false, false, err
 	}
-	return err
+	ok, outdated, err = s.Passwords.Verify(ctx, hash, password)
+	if err != nil {
+		return false, false, err
+	}
+	if !ok {
+		return false, false, limits.room(s.Store.Fail(ctx, account, limits.account, limits.client))
+	}
+	return true, outdated, limits.room(s.Store.Wait(ctx, limits.account, limits.client))
 }
 
 // rehash brings an account's hash to today's cost. That it fails is no reason
@@ -178,13 +197,14 @@ func (s *Service) rehash(ctx context.Context, id, old, password string) {
 	}
 }
 
-func (s *Service) open(ctx context.Context, u User) (Session, error) {
+// open makes a session, unless the password changed since it was checked.
+func (s *Service) open(ctx context.Context, u User, password int64) (Session, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Session{}, fmt.Errorf("make a session's id: %w", err)
 	}
 	token, digest := newRefreshToken()
-	if err := s.Store.OpenSession(ctx, id.String(), u.ID, digest, RefreshLifetime); err != nil {
+	if err := s.Store.OpenSession(ctx, id.String(), u.ID, password, digest, RefreshLifetime); err != nil {
 		return Session{}, err
 	}
 	return s.session(u, id.String(), token)
@@ -220,7 +240,11 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string) (Session, er
 // Logout ends the caller's session. Its access tokens, which nobody looks up,
 // are good until they expire, AccessLifetime at most.
 func (s *Service) Logout(ctx context.Context, c access.Caller) error {
-	return s.Store.EndSession(ctx, c.Session, c.User)
+	if !isID(c.Session) || !isID(c.User) {
+		return gone()
+	}
+	_, err := s.Store.EndSession(ctx, c.Session, c.User, c.Actor())
+	return err
 }
 
 // Get gives an account, and whether the caller may see all of it, as admins and
@@ -230,7 +254,7 @@ func (s *Service) Get(ctx context.Context, c access.Caller, id string) (u User, 
 		return User{}, false, notFound()
 	}
 	u, err = s.Store.ByID(ctx, id)
-	return u, c.Role == access.Admin || c.Role == access.Auditor, err
+	return u, seesAll(c), err
 }
 
 // Me gives the caller's own account. A token of an account that is gone is a
@@ -240,10 +264,7 @@ func (s *Service) Me(ctx context.Context, c access.Caller) (User, error) {
 		return User{}, gone()
 	}
 	u, err := s.Store.ByID(ctx, c.User)
-	if fault.Is(err, fault.NotFound) {
-		return User{}, gone()
-	}
-	return u, err
+	return u, orGone(err)
 }
 
 func gone() error {

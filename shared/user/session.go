@@ -21,6 +21,14 @@ type Session struct {
 	User         User
 }
 
+// OpenSession is a session that goes on, as its account's owner sees it.
+type OpenSession struct {
+	ID        string // UUIDv7: ids sort by time of login
+	CreatedAt time.Time
+	UsedAt    time.Time // login or latest refresh
+	ExpiresAt time.Time
+}
+
 // Digest is the SHA-256 of a refresh token, the only form in which one is
 // kept: it is random, so a slow hash would add nothing.
 type Digest [sha256.Size]byte

@@ -72,7 +72,7 @@ func (s *Service) makeFirst(ctx context.Context) error {
 		return err
 	}
 	u.Role = access.Admin
-	_, err = s.create(ctx, u, s.First.Password)
+	_, err = s.create(ctx, u, s.First.Password, func(User) string { return Self })
 	if fault.Is(err, fault.AddressTaken) {
 		return nil // another task was faster
 	}

@@ -26,7 +26,7 @@ type User struct {
 	Locale        string          // ko or en
 	TimeZone      string          // IANA name
 	Country       string          // ISO 3166-1 alpha-2, empty where not said
-	Mail          map[string]bool // kinds of mail that were switched on or off
+	Mail          map[string]bool // by type of event: whether its owner wants mail of it, where they said so
 	CreatedAt     time.Time
 }
 
@@ -52,27 +52,39 @@ func (in SignUp) account() (User, error) {
 	u := User{Email: in.Email, DisplayName: in.DisplayName, Locale: "en", TimeZone: "UTC", Mail: map[string]bool{}}
 	var faults fault.List
 	checkEmail(&faults, in.Email)
-	checkPassword(&faults, "password", in.Password)
+	checkPassword(&faults, "password", in.Password, in.Email)
 	checkDisplayName(&faults, in.DisplayName)
 	if in.Locale != nil {
 		u.Locale = *in.Locale
-		if u.Locale != "ko" && u.Locale != "en" {
-			faults.Add("locale", "must be ko or en")
-		}
+		checkLocale(&faults, u.Locale)
 	}
 	if in.TimeZone != nil {
 		u.TimeZone = *in.TimeZone
-		if !validTimeZone(u.TimeZone) {
-			faults.Add("time_zone", "must be a name of the IANA time zone database, such as Asia/Seoul")
-		}
+		checkTimeZone(&faults, u.TimeZone)
 	}
 	if in.Country != nil {
 		u.Country = *in.Country
-		if !validCountry(u.Country) {
-			faults.Add("country", "must be a country's two capital letters (ISO 3166-1 alpha-2), such as KR")
-		}
+		checkCountry(&faults, u.Country)
 	}
 	return u, faults.Err()
+}
+
+func checkLocale(faults *fault.List, locale string) {
+	if locale != "ko" && locale != "en" {
+		faults.Add("locale", "must be ko or en")
+	}
+}
+
+func checkTimeZone(faults *fault.List, name string) {
+	if !validTimeZone(name) {
+		faults.Add("time_zone", "must be a name of the IANA time zone database, such as Asia/Seoul")
+	}
+}
+
+func checkCountry(faults *fault.List, code string) {
+	if !validCountry(code) {
+		faults.Add("country", "must be a country's two capital letters (ISO 3166-1 alpha-2), such as KR")
+	}
 }
 
 // AddressKey is what two e-mail addresses share where they mean one account.
@@ -106,15 +118,20 @@ func checkEmail(faults *fault.List, email string) {
 }
 
 func checkDisplayName(faults *fault.List, name string) {
+	checkName(faults, "display_name", name, maxDisplayName)
+}
+
+// checkName takes one line of text that can be seen, of up to max characters.
+func checkName(faults *fault.List, field, name string, max int) {
 	switch {
 	case name == "":
-		faults.Add("display_name", "is required")
-	case utf8.RuneCountInString(name) > maxDisplayName:
-		faults.Add("display_name", "may have %d characters", maxDisplayName)
+		faults.Add(field, "is required")
+	case utf8.RuneCountInString(name) > max:
+		faults.Add(field, "may have %d characters", max)
 	case !utf8.ValidString(name) || strings.IndexFunc(name, breaksText) >= 0:
-		faults.Add("display_name", "must not hold control characters, line breaks or characters that turn the direction of text")
+		faults.Add(field, "must not hold control characters, line breaks or characters that turn the direction of text")
 	case strings.IndexFunc(name, visible) < 0:
-		faults.Add("display_name", "must have a character that can be seen")
+		faults.Add(field, "must have a character that can be seen")
 	}
 }
 

@@ -14,6 +14,8 @@ const (
 	SignedIn     Who = "anybody signed in"
 	People       Who = "anybody signed in, no API key"
 	Organizers   Who = "organizers and admins"
+	KeyMakers    Who = "organizers and admins, no API key"
+	Finders      Who = "organizers, auditors and admins" // the handler holds apart who lists and who finds one
 	Admins       Who = "admins"
 	BoardReaders Who = "anyone where the board is public, else its owners, writers and viewers" // the handler asks the board
 	BoardWriters Who = "the board's owners and writers"                                         // the handler asks the board
@@ -30,6 +32,10 @@ func (w Who) admits(c access.Caller) bool {
 		return c.Role != access.Service
 	case Organizers:
 		return c.Rights() == access.Organizer || c.Rights() == access.Admin
+	case Finders:
+		return c.Rights() == access.Organizer || c.Rights() == access.Auditor || c.Rights() == access.Admin
+	case KeyMakers:
+		return c.Role == access.Organizer || c.Role == access.Admin
 	case Admins:
 		return c.Role == access.Admin
 	}
@@ -56,12 +62,22 @@ var Routes = []Route{
 	{"GET", "/v1/boards/{board}/standings/{player}", "score-query", BoardReaders},
 
 	{"POST", "/v1/users", "users", Anyone},
+	{"GET", "/v1/users", "users", Finders},
 	{"GET", "/v1/users/me", "users", People},
+	{"PATCH", "/v1/users/me", "users", People},
+	{"DELETE", "/v1/users/me", "users", People},
+	{"PUT", "/v1/users/me/password", "users", People},
 	{"GET", "/v1/users/{id}", "users", Anyone},
 	{"PATCH", "/v1/users/{id}", "users", Admins},
 	{"POST", "/v1/sessions", "users", Anyone},
+	{"GET", "/v1/sessions", "users", People},
 	{"DELETE", "/v1/sessions", "users", People},
+	{"DELETE", "/v1/sessions/{id}", "users", People},
 	{"POST", "/v1/sessions/refresh", "users", Anyone},
+	{"POST", "/v1/keys", "users", KeyMakers},
+	{"GET", "/v1/keys", "users", People},
+	{"DELETE", "/v1/keys/{id}", "users", People},
+	{"POST", "/v1/tokens", "users", Anyone},
 	{"GET", "/.well-known/jwks.json", "users", Anyone},
 	{"GET", "/healthz", "users", Anyone},
 	{"GET", "/readyz", "users", Anyone},

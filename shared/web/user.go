@@ -15,12 +15,22 @@ func Users(users *user.Service, keys string) map[string]Handler {
 	h := userHandlers{users, keys}
 	return map[string]Handler{
 		"POST /v1/users":             h.signUp,
+		"GET /v1/users":              h.list,
 		"GET /v1/users/me":           h.me,
+		"PATCH /v1/users/me":         h.patchMe,
+		"DELETE /v1/users/me":        h.erase,
+		"PUT /v1/users/me/password":  h.putPassword,
 		"GET /v1/users/{id}":         h.get,
 		"PATCH /v1/users/{id}":       h.patch,
 		"POST /v1/sessions":          h.login,
+		"GET /v1/sessions":           h.sessions,
 		"DELETE /v1/sessions":        h.logout,
+		"DELETE /v1/sessions/{id}":   h.endSession,
 		"POST /v1/sessions/refresh":  h.refresh,
+		"POST /v1/keys":              h.makeKey,
+		"GET /v1/keys":               h.keysOfCaller,
+		"DELETE /v1/keys/{id}":       h.deleteKey,
+		"POST /v1/tokens":            h.exchange,
 		"GET /.well-known/jwks.json": h.jwks,
 		"GET /healthz":               h.healthz,
 		"GET /readyz":                h.readyz,
@@ -55,6 +65,10 @@ type profileOut struct {
 
 func newUserOut(u user.User) userOut {
 	return userOut{u.ID, u.Email, u.EmailVerified, u.DisplayName, u.Role, u.Locale, u.TimeZone, orNull(u.Country), u.Mail, u.CreatedAt}
+}
+
+func newProfileOut(u user.User) profileOut {
+	return profileOut{u.ID, u.DisplayName, orNull(u.Country)}
 }
 
 func orNull(s string) *string {
@@ -181,7 +195,7 @@ func (h userHandlers) get(w http.ResponseWriter, r *http.Request) error {
 	if whole {
 		return reply(w, http.StatusOK, newUserOut(u))
 	}
-	return reply(w, http.StatusOK, profileOut{u.ID, u.DisplayName, orNull(u.Country)})
+	return reply(w, http.StatusOK, newProfileOut(u))
 }
 
 func (h userHandlers) patch(w http.ResponseWriter, r *http.Request) error {

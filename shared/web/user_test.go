@@ -351,7 +351,7 @@ func TestWhoMaySeeAndChangeAccounts(t *testing.T) {
 		{"an admin's token of an account that is gone", "PATCH", "/v1/users/" + memberID, u.token(stranger, access.Admin), `{"role": "admin"}`, 403, nil},
 		{"the only admin steps down", "PATCH", "/v1/users/" + adminID, admin, `{"role": "member"}`, 409, nil},
 		{"a role for nobody", "PATCH", "/v1/users/" + stranger, admin, `{"role": "member"}`, 404, nil},
-		{"a role for me", "PATCH", "/v1/users/me", admin, `{"role": "member"}`, 404, nil},
+		{"a role for me", "PATCH", "/v1/users/me", admin, `{"role": "member"}`, 400, nil},
 		{"an admin changes a role", "PATCH", "/v1/users/" + memberID, admin, `{"role": "organizer"}`, 200, userFields},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,0 +1,73 @@
+package user
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestTheListIsFolded(t *testing.T) {
+	if n := len(commonest()); n < 49_000 || n != strings.Count(commonestText, "\n") {
+		t.Errorf("%d passwords in %d lines", n, strings.Count(commonestText, "\n"))
+	}
+	for word := range commonest() {
+		if word == "" || folded(word) != word {
+			t.Errorf("%q can be met by no password", word)
+		}
+	}
+}
+
+func TestCommonPasswordsAreRefused(t *testing.T) {
+	for password, common := range map[string]bool{
+		"1234567890":             true,
+		"qwertyuiop":             true,
+		"Password123":            true,
+		"PASSWORD1234":           true,
+		"Ｐａｓｓｗｏｒｄ１２３":            true, // full width
+		"password!?42":           true, // a tail of four
+		"sunshine 24":            true,
+		"passwordpassword":       true,
+		"qwertyqwerty1!":         true,
+		"aaaaaaaaaaaaaaaa":       true,
+		"가가가가가가가가가가":             true,
+		"가가가가가가가가가가2024":         true,
+		"password\nletmein":      false, // two entries are none
+		"xpressmusic20241":       false, // a tail of five
+		"xpressmusic2024":        true,
+		"correct horse":          false,
+		"sunshinesunshine horse": false,
+		"가나다라마바사아자차":             false,
+		"\n\n\n\n\n\n\n\n\n\nx":  false,
+		"8274619273-12345":       false,
+	} {
+		_, err := SignUp{Email: "jin@example.com", Password: password, DisplayName: "x"}.account()
+		if (err != nil) != common {
+			t.Errorf("%q: %v", password, err)
+		}
+	}
+}
+
+func TestTheAddressIsNoPassword(t *testing.T) {
+	for password, own := range map[string]bool{
+		"jin-the-runner@example.com": true,
+		"Jin-The-Runner@Example.COM": true,
+		"jin-the-runner":             true,
+		"JIN-THE-RUNNER":             true,
+		"ｊｉｎ-the-runner":             true,
+		"example.com":                false,
+		"jin-the-runner ":            false,
+		"the-runner-jin":             false,
+	} {
+		_, err := SignUp{Email: "jin-the-runner@example.com", Password: password, DisplayName: "x"}.account()
+		if (err != nil) != own {
+			t.Errorf("%q: %v", password, err)
+		}
+	}
+}
+
+func TestPeriod(t *testing.T) {
+	for s, want := range map[string]string{"": "", "a": "a", "aa": "a", "abab": "ab", "aba": "aba", "abcabcabc": "abc", "가가": "가", "aab": "aab"} {
+		if got := period(s); got != want {
+			t.Errorf("period of %q: %q", s, got)
+		}
+	}
+}
