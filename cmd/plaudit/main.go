@@ -24,6 +24,10 @@ const usage = `plaudit does what only the product knows around a deployment.
       signing key and its public half, the first admin's password), keeps them
       in FILE (mode 0600), and prints them as one JSON object.
 
+  plaudit secrets rotate --file FILE begin|switch|finish
+      Replaces the signing key in three steps, each to be deployed before the
+      next. docs/key-rotation.md says what to wait for.
+
   plaudit setup [--demo] < OUTPUTS
       Migrates the databases and waits until the users service is ready.
       OUTPUTS are the stack's, e.g. of

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -17,6 +18,9 @@ import (
 // secrets makes the template's secret parameters. What the file holds stays as
 // it is, so that a second run changes nothing.
 func secrets(args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 && args[0] == "rotate" {
+		return rotate(args[1:], stdout, stderr)
+	}
 	flags := flag.NewFlagSet("secrets", flag.ContinueOnError)
 	file := flags.String("file", "", "keep the parameters in this `FILE`; without it they are only printed")
 	databases := flags.Bool("databases", false, "also make the databases' passwords, for stages where DbAuth is password")
@@ -48,15 +52,32 @@ func secrets(args []string, stdout, stderr io.Writer) error {
 		}
 	}
 
-	text, err := json.MarshalIndent(params, "", "  ")
-	if err != nil {
-		return err
-	}
-	text = append(text, '\n')
 	if *file != "" && len(params) != before {
+		text, err := encode(params)
+		if err != nil {
+			return err
+		}
 		if err := writeSecrets(*file, text); err != nil {
 			return err
 		}
+	}
+	return printParameters(stdout, params)
+}
+
+func encode(params map[string]string) ([]byte, error) {
+	text, err := json.MarshalIndent(params, "", "  ")
+	return append(text, '\n'), err
+}
+
+// printParameters leaves out what the file keeps of a rotation: the template
+// does not take it, and the next private key is nobody's business yet.
+func printParameters(stdout io.Writer, params map[string]string) error {
+	params = maps.Clone(params)
+	delete(params, nextKey)
+	delete(params, switchedAt)
+	text, err := encode(params)
+	if err != nil {
+		return err
 	}
 	_, err = stdout.Write(text)
 	return err

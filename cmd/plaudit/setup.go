@@ -96,7 +96,8 @@ func setup(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 	if err := makeDemo(ctx, api, st.adminEmail, password); err != nil {
 		return fmt.Errorf("make the demo board: %w", err)
 	}
-	fmt.Fprintln(stderr, "board demo made")
+	fmt.Fprintln(stderr, "board demo is there; to try it, paste the demo of README.md, which begins with")
+	fmt.Fprintln(stderr, `  eval "$(.local/bin/plaudit login)"`)
 	return json.NewEncoder(stdout).Encode(map[string]any{"admin": map[string]string{"email": st.adminEmail, "password": password}})
 }
 

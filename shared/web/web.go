@@ -135,11 +135,7 @@ func (d *dispatcher) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}()
 
 	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Strict-Transport-Security", "max-age=31536000")
+	secure(h)
 	d.allowOrigin(h, r)
 
 	found, params, allowed := d.match(r)
@@ -153,6 +149,20 @@ func (d *dispatcher) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if err := d.serve(w, r, found, params, allowed); err != nil {
 		fail(w, r, err)
 	}
+}
+
+// secure sets what every answer carries, refusals too. A handler may say
+// otherwise: of Cache-Control where its answer may be kept.
+func secure(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	// JSON that a browser is led to open is not run, not framed, and not read
+	// by another site's page except by CORS.
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Strict-Transport-Security", "max-age=31536000")
 }
 
 // serve goes through the checks in the order that the API promises: a token
