@@ -114,7 +114,7 @@ func consistent(params map[string]string) error {
 	}
 	verifier, err := jose.NewVerifier(params["Jwks"])
 	if err != nil {
-		return fmt.Errorf("Jwks: %w", err)
+		return fmt.Errorf("its Jwks: %w", err)
 	}
 	token, err := signer.Sign(access.Caller{User: "rotate", Role: access.Member}, time.Minute)
 	if err != nil {
