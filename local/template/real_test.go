@@ -111,7 +111,7 @@ func TestTheProductsTemplateResolvesForTheLaptop(t *testing.T) {
 	equal(t, function.Logging.Application, "DEBUG")
 	equal(t, function.Vpc.Groups, []string{"<FunctionSecurityGroup.GroupId>", "<MigrateSecurityGroup.GroupId>"})
 	equal(t, function.Environment.Variables, map[string]string{
-		"STAGE": "local", "DB_AUTH": "password", "SCORE_CONCURRENCY": "32", "OTHER_CONCURRENCY": "8",
+		"DB_AUTH": "password", "SCORE_CONCURRENCY": "32", "OTHER_CONCURRENCY": "8",
 		"SCORES_DSN":      "postgres://db_migrate@<ScoresDb.Endpoint.Address>:5432/scores?sslmode=disable",
 		"USERS_DSN":       "postgres://db_migrate@<UsersDb.Endpoint.Address>:5432/users?sslmode=disable",
 		"SCORES_PASSWORD": "a secret called ScoresDbPassword", "USERS_PASSWORD": "a secret called UsersDbPassword",
