@@ -9,7 +9,7 @@ ARCH ?= arm64
 export SAM_CLI_TELEMETRY = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint build invoke bench tools clean
+.PHONY: help run watch test lint build invoke bench tools clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ run: ## the whole system on this machine, until Ctrl-C (ARGS="--help" lists its 
 	@mkdir -p $(BIN)
 	@go build -o $(BIN)/ ./cmd/plaudit ./local
 	@exec $(BIN)/local $(ARGS)
+
+watch: ## the same, and a change in a Go file replaces the functions that contain it
+	@$(MAKE) --no-print-directory run ARGS="-watch $(ARGS)"
 
 test: ## everything CI runs: lint, then all tests with the race detector
 	@local/preflight.sh test

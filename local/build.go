@@ -17,7 +17,7 @@ import (
 // and gives the file of each package. They are built as for Lambda, but for
 // this machine.
 func (c *cloud) build(ctx context.Context, packages []string) (map[string]string, error) {
-	folder := filepath.Join(c.folder, "bin", "stack")
+	folder := c.programs()
 	files, names := map[string]string{}, map[string]string{}
 	for _, pkg := range packages {
 		name := path.Base(pkg)
@@ -40,7 +40,7 @@ func (c *cloud) build(ctx context.Context, packages []string) (map[string]string
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-o", folder + string(filepath.Separator)}
+	args := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", folder + string(filepath.Separator)}
 	for _, pkg := range names {
 		args = append(args, pkg)
 	}
@@ -55,3 +55,6 @@ func (c *cloud) build(ctx context.Context, packages []string) (map[string]string
 	}
 	return files, nil
 }
+
+// programs is the folder of what build makes.
+func (c *cloud) programs() string { return filepath.Join(c.folder, "bin", "stack") }

@@ -50,7 +50,8 @@ type cloud struct {
 	data      string // folder of the databases
 	secrets   *secretsmanager.Store
 	functions *lambda.Service
-	fatal     chan error // what ends everything while it runs
+	services  map[string]*ecs.Service // by Go package
+	fatal     chan error              // what ends everything while it runs
 
 	mu    sync.Mutex
 	stops []func() // what stop undoes, in the order of the start
@@ -261,6 +262,7 @@ func (c *cloud) serveBalancer(l net.Listener) error {
 }
 
 func (c *cloud) startServices(files map[string]string) error {
+	c.services = map[string]*ecs.Service{}
 	for _, s := range c.plan.services {
 		env, err := s.environment(c.endpointURL, c.secrets)
 		if err != nil {
@@ -297,6 +299,7 @@ func (c *cloud) startServices(files map[string]string) error {
 		if err != nil {
 			return err
 		}
+		c.services[s.pkg] = running
 		c.onStop(running.Stop)
 	}
 	return nil

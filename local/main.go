@@ -41,6 +41,7 @@ type options struct {
 	httpGiven, awsGiven bool // the port must be that one
 	idle                time.Duration
 	verbose, clean      bool
+	watch               bool
 	level               slog.Level
 }
 
@@ -104,6 +105,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.DurationVar(&o.idle, "idle", 5*time.Minute, "how long a function's process stays without work")
 	flags.BoolVar(&o.verbose, "verbose", false, "show every line of every part; .local/laptop.log always has them")
 	flags.TextVar(&o.level, "log-level", slog.LevelWarn, "`level` from which the laptop cloud's own log is shown: DEBUG, INFO, WARN or ERROR")
+	flags.BoolVar(&o.watch, "watch", false, "rebuild and replace what contains a Go file that changes")
 	flags.BoolVar(&o.clean, "clean", false, "delete the databases of this folder, and end")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -201,6 +203,9 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 	if err == nil {
 		err = c.start(starting, balancer, aws)
 	}
+	if err == nil && o.watch {
+		err = c.watch(ctx)
+	}
 	if err == nil {
 		err = c.run.publish()
 	}
@@ -213,6 +218,9 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 	s.calm.Store(false)
 	s.say("")
 	s.say("ready in %.1f s: %s", time.Since(began).Seconds(), c.url())
+	if o.watch {
+		s.say("what contains a Go file that changes is rebuilt and replaced")
+	}
 	s.say("addresses and passwords are in %s; README.md has a demo to paste; Ctrl-C stops it", filepath.Join(".local", runFileName))
 
 	select {

@@ -5,6 +5,7 @@
 package ecs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -59,6 +60,7 @@ type Service struct {
 	config Config
 	group  *process.Group
 	stop   chan struct{}
+	again  chan struct{} // asks for another task
 	once   sync.Once
 	done   chan struct{}
 }
@@ -93,7 +95,7 @@ func Start(group *process.Group, c Config) (*Service, error) {
 	if c.Changed == nil {
 		c.Changed = func(int) {}
 	}
-	s := &Service{config: c, group: group, stop: make(chan struct{}), done: make(chan struct{})}
+	s := &Service{config: c, group: group, stop: make(chan struct{}), again: make(chan struct{}, 1), done: make(chan struct{})}
 	if c.DesiredCount == 0 {
 		close(s.done)
 		return s, nil
@@ -117,6 +119,15 @@ func orDefault[T comparable](value *T, preset T) {
 func (s *Service) Stop() {
 	s.once.Do(func() { close(s.stop) })
 	<-s.done
+}
+
+// Restart replaces the task by one that runs the program as it is now. It does
+// not wait.
+func (s *Service) Restart() {
+	select {
+	case s.again <- struct{}{}:
+	default: // asked for already
+	}
 }
 
 func (s *Service) spec(args ...string) process.Spec {
@@ -171,13 +182,18 @@ func (s *Service) supervise(task *process.Process) {
 			if reason == nil {
 				return
 			}
-			if time.Since(started) > calm {
+			if time.Since(started) > calm || reason == errRestart {
 				failures = 0
 			}
 		}
 		wait := backoff(failures)
-		failures++
-		s.config.Log.Warn("task is replaced", "service", s.config.Name, "reason", reason, "in", wait)
+		level := slog.LevelWarn
+		if reason == errRestart {
+			level = slog.LevelDebug
+		} else {
+			failures++
+		}
+		s.config.Log.Log(context.Background(), level, "task is replaced", "service", s.config.Name, "reason", reason, "in", wait)
 		select {
 		case <-s.stop:
 			return
@@ -208,6 +224,8 @@ func (s *Service) watch(task *process.Process) error {
 			return nil
 		case <-task.Done():
 			return ended(task)
+		case <-s.again:
+			return errRestart
 		}
 	}
 	started, failed := time.Now(), 0
@@ -217,6 +235,8 @@ func (s *Service) watch(task *process.Process) error {
 			return nil
 		case <-task.Done():
 			return ended(task)
+		case <-s.again:
+			return errRestart
 		case <-time.After(check.Interval):
 		}
 		err := s.check(check)
@@ -233,6 +253,9 @@ func (s *Service) watch(task *process.Process) error {
 		}
 	}
 }
+
+// errRestart is why a task is replaced that did nothing wrong.
+var errRestart = errors.New("another one was asked for")
 
 func ended(task *process.Process) error {
 	if err := task.Err(); err != nil {
