@@ -37,3 +37,24 @@ func TestEveryRouteIsInTheGuide(t *testing.T) {
 		}
 	}
 }
+
+// Every dependency earns its place in the README's table.
+func TestEveryDependencyHasAReason(t *testing.T) {
+	direct, _, _ := strings.Cut(read(t, "go.mod"), "// indirect")
+	readme := read(t, "README.md")
+	table := readme[strings.Index(readme, "## Dependencies"):]
+	found := regexp.MustCompile(`(?m)^\t(\S+) v`).FindAllStringSubmatch(direct, -1)
+	if len(found) < 10 {
+		t.Fatalf("go.mod names %d modules only", len(found))
+	}
+	for _, m := range found {
+		name := strings.TrimPrefix(m[1], "github.com/")
+		// A module below one that the table names is part of it.
+		for !strings.Contains(table, name) && strings.Count(name, "/") > 1 {
+			name = name[:strings.LastIndex(name, "/")]
+		}
+		if !strings.Contains(table, name) {
+			t.Errorf("the README's table gives no reason for %s", m[1])
+		}
+	}
+}
