@@ -3,6 +3,7 @@
 //
 //	plaudit secrets   makes keys and passwords before the first start
 //	plaudit setup     migrates the databases, once they are there
+//	plaudit boards    checks a board's standings against its ledger
 //	plaudit login     gives a shell a token, on the laptop
 package main
 
@@ -28,10 +29,15 @@ const usage = `plaudit does what only the product knows around a deployment.
       Replaces the signing key in three steps, each to be deployed before the
       next. docs/key-rotation.md says what to wait for.
 
-  plaudit setup [--demo] < OUTPUTS
+  plaudit setup [--demo [--events FOLDER]] < OUTPUTS
       Migrates the databases and waits until the users service is ready.
       OUTPUTS are the stack's, e.g. of
       sam list stack-outputs --stack-name plaudit-dev --output json
+
+  plaudit boards check BOARD [--dsn URL]
+      Makes the board's standings anew from its ledger, while adds go on, and
+      prints each difference. Exits with 1 when there is one. Without --dsn:
+      the database of "make run". Else its user must own the scores database.
 
   eval "$(plaudit login)"
       Sets URL and TOKEN in a shell, while "make run" is on.
@@ -65,6 +71,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return secrets(args[1:], stdout, stderr)
 	case "setup":
 		return setup(ctx, args[1:], stdin, stdout, stderr)
+	case "boards":
+		return boards(ctx, args[1:], stdout, stderr)
 	case "login":
 		return login(ctx, args[1:], stdout, stderr)
 	case "help", "-h", "--help":

@@ -1,4 +1,4 @@
-// Command score-query is the Lambda behind GET on /v1/boards.
+// Command score-query is the Lambda behind GET on /v1/boards and /v1/players.
 //
 //	ALB -> score-query -> scores DB (boards, standings, entries)
 package main

@@ -28,6 +28,9 @@ const (
 	BoardTaken           Kind = "board-taken"
 	BoardClosed          Kind = "board-closed"
 	BoardInUse           Kind = "board-in-use"
+	PeriodClosed         Kind = "period-closed"
+	AlreadyReversed      Kind = "already-reversed"
+	DailyCap             Kind = "daily-cap"
 	ScoreRange           Kind = "score-range"
 	LastAdmin            Kind = "last-admin"
 	TooManyAPIKeys       Kind = "too-many-api-keys"
@@ -56,6 +59,9 @@ var kinds = map[Kind]struct {
 	BoardTaken:           {http.StatusConflict, "The board's id is taken"},
 	BoardClosed:          {http.StatusConflict, "The board is closed"},
 	BoardInUse:           {http.StatusConflict, "The board has entries"},
+	PeriodClosed:         {http.StatusConflict, "The period is closed"},
+	AlreadyReversed:      {http.StatusConflict, "The entry is reversed"},
+	DailyCap:             {http.StatusConflict, "The day's points are used up"},
 	ScoreRange:           {http.StatusConflict, "The score would leave its range"},
 	LastAdmin:            {http.StatusConflict, "The last admin must stay"},
 	TooManyAPIKeys:       {http.StatusConflict, "The account has too many API keys"},

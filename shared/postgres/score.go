@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,22 +37,43 @@ var (
 
 // itemDoc is the type add_item_v1. Null is absent.
 type itemDoc struct {
-	Item       int            `json:"item"`
 	ID         string         `json:"id"`
 	Board      string         `json:"board"`
-	Player     string         `json:"player"`
+	Player     string         `json:"player,omitempty"`
 	Key        string         `json:"key,omitempty"`
 	Digest     string         `json:"digest"`
 	Refused    bool           `json:"refused"`
-	Kind       score.Kind     `json:"kind"`
+	Late       bool           `json:"late"`
+	Kind       score.Kind     `json:"kind,omitempty"`
 	Points     int64          `json:"points"`
 	Tiebreak   int64          `json:"tiebreak"`
 	Reason     string         `json:"reason,omitempty"`
 	Note       string         `json:"note,omitempty"`
 	OccurredAt time.Time      `json:"occurred_at"`
 	Metadata   string         `json:"metadata,omitempty"`
+	Reverses   string         `json:"reverses,omitempty"`
+	User       string         `json:"user_id,omitempty"`
 	Profile    map[string]any `json:"profile,omitempty"`
-	Spans      []spanDoc      `json:"spans"`
+	Day        *spanDoc       `json:"day,omitempty"`
+	Spans      []spanDoc      `json:"spans,omitempty"`
+}
+
+func newItemDoc(item score.Item) itemDoc {
+	doc := itemDoc{
+		ID: item.ID, Board: item.Board, Player: item.Player, Key: item.Key, Digest: hex.EncodeToString(item.Digest),
+		Refused: item.Refused, Late: item.Late, Kind: item.Kind, Points: item.Points, Tiebreak: item.Tiebreak, Reason: item.Reason,
+		Note: item.Note, OccurredAt: item.OccurredAt, Metadata: item.Metadata, Reverses: item.Reverses, User: item.User,
+	}
+	if item.Profile != nil {
+		doc.Profile = item.Profile.Patch()
+	}
+	if item.Day != nil {
+		doc.Day = &spanDoc{item.Day.Name, instant(item.Day.Start), instant(item.Day.End)}
+	}
+	for _, span := range item.Spans {
+		doc.Spans = append(doc.Spans, spanDoc{span.Name, instant(span.Start), instant(span.End)})
+	}
+	return doc
 }
 
 type spanDoc struct {
@@ -120,23 +143,14 @@ const notWritten pqerror.Code = "PA409"
 func (s *Scores) Add(ctx context.Context, a score.Addition) (score.Outcome, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	versions, err := json.Marshal(a.Versions)
-	if err != nil {
-		return score.Outcome{}, err
+	boards := slices.Sorted(maps.Keys(a.Versions))
+	versions := make([]int64, len(boards))
+	for i, id := range boards {
+		versions[i] = a.Versions[id]
 	}
 	docs := make([]itemDoc, len(a.Items))
 	for i, item := range a.Items {
-		docs[i] = itemDoc{
-			Item: i, ID: item.ID, Board: item.Board, Player: item.Player, Key: item.Key, Digest: hex.EncodeToString(item.Digest),
-			Refused: item.Refused, Kind: item.Kind, Points: item.Points, Tiebreak: item.Tiebreak, Reason: item.Reason,
-			Note: item.Note, OccurredAt: item.OccurredAt, Metadata: item.Metadata,
-		}
-		if item.Profile != nil {
-			docs[i].Profile = item.Profile.Patch()
-		}
-		for _, span := range item.Spans {
-			docs[i].Spans = append(docs[i].Spans, spanDoc{span.Name, instant(span.Start), instant(span.End)})
-		}
+		docs[i] = newItemDoc(item)
 	}
 	items, err := json.Marshal(docs)
 	if err != nil {
@@ -147,13 +161,13 @@ func (s *Scores) Add(ctx context.Context, a score.Addition) (score.Outcome, erro
 		Outcome string
 		Body    []byte
 	}
-	err = s.db.SelectContext(ctx, &rows, `SELECT item, outcome, body FROM add_entries_v1($1, $2, $3, $4)`,
-		string(versions), string(items), a.Actor, trace.From(ctx).Parent)
+	err = s.db.SelectContext(ctx, &rows, `SELECT item, outcome, body FROM add_entries_v1($1, $2, $3, $4, $5, nullif($6, '')::uuid)`,
+		pq.Array(boards), pq.Array(versions), string(items), a.Actor, trace.From(ctx).Parent, a.Batch)
 	if err != nil {
 		var e *pq.Error
 		if errors.As(err, &e) && e.Code == notWritten {
 			item, err := strconv.Atoi(e.Detail)
-			return score.Outcome{Refusal: &score.Refusal{Item: item, Reason: score.Cause(e.Message)}}, err
+			return score.Outcome{Refusal: &score.Refusal{Items: []int{item}, Reason: score.Cause(e.Message)}}, err
 		}
 		return score.Outcome{}, wrap(fmt.Errorf("add %d entries: %w", len(a.Items), err))
 	}
@@ -173,7 +187,10 @@ func (s *Scores) Add(ctx context.Context, a score.Addition) (score.Outcome, erro
 			}
 			out.Added = append(out.Added, score.Added{Entry: e, Replayed: row.Outcome == "replayed"})
 		default:
-			out.Refusal = &score.Refusal{Item: int(row.Item.Int64), Reason: score.Cause(row.Outcome)}
+			if out.Refusal == nil {
+				out.Refusal = &score.Refusal{Reason: score.Cause(row.Outcome)}
+			}
+			out.Refusal.Items = append(out.Refusal.Items, int(row.Item.Int64))
 		}
 	}
 	if out.Stale == nil && out.Refusal == nil && len(out.Added) != len(a.Items) {

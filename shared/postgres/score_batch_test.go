@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"crypto/sha256"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -61,7 +62,7 @@ func TestLedgerWritesItemsAsOneChange(t *testing.T) {
 		{func() score.Item { i := item("a", "q", "k9", 1); i.Refused = true; return i }(), score.ItemRefused},
 	} {
 		out := add(item("a", "new", "new", 1), item("z", "new", "", 1), c.last)
-		if out.Refusal == nil || *out.Refusal != (score.Refusal{Item: 2, Reason: c.want}) || s.snapshot(t) != before {
+		if out.Refusal == nil || !reflect.DeepEqual(*out.Refusal, score.Refusal{Items: []int{2}, Reason: c.want}) || s.snapshot(t) != before {
 			t.Errorf("got %+v, want a refusal of item 2: %s", out, c.want)
 		}
 	}

@@ -1,4 +1,8 @@
 package postgres
 
-// TableQuery is what a test looks at the plan of.
-const TableQuery = tableQuery
+// What tests look at the plans of.
+var (
+	TableQuery   = tableQuery
+	EntriesQuery = entriesQuery
+	BoardsQuery  = boardsQuery
+)

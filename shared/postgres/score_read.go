@@ -7,12 +7,24 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
+
+	"github.com/lib/pq"
 
 	"plaudit/shared/score"
 )
 
-// standingRow is a standing with its player.
+// arguments collects a statement's parameters.
+type arguments []any
+
+// add gives the parameter's name in the statement.
+func (a *arguments) add(v any) string {
+	*a = append(*a, v)
+	return "$" + strconv.Itoa(len(*a))
+}
+
+// standingRow is a standing with its player and its table.
 type standingRow struct {
 	Player      sql.NullString
 	DisplayName *string `db:"display_name"`
@@ -24,6 +36,13 @@ type standingRow struct {
 	Status      sql.NullString
 	Rank        *int64
 	Of          int64
+	Closed      bool
+	// Of a list only.
+	Below  bool // comes before the player that the page is around
+	Centre bool // that player is in the table
+	// Of a single standing only.
+	N          int
+	Categories []byte
 }
 
 func (r standingRow) standing() (score.Standing, error) {
@@ -37,81 +56,144 @@ func (r standingRow) standing() (score.Standing, error) {
 	return s, nil
 }
 
-// tableStart is the place before every standing.
-var tableStart = score.Place{Score: math.MinInt64, Tiebreak: math.MinInt64}
+// tableQuery gives the statement that reads a part of a table with its ranks,
+// and its parameters.
+//
+// A page is a range of the table's index from a place on: after the cursor,
+// else from the least score that is asked for. Of a page around a player there
+// is a second range, backwards, and who asked cuts the middle out. Where
+// nothing between two rows of the page is left out, ranks follow from that of
+// the first row; else what is between them is counted.
+func tableQuery(b score.Board, span score.Span, c *score.Category, p score.Part) (string, []any) {
+	var a arguments
+	board, name, start, end := a.add(b.ID), a.add(span.Name), a.add(instant(span.Start)), a.add(instant(span.End))
+	grace := a.add(time.Duration(b.Grace).Seconds())
+	category, value := "0", "NULL"
+	where := `s.period = (SELECT no FROM period) AND s.status = 'ranked'`
+	if c != nil {
+		category, value = strconv.Itoa(c.No), a.add(c.Value)+"::text"
+		where += ` AND s.cat` + category + ` = ` + value
+	}
+	table := `(SELECT no FROM period), ` + category + `, ` + value
 
-// tableQuery reads a page of a table and its ranks. $1 to $3 name the run of a
-// period, $4 to $7 the keys after which the page begins, $8 is how many rows,
-// $9 whether there are rows before them.
-const tableQuery = `
-	WITH period AS MATERIALIZED (
-		SELECT p.no, p.board FROM periods p JOIN boards b ON b.no = p.board
-		WHERE b.id = $1 AND p.name = $2 AND p.start_at = coalesce($3::timestamptz, '-infinity')
-	), page AS MATERIALIZED (
-		SELECT s.player, s.score, s.tiebreak, s.reached_at, s.status, s.key_score, s.key_tiebreak, s.key_reached
-		FROM standings s
-		WHERE s.period = (SELECT no FROM period) AND s.status = 'ranked'
-		  AND (s.key_score, s.key_tiebreak, s.key_reached, s.player)
-		    > ($4::bigint, $5::bigint, coalesce($6::timestamptz, '-infinity'), $7::text)
-		ORDER BY s.key_score, s.key_tiebreak, s.key_reached, s.player
-		LIMIT $8
-	), first AS MATERIALIZED (
-		SELECT f.key_score, f.key_tiebreak, f.key_reached,
-			CASE WHEN $9::boolean THEN rank_above_v1((SELECT no FROM period), f.key_score, f.key_tiebreak, f.key_reached, '') ELSE 0 END AS better,
-			CASE WHEN $9::boolean THEN rank_above_v1((SELECT no FROM period), f.key_score, f.key_tiebreak, f.key_reached, f.player) ELSE 0 END AS before
-		FROM (SELECT key_score, key_tiebreak, key_reached, player FROM page
-		      ORDER BY key_score, key_tiebreak, key_reached, player LIMIT 1) f
-	), ranked AS (
+	least, most := bounds(b, p.Filter)
+	rows, scattered := `standings s`, false
+	if p.Players != nil {
+		rows, scattered = rows+` JOIN unnest(`+a.add(pq.Array(p.Players))+`::text[]) w (player) ON w.player = s.player`, true
+	}
+	if p.Country != "" {
+		rows, scattered = rows+` JOIN players f ON f.board = (SELECT board FROM period) AND f.id = s.player AND f.country = `+a.add(p.Country), true
+	}
+	filtered := where
+	if most != math.MaxInt64 {
+		filtered += ` AND s.key_score <= ` + a.add(most) + `::bigint`
+	}
+
+	from := score.Place{Score: least, Tiebreak: math.MinInt64}
+	centre, before := `SELECT false WHERE false`, ``
+	place := func(p score.Place) string {
+		return `(` + a.add(p.Score) + `::bigint, ` + a.add(p.Tiebreak) + `::bigint, coalesce(` + a.add(instant(p.ReachedAt)) + `::timestamptz, '-infinity'), ` + a.add(p.Player) + `::text)`
+	}
+	const keys = `s.key_score, s.key_tiebreak, s.key_reached, s.player`
+	const columns = `s.player, s.score, s.tiebreak, s.reached_at, s.status, s.key_score, s.key_tiebreak, s.key_reached`
+	limit := a.add(p.Limit+1) + `::bigint`
+	var after string
+	if p.Around != "" {
+		centre = `SELECT ` + keys + ` FROM standings s WHERE ` + where + ` AND s.player = ` + a.add(p.Around)
+		const middle = `((SELECT key_score FROM centre), (SELECT key_tiebreak FROM centre), (SELECT key_reached FROM centre), (SELECT player FROM centre))`
+		after = `(` + keys + `) >= ` + middle
+		if least != math.MinInt64 {
+			filtered += ` AND s.key_score >= ` + a.add(least) + `::bigint`
+		}
+		before = ` UNION ALL (SELECT ` + columns + `, true AS below FROM ` + rows + ` WHERE ` + filtered + ` AND (` + keys + `) < ` + middle + `
+			ORDER BY s.key_score DESC, s.key_tiebreak DESC, s.key_reached DESC, s.player DESC LIMIT ` + limit + `)`
+	} else {
+		if p.After != nil {
+			if after := orderKeys(b, *p.After); after.Score >= least {
+				from = after
+			}
+		}
+		after = `(` + keys + `) > ` + place(from)
+	}
+
+	const order = `key_score, key_tiebreak, key_reached, player`
+	ranks := `
 		SELECT page.*,
 			CASE WHEN (page.key_score, page.key_tiebreak, page.key_reached) = (first.key_score, first.key_tiebreak, first.key_reached)
 				THEN 1 + first.better
 				ELSE first.before + rank() OVER (ORDER BY page.key_score, page.key_tiebreak, page.key_reached) END AS rank
-		FROM page CROSS JOIN first
+		FROM page CROSS JOIN (
+			SELECT f.key_score, f.key_tiebreak, f.key_reached,
+				f.better, f.better + rank_between_v1(` + table + `,
+					(f.key_score, f.key_tiebreak, f.key_reached, '')::place_v1,
+					(f.key_score, f.key_tiebreak, f.key_reached, f.player)::place_v1) AS before
+			FROM (
+				SELECT *, rank_above_v1(` + table + `, (key_score, key_tiebreak, key_reached, '')::place_v1) AS better
+				FROM page ORDER BY ` + order + ` LIMIT 1
+			) f
+		) first`
+	if scattered {
+		ranks = `
+		SELECT gaps.*, 1 + sum(between_them) OVER (ORDER BY ` + order + `) AS rank
+		FROM (
+			SELECT page.*, CASE WHEN lag(player) OVER w IS NULL
+				THEN rank_above_v1(` + table + `, (key_score, key_tiebreak, key_reached, '')::place_v1)
+				ELSE rank_between_v1(` + table + `,
+					(lag(key_score) OVER w, lag(key_tiebreak) OVER w, lag(key_reached) OVER w, '')::place_v1,
+					(key_score, key_tiebreak, key_reached, '')::place_v1) END AS between_them
+			FROM page
+			WINDOW w AS (ORDER BY ` + order + `)
+		) gaps`
+	}
+	return `
+	WITH period AS MATERIALIZED (
+		SELECT p.no, p.board FROM periods p JOIN boards b ON b.no = p.board
+		WHERE b.id = ` + board + ` AND p.name = ` + name + ` AND p.start_at = coalesce(` + start + `::timestamptz, '-infinity')
+	), centre AS MATERIALIZED (
+		` + centre + `
+	), page AS MATERIALIZED (
+		(SELECT ` + columns + `, false AS below FROM ` + rows + ` WHERE ` + filtered + ` AND ` + after + `
+			ORDER BY ` + keys + ` LIMIT ` + limit + `)` + before + `
+	), ranked AS (` + ranks + `
 	)
 	SELECT r.player, p.display_name, p.country, p.attributes, r.score, r.tiebreak, r.reached_at, r.status, r.rank,
-		coalesce((SELECT rank_of_v1(no) FROM period), 0) AS of
+		coalesce(r.below, false) AS below, EXISTS (SELECT FROM centre) AS centre,
+		coalesce((SELECT rank_of_v1(no, ` + category + `, ` + value + `) FROM period), 0) AS of,
+		closed_v1(coalesce(` + end + `::timestamptz, 'infinity'), make_interval(secs => ` + grace + `)) AS closed
 	FROM (SELECT) one
 	LEFT JOIN ranked r ON true
-	LEFT JOIN players p ON p.board = (SELECT board FROM period) AND p.id = r.player
-	ORDER BY r.key_score, r.key_tiebreak, r.key_reached, r.player`
-
-// Table implements score.Tables. It is one statement, so the ranks, the list
-// and the number of all come from one snapshot: the page is a range of the
-// index, ranks within it follow from the rank of its first row.
-func (s *Scores) Table(ctx context.Context, b score.Board, span score.Span, after *score.Place, limit int) (score.Table, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	from := tableStart
-	if after != nil {
-		from = keys(b, *after)
-	}
-	var rows []standingRow
-	err := s.db.SelectContext(ctx, &rows, tableQuery,
-		b.ID, span.Name, instant(span.Start), from.Score, from.Tiebreak, instant(from.ReachedAt), from.Player, limit+1, after != nil)
-	if err != nil {
-		return score.Table{}, wrap(fmt.Errorf("table of board %s: %w", b.ID, err))
-	}
-	t := score.Table{Board: b.ID, Span: span, Of: rows[0].Of, Items: []score.Standing{}}
-	for _, row := range rows {
-		if !row.Player.Valid { // the table is empty, or the page
-			break
-		}
-		if len(t.Items) == limit {
-			t.More = true
-			break
-		}
-		item, err := row.standing()
-		if err != nil {
-			return score.Table{}, err
-		}
-		t.Items = append(t.Items, item)
-	}
-	return t, nil
+	LEFT JOIN LATERAL (
+		SELECT q.display_name, q.country, q.attributes FROM players q
+		WHERE q.board = (SELECT board FROM period) AND q.id = r.player LIMIT 1
+	) p ON true
+	ORDER BY r.key_score, r.key_tiebreak, r.key_reached, r.player`, a
 }
 
-// keys gives a place by the keys that standings are sorted by; a zero
+// bounds gives the least and the greatest key of scores that the filter lets
+// through.
+func bounds(b score.Board, f score.Filter) (least, most int64) {
+	least, most = math.MinInt64, math.MaxInt64
+	if b.Order == score.Desc {
+		if f.Max != nil {
+			least = -*f.Max
+		}
+		if f.Min != nil {
+			most = -*f.Min
+		}
+		return least, most
+	}
+	if f.Min != nil {
+		least = *f.Min
+	}
+	if f.Max != nil {
+		most = *f.Max
+	}
+	return least, most
+}
+
+// orderKeys gives a place by the keys that standings are sorted by; a zero
 // ReachedAt stands for -infinity.
-func keys(b score.Board, p score.Place) score.Place {
+func orderKeys(b score.Board, p score.Place) score.Place {
 	if b.Order == score.Desc {
 		p.Score, p.Tiebreak = -p.Score, -p.Tiebreak
 	}
@@ -121,30 +203,122 @@ func keys(b score.Board, p score.Place) score.Place {
 	return p
 }
 
-// Standing implements score.Tables.
-func (s *Scores) Standing(ctx context.Context, b score.Board, span score.Span, player string) (score.Standing, int64, bool, error) {
+// Table implements score.Tables. It is one statement, so the ranks, the list
+// and the number of all come from one snapshot.
+func (s *Scores) Table(ctx context.Context, b score.Board, span score.Span, c *score.Category, p score.Part) (score.Table, bool, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	var row standingRow
-	err := s.db.GetContext(ctx, &row, `
-		SELECT s.player, p.display_name, p.country, p.attributes, s.score, s.tiebreak, s.reached_at, s.status,
-			CASE WHEN s.status = 'ranked'
-				THEN 1 + rank_above_v1(s.period, s.key_score, s.key_tiebreak, s.key_reached, '') END AS rank,
-			rank_of_v1(s.period) AS of
-		FROM boards b
-		JOIN periods q ON q.board = b.no
-		JOIN standings s ON s.period = q.no
+	query, args := tableQuery(b, span, c, p)
+	var rows []standingRow
+	if err := s.db.SelectContext(ctx, &rows, query, args...); err != nil {
+		return score.Table{}, false, wrap(fmt.Errorf("table of board %s: %w", b.ID, err))
+	}
+	t := score.Table{Board: b.ID, Run: score.Run{Span: span, Closed: rows[0].Closed}, Category: c, Of: rows[0].Of, Items: []score.Standing{}}
+	found := p.Around == "" || rows[0].Centre
+	if !rows[0].Player.Valid { // the table is empty, or the page
+		return t, found, nil
+	}
+	if p.Around != "" {
+		rows = window(rows, p.Limit)
+	}
+	for _, row := range rows {
+		if len(t.Items) == p.Limit {
+			t.More = true
+			break
+		}
+		item, err := row.standing()
+		if err != nil {
+			return score.Table{}, false, err
+		}
+		t.Items = append(t.Items, item)
+	}
+	return t, found, nil
+}
+
+// window leaves out the first rows of a page around a player, so that half of
+// the limit is left before the player: more where too few come after.
+func window(rows []standingRow, limit int) []standingRow {
+	before := 0
+	for before < len(rows) && rows[before].Below {
+		before++
+	}
+	keep := max((limit-1)/2, limit-(len(rows)-before))
+	return rows[max(0, before-keep):]
+}
+
+// Standings implements score.Tables, in one statement.
+func (s *Scores) Standings(ctx context.Context, of []score.Wanted) ([]score.Report, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	n := len(of)
+	boards, names, starts, ends, players := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	graces, categories, values := make([]float64, n), make([]int64, n), make([]sql.NullString, n)
+	for i, w := range of {
+		boards[i], names[i], players[i] = w.Board.ID, w.Span.Name, w.Player
+		starts[i], ends[i] = orInfinity(w.Span.Start, "-infinity"), orInfinity(w.Span.End, "infinity")
+		graces[i] = time.Duration(w.Board.Grace).Seconds()
+		if w.Category != nil {
+			categories[i], values[i] = int64(w.Category.No), sql.NullString{String: w.Category.Value, Valid: true}
+		}
+	}
+	var rows []standingRow
+	err := s.db.SelectContext(ctx, &rows, `
+		SELECT w.n - 1 AS n, s.player, p.display_name, p.country, p.attributes, s.score, s.tiebreak, s.reached_at, s.status,
+			CASE WHEN s.status = 'ranked' THEN 1 + rank_above_v1(s.period, w.category, w.value, here.place) END AS rank,
+			rank_of_v1(s.period, w.category, w.value) AS of,
+			(SELECT json_agg(json_build_object('no', c.no, 'value', c.value, 'of', rank_of_v1(s.period, c.no, c.value),
+				'rank', CASE WHEN s.status = 'ranked' THEN 1 + rank_above_v1(s.period, c.no, c.value, here.place) END) ORDER BY c.no)
+			 FROM (VALUES (1, s.cat1), (2, s.cat2), (3, s.cat3), (4, s.cat4)) c (no, value)
+			 WHERE c.value IS NOT NULL) AS categories,
+			closed_v1(w.end_at, make_interval(secs => w.grace)) AS closed
+		FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::float8[], $6::integer[], $7::text[], $8::text[])
+			WITH ORDINALITY AS w (board, name, start_at, end_at, grace, category, value, player, n)
+		JOIN boards b ON b.id = w.board
+		JOIN periods q ON q.board = b.no AND q.name = w.name AND q.start_at = w.start_at
+		JOIN standings s ON s.period = q.no AND s.player = w.player
 		JOIN players p ON p.board = b.no AND p.id = s.player
-		WHERE b.id = $1 AND q.name = $2 AND q.start_at = coalesce($3::timestamptz, '-infinity') AND s.player = $4`,
-		b.ID, span.Name, instant(span.Start), player)
-	if errors.Is(err, sql.ErrNoRows) {
-		return score.Standing{}, 0, false, nil
-	}
+		CROSS JOIN LATERAL (SELECT (s.key_score, s.key_tiebreak, s.key_reached, '')::place_v1 AS place) here
+		WHERE CASE w.category WHEN 0 THEN true WHEN 1 THEN s.cat1 = w.value WHEN 2 THEN s.cat2 = w.value
+			WHEN 3 THEN s.cat3 = w.value ELSE s.cat4 = w.value END
+		ORDER BY w.n`,
+		pq.Array(boards), pq.Array(names), pq.Array(starts), pq.Array(ends), pq.Array(graces), pq.Array(categories), pq.Array(values), pq.Array(players))
 	if err != nil {
-		return score.Standing{}, 0, false, wrap(fmt.Errorf("standing of %s on board %s: %w", player, b.ID, err))
+		return nil, wrap(fmt.Errorf("%d standings: %w", n, err))
 	}
-	standing, err := row.standing()
-	return standing, row.Of, true, err
+	reports := make([]score.Report, len(rows))
+	for i, row := range rows {
+		w := of[row.N]
+		standing, err := row.standing()
+		if err != nil {
+			return nil, err
+		}
+		reports[i] = score.Report{Standing: standing, Board: w.Board.ID, Run: score.Run{Span: w.Span, Closed: row.Closed}, Category: w.Category, Of: row.Of}
+		if row.Categories == nil {
+			continue
+		}
+		var ranks []struct {
+			No    int
+			Value string
+			Rank  *int64
+			Of    int64
+		}
+		if err := json.Unmarshal(row.Categories, &ranks); err != nil {
+			return nil, fmt.Errorf("read the categories of %s: %w", standing.Player, err)
+		}
+		for _, r := range ranks {
+			c := score.Category{Name: w.Board.Categories[r.No-1], Value: r.Value, No: r.No}
+			reports[i].Categories = append(reports[i].Categories, score.CategoryRank{Category: c, Rank: r.Rank, Of: r.Of})
+		}
+	}
+	return reports, nil
+}
+
+// orInfinity writes a time for an array; the zero one stands for no border.
+func orInfinity(t time.Time, infinity string) string {
+	if t.IsZero() {
+		return infinity
+	}
+	return t.UTC().Format(time.RFC3339Nano)
 }
 
 // Entry implements score.Tables.

@@ -154,9 +154,9 @@ func TestSixteenWritersOnOnePlayerLoseNothing(t *testing.T) {
 		}
 	})
 	const all = 16 * each
-	standing, _, of, err := s.reader.Standing(ctxOf(t), owner, "b", "p", "")
-	if err != nil || standing.Score != all*(all-1)/2 || of != 1 || *standing.Rank != 1 {
-		t.Errorf("got %+v of %d (%v), want a score of %d", standing, of, err, all*(all-1)/2)
+	standing, err := s.reader.Standing(ctxOf(t), owner, "b", "p", score.Select{})
+	if err != nil || standing.Score != all*(all-1)/2 || standing.Of != 1 || *standing.Rank != 1 {
+		t.Errorf("got %+v (%v), want a score of %d", standing, err, all*(all-1)/2)
 	}
 	var rows []struct {
 		Seq          int64

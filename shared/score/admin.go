@@ -10,7 +10,7 @@ import (
 	"plaudit/shared/fault"
 )
 
-// Registry keeps boards.
+// Registry keeps boards and players.
 type Registry interface {
 	Directory
 	// Create writes a new board and its event, and gives the board as it is
@@ -19,6 +19,11 @@ type Registry interface {
 	// Change writes the board and its event where nobody changed it since
 	// b.Version. Changes is the event's.
 	Change(ctx context.Context, c Change) (ChangeOutcome, error)
+	// ChangePlayer makes or changes a player, with their standings in the
+	// periods that are open and the event, unless b is an old version of the
+	// board: then it changes nothing. User is whom a player that is new
+	// belongs to.
+	ChangePlayer(ctx context.Context, b Board, player, user string, c PlayerChange, actor string) (PlayerOutcome, error)
 }
 
 // Change is a change of a board. No add sees half of it.
@@ -42,7 +47,7 @@ type ChangeOutcome struct {
 	Used  bool // it has entries although it must not: nothing is written
 }
 
-// Boards makes and changes boards.
+// Boards makes and changes boards and their players.
 type Boards struct {
 	Registry Registry
 }

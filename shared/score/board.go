@@ -55,7 +55,7 @@ type Board struct {
 	Combine    Combine          `json:"combine"`
 	Order      Order            `json:"order"`
 	Ties       Ties             `json:"ties"`
-	Periods    []string         `json:"periods"`    // kinds of period, each once
+	Periods    []Period         `json:"periods"`    // each name once
 	Categories []string         `json:"categories"` // player attributes with rankings of their own
 	TimeZone   string           `json:"time_zone"`  // IANA name: where its days begin
 	Catalogue  map[string]int64 `json:"catalogue"`  // points by reason; nil where points are free
@@ -101,7 +101,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 func NewBoard(id, owner string) Board {
 	return Board{
 		ID: id, Title: id, Combine: Sum, Order: Desc, Ties: First,
-		Periods: []string{All}, Categories: []string{}, TimeZone: "UTC",
+		Periods: []Period{{Name: All}}, Categories: []string{}, TimeZone: "UTC",
 		Unit: "points", Grace: Duration(24 * time.Hour), Players: "any", Public: true,
 		Owners: []string{owner}, Writers: []string{}, Viewers: []string{}, State: Open, Version: 1,
 	}
@@ -143,12 +143,8 @@ func (b Board) check(faults *fault.List) {
 	oneOf(faults, "combine", b.Combine, Sum, Best, Last)
 	oneOf(faults, "order", b.Order, Desc, Asc)
 	oneOf(faults, "ties", b.Ties, First, Shared)
-	if len(b.Periods) != 1 || b.Periods[0] != All {
-		faults.Add("periods", `must be ["all"]: other periods come in a later version`)
-	}
-	if len(b.Categories) > 0 {
-		faults.Add("categories", "must be empty: categories come in a later version")
-	}
+	b.checkPeriods(faults)
+	b.checkCategories(faults)
 	if _, err := loadZone(b.TimeZone); err != nil {
 		faults.Add("time_zone", "must be a name of the IANA time zone database, such as Asia/Seoul or UTC")
 	}
@@ -163,8 +159,8 @@ func (b Board) check(faults *fault.List) {
 	if b.Max != nil {
 		checkPoints(faults, "max", *b.Max)
 	}
-	if b.DailyCap != nil {
-		faults.Add("daily_cap", "must be null: daily caps come in a later version")
+	if b.DailyCap != nil && (*b.DailyCap < 0 || *b.DailyCap > MaxPoints) {
+		faults.Add("daily_cap", "must be from 0 to %d, or null", int64(MaxPoints))
 	}
 	if b.Decimals < 0 || b.Decimals > 6 {
 		faults.Add("decimals", "must be from 0 to 6")
@@ -173,12 +169,7 @@ func (b Board) check(faults *fault.List) {
 	if b.Grace < 0 || b.Grace > maxGrace || time.Duration(b.Grace)%time.Second != 0 {
 		faults.Add("grace", "must be whole seconds from 0s to 8784h (366 days)")
 	}
-	if b.Players != "any" {
-		oneOf(faults, "players", b.Players, "any", "registered")
-		if b.Players == "registered" {
-			faults.Add("players", "must be any: boards of registered players come in a later version")
-		}
-	}
+	oneOf(faults, "players", b.Players, AnyPlayers, RegisteredPlayers)
 	if len(b.Owners) == 0 {
 		faults.Add("owners", "must name at least one user")
 	}
@@ -188,12 +179,110 @@ func (b Board) check(faults *fault.List) {
 	oneOf(faults, "state", b.State, Open, Closed, Archived)
 }
 
+// Who a board's players may be.
+const (
+	AnyPlayers        = "any"        // ids are the board's own
+	RegisteredPlayers = "registered" // ids are those of users
+)
+
+const (
+	maxPeriods    = 8
+	maxPeriodName = 40
+	maxCron       = 100
+	maxCategories = 4
+)
+
+func (b Board) checkPeriods(faults *fault.List) {
+	if n := len(b.Periods); n < 1 || n > maxPeriods {
+		faults.Add("periods", "must be 1 to %d periods", maxPeriods)
+		return
+	}
+	seen := map[string]bool{}
+	for i, p := range b.Periods {
+		at := index("periods", i)
+		plain := p.Cron == "" && p.Start.IsZero() && p.End.IsZero()
+		own := slices.Contains([]string{All, Day, Week, Month}, p.Name)
+		name := at
+		if !plain {
+			name += ".name"
+		}
+		switch {
+		case seen[p.Name]:
+			faults.Add(name, "is the name of a period before it")
+		case plain && !own:
+			faults.Add(name, "must be all, day, week or month, or an object {name, cron} or {name, start, end}")
+		case !plain && own:
+			faults.Add(name, "must be a name of its own, not %s", p.Name)
+		case !plain:
+			checkText(faults, name, p.Name, maxPeriodName)
+		}
+		seen[p.Name] = true
+		if p.Cron != "" {
+			checkCron(faults, at+".cron", p.Cron)
+		} else if !plain {
+			checkSeason(faults, at, p)
+		}
+	}
+}
+
+func (b Board) periodNames() []string {
+	names := make([]string, len(b.Periods))
+	for i, p := range b.Periods {
+		names[i] = p.Name
+	}
+	return names
+}
+
+func checkCron(faults *fault.List, field, expression string) {
+	if len(expression) > maxCron {
+		faults.Add(field, "may have %d characters", maxCron)
+	} else if _, err := parseCron(expression); err != nil {
+		faults.Add(field, "is no cron expression: %v", err)
+	}
+}
+
+func checkSeason(faults *fault.List, at string, p Period) {
+	for _, border := range []struct {
+		name string
+		at   time.Time
+	}{{"start", p.Start}, {"end", p.End}} {
+		if border.at.Before(earliest) || !border.at.Before(latest) {
+			faults.Add(at+"."+border.name, "must be a time from 2000 to 2999")
+		} else if !border.at.Equal(border.at.Truncate(time.Microsecond)) {
+			faults.Add(at+"."+border.name, "must be in whole microseconds")
+		}
+	}
+	if !p.End.After(p.Start) {
+		faults.Add(at+".end", "must be after the start")
+	}
+}
+
+func (b Board) checkCategories(faults *fault.List) {
+	if len(b.Categories) > maxCategories {
+		faults.Add("categories", "may name %d attributes", maxCategories)
+		return
+	}
+	for i, name := range b.Categories {
+		// A colon ends the name in `category=name:value`.
+		if strings.Contains(name, ":") {
+			faults.Add(index("categories", i), "must not hold a colon")
+		}
+		checkText(faults, index("categories", i), name, maxAttributeName)
+		if slices.Contains(b.Categories[:i], name) {
+			faults.Add(index("categories", i), "stands there twice")
+		}
+	}
+}
+
 const maxGrace = Duration(366 * 24 * time.Hour)
 
 // checkTogether notes what only fields beside each other can have wrong.
 func (b Board) checkTogether(faults *fault.List) {
 	if b.Max != nil && *b.Max < b.Min {
 		faults.Add("max", "must not be less than min, which is %d", b.Min)
+	}
+	if b.DailyCap != nil && b.Combine != Sum {
+		faults.Add("daily_cap", "is for boards that combine by sum")
 	}
 }
 
@@ -219,7 +308,7 @@ func frozen(old, new Board) []string {
 		{"combine", old.Combine == new.Combine},
 		{"order", old.Order == new.Order},
 		{"ties", old.Ties == new.Ties},
-		{"periods", slices.Equal(old.Periods, new.Periods)},
+		{"periods", slices.EqualFunc(old.Periods, new.Periods, Period.Same)},
 		{"categories", slices.Equal(old.Categories, new.Categories)},
 		{"time_zone", old.TimeZone == new.TimeZone},
 		{"decimals", old.Decimals == new.Decimals},

@@ -1,14 +1,75 @@
 package score
 
 import (
+	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
 	_ "time/tzdata" // a container FROM scratch has no time zones of its own
 )
 
-// All is the period that never ends.
-const All = "all"
+// The periods that every board may have. All never ends.
+const (
+	All   = "all"
+	Day   = "day"
+	Week  = "week" // from Monday
+	Month = "month"
+)
+
+// Period is one that a board keeps standings of: one of the names above, one
+// whose runs go from one firing of a cron expression to the next, or a season
+// with a start and an end. Its JSON is a name, {name, cron} or {name, start,
+// end}.
+type Period struct {
+	Name       string
+	Cron       string    // five fields, in the board's zone
+	Start, End time.Time // a season's
+}
+
+type (
+	cronDoc struct {
+		Name string `json:"name"`
+		Cron string `json:"cron"`
+	}
+	seasonDoc struct {
+		Name  string    `json:"name"`
+		Start time.Time `json:"start"`
+		End   time.Time `json:"end"`
+	}
+)
+
+// MarshalJSON gives the API's form.
+func (p Period) MarshalJSON() ([]byte, error) {
+	switch {
+	case p.Cron != "":
+		return json.Marshal(cronDoc{p.Name, p.Cron})
+	case !p.Start.IsZero() || !p.End.IsZero():
+		return json.Marshal(seasonDoc{p.Name, p.Start, p.End})
+	}
+	return json.Marshal(p.Name)
+}
+
+// UnmarshalJSON reads what MarshalJSON gave.
+func (p *Period) UnmarshalJSON(text []byte) error {
+	*p = Period{}
+	if len(text) > 0 && text[0] == '"' {
+		return json.Unmarshal(text, &p.Name)
+	}
+	var doc struct {
+		Name  string    `json:"name"`
+		Cron  string    `json:"cron"`
+		Start time.Time `json:"start"`
+		End   time.Time `json:"end"`
+	}
+	err := json.Unmarshal(text, &doc)
+	*p = Period{doc.Name, doc.Cron, doc.Start, doc.End}
+	return err
+}
+
+// Same says whether both are the same period.
+func (p Period) Same(o Period) bool {
+	return p.Name == o.Name && p.Cron == o.Cron && p.Start.Equal(o.Start) && p.End.Equal(o.End)
+}
 
 // Span is one run of a period: from Start up to End, which is no longer in it.
 // Zero times stand for a run without a beginning or an end.
@@ -23,39 +84,59 @@ func (s Span) contains(at time.Time) bool {
 }
 
 // Spans gives the run of each of the board's periods that contains the
-// instant, in the board's order. It is the one calendar of the product: what
-// an entry credits, what a list shows and what is announced as closed all come
-// from here, because two sets of time zone rules would differ at a border.
+// instant, in the board's order; a season that does not is left out. It is the
+// one calendar of the product: what an entry credits, what a list shows and
+// what is announced as closed all come from here, because two sets of time
+// zone rules would differ at a border.
 func (b Board) Spans(at time.Time) ([]Span, error) {
-	zone, err := loadZone(b.TimeZone)
-	if err != nil {
-		return nil, err
-	}
 	spans := make([]Span, 0, len(b.Periods))
-	for _, name := range b.Periods {
-		s, err := span(name, zone, at)
+	for _, p := range b.Periods {
+		s, ok, err := b.Span(p, at)
 		if err != nil {
-			return nil, fmt.Errorf("board %s: %w", b.ID, err)
+			return nil, err
 		}
-		spans = append(spans, s)
+		if ok {
+			spans = append(spans, s)
+		}
 	}
 	return spans, nil
 }
 
-// span gives the run of the named period that contains the instant.
-func span(name string, zone *time.Location, at time.Time) (Span, error) {
-	if name == All {
-		return Span{Name: All}, nil
+// Span gives the run of the board's period that contains the instant; ok is
+// false where none does.
+func (b Board) Span(p Period, at time.Time) (s Span, ok bool, err error) {
+	zone, err := loadZone(b.TimeZone)
+	if err != nil {
+		return Span{}, false, err
 	}
+	switch {
+	case p.Name == All:
+		return Span{Name: All}, true, nil
+	case p.Cron != "":
+		s, err = cronSpan(p, zone, at)
+	case !p.Start.IsZero():
+		s = Span{p.Name, p.Start, p.End}
+		return s, s.contains(at), nil
+	default:
+		s, err = span(p.Name, zone, at)
+	}
+	if err != nil {
+		return Span{}, false, fmt.Errorf("board %s: %w", b.ID, err)
+	}
+	return s, true, nil
+}
+
+// span gives the run of a period that follows the calendar.
+func span(name string, zone *time.Location, at time.Time) (Span, error) {
 	first, days, months := date{}, 0, 0
 	today := dateOf(at.In(zone))
 	switch name {
-	case "day":
+	case Day:
 		first, days = today, 1
-	case "week": // from Monday
+	case Week: // from Monday
 		weekday := (int(time.Date(today.year, today.month, today.day, 0, 0, 0, 0, time.UTC).Weekday()) + 6) % 7
 		first, days = today.add(0, -weekday), 7
-	case "month":
+	case Month:
 		first, months = date{today.year, today.month, 1}, 1
 	default:
 		return Span{}, fmt.Errorf("no period %q", name)

@@ -1,6 +1,7 @@
 package score
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 )
@@ -23,7 +24,7 @@ func TestSpans(t *testing.T) {
 		{"the day after it", "Pacific/Apia", "day", "2011-12-30T10:00:00Z", "2011-12-30T10:00:00Z", "2011-12-31T10:00:00Z"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := Board{ID: "b", TimeZone: c.zone, Periods: []string{All, c.period}}
+			b := Board{ID: "b", TimeZone: c.zone, Periods: []Period{{Name: All}, {Name: c.period}}}
 			spans, err := b.Spans(instantOf(t, c.at))
 			if err != nil {
 				t.Fatal(err)
@@ -88,5 +89,79 @@ func TestZonesThatAreNone(t *testing.T) {
 		if _, err := loadZone(name); err == nil {
 			t.Errorf("%q is taken", name)
 		}
+	}
+}
+
+func TestCronRuns(t *testing.T) {
+	for _, c := range []struct{ name, zone, cron, at, start, end string }{
+		{"from one firing to the next", "Asia/Seoul", "30 6,18 * * *", "2026-04-05T00:00:00Z", "2026-04-04T21:30:00Z", "2026-04-05T09:30:00Z"},
+		{"at the firing", "UTC", "0 9 * * 1", "2026-04-06T09:00:00Z", "2026-04-06T09:00:00Z", "2026-04-13T09:00:00Z"},
+		{"the last instant before it", "UTC", "0 9 * * 1", "2026-04-06T08:59:59.999999Z", "2026-03-30T09:00:00Z", "2026-04-06T09:00:00Z"},
+		{"over a year", "UTC", "0 0 1 1 *", "2026-12-31T23:00:00Z", "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z"},
+		{"over four years", "UTC", "0 0 29 2 *", "2027-04-05T00:00:00Z", "2024-02-29T00:00:00Z", "2028-02-29T00:00:00Z"},
+		{"an hour that is left out has no firing", "Europe/Berlin", "30 2 * * *", "2026-03-29T12:00:00Z", "2026-03-28T01:30:00Z", "2026-03-30T00:30:00Z"},
+		{"one that comes twice has two", "Europe/Berlin", "30 2 * * *", "2026-10-25T01:00:00Z", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"},
+		{"the second of them", "Europe/Berlin", "30 2 * * *", "2026-10-25T02:00:00Z", "2026-10-25T01:30:00Z", "2026-10-26T01:30:00Z"},
+		{"a day of 23 hours", "Europe/Berlin", "0 0 * * *", "2026-03-29T12:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := Board{ID: "b", TimeZone: c.zone, Periods: []Period{{Name: "s", Cron: c.cron}}}
+			for range 2 { // looked up, then kept
+				spans, err := b.Spans(instantOf(t, c.at))
+				if want := (Span{"s", instantOf(t, c.start), instantOf(t, c.end)}); err != nil || len(spans) != 1 || spans[0] != want {
+					t.Errorf("got %v (%v), want %v", spans, err, want)
+				}
+			}
+		})
+	}
+}
+
+// Whatever clocks do, runs of a cron expression leave no gap, and do not depend
+// on the instant that asks.
+func TestRunsOfACronFollowEachOther(t *testing.T) {
+	for _, name := range []string{"UTC", "Europe/Berlin", "America/Havana", "Australia/Lord_Howe", "Asia/Beirut", "America/St_Johns"} {
+		for _, cron := range []string{"0 0 * * *", "30 2 * * *", "15 */5 * * 0", "0 12 1 1,4,7,10 *", "59 23 31 * *"} {
+			b := Board{ID: "b", TimeZone: name}
+			p := Period{Name: "s", Cron: cron}
+			last, _, err := b.Span(p, time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for last.End.Year() < 2027 {
+				next, _, err := b.Span(p, last.End)
+				if err != nil || !next.Start.Equal(last.End) {
+					t.Fatalf("%s %s: after %v comes %v (%v)", name, cron, last, next, err)
+				}
+				for _, inside := range []time.Time{last.End.Add(-time.Microsecond), last.Start.Add(last.End.Sub(last.Start) / 2), last.Start} {
+					if got, _, err := b.Span(p, inside); err != nil || got != last {
+						t.Fatalf("%s %s: %v is in %v (%v), want %v", name, cron, inside, got, err, last)
+					}
+				}
+				last = next
+			}
+		}
+	}
+}
+
+func TestSeasonHasBorders(t *testing.T) {
+	start, end := instantOf(t, "2026-04-01T00:00:00Z"), instantOf(t, "2026-05-01T00:00:00Z")
+	b := Board{ID: "b", TimeZone: "Asia/Seoul", Periods: []Period{{Name: "spring", Start: start, End: end}}}
+	for at, in := range map[string]bool{
+		"2026-03-31T23:59:59.999999Z": false, "2026-04-01T00:00:00Z": true, "2026-04-30T23:59:59.999999Z": true, "2026-05-01T00:00:00Z": false,
+	} {
+		if spans, err := b.Spans(instantOf(t, at)); err != nil || (len(spans) == 1) != in {
+			t.Errorf("%s: %v (%v)", at, spans, err)
+		}
+	}
+}
+
+func TestPeriodsReadAsTheyAreWritten(t *testing.T) {
+	const text = `["all",{"name":"noon","cron":"0 12 * * *"},{"name":"spring","start":"2026-04-01T00:00:00Z","end":"2026-05-01T00:00:00.5Z"}]`
+	var periods []Period
+	if err := json.Unmarshal([]byte(text), &periods); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := json.Marshal(periods); err != nil || string(got) != text {
+		t.Errorf("got %s (%v)", got, err)
 	}
 }

@@ -69,8 +69,12 @@ type Profile struct {
 	ClearAttributes bool
 }
 
-// Submission is an entry as a client sends it; nil and empty mean absent.
+// Submission is an entry or a reversal as a client sends it; nil and empty mean
+// absent.
 type Submission struct {
+	// Reverses is the entry that a reversal cancels. Beside it there are only
+	// Note, Late and Key.
+	Reverses   string
 	Player     string
 	Points     *int64
 	Reason     *string
@@ -87,6 +91,8 @@ type Submission struct {
 	Faults fault.List
 }
 
+const playerForm = "must have 1 to 64 characters of A-Z, a-z, 0-9 and ._~@:-, the first a letter or a digit"
+
 // ValidKey says whether an idempotency key is 1 to 128 visible ASCII
 // characters.
 func ValidKey(key string) bool { return keyText.MatchString(key) }
@@ -102,13 +108,25 @@ func (in Submission) kind() Kind {
 // may be in the future: clocks differ.
 var earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// latest is the end of what a season's border may be.
+var latest = time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)
+
 const ahead = 5 * time.Minute
 
 // check gives every fault that the submission has whatever its board says.
 func (in Submission) check(now time.Time) error {
 	faults := slices.Clone(in.Faults)
+	if in.Note != nil {
+		checkText(&faults, "note", *in.Note, maxNote)
+	}
+	if in.Reverses != "" {
+		if in.Note == nil {
+			faults.Add("note", "is required for a reversal: say why")
+		}
+		return faultsOf(faults)
+	}
 	if !ValidPlayer(in.Player) {
-		faults.Add("player", "must have 1 to 64 characters of A-Z, a-z, 0-9 and ._~@:-, the first a letter or a digit")
+		faults.Add("player", playerForm)
 	}
 	switch kind := in.kind(); kind {
 	case Result, Import:
@@ -139,9 +157,6 @@ func (in Submission) check(now time.Time) error {
 	if in.Reason != nil {
 		checkText(&faults, "reason", *in.Reason, maxReason)
 	}
-	if in.Note != nil {
-		checkText(&faults, "note", *in.Note, maxNote)
-	}
 	if in.Tiebreak != nil {
 		checkPoints(&faults, "tiebreak", *in.Tiebreak)
 	}
@@ -152,26 +167,27 @@ func (in Submission) check(now time.Time) error {
 		faults.Add("metadata", "may have %d bytes of compact JSON, and has %d", MaxMetadata, len(in.Metadata))
 	}
 	if in.Profile != nil {
-		in.Profile.check(&faults)
+		in.Profile.check(&faults, "profile.")
 	}
 	return faultsOf(faults)
 }
 
-func (p *Profile) check(faults *fault.List) {
+// check notes what is wrong with the profile; its fields begin with at.
+func (p *Profile) check(faults *fault.List, at string) {
 	if v := p.DisplayName.Value; v != nil {
-		checkText(faults, "profile.display_name", *v, maxDisplayName)
+		checkText(faults, at+"display_name", *v, maxDisplayName)
 	}
 	if v := p.Country.Value; v != nil && !country.MatchString(*v) {
-		faults.Add("profile.country", "must be two capital letters (ISO 3166-1), such as KR")
+		faults.Add(at+"country", "must be two capital letters (ISO 3166-1), such as KR")
 	}
 	if v := p.User.Value; v != nil && !userID.MatchString(*v) {
-		faults.Add("profile.user", "must be the id of a user")
+		faults.Add(at+"user", "must be the id of a user")
 	}
 	if len(p.Attributes) > maxAttributes {
-		faults.Add("profile.attributes", "may hold %d attributes", maxAttributes)
+		faults.Add(at+"attributes", "may hold %d attributes", maxAttributes)
 	}
 	for _, name := range sortedKeys(p.Attributes) {
-		field := "profile.attributes." + name
+		field := at + "attributes." + name
 		if n := utf8.RuneCountInString(name); n < 1 || n > maxAttributeName {
 			faults.Add(field, "must have a name of 1 to %d characters", maxAttributeName)
 		}
@@ -201,6 +217,9 @@ func (p *Profile) Patch() map[string]any {
 // before defaults, by whom, on which route.
 func (in Submission) digest(actor, route string) ([]byte, error) {
 	sent := map[string]any{"actor": actor, "route": route, "player": in.Player}
+	if in.Reverses != "" {
+		sent["reverses"] = in.Reverses
+	}
 	for name, v := range map[string]any{
 		"points": in.Points, "reason": in.Reason, "kind": in.Kind, "note": in.Note, "tiebreak": in.Tiebreak, "late": in.Late,
 	} {
@@ -233,33 +252,60 @@ func (in Submission) digest(actor, route string) ([]byte, error) {
 // fault it has against the board: first what is wrong with it, then what the
 // board's state does not allow.
 func (in Submission) points(b Board) (int64, error) {
-	points, err := in.worth(b)
-	if err == nil && b.State != Open {
-		err = fault.New(fault.BoardClosed, "The board %q is %s and takes no entries until an owner opens it.", b.ID, b.State)
+	var faults fault.List
+	b.checkPlayer(&faults, in.Player, in.Profile, "profile.")
+	points := in.worth(b, &faults)
+	if err := faultsOf(faults); err != nil {
+		return 0, err
 	}
-	return points, err
+	return points, b.takes()
 }
 
-func (in Submission) worth(b Board) (int64, error) {
+// takes says whether the board's state refuses entries, reversals and changes
+// of players.
+func (b Board) takes() error {
+	if b.State == Open {
+		return nil
+	}
+	return fault.New(fault.BoardClosed, "The board %q is %s and takes no entries and no changes of players until an owner opens it.", b.ID, b.State)
+}
+
+// checkPlayer notes what is wrong with a player on a board of registered ones:
+// their id is the user's whom they are.
+func (b Board) checkPlayer(faults *fault.List, player string, p *Profile, at string) {
+	if b.Players != RegisteredPlayers {
+		return
+	}
+	if !registeredID.MatchString(player) {
+		faults.Add("player", "must be the id of a user on this board")
+	}
+	if p != nil && p.User.Set && (p.User.Value == nil || *p.User.Value != player) {
+		faults.Add(at+"user", "must be the player's own id on this board")
+	}
+}
+
+func (in Submission) worth(b Board, faults *fault.List) (points int64) {
 	switch {
 	case in.kind() == Adjustment:
-		return *in.Points, nil
+		return *in.Points
 	case in.Reason != nil && b.Catalogue == nil:
-		return 0, badField("reason", "needs a catalogue, and the board has none: give points")
+		faults.Add("reason", "needs a catalogue, and the board has none: give points")
 	case in.Reason != nil:
 		points, ok := b.Catalogue[*in.Reason]
 		if !ok {
-			return 0, badField("reason", "is not in the board's catalogue")
+			faults.Add("reason", "is not in the board's catalogue")
 		}
-		return points, nil
+		return points
 	case b.Catalogue != nil:
-		return 0, badField("points", "are fixed by the board's catalogue: give a reason")
+		faults.Add("points", "are fixed by the board's catalogue: give a reason")
 	case *in.Points < b.Min:
-		return 0, badField("points", "must be at least %d on this board", b.Min)
+		faults.Add("points", "must be at least %d on this board", b.Min)
 	case b.Max != nil && *in.Points > *b.Max:
-		return 0, badField("points", "must be at most %d on this board", *b.Max)
+		faults.Add("points", "must be at most %d on this board", *b.Max)
+	default:
+		return *in.Points
 	}
-	return *in.Points, nil
+	return 0
 }
 
 func badField(field, format string, args ...any) error {

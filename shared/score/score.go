@@ -34,8 +34,10 @@ var (
 	boardID  = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 	playerID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~@:-]{0,63}$`)
 	userID   = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
-	country  = regexp.MustCompile(`^[A-Z]{2}$`) // ISO 3166-1 alpha-2
-	keyText  = regexp.MustCompile(`^[!-~]{1,128}$`)
+	// registeredID is what the users service gives its users: UUIDs.
+	registeredID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	country      = regexp.MustCompile(`^[A-Z]{2}$`) // ISO 3166-1 alpha-2
+	keyText      = regexp.MustCompile(`^[!-~]{1,128}$`)
 )
 
 // ValidPlayer says whether a player may have the id.

@@ -1,7 +1,10 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
+	"reflect"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -9,12 +12,14 @@ import (
 	"plaudit/shared/score"
 )
 
-// BoardAdmin makes and changes boards.
+// BoardAdmin makes and changes boards and their players.
 func BoardAdmin(boards *score.Boards) map[string]Handler {
 	h := boardHandlers{boards}
 	return map[string]Handler{
 		"POST /v1/boards":          h.create,
 		"PATCH /v1/boards/{board}": h.change,
+
+		"PATCH /v1/boards/{board}/players/{player}": h.changePlayer,
 	}
 }
 
@@ -82,24 +87,20 @@ func (in boardIn) change() (func(*score.Board), fault.List) {
 			grace = nil
 		}
 	}
-	var periods []string
-	for _, p := range in.Periods.Value {
-		if p.Kind() != '"' {
-			faults.Add("periods", `must be ["all"]: other periods come in a later version`)
-			break
-		}
-		name, err := jsontext.AppendUnquote(nil, p)
-		if err != nil {
-			faults.Add("periods", "must be a list of names")
-		}
-		periods = append(periods, string(name))
+	before := len(faults)
+	periods := Optional[[]score.Period]{Set: in.Periods.Set, Null: in.Periods.Null}
+	for i, p := range in.Periods.Value {
+		periods.Value = append(periods.Value, readPeriod(&faults, fmt.Sprintf("periods[%d]", i), p))
+	}
+	if len(periods.Value) > 0 && len(faults) > before {
+		periods.Set = false // nothing more to say of them
 	}
 	set := func(faults *fault.List, b *score.Board) {
 		put(faults, "title", in.Title, &b.Title)
 		put(faults, "combine", in.Combine, &b.Combine)
 		put(faults, "order", in.Order, &b.Order)
 		put(faults, "ties", in.Ties, &b.Ties)
-		put(faults, "periods", Optional[[]string]{in.Periods.Set, in.Periods.Null, periods}, &b.Periods)
+		put(faults, "periods", periods, &b.Periods)
 		put(faults, "categories", in.Categories, &b.Categories)
 		put(faults, "time_zone", in.TimeZone, &b.TimeZone)
 		if in.Catalogue.Set {
@@ -124,6 +125,46 @@ func (in boardIn) change() (func(*score.Board), fault.List) {
 	}
 	set(&faults, &score.Board{})
 	return func(b *score.Board) { set(new(fault.List), b) }, faults
+}
+
+// periodIn is a period that has more than a name.
+type periodIn struct {
+	Name  string              `json:"name"`
+	Cron  Optional[string]    `json:"cron"`
+	Start Optional[time.Time] `json:"start"`
+	End   Optional[time.Time] `json:"end"`
+}
+
+func readPeriod(faults *fault.List, at string, raw jsontext.Value) score.Period {
+	var p score.Period
+	if raw.Kind() == '"' {
+		fill(reflect.ValueOf(&p.Name).Elem(), raw, at, faults)
+		return p
+	}
+	if raw.Kind() != '{' {
+		faults.Add(at, "must be a name, {name, cron} or {name, start, end}")
+		return p
+	}
+	var in periodIn
+	fill(reflect.ValueOf(&in).Elem(), raw, at, faults)
+	p.Name = in.Name
+	put(faults, at+".cron", in.Cron, &p.Cron)
+	put(faults, at+".start", in.Start, &p.Start)
+	put(faults, at+".end", in.End, &p.End)
+	p.Start, p.End = p.Start.UTC(), p.End.UTC()
+	switch season := in.Start.Set || in.End.Set; {
+	case in.Cron.Set && season:
+		faults.Add(at+".cron", "cannot stand beside start and end")
+	case in.Cron.Set && p.Cron == "":
+		faults.Add(at+".cron", "must not be empty")
+	case !in.Cron.Set && !season:
+		faults.Add(at, "must have a cron expression, or a start and an end")
+	case season && !in.Start.Set:
+		faults.Add(at+".start", "is required")
+	case season && !in.End.Set:
+		faults.Add(at+".end", "is required")
+	}
+	return p
 }
 
 func (h boardHandlers) create(w http.ResponseWriter, r *http.Request) error {

@@ -63,32 +63,41 @@ func TestBoardsThatAreRefused(t *testing.T) {
 	}
 	before := s.written()
 	for field, values := range map[string][]string{
-		"title":          {`1`, `null`, `""`, `" "`, `"` + strings.Repeat("é", 201) + `"`, `"a\u0000"`},
-		"combine":        {`1`, `null`, `""`, `"max"`, `"Sum"`},
-		"order":          {`1`, `null`, `"up"`},
-		"ties":           {`true`, `null`, `"none"`},
-		"periods":        {`"all"`, `null`, `[]`, `["week"]`, `["all","week"]`, `["all","all"]`, `[{"name":"s","start":"2026-01-01T00:00:00Z","end":"2027-01-01T00:00:00Z"}]`, `[1]`},
-		"categories":     {`"x"`, `null`, `["age_group"]`},
-		"categories[0]":  {`[1]`},
-		"time_zone":      {`1`, `null`, `""`, `"Local"`, `"Seoul"`, `"+09:00"`, `"../x"`},
-		"catalogue":      {`1`, `[]`, `{` + strings.Join(reasons, ",") + `}`},
-		"catalogue.a":    {`{"a":"1"}`, `{"a":1.5}`, `{"a":null}`, `{"a":9007199254740992}`},
-		"min":            {`"1"`, `null`, `1.0`, `-9007199254740992`},
-		"max":            {`"1"`, `1.5`, `9007199254740992`, `-1`},
-		"daily_cap":      {`"1"`, `100`, `0.5`},
-		"decimals":       {`"1"`, `null`, `-1`, `7`, `1.0`},
-		"unit":           {`1`, `null`, `"seconds"`},
-		"grace":          {`24`, `null`, `""`, `"24"`, `"-1s"`, `"8784h1s"`, `"1.5s"`, `"99999999999h"`},
-		"players":        {`1`, `null`, `"registered"`, `"some"`},
-		"public":         {`"true"`, `null`, `1`},
-		"owners":         {`"o"`, `null`, `{}`, many(101)},
-		"owners[1]":      {`["a",1]`, `["a",null]`, `["a",""]`, `["a","b c"]`},
-		"writers":        {`"o"`, `null`, many(101)},
-		"viewers[0]":     {`[""]`, `[1]`},
-		"state":          {`1`, `null`, `"open "`},
-		"version":        {`2`},
-		"created_at":     {`"2026-01-01T00:00:00Z"`},
-		"something_else": {`1`},
+		"title":            {`1`, `null`, `""`, `" "`, `"` + strings.Repeat("é", 201) + `"`, `"a\u0000"`},
+		"combine":          {`1`, `null`, `""`, `"max"`, `"Sum"`},
+		"order":            {`1`, `null`, `"up"`},
+		"ties":             {`true`, `null`, `"none"`},
+		"periods":          {`"all"`, `null`, `[]`, `["all","day","week","month",` + strings.TrimSuffix(strings.Repeat(`{"name":"s","cron":"0 0 * * *"},`, 5), ",") + `]`},
+		"periods[0]":       {`[1]`, `[null]`, `["year"]`, `[""]`, `[[]]`, `[{"name":"s"}]`},
+		"periods[1]":       {`["all","all"]`, `["all","All"]`},
+		"periods[0].name":  {`[{"cron":"0 0 * * *"}]`, `[{"name":1,"cron":"0 0 * * *"}]`, `[{"name":"day","cron":"0 0 * * *"}]`, `[{"name":"` + strings.Repeat("é", 41) + `","cron":"0 0 * * *"}]`},
+		"periods[1].name":  {`[{"name":"s","cron":"0 0 * * *"},{"name":"s","cron":"0 1 * * *"}]`},
+		"periods[0].cron":  {`[{"name":"s","cron":1}]`, `[{"name":"s","cron":null}]`, `[{"name":"s","cron":""}]`, `[{"name":"s","cron":"0 0 * *"}]`, `[{"name":"s","cron":"0 0 0 * * *"}]`, `[{"name":"s","cron":"@daily"}]`, `[{"name":"s","cron":"TZ=UTC 0 0 * * *"}]`, `[{"name":"s","cron":"TZ= 0 0 * *"}]`, `[{"name":"s","cron":"60 0 * * *"}]`, `[{"name":"s","cron":"0 0 30 2 *"}]`, `[{"name":"s","cron":"0 0 * * *","start":"2026-01-01T00:00:00Z","end":"2026-01-02T00:00:00Z"}]`, `[{"name":"s","cron":"0 0 * * ` + strings.Repeat("1,", 50) + `1"}]`},
+		"periods[0].start": {`[{"name":"s","end":"2026-01-01T00:00:00Z"}]`, `[{"name":"s","start":"1999-12-31T23:59:59Z","end":"2026-01-01T00:00:00Z"}]`, `[{"name":"s","start":"2025-01-01","end":"2026-01-01T00:00:00Z"}]`, `[{"name":"s","start":"2025-01-01T00:00:00.0000001Z","end":"2026-01-01T00:00:00Z"}]`, `[{"name":"s","start":null,"end":"2026-01-01T00:00:00Z"}]`},
+		"periods[0].end":   {`[{"name":"s","start":"2026-01-01T00:00:00Z"}]`, `[{"name":"s","start":"2026-01-01T00:00:00Z","end":"2026-01-01T00:00:00Z"}]`, `[{"name":"s","start":"2026-01-01T00:00:00Z","end":"3000-01-01T00:00:00Z"}]`, `[{"name":"s","start":"2026-01-01T00:00:00Z","end":1}]`},
+		"periods[0].x":     {`[{"name":"s","cron":"0 0 * * *","x":1}]`},
+		"categories":       {`"x"`, `null`, `["a","b","c","d","e"]`},
+		"categories[0]":    {`[1]`, `[""]`, `["a:b"]`, `["` + strings.Repeat("é", 41) + `"]`},
+		"categories[1]":    {`["a","a"]`},
+		"time_zone":        {`1`, `null`, `""`, `"Local"`, `"Seoul"`, `"+09:00"`, `"../x"`},
+		"catalogue":        {`1`, `[]`, `{` + strings.Join(reasons, ",") + `}`},
+		"catalogue.a":      {`{"a":"1"}`, `{"a":1.5}`, `{"a":null}`, `{"a":9007199254740992}`},
+		"min":              {`"1"`, `null`, `1.0`, `-9007199254740992`},
+		"max":              {`"1"`, `1.5`, `9007199254740992`, `-1`},
+		"daily_cap":        {`"1"`, `-1`, `9007199254740992`, `0.5`},
+		"decimals":         {`"1"`, `null`, `-1`, `7`, `1.0`},
+		"unit":             {`1`, `null`, `"seconds"`},
+		"grace":            {`24`, `null`, `""`, `"24"`, `"-1s"`, `"8784h1s"`, `"1.5s"`, `"99999999999h"`},
+		"players":          {`1`, `null`, `"some"`, `"Registered"`},
+		"public":           {`"true"`, `null`, `1`},
+		"owners":           {`"o"`, `null`, `{}`, many(101)},
+		"owners[1]":        {`["a",1]`, `["a",null]`, `["a",""]`, `["a","b c"]`},
+		"writers":          {`"o"`, `null`, many(101)},
+		"viewers[0]":       {`[""]`, `[1]`},
+		"state":            {`1`, `null`, `"open "`},
+		"version":          {`2`},
+		"created_at":       {`"2026-01-01T00:00:00Z"`},
+		"something_else":   {`1`},
 	} {
 		name, _, _ := strings.Cut(strings.NewReplacer("[", ".").Replace(field), ".")
 		for _, value := range values {
@@ -118,6 +127,7 @@ func TestBoardsThatAreRefused(t *testing.T) {
 		{"an id cannot change", "PATCH", "/v1/boards/b", `{"id":"c"}`, 400, "id"},
 		{"max below min", "PATCH", "/v1/boards/b", `{"max":4}`, 400, "max"},
 		{"min above max", "PATCH", "/v1/boards/b", `{"min":11}`, 400, "max"},
+		{"a cap on best", "PATCH", "/v1/boards/b", `{"combine":"best","daily_cap":5}`, 400, "daily_cap"},
 		{"no owner left", "PATCH", "/v1/boards/b", `{"owners":[]}`, 400, "owners"},
 		{"no such board", "PATCH", "/v1/boards/none", `{"title":"x"}`, 404, ""},
 		{"a slash in the path", "PATCH", "/v1/boards/a%2Fb", `{"title":"x"}`, 404, ""},
@@ -233,7 +243,7 @@ func TestReadsThatAreRefused(t *testing.T) {
 		s.db.Owner().MustExec(`UPDATE ` + table + ` SET status = 'hidden' WHERE ` + map[string]string{"players": "id", "standings": "player"}[table] + ` = 'hidden'`)
 	}
 	next := s.must(200, "", "GET", "/v1/boards/b/standings?limit=1", "")["next"].(string)
-	forged := base64.RawURLEncoding.EncodeToString([]byte(`{"b":"b","p":"all","s":1,"t":0,"r":"2026-01-01T00:00:00Z","l":"a b"}`))
+	forged := base64.RawURLEncoding.EncodeToString([]byte(`{"l":"standings/b","f":{"period":"all"},"p":{"s":1,"t":0,"r":"2026-01-01T00:00:00Z","p":"a b","a":"0001-01-01T00:00:00Z"}}`))
 	for _, c := range []struct {
 		name, caller, target string
 		status               int
@@ -245,7 +255,10 @@ func TestReadsThatAreRefused(t *testing.T) {
 		{"limit of a word", "", "/v1/boards/b/standings?limit=ten", 400, "limit"},
 		{"another period", "", "/v1/boards/b/standings?period=week", 400, "period"},
 		{"an empty period", "", "/v1/boards/b/standings?period=", 400, "period"},
-		{"what comes later", "", "/v1/boards/b/standings?around=p1", 400, "around"},
+		{"around nobody", "", "/v1/boards/b/standings?around=none", 404, "around"},
+		{"around a hidden player", "owner", "/v1/boards/b/standings?around=hidden", 404, "around"},
+		{"around what is no player", "", "/v1/boards/b/standings?around=a/b", 400, "around"},
+		{"around beside a cursor", "", "/v1/boards/b/standings?around=p1&cursor=" + next, 400, "around"},
 		{"a bad cursor", "", "/v1/boards/b/standings?cursor=abc", 400, "cursor"},
 		{"an empty one", "", "/v1/boards/b/standings?cursor=", 400, "cursor"},
 		{"a cursor cut short", "", "/v1/boards/b/standings?cursor=" + next[:len(next)-2], 400, "cursor"},
@@ -302,5 +315,12 @@ func TestPageOfLargePlayersEndsEarly(t *testing.T) {
 	}
 	if seen != 601 {
 		t.Errorf("%d players on all pages, want 601", seen)
+	}
+	// A page around a player holds that player.
+	for _, player := range []string{"p", "x300", "x99"} {
+		w := s.send("", "GET", "/v1/boards/b/standings?limit=1000&around="+player, "")
+		if w.Code != 200 || w.Body.Len() > 710_000 || !strings.Contains(w.Body.String(), `"player":"`+player+`"`) {
+			t.Errorf("around %s: %d, %d bytes", player, w.Code, w.Body.Len())
+		}
 	}
 }

@@ -211,14 +211,29 @@ func mustBe(v reflect.Value, raw jsontext.Value) string {
 
 func fillStruct(v reflect.Value, raw jsontext.Value, at string, faults *fault.List) {
 	members(raw, '{', "an object", at, faults, func(name string, value jsontext.Value) {
-		for i := range v.NumField() {
-			if tag, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ","); tag == name {
-				fill(v.Field(i), value, child(at, name), faults)
-				return
-			}
+		field, ok := fieldNamed(v, name)
+		if !ok {
+			faults.Add(child(at, name), "is not a field of this request")
+			return
 		}
-		faults.Add(child(at, name), "is not a field of this request")
+		fill(field, value, child(at, name), faults)
 	})
+}
+
+// fieldNamed finds the field of a struct, or of one that is embedded in it, by
+// its name in JSON.
+func fieldNamed(v reflect.Value, name string) (reflect.Value, bool) {
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if field.Anonymous {
+			if found, ok := fieldNamed(v.Field(i), name); ok {
+				return found, true
+			}
+		} else if tag, _, _ := strings.Cut(field.Tag.Get("json"), ","); tag == name {
+			return v.Field(i), true
+		}
+	}
+	return reflect.Value{}, false
 }
 
 func fillMap(v reflect.Value, raw jsontext.Value, at string, faults *fault.List) {

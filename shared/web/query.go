@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"plaudit/shared/fault"
+	"plaudit/shared/score"
 )
 
 // query reads a request's query parameters and collects what is wrong with
@@ -73,5 +75,62 @@ func (q *query) int(name string, def, min, max int64) int64 {
 	return n
 }
 
-// err gives every fault that was found.
-func (q *query) err() error { return q.faults.Err() }
+// text gives the parameter's value, "" where it is absent. It must not be
+// empty where it is there.
+func (q *query) text(name string) string {
+	if q.has(name) && q.str(name) == "" {
+		q.faults.Add(name, "must not be empty")
+	}
+	return q.str(name)
+}
+
+// bool gives the parameter as true or false, false where it is absent.
+func (q *query) bool(name string) bool {
+	if value := q.str(name); q.has(name) && value != "true" && value != "false" {
+		q.faults.Add(name, "must be true or false")
+	}
+	return q.str(name) == "true"
+}
+
+// points gives the parameter as a score, nil where it is absent.
+func (q *query) points(name string) *int64 {
+	if !q.has(name) {
+		return nil
+	}
+	n := q.int(name, 0, -score.MaxPoints, score.MaxPoints)
+	return &n
+}
+
+// instant gives the parameter as a time, the zero one where it is absent.
+func (q *query) instant(name string) (t time.Time) {
+	if !q.has(name) {
+		return t
+	}
+	if err := t.UnmarshalText([]byte(q.str(name))); err != nil || !inEra(t) || t.IsZero() {
+		q.faults.Add(name, "must be a time by RFC 3339 of the years 1000 to 8999, such as 2026-04-05T12:30:00Z; a + is written %%2B")
+		return time.Time{}
+	}
+	return t
+}
+
+// inEra says whether a time is the zero one, which stands for none, or of a
+// year from which those of four digits, which RFC 3339 needs, are far: there
+// are cron expressions that fire once in decades.
+func inEra(t time.Time) bool {
+	year := t.UTC().Year()
+	return t.IsZero() || year >= 1000 && year <= 8999
+}
+
+// plain says whether a text can be sent to a database.
+func plain(text string) bool { return !strings.ContainsRune(text, 0) }
+
+// err gives every fault that was found, one for each parameter: what is no
+// text is not also a text of the wrong kind.
+func (q *query) err() error {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(q.faults, func(f fault.FieldFault) bool {
+		again := seen[f.Field]
+		seen[f.Field] = true
+		return again
+	}).Err()
+}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -11,13 +12,17 @@ import (
 	"plaudit/shared/score"
 )
 
-// ScoreAdd adds entries.
+// ScoreAdd adds entries and reversals.
 func ScoreAdd(adder *score.Adder) map[string]Handler {
 	h := addHandlers{adder}
-	return map[string]Handler{addRoute: h.add}
+	return map[string]Handler{addRoute: h.add, reversalRoute: h.reverse, batchRoute: h.batch}
 }
 
-const addRoute = "POST /v1/boards/{board}/entries"
+const (
+	addRoute      = "POST /v1/boards/{board}/entries"
+	reversalRoute = "POST /v1/boards/{board}/entries/{entry}/reversal"
+	batchRoute    = "POST /v1/entries/batch"
+)
 
 type addHandlers struct{ adder *score.Adder }
 
@@ -66,7 +71,27 @@ func value[T any](faults *fault.List, field string, in Optional[T]) *T {
 	return in.orNil()
 }
 
-func (in entryIn) submission(r *http.Request) score.Submission {
+// reversalIn is a reversal as a client sends it.
+type reversalIn struct {
+	Note Optional[string] `json:"note"`
+	Late Optional[bool]   `json:"late"`
+	Key  Optional[string] `json:"key"`
+}
+
+// batchIn is a batch as a client sends it.
+type batchIn struct {
+	Entries []batchItemIn `json:"entries"`
+}
+
+// batchItemIn is an entry, or a reversal where Reverses is set.
+type batchItemIn struct {
+	Board    Optional[string] `json:"board"`
+	Reverses Optional[string] `json:"reverses"`
+	entryIn
+}
+
+// submission gives the entry, with the key that stands beside it.
+func (in entryIn) submission() score.Submission {
 	var faults fault.List
 	out := score.Submission{
 		Player:     in.Player,
@@ -77,7 +102,7 @@ func (in entryIn) submission(r *http.Request) score.Submission {
 		Tiebreak:   value(&faults, "tiebreak", in.Tiebreak),
 		OccurredAt: value(&faults, "occurred_at", in.OccurredAt),
 		Late:       value(&faults, "late", in.Late),
-		Key:        key(&faults, r, value(&faults, "key", in.Key)),
+		Key:        bodyKey(&faults, in.Key),
 	}
 	if p := value(&faults, "profile", in.Profile); p != nil {
 		out.Profile = p.profile()
@@ -98,25 +123,41 @@ func (in entryIn) submission(r *http.Request) score.Submission {
 // (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/).
 const idempotencyKey = "Idempotency-Key"
 
-// key gives the request's idempotency key, from the header or the body.
-func key(faults *fault.List, r *http.Request, body *string) string {
-	const valid = "must have 1 to 128 visible ASCII characters"
+const keyForm = "must have 1 to 128 visible ASCII characters"
+
+// bodyKey gives the key that stands in the body, empty where none does.
+func bodyKey(faults *fault.List, in Optional[string]) string {
+	key := value(faults, "key", in)
+	if key == nil {
+		return ""
+	}
+	if !score.ValidKey(*key) {
+		faults.Add("key", keyForm)
+	}
+	return *key
+}
+
+// headerKey gives the request's key from its header, empty where there is none.
+func headerKey(faults *fault.List, r *http.Request) string {
 	headers := r.Header.Values(idempotencyKey)
 	switch {
 	case len(headers) > 1:
 		faults.Add(idempotencyKey, "stands there twice")
 	case len(headers) == 1 && !score.ValidKey(headers[0]):
-		faults.Add(idempotencyKey, valid)
-	}
-	switch {
-	case body != nil && !score.ValidKey(*body):
-		faults.Add("key", valid)
-	case body != nil && len(headers) > 0 && headers[0] != *body:
-		faults.Add("key", "must be the same as the header Idempotency-Key, or left out")
-	case body != nil:
-		return *body
+		faults.Add(idempotencyKey, keyForm)
 	}
 	return r.Header.Get(idempotencyKey)
+}
+
+// protect gives the submission of a request its key, from header or body.
+func protect(in *score.Submission, r *http.Request) {
+	header := headerKey(&in.Faults, r)
+	switch {
+	case in.Key == "":
+		in.Key = header
+	case len(r.Header.Values(idempotencyKey)) > 0 && header != in.Key:
+		in.Faults.Add("key", "must be the same as the header Idempotency-Key, or left out")
+	}
 }
 
 // entryOut is an entry as the API shows it. It depends on the entry's row
@@ -179,7 +220,13 @@ func (h addHandlers) add(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	added, err := h.adder.Add(r.Context(), caller(r), addRoute, param(r, "board"), in.submission(r))
+	return h.one(w, r, addRoute, in.submission())
+}
+
+// one adds an entry or a reversal and answers with it.
+func (h addHandlers) one(w http.ResponseWriter, r *http.Request, route string, in score.Submission) error {
+	protect(&in, r)
+	added, err := h.adder.Add(r.Context(), caller(r), route, param(r, "board"), in)
 	if err != nil {
 		return err
 	}
@@ -189,4 +236,109 @@ func (h addHandlers) add(w http.ResponseWriter, r *http.Request) error {
 		return reply(w, http.StatusOK, newEntryOut(added.Entry))
 	}
 	return reply(w, http.StatusCreated, newEntryOut(added.Entry))
+}
+
+func (h addHandlers) reverse(w http.ResponseWriter, r *http.Request) error {
+	if err := readQuery(r).err(); err != nil {
+		return err
+	}
+	in, err := decode[reversalIn](r)
+	if err != nil {
+		return err
+	}
+	return h.one(w, r, reversalRoute, in.submission(param(r, "entry")))
+}
+
+func (in reversalIn) submission(entry string) score.Submission {
+	var faults fault.List
+	out := score.Submission{
+		Reverses: entry,
+		Note:     value(&faults, "note", in.Note),
+		Late:     value(&faults, "late", in.Late),
+		Key:      bodyKey(&faults, in.Key),
+	}
+	out.Faults = faults
+	return out
+}
+
+// batchOut is the answer to a batch.
+type batchOut struct {
+	Batch   string          `json:"batch"`
+	Entries []batchEntryOut `json:"entries"`
+}
+
+type batchEntryOut struct {
+	ID       string `json:"id"`
+	Board    string `json:"board"`
+	Player   string `json:"player"`
+	Points   int64  `json:"points"`
+	Replayed bool   `json:"replayed"`
+}
+
+func (h addHandlers) batch(w http.ResponseWriter, r *http.Request) error {
+	if err := readQuery(r).err(); err != nil {
+		return err
+	}
+	in, err := decode[batchIn](r)
+	if err != nil {
+		return err
+	}
+	var faults fault.List
+	header := headerKey(&faults, r)
+	items := make([]score.BatchItem, len(in.Entries))
+	for i, item := range in.Entries {
+		items[i] = item.item()
+		if items[i].Key == "" && header != "" {
+			items[i].Key = fmt.Sprintf("%s#%d", header, i)
+		}
+	}
+	batch, added, err := h.adder.AddAll(r.Context(), caller(r), batchRoute, items, faults)
+	if err != nil {
+		return err
+	}
+	out := batchOut{batch, make([]batchEntryOut, len(added))}
+	status := http.StatusOK
+	for i, a := range added {
+		out.Entries[i] = batchEntryOut{a.ID, a.Board, a.Player, a.Points, a.Replayed}
+		if !a.Replayed {
+			status = http.StatusCreated
+		}
+	}
+	if status == http.StatusOK {
+		w.Header().Set("Idempotency-Replayed", "true")
+	}
+	return reply(w, status, out)
+}
+
+func (in batchItemIn) item() score.BatchItem {
+	var faults fault.List
+	board := value(&faults, "board", in.Board)
+	if !in.Board.Set {
+		faults.Add("board", "is required")
+	}
+	out := score.BatchItem{}
+	if board != nil {
+		out.Board = *board
+	}
+	if reverses := value(&faults, "reverses", in.Reverses); reverses == nil {
+		out.Submission = in.submission()
+	} else {
+		out.Submission = reversalIn{in.Note, in.Late, in.Key}.submission(*reverses)
+		if *reverses == "" {
+			faults.Add("reverses", "must be the id of an entry")
+		}
+		for _, f := range []struct {
+			name string
+			set  bool
+		}{
+			{"player", in.Player != ""}, {"points", in.Points.Set}, {"reason", in.Reason.Set}, {"kind", in.Kind.Set},
+			{"tiebreak", in.Tiebreak.Set}, {"occurred_at", in.OccurredAt.Set}, {"metadata", in.Metadata != nil}, {"profile", in.Profile.Set},
+		} {
+			if f.set {
+				faults.Add(f.name, "is not for a reversal: it takes reverses, note, late and key")
+			}
+		}
+	}
+	out.Faults = append(faults, out.Faults...)
+	return out
 }

@@ -1,10 +1,8 @@
 package web
 
 import (
-	"bytes"
-	"encoding/base64"
-	"encoding/json"
 	"net/http"
+	"slices"
 	"time"
 
 	"plaudit/shared/score"
@@ -14,10 +12,16 @@ import (
 func ScoreQuery(reader *score.Reader) map[string]Handler {
 	h := readHandlers{reader}
 	return map[string]Handler{
+		"GET /v1/boards":                            h.boards,
 		"GET /v1/boards/{board}":                    h.board,
+		"GET /v1/boards/{board}/periods":            h.periods,
+		"GET /v1/boards/{board}/entries":            h.entries,
 		"GET /v1/boards/{board}/entries/{entry}":    h.entry,
+		"GET /v1/boards/{board}/players/{player}":   h.player,
 		"GET /v1/boards/{board}/standings":          h.standings,
 		"GET /v1/boards/{board}/standings/{player}": h.standing,
+		"GET /v1/players/{user}/standings":          h.standingsOf,
+		"GET /v1/players/{user}/entries":            h.entriesOf,
 	}
 }
 
@@ -30,17 +34,20 @@ type periodOut struct {
 	State string     `json:"state"` // open or closed; `all` never closes
 }
 
-func newPeriodOut(s score.Span) periodOut {
-	return periodOut{s.Name, orNoTime(s.Start), orNoTime(s.End), "open"}
+func newPeriodOut(r score.Run) periodOut {
+	state := "open"
+	if r.Closed {
+		state = "closed"
+	}
+	return periodOut{r.Name, orNoTime(r.Start), orNoTime(r.End), state}
 }
 
 type standingsOut struct {
-	Board    string            `json:"board"`
-	Period   periodOut         `json:"period"`
-	Category *string           `json:"category"` // null: the whole board
-	Of       int64             `json:"of"`
-	Items    []json.RawMessage `json:"items"`
-	Next     *string           `json:"next"`
+	Board    string    `json:"board"`
+	Period   periodOut `json:"period"`
+	Category *string   `json:"category"` // null: the whole board
+	Of       int64     `json:"of"`
+	listOut
 }
 
 type standingItemOut struct {
@@ -69,7 +76,37 @@ type standingOut struct {
 	Percentile  *float64          `json:"percentile"` // 100·(of−rank+1)/of
 	ReachedAt   time.Time         `json:"reached_at"`
 	Status      score.Status      `json:"status"`
-	Categories  []struct{}        `json:"categories"`
+	Categories  []categoryOut     `json:"categories"`
+}
+
+type categoryOut struct {
+	Category string `json:"category"`
+	Rank     *int64 `json:"rank"`
+	Of       int64  `json:"of"`
+}
+
+func newStandingOut(s score.Report) standingOut {
+	out := standingOut{
+		Board: s.Board, Player: s.Player, DisplayName: s.DisplayName, Country: s.Country, Attributes: s.Attributes,
+		Period: newPeriodOut(s.Run), Category: categoryName(s.Category), Score: s.Score, Tiebreak: s.Tiebreak, Rank: s.Rank, Of: s.Of,
+		ReachedAt: s.ReachedAt, Status: s.Status, Categories: make([]categoryOut, len(s.Categories)),
+	}
+	for i, c := range s.Categories {
+		out.Categories[i] = categoryOut{c.String(), c.Rank, c.Of}
+	}
+	if s.Rank != nil {
+		p := 100 * float64(s.Of-*s.Rank+1) / float64(s.Of)
+		out.Percentile = &p
+	}
+	return out
+}
+
+func categoryName(c *score.Category) *string {
+	if c == nil {
+		return nil
+	}
+	name := c.String()
+	return &name
 }
 
 func (h readHandlers) board(w http.ResponseWriter, r *http.Request) error {
@@ -80,136 +117,89 @@ func (h readHandlers) board(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return reply(w, http.StatusOK, b)
+	return answer(w, r, b)
 }
 
-func (h readHandlers) entry(w http.ResponseWriter, r *http.Request) error {
-	if err := readQuery(r).err(); err != nil {
-		return err
-	}
-	e, err := h.reader.Entry(r.Context(), caller(r), param(r, "board"), param(r, "entry"))
-	if err != nil {
-		return err
-	}
-	return reply(w, http.StatusOK, newEntryOut(e))
+// table reads what names a table.
+func (q *query) table() score.Select {
+	return score.Select{Period: q.text("period"), At: q.instant("at"), Category: q.text("category")}
 }
 
-// standingsCursor is where a page of standings ended, and of what list.
-type standingsCursor struct {
-	Board     string    `json:"b"`
-	Period    string    `json:"p"`
-	Score     int64     `json:"s"`
-	Tiebreak  int64     `json:"t"`
-	ReachedAt time.Time `json:"r"`
-	Player    string    `json:"l"`
+// standingsPlace is where a page of standings ended, and when the run began
+// that it is of: the next page is of the same although it comes after midnight.
+type standingsPlace struct {
+	score.Place
+	Start time.Time `json:"a"`
 }
+
+var tableFilters = []string{"period", "at", "category", "players", "min", "max", "country"}
 
 func (h readHandlers) standings(w http.ResponseWriter, r *http.Request) error {
-	q := readQuery(r, "period", "limit", "cursor")
-	limit := q.int("limit", 50, 1, 1000)
-	period, board := q.str("period"), param(r, "board")
-	var after *score.Place
-	if q.has("cursor") {
-		var c standingsCursor
-		switch {
-		case !readCursor(q.str("cursor"), &c) || !score.ValidPlayer(c.Player):
-			q.faults.Add("cursor", "is none that this API gave")
-		case c.Board != board || q.has("period") && period != c.Period:
-			q.faults.Add("cursor", "belongs to another list: send it with the parameters of the first page, or alone")
-		default:
-			period, after = c.Period, &score.Place{Score: c.Score, Tiebreak: c.Tiebreak, ReachedAt: c.ReachedAt, Player: c.Player}
-		}
-	} else if q.has("period") && period == "" {
-		q.faults.Add("period", "must not be empty")
+	q := readQuery(r, append([]string{"limit", "cursor", "around"}, tableFilters...)...)
+	board := param(r, "board")
+	l, after := readList(q, "standings/"+board, tableFilters, func(p standingsPlace) bool {
+		return score.ValidPlayer(p.Player) && inEra(p.Start) && inEra(p.ReachedAt)
+	})
+	part := score.Part{Around: q.text("around"), Limit: int(q.int("limit", 50, 1, 1000))}
+	if q.has("around") && q.has("cursor") {
+		q.faults.Add("around", "cannot stand beside a cursor: leave one of them out")
+	} else if part.Around != "" && !score.ValidPlayer(part.Around) {
+		q.faults.Add("around", "must be a player's id")
 	}
-	if err := q.err(); err != nil {
+	sel := q.table()
+	part.Filter = score.Filter{Min: q.points("min"), Max: q.points("max"), Country: q.text("country")}
+	if players := q.text("players"); players != "" {
+		part.Players = words(players)
+	}
+	part.Filter.Check(&q.faults)
+	if err := l.err(); err != nil {
 		return err
 	}
-	table, err := h.reader.Standings(r.Context(), caller(r), board, period, after, int(limit))
+	if after != nil {
+		part.After = &after.Place
+		if !after.Start.IsZero() {
+			sel.At = after.Start
+		}
+	}
+	table, err := h.reader.Standings(r.Context(), caller(r), board, sel, part)
 	if err != nil {
 		return err
 	}
-	items := make([]standingItemOut, len(table.Items))
+	items, places := make([]standingItemOut, len(table.Items)), make([]standingsPlace, len(table.Items))
 	for i, s := range table.Items {
 		items[i] = standingItemOut{s.Rank, s.Player, s.DisplayName, s.Country, s.Score, s.Tiebreak, s.ReachedAt, s.Attributes}
+		places[i] = standingsPlace{s.Place(), table.Run.Start}
 	}
-	out := standingsOut{Board: table.Board, Period: newPeriodOut(table.Span), Of: table.Of}
-	if out.Items, err = fit(items); err != nil {
+	if part.Around != "" {
+		// The player is not there where another filter leaves them out.
+		middle := max(0, slices.IndexFunc(items, func(s standingItemOut) bool { return s.Player == part.Around }))
+		if len(items) > 0 {
+			if items, places, err = centred(items, places, middle); err != nil {
+				return err
+			}
+		}
+	}
+	l.values.Set("period", table.Run.Name) // the default's name, for the cursor
+	var last *standingsPlace
+	if table.More {
+		last = &places[len(places)-1]
+	}
+	out := standingsOut{Board: table.Board, Period: newPeriodOut(table.Run), Category: categoryName(table.Category), Of: table.Of}
+	if out.listOut, err = newListOut(l, items, places, last); err != nil {
 		return err
 	}
-	if n := len(out.Items); n > 0 && (table.More || n < len(items)) {
-		last := table.Items[n-1].Place()
-		next, err := writeCursor(standingsCursor{table.Board, table.Span.Name, last.Score, last.Tiebreak, last.ReachedAt, last.Player})
-		if err != nil {
-			return err
-		}
-		out.Next = &next
-	}
-	return reply(w, http.StatusOK, out)
+	return answer(w, r, out)
 }
 
 func (h readHandlers) standing(w http.ResponseWriter, r *http.Request) error {
-	q := readQuery(r, "period")
-	if q.has("period") && q.str("period") == "" {
-		q.faults.Add("period", "must not be empty")
-	}
+	q := readQuery(r, "period", "at", "category")
+	sel := q.table()
 	if err := q.err(); err != nil {
 		return err
 	}
-	board := param(r, "board")
-	s, span, of, err := h.reader.Standing(r.Context(), caller(r), board, param(r, "player"), q.str("period"))
+	s, err := h.reader.Standing(r.Context(), caller(r), param(r, "board"), param(r, "player"), sel)
 	if err != nil {
 		return err
 	}
-	out := standingOut{
-		Board: board, Player: s.Player, DisplayName: s.DisplayName, Country: s.Country, Attributes: s.Attributes,
-		Period: newPeriodOut(span), Score: s.Score, Tiebreak: s.Tiebreak, Rank: s.Rank, Of: of,
-		ReachedAt: s.ReachedAt, Status: s.Status, Categories: []struct{}{},
-	}
-	if s.Rank != nil {
-		p := 100 * float64(of-*s.Rank+1) / float64(of)
-		out.Percentile = &p
-	}
-	return reply(w, http.StatusOK, out)
-}
-
-// maxPage is how many encoded bytes the items of a page may have, so that the
-// whole answer stays below the load balancer's 1 MB.
-const maxPage = 700_000
-
-// fit encodes items until a page is full. One item always fits.
-func fit[T any](items []T) ([]json.RawMessage, error) {
-	out := make([]json.RawMessage, 0, len(items))
-	size := 0
-	for _, item := range items {
-		var b bytes.Buffer
-		enc := json.NewEncoder(&b)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(item); err != nil {
-			return nil, err
-		}
-		text := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-		if size += len(text) + 1; size > maxPage && len(out) > 0 {
-			break
-		}
-		out = append(out, text)
-	}
-	return out, nil
-}
-
-// A cursor is JSON in base64url: opaque to clients, and safe in a query.
-func writeCursor(c any) (string, error) {
-	text, err := json.Marshal(c)
-	return base64.RawURLEncoding.EncodeToString(text), err
-}
-
-// readCursor says whether the text is a cursor of c's type.
-func readCursor(text string, c any) bool {
-	doc, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil {
-		return false
-	}
-	dec := json.NewDecoder(bytes.NewReader(doc))
-	dec.DisallowUnknownFields()
-	return dec.Decode(c) == nil && !dec.More()
+	return answer(w, r, newStandingOut(s))
 }

@@ -80,7 +80,7 @@ func (s *scoreStack) send(token, method, target, body string, headers ...string)
 	h := s.admin
 	if method == "GET" || method == "HEAD" {
 		h = s.query
-	} else if method == "POST" && strings.HasSuffix(strings.Split(target, "?")[0], "/entries") {
+	} else if method == "POST" && strings.Contains(target, "/entries") {
 		h = s.add
 	}
 	w := httptest.NewRecorder()

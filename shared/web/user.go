@@ -9,10 +9,10 @@ import (
 	"plaudit/shared/user"
 )
 
-// Users serves accounts and sessions. keys is the JSON Web Key Set that it
-// gives to everybody: public keys only.
+// Users serves accounts and sessions, and what is about the API as a whole.
+// keys is the JSON Web Key Set that it gives to everybody: public keys only.
 func Users(users *user.Service, keys string) map[string]Handler {
-	h := userHandlers{users, keys}
+	h := userHandlers{users, keys, OpenAPI()}
 	return map[string]Handler{
 		"POST /v1/users":             h.signUp,
 		"GET /v1/users":              h.list,
@@ -31,6 +31,7 @@ func Users(users *user.Service, keys string) map[string]Handler {
 		"GET /v1/keys":               h.keysOfCaller,
 		"DELETE /v1/keys/{id}":       h.deleteKey,
 		"POST /v1/tokens":            h.exchange,
+		"GET /v1/openapi.json":       h.document,
 		"GET /.well-known/jwks.json": h.jwks,
 		"GET /healthz":               h.healthz,
 		"GET /readyz":                h.readyz,
@@ -38,8 +39,9 @@ func Users(users *user.Service, keys string) map[string]Handler {
 }
 
 type userHandlers struct {
-	users *user.Service
-	keys  string
+	users   *user.Service
+	keys    string
+	openAPI []byte
 }
 
 // userOut is the API's `user`, for the account's owner and for staff.

@@ -210,7 +210,7 @@ func TestWhoMayDoWhatWithAccounts(t *testing.T) {
 		{"nobody ends a session", "DELETE", "/v1/sessions/" + memberID, "", "", 401, nil},
 		{"a key ends a session", "DELETE", "/v1/sessions/" + memberID, key(access.Admin, "read"), "", 403, nil},
 		{"a session that is none", "DELETE", "/v1/sessions/" + memberID, member, "", 404, nil},
-		{"a session with a bad id", "DELETE", "/v1/sessions/refresh", member, "", 404, nil},
+		{"a session with a bad id", "DELETE", "/v1/sessions/mine", member, "", 404, nil},
 		{"SQL for a session", "DELETE", "/v1/sessions/'%20OR%201=1--", member, "", 404, nil},
 	} {
 		a := u.send(c.method, c.path, c.token, c.body)

@@ -209,22 +209,26 @@ func (d *dispatcher) authenticate(r *http.Request) (access.Caller, error) {
 
 // match finds the route of a request, and the methods that its path takes.
 // Segments are compared and decoded one by one, so that %2F never makes a new
-// one, and an empty one (`//`, a slash at the end) matches nothing.
+// one, and an empty one (`//`, a slash at the end) matches nothing. A path in
+// plain words is that path, whatever the method: a pattern with a {name} that
+// would take it too does not count.
 func (d *dispatcher) match(r *http.Request) (found *route, params map[string]string, allowed []string) {
 	segments := strings.Split(r.URL.EscapedPath(), "/")
+	plain := false
 	for i := range d.routes {
 		route := &d.routes[i]
 		p, ok := route.match(segments)
-		if !ok {
+		if !ok || plain && len(p) > 0 {
 			continue
+		}
+		if len(p) == 0 && !plain {
+			plain, found, params, allowed = true, nil, nil, nil
 		}
 		methods := []string{route.Method}
 		if route.Method == http.MethodGet {
 			methods = append(methods, http.MethodHead)
 		}
 		for _, m := range methods {
-			// A path in plain words stands before the one with a {name} that
-			// would take it too: the first of a method wins.
 			if m == r.Method && found == nil {
 				found, params = route, p
 			}
@@ -271,7 +275,7 @@ func (d *dispatcher) allowOrigin(h http.Header, r *http.Request) {
 	h.Add("Vary", "Origin")
 	if origin := r.Header.Get("Origin"); origin != "" && slices.Contains(d.Origins, origin) {
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "ETag, Idempotency-Replayed, Retry-After, X-Request-Id")
+		h.Set("Access-Control-Expose-Headers", "ETag, Idempotency-Replayed, Link, Retry-After, X-Request-Id")
 	}
 }
 

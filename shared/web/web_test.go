@@ -89,6 +89,7 @@ func TestDispatcher(t *testing.T) {
 		{"another method", "DELETE", "/v1/boards/x", "", 405, "GET, HEAD, OPTIONS, PATCH"},
 		{"a method in lower case", "patch", "/v1/boards/x", "", 405, "GET, HEAD, OPTIONS, PATCH"},
 		{"what it may", "OPTIONS", "/v1/boards/x/entries", "", 204, "OPTIONS, POST"},
+		{"plain words are no name", "DELETE", "/v1/sessions/refresh", "", 405, "OPTIONS, POST"},
 		{"what it may, nowhere", "OPTIONS", "/v1/nothing", "", 404, "not-found"},
 		{"another's route", "GET", "/v1/boards/x", "", 500, "internal"},
 	} {

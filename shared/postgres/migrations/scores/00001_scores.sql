@@ -52,13 +52,15 @@ CREATE TABLE players (
     country      text,
     attributes   jsonb NOT NULL DEFAULT '{}', -- an object of texts
     user_id      text,
+    note         text, -- why the status is what it is
     PRIMARY KEY (board, id)
 ) WITH (fillfactor = 80); -- seq changes with every entry, in the same page
 
 CREATE INDEX players_user ON players (user_id, board) WHERE user_id IS NOT NULL;
 
 -- One run of a period of a board, made by the first entry in it. `all` runs
--- from -infinity to infinity.
+-- from -infinity to infinity. It is closed when plaudit_now() has reached
+-- end_at + the board's grace; nothing is written for that.
 CREATE TABLE periods (
     no       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     board    integer NOT NULL,
@@ -68,8 +70,13 @@ CREATE TABLE periods (
     UNIQUE (board, name, start_at)
 );
 
--- A player's score in one run of a period. The three keys are what tables are
--- sorted by, ascending in every column, so that an index serves a comparison
+-- Which periods of a board are still open: those that ended late enough.
+CREATE INDEX periods_end ON periods (board, end_at);
+
+-- A player's score in one run of a period, with the player's status and the
+-- values of the attributes that the board's categories name, in their order.
+-- These copies follow the player while the period is open, and stay when it is
+-- closed. The three keys are what tables are sorted by, ascending in every column, so that an index serves a comparison
 -- of all of them: score and tiebreak are negated where more is better, and
 -- key_reached is -infinity where ties share a rank.
 CREATE TABLE standings (
@@ -79,7 +86,11 @@ CREATE TABLE standings (
     tiebreak     bigint NOT NULL,
     reached_at   timestamptz NOT NULL,
     moved        boolean NOT NULL, -- a credit with points or tiebreak other than 0 is in it
-    status       text NOT NULL,    -- the player's
+    status       text NOT NULL,
+    cat1         text COLLATE "C",
+    cat2         text COLLATE "C",
+    cat3         text COLLATE "C",
+    cat4         text COLLATE "C",
     key_score    bigint NOT NULL,
     key_tiebreak bigint NOT NULL,
     key_reached  timestamptz NOT NULL,
@@ -88,6 +99,15 @@ CREATE TABLE standings (
 
 CREATE INDEX standings_rank ON standings (period, key_score, key_tiebreak, key_reached, player)
     WHERE status = 'ranked';
+-- A table of a category is a range of one of these.
+CREATE INDEX standings_cat1 ON standings (period, cat1, key_score, key_tiebreak, key_reached, player)
+    WHERE status = 'ranked' AND cat1 IS NOT NULL;
+CREATE INDEX standings_cat2 ON standings (period, cat2, key_score, key_tiebreak, key_reached, player)
+    WHERE status = 'ranked' AND cat2 IS NOT NULL;
+CREATE INDEX standings_cat3 ON standings (period, cat3, key_score, key_tiebreak, key_reached, player)
+    WHERE status = 'ranked' AND cat3 IS NOT NULL;
+CREATE INDEX standings_cat4 ON standings (period, cat4, key_score, key_tiebreak, key_reached, player)
+    WHERE status = 'ranked' AND cat4 IS NOT NULL;
 
 -- The ledger. Rows are never changed.
 CREATE TABLE entries (
@@ -104,12 +124,19 @@ CREATE TABLE entries (
     occurred_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL, -- strictly increasing per player, and the event's recordedtime
     batch       uuid,
-    reverses    uuid,
+    reverses    uuid,              -- the entry that it cancels
     metadata    text,              -- compact JSON, byte for byte
-    periods     bigint[] NOT NULL, -- that it credited
-    scores      bigint[] NOT NULL, -- what the standings in them became; null: none was left
-    UNIQUE (board, player, seq)
+    periods     bigint[] NOT NULL, -- that it credited, or of its original's those in which it cancelled the credit
+    scores      bigint[] NOT NULL  -- what the standings in them became; null: none was left
 );
+
+-- A player's entries of a time, which make a standing anew and count towards a
+-- daily cap; and the lists.
+CREATE INDEX entries_player ON entries (board, player, occurred_at, id);
+CREATE INDEX entries_board ON entries (board, occurred_at, id);
+CREATE INDEX entries_batch ON entries (batch, occurred_at, id) WHERE batch IS NOT NULL;
+-- An entry is reversed once.
+CREATE UNIQUE INDEX entries_reverses ON entries (reverses) WHERE reverses IS NOT NULL;
 
 -- Idempotency keys. They stand apart from the entries because they are locked
 -- before the players: a key that somebody else is just writing makes an add
@@ -129,6 +156,7 @@ CREATE TABLE outbox (
     type         text NOT NULL,
     recordedtime timestamptz NOT NULL,
     traceparent  text NOT NULL,
+    notify       text, -- the user to be told by mail
     entry        uuid,
     subject      text,
     actor        text,

@@ -66,7 +66,9 @@ END $$;
 -- and answers {board, stale, used}. While it runs nobody adds to the board.
 -- +goose StatementBegin
 CREATE FUNCTION change_board_v1(p_board jsonb, p_changes jsonb, p_unused boolean, p_actor text, p_traceparent text) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+SET enable_seqscan = off -- to find no entry among those of other boards
+AS $$
 DECLARE
     v_new boards := jsonb_populate_record(NULL::boards, p_board);
     v_old boards;

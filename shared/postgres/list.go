@@ -1,0 +1,275 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/lib/pq"
+
+	"plaudit/shared/score"
+)
+
+// lineRow is an entry in a list.
+type lineRow struct {
+	Doc  []byte
+	User string
+}
+
+// whole makes a query of entries of one of their ids. LIMIT 1 keeps the
+// planner from reading a table for the sake of a page.
+func whole(query string) string {
+	return `
+		WITH page AS MATERIALIZED (` + query + `)
+		SELECT l.doc, p.user
+		FROM page
+		CROSS JOIN LATERAL (SELECT to_jsonb(l) AS doc FROM ledger l WHERE l.id = page.id LIMIT 1) l
+		CROSS JOIN LATERAL (SELECT coalesce(p.user_id, '') AS user FROM players p WHERE p.board = page.board AND p.id = page.player LIMIT 1) p
+		ORDER BY page.occurred_at DESC, page.id DESC`
+}
+
+// lines reads a page of entries.
+func (s *Scores) lines(ctx context.Context, query string, args []any) ([]score.Line, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var rows []lineRow
+	err := s.db.SelectContext(ctx, &rows, query, args...)
+	if err != nil {
+		return nil, wrap(fmt.Errorf("list entries: %w", err))
+	}
+	lines := make([]score.Line, len(rows))
+	for i, r := range rows {
+		e, err := parseEntry(r.Doc)
+		if err != nil {
+			return nil, err
+		}
+		lines[i] = score.Line{Entry: e, User: r.User}
+	}
+	return lines, nil
+}
+
+const lineColumns = `e.id, e.board, e.player, e.occurred_at`
+
+// older gives the condition that an entry comes after the place.
+func older(a *arguments, after *score.EntryPlace) string {
+	if after == nil {
+		return ``
+	}
+	return ` AND (e.occurred_at, e.id) < (` + a.add(after.OccurredAt) + `::timestamptz, ` + a.add(after.ID) + `::uuid)`
+}
+
+// entriesQuery gives the query of a page. Each filter has an index with what the
+// list is sorted by.
+func entriesQuery(board string, f score.EntryFilter, hidden bool, after *score.EntryPlace, limit int) (string, []any) {
+	var a arguments
+	query := `SELECT ` + lineColumns + ` FROM entries e WHERE e.board = (SELECT no FROM boards WHERE id = ` + a.add(board) + `)` + older(&a, after)
+	for _, c := range []struct{ column, value, as string }{
+		{"e.player", f.Player, "text"}, {"e.batch", f.Batch, "uuid"}, {"e.actor", f.Actor, "text"},
+		{"e.reason", f.Reason, "text"}, {"e.kind", string(f.Kind), "text"},
+	} {
+		if c.value != "" {
+			query += ` AND ` + c.column + ` = ` + a.add(c.value) + `::` + c.as
+		}
+	}
+	if f.From != nil {
+		query += ` AND e.occurred_at >= ` + a.add(wholeMicros(*f.From)) + `::timestamptz`
+	}
+	if f.To != nil {
+		query += ` AND e.occurred_at < ` + a.add(wholeMicros(*f.To)) + `::timestamptz`
+	}
+	if !hidden {
+		query += ` AND (SELECT p.status FROM players p WHERE p.board = e.board AND p.id = e.player) <> 'hidden'`
+	}
+	return whole(query + ` ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + a.add(limit)), a
+}
+
+// wholeMicros rounds up, as a border of times that are in whole µs: PostgreSQL
+// would round to the nearest.
+func wholeMicros(t time.Time) time.Time {
+	whole := t.Truncate(time.Microsecond)
+	if whole.Before(t) {
+		whole = whole.Add(time.Microsecond)
+	}
+	return whole
+}
+
+// Entries implements score.Lists.
+func (s *Scores) Entries(ctx context.Context, board string, f score.EntryFilter, hidden bool, after *score.EntryPlace, limit int) ([]score.Line, error) {
+	query, args := entriesQuery(board, f, hidden, after, limit)
+	return s.lines(ctx, query, args)
+}
+
+// EntriesOf implements score.Lists: the newest of each player's newest.
+func (s *Scores) EntriesOf(ctx context.Context, players []score.Link, after *score.EntryPlace, limit int) ([]score.Line, error) {
+	boards, ids := make([]string, len(players)), make([]string, len(players))
+	for i, p := range players {
+		boards[i], ids[i] = p.Board.ID, p.Player
+	}
+	var a arguments
+	query := `SELECT ` + lineColumns + `
+		FROM unnest(` + a.add(pq.Array(boards)) + `::text[], ` + a.add(pq.Array(ids)) + `::text[]) AS w (board, player)
+		JOIN boards b ON b.id = w.board
+		CROSS JOIN LATERAL (
+			SELECT ` + lineColumns + ` FROM entries e
+			WHERE e.board = b.no AND e.player = w.player COLLATE "C"` + older(&a, after) + `
+			ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + a.add(limit) + `::bigint
+		) e
+		ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + a.add(limit) + `::bigint`
+	return s.lines(ctx, whole(query), a)
+}
+
+// boardsQuery gives the boards of a page. Each source is a range of an index:
+// public boards, or every board, or the few that concern the user.
+func boardsQuery(user string, mine, every bool, search string, after *score.BoardPlace, limit int) (string, []any) {
+	var a arguments
+	me := a.add(user) + `::text`
+	named := `SELECT no FROM boards WHERE (owners || writers || viewers) @> ARRAY[` + me + `]`
+	linked := `SELECT board FROM players WHERE user_id = ` + me
+	var sources []string
+	switch {
+	case mine:
+		sources = []string{`b.no IN (` + named + `)`}
+	case every:
+		sources = []string{`true`}
+	case user == "":
+		sources = []string{`b.public`}
+	default:
+		sources = []string{`b.public`, `NOT b.public AND b.no IN (` + named + ` UNION ` + linked + `)`}
+	}
+	type order struct {
+		byTitle   bool
+		key, cond string
+	}
+	const title = `(lower(b.title) COLLATE "C")`
+	orders := []order{{false, `b.id`, `true`}}
+	if search != "" {
+		pattern := `lower(` + a.add(likePrefix(search)) + `::text)`
+		orders = []order{
+			{false, `b.id`, `b.id LIKE ` + pattern},
+			{true, title, title + ` LIKE ` + pattern + ` AND b.id NOT LIKE ` + pattern},
+		}
+	}
+	n := a.add(limit) + `::bigint`
+	var parts []string
+	for _, o := range orders {
+		if after != nil && after.ByTitle {
+			if !o.byTitle {
+				continue
+			}
+			o.cond += ` AND (` + o.key + `, b.id) > (` + a.add(after.Key) + `::text, ` + a.add(after.ID) + `::text)`
+		} else if after != nil && !o.byTitle {
+			o.cond += ` AND b.id > ` + a.add(after.ID) + `::text`
+		}
+		for _, source := range sources {
+			parts = append(parts, fmt.Sprintf(`(SELECT b.no, b.id, %t AS by_title, %s AS key FROM boards b
+				WHERE b.state <> 'archived' AND %s AND %s ORDER BY %s, b.id LIMIT %s)`, o.byTitle, o.key, source, o.cond, o.key, n))
+		}
+	}
+	return `
+		SELECT board_v1(f.id) AS doc, f.id, f.by_title, f.key, EXISTS (` + linked + ` AND board = f.no) AS linked
+		FROM (SELECT * FROM (` + strings.Join(parts, ` UNION ALL `) + `) p ORDER BY by_title, key, id LIMIT ` + n + `) f
+		ORDER BY f.by_title, f.key, f.id`, a
+}
+
+// Boards implements score.Lists.
+func (s *Scores) Boards(ctx context.Context, user string, mine, every bool, search string, after *score.BoardPlace, limit int) ([]score.Listed, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	query, args := boardsQuery(user, mine, every, search, after, limit)
+	var rows []struct {
+		Doc     []byte
+		ID      string
+		ByTitle bool `db:"by_title"`
+		Key     string
+		Linked  bool
+	}
+	if err := s.db.SelectContext(ctx, &rows, query, args...); err != nil {
+		return nil, wrap(fmt.Errorf("list boards: %w", err))
+	}
+	listed := make([]score.Listed, len(rows))
+	for i, r := range rows {
+		b, err := parseBoard(r.Doc)
+		if err != nil {
+			return nil, err
+		}
+		listed[i] = score.Listed{Board: b, Linked: r.Linked, Place: score.BoardPlace{ByTitle: r.ByTitle, Key: r.Key, ID: r.ID}}
+	}
+	return listed, nil
+}
+
+// Links implements score.Lists.
+func (s *Scores) Links(ctx context.Context, user, reader string, after *score.LinkPlace, limit int) ([]score.Link, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var a arguments
+	query := `
+		SELECT board_v1(b.id) - 'catalogue' AS doc, p.id AS player, p.status,
+			EXISTS (SELECT FROM players l WHERE l.user_id = ` + a.add(reader) + ` AND l.board = p.board) AS linked
+		FROM players p
+		JOIN boards b ON b.no = p.board
+		WHERE p.user_id = ` + a.add(user)
+	if after != nil {
+		query += ` AND (b.id, p.id) > (` + a.add(after.Board) + `, ` + a.add(after.Player) + `)`
+	}
+	query += ` ORDER BY b.id, p.id`
+	if limit > 0 {
+		query += ` LIMIT ` + a.add(limit)
+	}
+	var rows []struct {
+		Doc    []byte
+		Player string
+		Status score.Status
+		Linked bool
+	}
+	if err := s.db.SelectContext(ctx, &rows, query, a...); err != nil {
+		return nil, wrap(fmt.Errorf("players of user %s: %w", user, err))
+	}
+	links := make([]score.Link, len(rows))
+	for i, r := range rows {
+		b, err := parseBoard(r.Doc)
+		if err != nil {
+			return nil, err
+		}
+		links[i] = score.Link{Board: b, Player: r.Player, Status: r.Status, Linked: r.Linked}
+	}
+	return links, nil
+}
+
+// Periods implements score.Lists.
+func (s *Scores) Periods(ctx context.Context, b score.Board, name string, after *score.RunPlace, limit int) ([]score.Run, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var a arguments
+	query := `
+		SELECT p.name, CASE WHEN isfinite(p.start_at) THEN p.start_at END AS start, CASE WHEN isfinite(p.end_at) THEN p.end_at END AS until,
+			closed_v1(p.end_at, make_interval(secs => ` + a.add(time.Duration(b.Grace).Seconds()) + `)) AS closed
+		FROM periods p
+		WHERE p.board = (SELECT no FROM boards WHERE id = ` + a.add(b.ID) + `)`
+	if name != "" {
+		query += ` AND p.name = ` + a.add(name)
+	}
+	if after != nil {
+		query += ` AND (p.start_at, p.name) < (coalesce(` + a.add(instant(after.Start)) + `::timestamptz, '-infinity'), ` + a.add(after.Name) + `::text)`
+	}
+	query += ` ORDER BY p.start_at DESC, p.name DESC LIMIT ` + a.add(limit)
+	var rows []struct {
+		Name         string
+		Start, Until *time.Time
+		Closed       bool
+	}
+	if err := s.db.SelectContext(ctx, &rows, query, a...); err != nil {
+		return nil, wrap(fmt.Errorf("periods of board %s: %w", b.ID, err))
+	}
+	runs := make([]score.Run, len(rows))
+	for i, r := range rows {
+		runs[i] = score.Run{Span: score.Span{Name: r.Name}, Closed: r.Closed}
+		if r.Start != nil {
+			runs[i].Start = r.Start.UTC()
+		}
+		if r.Until != nil {
+			runs[i].End = r.Until.UTC()
+		}
+	}
+	return runs, nil
+}
