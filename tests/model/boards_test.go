@@ -1,0 +1,285 @@
+package model
+
+import (
+	"maps"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// zones have days of every length: with a change at midnight, of half an hour,
+// and none.
+var zones = []string{"UTC", "Asia/Seoul", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Havana", "Asia/Beirut"}
+
+var (
+	mondays  = Period{Name: "mondays", Cron: "0 9 * * 1"}
+	quarters = Period{Name: "quarters", Cron: "0 12 1 1,4,7,10 *"}
+	shifts   = Period{Name: "shifts", Cron: "30 6,18 * * *"}
+	spring   = Period{Name: "spring", Start: time.Date(2026, 3, 1, 5, 0, 0, 0, time.UTC), End: time.Date(2026, 4, 1, 4, 0, 0, 0, time.UTC)}
+	year     = Period{Name: "year", Start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), End: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}
+)
+
+func plain(names ...string) []Period {
+	var list []Period
+	for _, n := range names {
+		list = append(list, Period{Name: n})
+	}
+	return list
+}
+
+// Each has one that every instant is in, so that no entry credits nothing.
+var periodSets = [][]Period{
+	plain("all"),
+	plain("all", "day"),
+	plain("day"),
+	plain("week", "month"),
+	append(plain("day", "all"), spring),
+	{mondays, year, {Name: "month"}},
+	append(plain("all", "day", "week", "month"), mondays, quarters, shifts, year),
+	{shifts},
+}
+
+func periodJSON(p Period) any {
+	switch {
+	case p.Cron != "":
+		return map[string]any{"name": p.Name, "cron": p.Cron}
+	case !p.Start.IsZero():
+		return map[string]any{"name": p.Name, "start": p.Start, "end": p.End}
+	}
+	return p.Name
+}
+
+// fields are the board as a client would send it, all of it.
+func (b *Board) fields() map[string]any {
+	periods := []any{}
+	for _, p := range b.Periods {
+		periods = append(periods, periodJSON(p))
+	}
+	return map[string]any{
+		"id": b.ID, "title": b.Title, "combine": b.Combine, "order": b.Order, "ties": b.Ties, "periods": periods,
+		"categories": b.Categories, "time_zone": b.TimeZone, "catalogue": b.Catalogue, "min": b.Min, "max": b.Max,
+		"daily_cap": b.DailyCap, "decimals": b.Decimals, "unit": b.Unit, "grace": b.Grace.String(), "players": "any",
+		"public": b.Public, "owners": b.Owners, "writers": b.Writers, "viewers": b.Viewers, "state": b.State,
+	}
+}
+
+// defaults are those of a new board.
+func defaults(id, owner string) *Board {
+	return &Board{
+		ID: id, Combine: "sum", Order: "desc", Ties: "first", Periods: plain("all"), Categories: []string{}, TimeZone: "UTC",
+		Unit: "points", Grace: 24 * time.Hour, Public: true, Owners: []string{owner}, Writers: []string{}, Viewers: []string{}, State: "open",
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// drawConfig draws how the board counts. What stays as it is by default is not
+// in the fields.
+func drawConfig(t *rapid.T, b *Board) []string {
+	set := []string{}
+	choose := func(field string, percent int, do func()) {
+		if chance(t, percent, field+"?") {
+			do()
+			set = append(set, field)
+		}
+	}
+	choose("combine", 50, func() { b.Combine = pick(t, "combine", []string{"sum", "best", "last"}) })
+	choose("order", 50, func() { b.Order = pick(t, "order", []string{"desc", "asc"}) })
+	choose("ties", 50, func() { b.Ties = pick(t, "ties", []string{"first", "shared"}) })
+	choose("periods", 70, func() { b.Periods = pick(t, "periods", periodSets) })
+	choose("categories", 50, func() {
+		b.Categories = pick(t, "categories", [][]string{{}, {"age"}, {"age", "club"}})
+	})
+	choose("time_zone", 60, func() { b.TimeZone = pick(t, "time_zone", zones) })
+	choose("grace", 60, func() {
+		b.Grace = pick(t, "grace", []time.Duration{24 * time.Hour, 0, time.Hour, 90 * time.Minute, 72 * time.Hour})
+	})
+	return set
+}
+
+// drawRules draws what may change at any time.
+func (m *machine) drawRules(t *rapid.T, b *Board, percent int) []string {
+	set := []string{}
+	choose := func(field string, percent int, do func()) {
+		if chance(t, percent, field+"?") {
+			do()
+			set = append(set, field)
+		}
+	}
+	choose("title", percent, func() {
+		b.Title = pick(t, "title", []string{"Spring run", "서울 마라톤", `"quoted" & <b>`})
+	})
+	choose("catalogue", percent, func() {
+		b.Catalogue = pick(t, "catalogue", []map[string]int64{nil, {"full": 42, "half": 20, "none": 0}, {"full": 50}})
+	})
+	choose("min", percent/2, func() { b.Min = pick(t, "min", []int64{0, -MaxPoints, 1, -10}) })
+	choose("max", percent/2, func() { b.Max = pick(t, "max", []*int64{nil, ptr(int64(100)), ptr(int64(42))}) })
+	// The cap goes with points that only add, so that no entry gives back.
+	if b.Combine == "sum" && b.Min >= 0 {
+		choose("daily_cap", percent, func() {
+			b.DailyCap = pick(t, "daily_cap", []*int64{nil, ptr(int64(60)), ptr(int64(100))})
+		})
+	} else if b.DailyCap != nil {
+		b.DailyCap = nil
+		set = append(set, "daily_cap")
+	}
+	choose("public", percent, func() { b.Public = rapid.Bool().Draw(t, "public") })
+	choose("writers", percent, func() {
+		b.Writers = pick(t, "writers", [][]string{{}, {m.user("writer")}, {m.user("writer"), m.user("viewer")}})
+	})
+	choose("viewers", percent, func() { b.Viewers = pick(t, "viewers", [][]string{{}, {m.user("viewer")}}) })
+	return set
+}
+
+// only cuts the board's fields to some.
+func only(b *Board, names []string) map[string]any {
+	all, some := b.fields(), map[string]any{}
+	for _, n := range names {
+		some[n] = all[n]
+	}
+	return some
+}
+
+func (m *machine) createBoard(t *rapid.T) {
+	m.createBoardAs(t, drawCaller(t), pick(t, "name", []string{"b", "a", "c"}))
+}
+
+func (m *machine) createBoardAs(t *rapid.T, name, id string) {
+	c := who(m.run, name)
+	b := defaults(m.id(id), c.User)
+	b.Title = "A board"
+	set := append([]string{"id", "title"}, drawConfig(t, b)...)
+	set = append(set, m.drawRules(t, b, 30)...)
+	w := m.call(name, "POST", "/v1/boards", only(b, set))
+	var refusals []Refusal
+	switch {
+	case c.Role == "":
+		refusals = []Refusal{{Status: 401}}
+	case c.Role != "organizer" && c.Role != "admin" || !c.scoped("boards:write"):
+		refusals = []Refusal{{Status: 403}}
+	case m.w.Board(b.ID) != nil:
+		refusals = []Refusal{{Status: 409, Why: "board-taken"}}
+	}
+	if refusals != nil {
+		if err := fits(w, refusals); err != nil {
+			m.fail(t, "%v", err)
+		}
+		return
+	}
+	if w.Code != 201 {
+		m.fail(t, "a board should be made: %d %s", w.Code, w.Body)
+	}
+	m.w.Boards = append(m.w.Boards, b)
+	m.sameBoard(t, decode[map[string]any](t, w), b)
+}
+
+func (m *machine) changeBoard(t *rapid.T) {
+	name, id := drawWriter(t), m.drawBoard(t)
+	old := m.w.Board(id)
+	if old == nil {
+		old = defaults(id, "nobody")
+	}
+	b := ptr(*old)
+	var set []string
+	if chance(t, 15, "counting") {
+		set = append(set, drawConfig(t, b)...)
+	}
+	set = append(set, m.drawRules(t, b, 25)...)
+	if chance(t, 40, "state?") {
+		b.State = pick(t, "state", []string{"open", "open", "open", "closed", "archived"})
+		set = append(set, "state")
+	}
+	counting := !reflect.DeepEqual(
+		only(old, []string{"combine", "order", "ties", "periods", "categories", "time_zone", "grace"}),
+		only(b, []string{"combine", "order", "ties", "periods", "categories", "time_zone", "grace"}))
+	refusals := m.w.JudgeBoard(who(m.run, name), id, counting)
+	if b.DailyCap != nil && b.Combine != "sum" {
+		b.DailyCap = nil
+		set = append(set, "daily_cap")
+	}
+	w := m.call(name, "PATCH", "/v1/boards/"+id, only(b, set))
+	if refusals != nil {
+		if err := fits(w, refusals); err != nil {
+			m.fail(t, "%v", err)
+		}
+		return
+	}
+	if w.Code != 200 {
+		m.fail(t, "the board should change: %d %s", w.Code, w.Body)
+	}
+	m.w.Boards[slices.Index(m.w.Boards, old)] = b
+	m.sameBoard(t, decode[map[string]any](t, w), b)
+}
+
+// sameBoard compares a board with what its owner sees of it.
+func (m *machine) sameBoard(t *rapid.T, got map[string]any, b *Board) {
+	want := map[string]any{}
+	for k, v := range b.fields() {
+		want[k] = generic(v)
+	}
+	grace, err := time.ParseDuration(got["grace"].(string))
+	if err != nil || grace != b.Grace {
+		m.fail(t, "grace should be %s: %v", b.Grace, got["grace"])
+	}
+	delete(want, "grace")
+	for _, k := range slices.Sorted(maps.Keys(want)) {
+		if !reflect.DeepEqual(got[k], want[k]) {
+			m.fail(t, "the board's %s should be %v, not %v", k, want[k], got[k])
+		}
+	}
+}
+
+func (m *machine) getBoard(t *rapid.T) {
+	name, id := drawCaller(t), m.drawBoard(t)
+	b := m.w.Board(id)
+	w := m.get(t, name, "/v1/boards/"+id)
+	c := who(m.run, name)
+	if b == nil || !m.w.MayRead(c, b) {
+		m.refused(t, w, 404)
+		return
+	}
+	if w.Code != 200 {
+		m.fail(t, "the board should be read: %d %s", w.Code, w.Body)
+	}
+	got := decode[map[string]any](t, w)
+	if Owns(c, b) {
+		m.sameBoard(t, got, b)
+	} else if got["id"] != b.ID || got["title"] != b.Title || got["state"] != b.State {
+		m.fail(t, "the board should be %+v: %v", b, got)
+	}
+}
+
+// listBoards lists those of this history: their ids are found by the search.
+func (m *machine) listBoards(t *rapid.T) {
+	name := drawCaller(t)
+	c := who(m.run, name)
+	mine := name != "" && chance(t, 50, "mine")
+	q := url.Values{}
+	if mine {
+		q.Set("mine", "true")
+	}
+	seen := map[string]bool{}
+	for page := range m.pages(t, name, "/v1/boards", q) {
+		for _, item := range decodeItems[map[string]any](t, page) {
+			id := item["id"].(string)
+			b := m.w.Board(id)
+			if seen[id] {
+				m.fail(t, "board %s is listed twice", id)
+			}
+			seen[id] = true
+			if strings.HasPrefix(id, m.id("")) && (b == nil || !m.w.MayRead(c, b) || b.State == "archived" || mine && !Staff(c, b) && !slices.Contains(b.Viewers, c.User)) {
+				m.fail(t, "board %s should not be listed", id)
+			}
+		}
+	}
+	for _, b := range m.w.Boards {
+		// mine: at least what one owns.
+		if !seen[b.ID] && m.w.MayRead(c, b) && b.State != "archived" && (!mine || slices.Contains(b.Owners, c.User) && c.scoped("read")) {
+			m.fail(t, "board %s should be listed", b.ID)
+		}
+	}
+}

@@ -1,0 +1,480 @@
+package model
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"net/http/httptest"
+	"reflect"
+	"slices"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// generic is a value as JSON gives it back.
+func generic(v any) any {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	var out any
+	if err := json.Unmarshal(text, &out); err != nil {
+		panic(err)
+	}
+	return out
+}
+
+func (m *machine) drawPlayer(t *rapid.T) string {
+	return pick(t, "player", []string{"p1", "p2", "p3", "P-4", "p5"})
+}
+
+// drawEntry draws an entry for the board: mostly one that it takes.
+func (m *machine) drawEntry(t *rapid.T, board string) (Item, map[string]any) {
+	in := Item{Board: board, Player: m.drawPlayer(t)}
+	body := map[string]any{"player": in.Player}
+	b := m.w.Board(board)
+	reason := b != nil && b.Catalogue != nil
+	if chance(t, 25, "kind?") {
+		in.Kind = ptr(pick(t, "kind", []string{"adjustment", "result", "import", "adjustment"}))
+		if chance(t, 4, "reversal as a kind") {
+			in.Kind = ptr("reversal")
+		}
+		body["kind"] = *in.Kind
+		reason = reason && *in.Kind != "adjustment"
+	}
+	if chance(t, 2, "the other of points and reason") {
+		reason = !reason
+	}
+	if reason {
+		in.Reason = ptr(pick(t, "reason", []string{"full", "half", "full", "half", "full", "half", "full", "none"}))
+		if chance(t, 3, "unknown reason") {
+			in.Reason = ptr("unknown")
+		}
+		body["reason"] = *in.Reason
+	}
+	if !reason || chance(t, 2, "both") {
+		in.Points = ptr(pick(t, "points", []int64{10, 0, 1, 5, 10, 42, 7, 20, 60, 100}))
+		if chance(t, 4, "far") {
+			in.Points = ptr(pick(t, "far points", []int64{-3, MaxPoints, -MaxPoints, MaxPoints + 1, 101}))
+		}
+		body["points"] = *in.Points
+	}
+	if in.Kind != nil && *in.Kind == "adjustment" && chance(t, 96, "note") || chance(t, 10, "note?") {
+		in.Note = ptr("as the jury said")
+		body["note"] = *in.Note
+	}
+	if chance(t, 30, "tiebreak?") {
+		in.Tiebreak = ptr(pick(t, "tiebreak", []int64{1, 2, -1, 0}))
+		body["tiebreak"] = *in.Tiebreak
+	}
+	if chance(t, 60, "occurred_at?") {
+		by := pick(t, "before now", []time.Duration{
+			-time.Minute, -time.Second - 789, -3 * time.Hour, -14 * time.Hour, -25 * time.Hour, -49 * time.Hour, -4 * 24 * time.Hour, -8 * 24 * time.Hour,
+			-33 * 24 * time.Hour, -100 * 24 * time.Hour, 4 * time.Minute,
+		})
+		if chance(t, 3, "out of range") {
+			by = pick(t, "far", []time.Duration{5*time.Minute + time.Microsecond, -30 * 366 * 24 * time.Hour})
+		}
+		at := m.w.Now.Add(by)
+		if chance(t, 20, "an offset") {
+			at = at.In(time.FixedZone("", 9*3600+1800))
+		}
+		in.OccurredAt = &at
+		body["occurred_at"] = at
+	}
+	if chance(t, 30, "late") {
+		in.Late = true
+		body["late"] = true
+	}
+	if chance(t, 15, "metadata?") {
+		body["metadata"] = map[string]any{"lap": 1 + uniform(t, "lap", 3), "by": `a "b" <c>`}
+		in.Metadata = generic(body["metadata"])
+	}
+	if chance(t, 20, "profile?") {
+		p, fields := m.drawProfile(t)
+		in.Profile = p
+		body["profile"] = fields
+	}
+	return in, body
+}
+
+// drawProfile draws the part of a profile that entries may carry.
+func (m *machine) drawProfile(t *rapid.T) (*Profile, map[string]any) {
+	p, body := &Profile{}, map[string]any{}
+	text := func(field string, to ***string, values ...string) {
+		if !chance(t, 30, field+"?") {
+			return
+		}
+		v := pick(t, field, append(values, ""))
+		if v == "" {
+			*to = ptr[*string](nil)
+			body[field] = nil
+		} else {
+			*to = ptr(&v)
+			body[field] = v
+		}
+	}
+	text("display_name", &p.DisplayName, "Kim", "Núria 누리아")
+	text("country", &p.Country, "KR", "ES")
+	text("user", &p.User, m.user("linked"))
+	if chance(t, 60, "attributes?") {
+		p.Attributes = map[string]*string{}
+		for _, a := range []struct {
+			name   string
+			values []string
+		}{{"age", []string{"M40", "F30"}}, {"club", []string{"Han", "x:y"}}, {"shirt", []string{"L"}}} {
+			if chance(t, 60, a.name+"?") {
+				v := pick(t, a.name, append(a.values, ""))
+				p.Attributes[a.name] = nil
+				if v != "" {
+					p.Attributes[a.name] = &v
+				}
+			}
+		}
+		body["attributes"] = p.Attributes
+	}
+	return p, body
+}
+
+// drawKey draws an idempotency key. Whether it stands in the header or in the
+// body depends on it alone, so that the same request stays the same.
+func drawKey(t *rapid.T, percent int, names ...string) string {
+	if !chance(t, percent, "key?") {
+		return ""
+	}
+	return pick(t, "key", names)
+}
+
+func (m *machine) addEntry(t *rapid.T) {
+	name, board := drawWriter(t), m.drawBoard(t)
+	in, body := m.drawEntry(t, board)
+	r := request{who: name, route: "POST /v1/boards/{board}/entries", target: "/v1/boards/" + board + "/entries", single: true}
+	switch in.Key = drawKey(t, 40, "k1", "in the body", "k3", "k4"); in.Key {
+	case "":
+	case "in the body":
+		in.Key = "in-the-body"
+		body["key"] = in.Key
+	default:
+		r.header = in.Key
+	}
+	in.Identity = text(body)
+	r.items, r.body = []Item{in}, in.Identity
+	m.do(t, r)
+}
+
+func text(body any) string {
+	b, err := json.Marshal(body)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// drawTarget draws an entry to be reversed: its board and id.
+func (m *machine) drawTarget(t *rapid.T) (board, id string) {
+	if len(m.w.Entries) == 0 || chance(t, 3, "unknown entry") {
+		return m.drawBoard(t), "0198c0de-0000-7000-8000-000000000000"
+	}
+	// The newest first, so that shrinking finds the nearest.
+	i := uniform(t, "entry", len(m.w.Entries))
+	e := m.w.Entries[len(m.w.Entries)-1-i]
+	return e.Board, e.ID
+}
+
+func (m *machine) drawReversal(t *rapid.T) (Item, map[string]any) {
+	in := Item{Reversal: true}
+	in.Board, in.Reverses = m.drawTarget(t)
+	body := map[string]any{}
+	if chance(t, 95, "note") {
+		in.Note = ptr("a mistake")
+		body["note"] = *in.Note
+	}
+	if chance(t, 40, "late") {
+		in.Late = true
+		body["late"] = true
+	}
+	return in, body
+}
+
+func (m *machine) reverse(t *rapid.T) {
+	in, body := m.drawReversal(t)
+	r := request{
+		who: drawWriter(t), single: true, route: "POST /v1/boards/{board}/entries/{entry}/reversal",
+		target: "/v1/boards/" + in.Board + "/entries/" + in.Reverses + "/reversal",
+	}
+	if in.Key = drawKey(t, 30, "k1", "k3", "r1"); in.Key != "" {
+		r.header = in.Key
+	}
+	in.Identity = in.Reverses + text(body)
+	r.items, r.body = []Item{in}, text(body)
+	m.do(t, r)
+}
+
+func (m *machine) addBatch(t *rapid.T) {
+	r := request{who: drawWriter(t), route: "POST /v1/entries/batch", target: "/v1/entries/batch"}
+	if chance(t, 30, "header?") {
+		r.header = pick(t, "header", []string{"h1", "h2"})
+	}
+	list := []map[string]any{}
+	for i := range 1 + uniform(t, "items", 5) {
+		var in Item
+		var body map[string]any
+		if chance(t, 25, "reversal") {
+			in, body = m.drawReversal(t)
+			body["reverses"] = in.Reverses
+		} else {
+			in, body = m.drawEntry(t, m.drawBoard(t))
+		}
+		body["board"] = in.Board
+		if in.Key = drawKey(t, 30, fmt.Sprint("b", i), fmt.Sprint("b", i), fmt.Sprint("b", i), fmt.Sprint("b", i), "k1"); in.Key != "" {
+			body["key"] = in.Key
+		} else if r.header != "" {
+			in.Key = fmt.Sprintf("%s#%d", r.header, i)
+		}
+		in.Identity = text(body)
+		r.items = append(r.items, in)
+		list = append(list, body)
+	}
+	r.body = text(map[string]any{"entries": list})
+	m.do(t, r)
+}
+
+// repeat sends a request again that was accepted before, mostly as the same
+// caller.
+func (m *machine) repeat(t *rapid.T) {
+	if len(m.requests) == 0 {
+		return
+	}
+	r := m.requests[len(m.requests)-1-uniform(t, "request", len(m.requests))]
+	if chance(t, 15, "by another") {
+		r.who = drawCaller(t)
+	}
+	m.do(t, r)
+}
+
+// do sends a request to add, and compares what becomes of it.
+func (m *machine) do(t *rapid.T, r request) {
+	headers := []string{}
+	if r.header != "" {
+		headers = append(headers, "Idempotency-Key", r.header)
+	}
+	c := who(m.run, r.who)
+	v := m.w.Judge(c, r.route, r.single, r.items)
+	w := m.callText(r.who, "POST", r.target, r.body, headers...)
+	if v.Refusals != nil {
+		if err := fits(w, v.Refusals); err != nil {
+			m.fail(t, "%v", err)
+		}
+		return
+	}
+	status, replayed := 200, "true"
+	for _, e := range v.Made {
+		if e != nil {
+			status, replayed = 201, ""
+		}
+	}
+	if w.Code != status || w.Header().Get("Idempotency-Replayed") != replayed {
+		m.fail(t, "should be answered with %d, replayed %q, not %d, %q: %s", status, replayed, w.Code, w.Header().Get("Idempotency-Replayed"), w.Body)
+	}
+	if r.single {
+		m.finishSingle(t, w, v)
+	} else {
+		m.finishBatch(t, w, v)
+	}
+	for i, e := range v.Made {
+		if e != nil {
+			m.checkTime(t, e)
+			m.w.Commit(Verdict{Made: []*Entry{e}}, r.items[i:i+1])
+		}
+	}
+	m.requests = append(m.requests, r)
+}
+
+// checkTime: recorded when it was sent, and after what the player had.
+func (m *machine) checkTime(t *rapid.T, e *Entry) {
+	if d := e.RecordedAt.Sub(m.w.Now.Truncate(time.Microsecond)); d < 0 || d > time.Millisecond {
+		m.fail(t, "recorded_at should be %s, not %s", m.w.Now, e.RecordedAt)
+	}
+	for _, other := range m.w.Entries {
+		if other.Board == e.Board && other.Player == e.Player && !other.RecordedAt.Before(e.RecordedAt) {
+			m.fail(t, "entry %d of player %s was not recorded after entry %d", e.Seq, e.Player, other.Seq)
+		}
+	}
+}
+
+func (m *machine) finishSingle(t *rapid.T, w *httptest.ResponseRecorder, v Verdict) {
+	if old := v.Replay[0]; old != nil {
+		if w.Body.String() != old.Answer {
+			m.fail(t, "the same bytes should come again:\n%s\n%s", old.Answer, w.Body)
+		}
+		return
+	}
+	e := v.Made[0]
+	got := decode[map[string]any](t, w)
+	e.ID, _ = got["id"].(string)
+	e.RecordedAt = m.instant(t, got["recorded_at"])
+	e.Answer = w.Body.String()
+	if e.ID == "" || m.w.Entry(e.Board, e.ID) != nil {
+		m.fail(t, "the entry needs an id of its own: %s", w.Body)
+	}
+	m.sameEntry(t, got, e, true)
+}
+
+func (m *machine) finishBatch(t *rapid.T, w *httptest.ResponseRecorder, v Verdict) {
+	type line struct {
+		ID, Board, Player string
+		Points            int64
+		Replayed          bool
+	}
+	got := decode[struct {
+		Batch   string
+		Entries []line
+	}](t, w)
+	if len(got.Entries) != len(v.Made) {
+		m.fail(t, "%d entries should come back: %s", len(v.Made), w.Body)
+	}
+	if w.Code == 200 && got.Batch != v.Replay[0].Batch || w.Code == 201 && (got.Batch == "" || m.batch(got.Batch)) {
+		m.fail(t, "the batch should be new, or that of item 0 where all are replayed: %s", w.Body)
+	}
+	for i, e := range v.Made {
+		want := e
+		if e == nil {
+			want = v.Replay[i]
+		} else {
+			e.ID, e.Batch = got.Entries[i].ID, got.Batch
+		}
+		if got.Entries[i] != (line{want.ID, want.Board, want.Player, want.Points, e == nil}) {
+			m.fail(t, "entries[%d] should be %+v: %+v", i, want, got.Entries[i])
+		}
+	}
+	for _, e := range v.Made {
+		if e == nil {
+			continue
+		}
+		// The rest of it shows when it is read.
+		one := m.call("admin", "GET", "/v1/boards/"+e.Board+"/entries/"+e.ID, nil)
+		if one.Code != 200 {
+			m.fail(t, "the entry of a batch should be there: %d %s", one.Code, one.Body)
+		}
+		body := decode[map[string]any](t, one)
+		e.RecordedAt = m.instant(t, body["recorded_at"])
+		m.sameEntry(t, body, e, true)
+	}
+}
+
+func (m *machine) batch(id string) bool {
+	return slices.ContainsFunc(m.w.Entries, func(e *Entry) bool { return e.Batch == id })
+}
+
+func (m *machine) instant(t *rapid.T, v any) time.Time {
+	s, _ := v.(string)
+	at, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil || at.Location() != time.UTC {
+		m.fail(t, "%v should be a time in UTC", v)
+	}
+	return at
+}
+
+// maybe is a time as the API shows it, null where there is none.
+func maybe(at time.Time) any {
+	if at.IsZero() {
+		return nil
+	}
+	return generic(at.UTC())
+}
+
+// sameEntry compares an entry as the API shows it.
+func (m *machine) sameEntry(t *rapid.T, got map[string]any, e *Entry, metadata bool) {
+	standings := []any{}
+	for i, s := range e.Spans {
+		standings = append(standings, map[string]any{"period": s.Name, "start": maybe(s.Start), "score": generic(e.Scores[i])})
+	}
+	want := map[string]any{
+		"id": e.ID, "board": e.Board, "player": e.Player, "points": float64(e.Points), "note": generic(e.Note), "kind": e.Kind,
+		"actor": e.Actor, "seq": float64(e.Seq), "occurred_at": maybe(e.OccurredAt), "recorded_at": maybe(e.RecordedAt), "standings": standings,
+	}
+	if e.Reverses == "" {
+		want["reason"], want["tiebreak"] = generic(e.Reason), float64(e.Tiebreak)
+	} else {
+		want["reverses"] = e.Reverses
+	}
+	if e.Batch != "" {
+		want["batch"] = e.Batch
+	}
+	if metadata && e.Metadata != nil {
+		want["metadata"] = e.Metadata
+	}
+	for _, k := range slices.Sorted(maps.Keys(want)) {
+		if !reflect.DeepEqual(got[k], want[k]) {
+			m.fail(t, "the entry's %s should be %v, not %v", k, want[k], got[k])
+		}
+	}
+	if got["metadata"] != nil && (!metadata || e.Metadata == nil) {
+		m.fail(t, "the entry should show no metadata: %v", got)
+	}
+	if (e.Batch == "" && got["batch"] != nil) || (e.Reverses == "" && got["reverses"] != nil) {
+		m.fail(t, "the entry is of no batch, or no reversal: %v", got)
+	}
+	if p, ok := got["points"].(float64); !ok || math.Abs(p) > MaxPoints {
+		m.fail(t, "points should be a number that JavaScript holds: %v", got["points"])
+	}
+}
+
+func (m *machine) changePlayer(t *rapid.T) {
+	name, board, id := drawWriter(t), m.drawBoard(t), m.drawPlayer(t)
+	p, body := m.drawProfile(t)
+	if chance(t, 60, "status?") {
+		p.Status = ptr(pick(t, "status", []string{"ranked", "ranked", "hidden", "under_review", "disqualified", "dnf", "dns"}))
+		p.Note = ptr(ptr("seen by the jury"))
+		body["status"], body["note"] = *p.Status, **p.Note
+	}
+	refusals := m.w.JudgePlayer(who(m.run, name), board)
+	w := m.call(name, "PATCH", "/v1/boards/"+board+"/players/"+id, body)
+	if refusals != nil {
+		if err := fits(w, refusals); err != nil {
+			m.fail(t, "%v", err)
+		}
+		return
+	}
+	status := 200
+	if m.w.Player(board, id) == nil {
+		status = 201
+	}
+	if w.Code != status {
+		m.fail(t, "the player should be answered with %d: %d %s", status, w.Code, w.Body)
+	}
+	m.w.SetPlayer(board, id, p)
+	m.samePlayer(t, decode[map[string]any](t, w), m.w.Player(board, id), true)
+}
+
+func (m *machine) samePlayer(t *rapid.T, got map[string]any, p *Player, staff bool) {
+	s := p.Today()
+	want := map[string]any{
+		"board": p.Board, "player": p.ID, "display_name": generic(s.DisplayName), "country": generic(s.Country),
+		"attributes": generic(s.Attributes), "status": s.Status,
+	}
+	if staff {
+		want["user"], want["note"] = generic(s.User), generic(s.Note)
+	}
+	for _, k := range slices.Sorted(maps.Keys(want)) {
+		if !reflect.DeepEqual(got[k], want[k]) {
+			m.fail(t, "the player's %s should be %v, not %v", k, want[k], got[k])
+		}
+	}
+}
+
+func (m *machine) getPlayer(t *rapid.T) {
+	name, board, id := drawCaller(t), m.drawBoard(t), m.drawPlayer(t)
+	c, b, p := who(m.run, name), m.w.Board(board), m.w.Player(board, id)
+	w := m.get(t, name, "/v1/boards/"+board+"/players/"+id)
+	if b == nil || !m.w.MayRead(c, b) || p == nil || p.Today().Status == "hidden" && !SeesHidden(c, b) {
+		m.refused(t, w, 404)
+		return
+	}
+	if w.Code != 200 {
+		m.fail(t, "the player should be read: %d %s", w.Code, w.Body)
+	}
+	m.samePlayer(t, decode[map[string]any](t, w), p, Staff(c, b) && c.scoped("read"))
+}

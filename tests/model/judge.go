@@ -1,0 +1,386 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Item is one entry, or one reversal, of a request. Nil is absent.
+type Item struct {
+	Board      string
+	Player     string
+	Points     *int64
+	Reason     *string
+	Kind, Note *string
+	Tiebreak   *int64
+	OccurredAt *time.Time
+	Late       bool
+	Metadata   any
+	Key        string
+	Profile    *Profile
+	Reversal   bool
+	Reverses   string
+	Identity   string // the item as it is sent
+}
+
+// Profile is what an entry or a PATCH says of its player. An absent field
+// stays, a null clears: the inner nil.
+type Profile struct {
+	DisplayName, Country, User **string
+	Attributes                 map[string]*string
+	Status                     *string
+	Note                       **string
+}
+
+func (p *Profile) apply(s *State) {
+	if p == nil {
+		return
+	}
+	for _, f := range []struct{ from, to **string }{
+		{p.DisplayName, &s.DisplayName}, {p.Country, &s.Country}, {p.User, &s.User}, {p.Note, &s.Note},
+	} {
+		if f.from != nil {
+			*f.to = *f.from
+		}
+	}
+	if p.Status != nil {
+		s.Status = *p.Status
+	}
+	for name, value := range p.Attributes {
+		if value == nil {
+			delete(s.Attributes, name)
+		} else {
+			s.Attributes[name] = *value
+		}
+	}
+}
+
+// Refusal is one way in which the API may refuse a request. Why is the kind of
+// problem, where the status does not say it. Each of Faults is
+// a set of names, one of which the answer must give; of a refusal without
+// Faults the field is not judged.
+type Refusal struct {
+	Status int
+	Why    string
+	Faults [][]string
+}
+
+// Verdict is what should become of a request. Any one of Refusals is right;
+// where there is none, Items says for each item whether it is Made anew or a
+// replay.
+type Verdict struct {
+	Refusals []Refusal
+	Made     []*Entry // nil where the item is a replay
+	Replay   []*Entry // nil where it is made
+}
+
+// Judge says what should become of a request to add, and writes nothing.
+// Single is a request of one item whose fields have no prefix.
+func (w *World) Judge(c Caller, route string, single bool, items []Item) Verdict {
+	name := func(i int, field string) string {
+		if single {
+			return field
+		}
+		if field == "" {
+			return fmt.Sprintf("entries[%d]", i)
+		}
+		return fmt.Sprintf("entries[%d].%s", i, field)
+	}
+	// Each stage looks at every item, and the first that finds a fault ends it.
+	var v Verdict
+	if c.Role == "" {
+		return refuse(Refusal{Status: 401, Why: "unauthenticated"})
+	}
+	if faults := w.bodyFaults(items, name); len(faults) > 0 {
+		return refuse(Refusal{400, "bad-request", faults})
+	}
+	for i, in := range items {
+		if status := w.gate(c, w.Board(in.Board), Staff, "entries:write"); status != 0 {
+			v.Refusals = append(v.Refusals, Refusal{status, "", item(single, name(i, ""))})
+		}
+	}
+	if v.Refusals != nil {
+		return v
+	}
+	for i, in := range items {
+		old := w.byKey(in.Board, in.Key)
+		v.Replay = append(v.Replay, old)
+		if old != nil && old.Identity != c.Actor+" "+route+" "+in.Identity {
+			v.Refusals = append(v.Refusals, Refusal{422, "key-reused", item(single, name(i, ""))})
+		}
+	}
+	if v.Refusals != nil {
+		return v
+	}
+	for i, in := range items {
+		if v.Replay[i] == nil && in.Reversal && w.Entry(in.Board, in.Reverses) == nil {
+			v.Refusals = append(v.Refusals, Refusal{404, "", item(single, name(i, ""))})
+		}
+	}
+	if v.Refusals != nil {
+		return v
+	}
+	var faults [][]string
+	for i, in := range items {
+		if v.Replay[i] == nil && !in.Reversal {
+			faults = append(faults, boundFaults(w.Board(in.Board), in, func(f string) string { return name(i, f) })...)
+		}
+	}
+	if faults != nil {
+		return refuse(Refusal{400, "bad-request", faults})
+	}
+	w.make(c, route, items, single, name, &v)
+	return v
+}
+
+func refuse(r Refusal) Verdict { return Verdict{Refusals: []Refusal{r}} }
+
+func item(single bool, name string) [][]string {
+	if single {
+		return nil
+	}
+	return [][]string{{name}}
+}
+
+// bodyFaults are those that the body has by itself.
+func (w *World) bodyFaults(items []Item, name func(int, string) string) [][]string {
+	var faults [][]string
+	for i, in := range items {
+		add := func(fields ...string) {
+			for j := range fields {
+				fields[j] = name(i, fields[j])
+			}
+			faults = append(faults, fields)
+		}
+		for j := range i {
+			if in.Key != "" && items[j].Key == in.Key {
+				faults = append(faults, []string{name(i, "key"), name(j, "key")})
+			}
+		}
+		if in.Reversal {
+			if in.Note == nil || *in.Note == "" {
+				add("note")
+			}
+			continue
+		}
+		if (in.Points == nil) == (in.Reason == nil) || in.Reason != nil && in.Kind != nil && *in.Kind == "adjustment" {
+			add("points", "reason")
+		}
+		if in.Points != nil && (*in.Points > MaxPoints || *in.Points < -MaxPoints) {
+			add("points")
+		}
+		if in.Kind != nil && *in.Kind == "reversal" {
+			add("kind")
+		}
+		if in.Kind != nil && *in.Kind == "adjustment" && (in.Note == nil || *in.Note == "") {
+			add("note")
+		}
+		if at := in.OccurredAt; at != nil && (at.Year() < 2000 || at.After(w.Now.Add(5*time.Minute))) {
+			add("occurred_at")
+		}
+	}
+	return faults
+}
+
+// boundFaults are those against the board's catalogue and bounds.
+func boundFaults(b *Board, in Item, name func(string) string) [][]string {
+	adjustment := in.Kind != nil && *in.Kind == "adjustment"
+	known := false
+	if in.Reason != nil {
+		_, known = b.Catalogue[*in.Reason]
+	}
+	switch {
+	case in.Reason != nil && b.Catalogue == nil, in.Points != nil && b.Catalogue != nil && !adjustment:
+		return [][]string{{name("reason"), name("points")}}
+	case in.Reason != nil && !known:
+		return [][]string{{name("reason")}}
+	case in.Points != nil && !adjustment && (*in.Points < b.Min || b.Max != nil && *in.Points > *b.Max):
+		return [][]string{{name("points")}}
+	}
+	return nil
+}
+
+// make works out the entries and judges the state after them.
+func (w *World) make(c Caller, route string, items []Item, single bool, name func(int, string) string, v *Verdict) {
+	against := func(i int, why, field string) {
+		r := Refusal{Status: 409, Why: why}
+		switch {
+		case field != "":
+			r.Faults = [][]string{{name(i, field)}}
+		case !single:
+			r.Faults = [][]string{{name(i, "")}}
+		}
+		v.Refusals = append(v.Refusals, r)
+	}
+	before := len(w.Entries)
+	players := slices.Clone(w.Players)
+	var ends []int // how long the ledger is after each item
+	for i, in := range items {
+		if v.Replay[i] != nil {
+			v.Made = append(v.Made, nil)
+			ends = append(ends, len(w.Entries))
+			continue
+		}
+		b := w.Board(in.Board)
+		e := &Entry{
+			ID: fmt.Sprintf("to come %d", i), Board: in.Board, Player: in.Player, Reason: in.Reason, Note: in.Note, Kind: "result",
+			Actor: c.Actor, OccurredAt: w.Now.Truncate(time.Microsecond), Metadata: in.Metadata,
+			Key: in.Key, Identity: c.Actor + " " + route + " " + in.Identity,
+		}
+		spans := []Span(nil)
+		if in.Reversal {
+			old := w.Entry(in.Board, in.Reverses)
+			e.Kind, e.Player, e.Points, e.Tiebreak, e.Reverses = "reversal", old.Player, -old.Points, -old.Tiebreak, old.ID
+			spans = old.Spans
+			again := slices.ContainsFunc(w.Entries, func(r *Entry) bool { return r.Reverses == old.ID })
+			if again || old.Reverses != "" {
+				against(i, "already-reversed", "")
+			}
+		} else {
+			if in.Kind != nil {
+				e.Kind = *in.Kind
+			}
+			if in.Tiebreak != nil {
+				e.Tiebreak = *in.Tiebreak
+			}
+			if in.OccurredAt != nil {
+				e.OccurredAt = in.OccurredAt.Truncate(time.Microsecond).UTC()
+			}
+			if in.Reason != nil {
+				e.Points = b.Catalogue[*in.Reason]
+			} else {
+				e.Points = *in.Points
+			}
+			spans = b.Spans(e.OccurredAt)
+		}
+		if b.State != "open" {
+			against(i, "board-closed", "")
+		}
+		for _, s := range spans {
+			if !w.Closed(b, s) {
+				e.Spans = append(e.Spans, s)
+			}
+		}
+		if len(e.Spans) == 0 || len(e.Spans) < len(spans) && !in.Late {
+			against(i, "period-closed", "occurred_at")
+		}
+		e.Seq = 1
+		for _, other := range w.Entries {
+			if other.Board == e.Board && other.Player == e.Player {
+				e.Seq++
+			}
+		}
+		if w.Player(e.Board, e.Player) == nil {
+			w.Players = append(w.Players, &Player{Board: e.Board, ID: e.Player, History: []State{{Status: "ranked"}}})
+		}
+		w.Entries = append(w.Entries, e)
+		v.Made = append(v.Made, e)
+		ends = append(ends, len(w.Entries))
+	}
+	all := w.Entries
+	for i, e := range v.Made {
+		// Of several items that together go too far, the first that crosses is
+		// named: the state after it alone is too far too.
+		if e == nil {
+			continue
+		}
+		b := w.Board(e.Board)
+		w.Entries = all
+		capped, ranged := w.overCap(b, e), w.outOfRange(b, e)
+		w.Entries = all[:ends[i]]
+		if capped && w.overCap(b, e) && !over(v, "daily-cap") {
+			against(i, "daily-cap", "points")
+		}
+		if ranged && w.outOfRange(b, e) && !over(v, "score-range") {
+			against(i, "score-range", "")
+		}
+	}
+	w.Entries = all
+	for _, e := range v.Made {
+		if e == nil {
+			continue
+		}
+		for _, s := range e.Spans {
+			var score *int64
+			if st, ok := w.Standing(w.Board(e.Board), e.Player, s); ok {
+				score = &st.Score
+			}
+			e.Scores = append(e.Scores, score)
+		}
+	}
+	w.Entries, w.Players = all[:before:before], players
+}
+
+func over(v *Verdict, why string) bool {
+	return slices.ContainsFunc(v.Refusals, func(r Refusal) bool { return r.Why == why })
+}
+
+// overCap: the net points of the entry's day are over the cap.
+func (w *World) overCap(b *Board, e *Entry) bool {
+	if b.DailyCap == nil || e.Kind != "result" && e.Kind != "import" {
+		return false
+	}
+	net := int64(0)
+	for _, other := range w.Entries {
+		reversed := slices.ContainsFunc(w.Entries, func(r *Entry) bool { return r.Reverses == other.ID })
+		if other.Board == b.ID && other.Player == e.Player && b.Day(other.OccurredAt) == b.Day(e.OccurredAt) &&
+			(other.Kind == "result" || other.Kind == "import") && !reversed {
+			net += other.Points
+		}
+	}
+	return net > *b.DailyCap
+}
+
+// outOfRange: a score that the entry touches is beyond what clients hold.
+func (w *World) outOfRange(b *Board, e *Entry) bool {
+	return slices.ContainsFunc(e.Spans, func(s Span) bool {
+		st, ok := w.Standing(b, e.Player, s)
+		return ok && (st.Score > MaxPoints || st.Score < -MaxPoints)
+	})
+}
+
+// Commit writes what was judged: the made entries, which have their ids by
+// now, and what their items say of the players.
+func (w *World) Commit(v Verdict, items []Item) {
+	for i, e := range v.Made {
+		if e != nil {
+			w.Entries = append(w.Entries, e)
+			w.Set(e.Board, e.Player, items[i].Profile.apply)
+		}
+	}
+}
+
+// JudgePlayer says what should become of a PATCH of a player.
+func (w *World) JudgePlayer(c Caller, board string) []Refusal {
+	b := w.Board(board)
+	if c.Role == "" {
+		return []Refusal{{Status: 401, Why: "unauthenticated"}}
+	}
+	if status := w.gate(c, b, Staff, "entries:write"); status != 0 {
+		return []Refusal{{Status: status}}
+	}
+	if b.State != "open" {
+		return []Refusal{{Status: 409, Why: "board-closed"}}
+	}
+	return nil
+}
+
+// SetPlayer merges a profile into a player.
+func (w *World) SetPlayer(board, id string, p *Profile) { w.Set(board, id, p.apply) }
+
+// JudgeBoard says what should become of a PATCH of a board; counting says
+// whether it changes how entries count.
+func (w *World) JudgeBoard(c Caller, board string, counting bool) []Refusal {
+	b := w.Board(board)
+	if c.Role == "" {
+		return []Refusal{{Status: 401, Why: "unauthenticated"}}
+	}
+	if status := w.gate(c, b, Owns, "boards:write"); status != 0 {
+		return []Refusal{{Status: status}}
+	}
+	if counting && w.Entered(b) {
+		return []Refusal{{Status: 409, Why: "board-in-use"}}
+	}
+	return nil
+}

@@ -1,0 +1,257 @@
+package model
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"plaudit/shared/web"
+)
+
+// machine drives one random history through the handlers and the model.
+type machine struct {
+	*stack
+	w        *World
+	run      int
+	requests []request      // accepted ones, to be repeated
+	walks    []walk         // lists that were begun
+	tally    map[string]int // answers by route and status
+	done     []string       // what a person reads of a failure
+}
+
+// request is one that added something.
+type request struct {
+	who, route, target, body string
+	header                   string
+	single                   bool
+	items                    []Item
+}
+
+// operations are what may be done on each route.
+var operations = map[string]func(*machine, *rapid.T){
+	"POST /v1/boards":                                  (*machine).createBoard,
+	"GET /v1/boards":                                   (*machine).listBoards,
+	"GET /v1/boards/{board}":                           (*machine).getBoard,
+	"PATCH /v1/boards/{board}":                         (*machine).changeBoard,
+	"GET /v1/boards/{board}/periods":                   (*machine).listPeriods,
+	"PATCH /v1/boards/{board}/players/{player}":        (*machine).changePlayer,
+	"GET /v1/boards/{board}/players/{player}":          (*machine).getPlayer,
+	"POST /v1/boards/{board}/entries":                  (*machine).addEntry,
+	"POST /v1/entries/batch":                           (*machine).addBatch,
+	"POST /v1/boards/{board}/entries/{entry}/reversal": (*machine).reverse,
+	"GET /v1/boards/{board}/entries":                   (*machine).listEntries,
+	"GET /v1/boards/{board}/entries/{entry}":           (*machine).getEntry,
+	"GET /v1/boards/{board}/standings":                 (*machine).listStandings,
+	"GET /v1/boards/{board}/standings/{player}":        (*machine).getStanding,
+	"GET /v1/players/{user}/standings":                 (*machine).listUserStandings,
+	"GET /v1/players/{user}/entries":                   (*machine).listUserEntries,
+}
+
+// often are operations that deserve more than one share.
+var often = map[string]int{
+	"POST /v1/boards/{board}/entries":                  6,
+	"POST /v1/entries/batch":                           4,
+	"POST /v1/boards/{board}/entries/{entry}/reversal": 2,
+	"PATCH /v1/boards/{board}/players/{player}":        2,
+	"GET /v1/boards/{board}/standings":                 2,
+}
+
+// Every route of the scores has an operation, and every operation a route.
+func TestOperationsCoverRoutes(t *testing.T) {
+	var routes []string
+	for _, r := range web.Routes {
+		if slices.Contains([]string{"score-add", "score-query", "board-admin"}, r.Deployable) {
+			routes = append(routes, r.Method+" "+r.Pattern)
+		}
+	}
+	slices.Sort(routes)
+	if have := slices.Sorted(maps.Keys(operations)); !slices.Equal(have, routes) {
+		t.Errorf("operations are %q, and routes %q", have, routes)
+	}
+}
+
+// What the API answers is what the model says, whatever is done in whatever
+// order.
+func TestAgainstTheModel(t *testing.T) {
+	s := start(t, 4)
+	run := 0
+	tally := map[string]int{}
+	defer func() {
+		for _, what := range slices.Sorted(maps.Keys(tally)) {
+			t.Logf("%6d %s", tally[what], what)
+		}
+	}()
+	shares := []func(*machine, *rapid.T){(*machine).jump, (*machine).repeat}
+	for _, route := range slices.Sorted(maps.Keys(operations)) {
+		for range max(1, often[route]) {
+			shares = append(shares, operations[route])
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		run++
+		m := &machine{stack: s, run: run, w: &World{}, tally: tally}
+		defer func() {
+			if t.Failed() {
+				t.Logf("what was done:\n%s", strings.Join(m.done, "\n"))
+			}
+		}()
+		m.set(pick(t, "beginning", beginnings))
+		m.createBoardAs(t, "organizer", "a")
+		t.Repeat(map[string]func(*rapid.T){"do": func(t *rapid.T) { pick(t, "operation", shares)(m, t) }})
+		m.sweep(t)
+	})
+}
+
+// beginnings are just before clocks change, weeks, months and years end.
+var beginnings = []time.Time{
+	time.Date(2026, 3, 9, 7, 30, 0, 0, time.UTC),
+	time.Date(2026, 3, 7, 12, 0, 0, 123456000, time.UTC),     // New York, Havana: forward on 8 March
+	time.Date(2026, 3, 28, 12, 0, 0, 0, time.UTC),            // Berlin, Beirut: forward on 29 March
+	time.Date(2026, 4, 4, 10, 0, 0, 0, time.UTC),             // Lord Howe: back by half an hour on 5 April
+	time.Date(2026, 10, 24, 20, 0, 0, 0, time.UTC),           // Berlin, Beirut: back on 25 October
+	time.Date(2026, 10, 31, 23, 59, 59, 999999000, time.UTC), // New York, Havana: back on 1 November
+	time.Date(2026, 12, 30, 23, 0, 0, 0, time.UTC),
+	time.Date(2028, 2, 28, 15, 0, 0, 0, time.UTC),
+}
+
+func (m *machine) set(now time.Time) {
+	m.w.Now = now
+	m.stop(now)
+}
+
+func (m *machine) jump(t *rapid.T) {
+	by := pick(t, "by", []time.Duration{
+		time.Second, time.Microsecond, 3 * time.Minute, time.Hour, 11 * time.Hour, 24 * time.Hour, 25 * time.Hour, 49 * time.Hour, 8 * 24 * time.Hour, 32 * 24 * time.Hour,
+	})
+	to := m.w.Now.Add(by)
+	// To the very moment, or just before it, when something closes.
+	if len(m.w.Entries) > 0 && chance(t, 30, "to a closing") {
+		e := pick(t, "of entry", m.w.Entries)
+		b := m.w.Board(e.Board)
+		s := pick(t, "of run", append(slices.Clone(e.Spans), b.Spans(m.w.Now)...))
+		if at := s.End.Add(b.Grace - time.Duration(uniform(t, "before", 2))*time.Microsecond); at.After(m.w.Now) {
+			to = at
+		}
+	}
+	m.set(to)
+	m.log("the clock jumps to %s", m.w.Now.Format(time.RFC3339Nano))
+}
+
+// fail ends the history. The message that rapid gets is always the same: it
+// shrinks only what fails twice in the same way, and ids differ.
+func (m *machine) fail(t *rapid.T, format string, args ...any) {
+	t.Helper()
+	m.log("AND THEN: "+format, args...)
+	t.Fatal("the answer is not the model's; see below")
+}
+
+func (m *machine) log(format string, args ...any) {
+	m.done = append(m.done, fmt.Sprintf(format, args...))
+}
+
+// call sends as somebody, and notes it, so that a shrunk failure reads as a
+// list of requests.
+func (m *machine) call(name, method, target string, body any, headers ...string) *httptest.ResponseRecorder {
+	text := ""
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			panic(err)
+		}
+		text = string(b)
+	}
+	return m.callText(name, method, target, text, headers...)
+}
+
+func (m *machine) callText(name, method, target, text string, headers ...string) *httptest.ResponseRecorder {
+	w := m.send(m.token(name), method, target, text, headers...)
+	m.tally[fmt.Sprint(method, " ", shape(target), " ", w.Code)]++
+	m.log("as %q: %s %s %s %s → %d %.400s", name, method, target, text, strings.Join(headers, " "), w.Code, strings.TrimSpace(w.Body.String()))
+	return w
+}
+
+// shape is a path with its names taken out.
+func shape(target string) string {
+	path, _, _ := strings.Cut(target, "?")
+	segments := strings.Split(path, "/")
+	for i := 3; i < len(segments); i += 2 {
+		if segments[i] != "batch" {
+			segments[i] = "*"
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
+func (m *machine) token(name string) string {
+	if name == "" {
+		return ""
+	}
+	return fmt.Sprintf("%d/%s", m.run, name)
+}
+
+// id is the id of a board of this history.
+func (m *machine) id(name string) string { return fmt.Sprintf("m%d-%s", m.run, name) }
+
+// user is the id of a person of this history.
+func (m *machine) user(name string) string { return fmt.Sprintf("%s-%d", name, m.run) }
+
+// names are the callers: mostly one who may.
+var names = []string{"organizer", "admin", "writer", "key", "organizer", "organizer", "organizer", "organizer", "organizer", "organizer",
+	"organizer", "organizer", "organizer", "rival", "viewer", "linked", "linked", "auditor", "reader", ""}
+
+func drawCaller(t *rapid.T) string { return pick(t, "as", names) }
+
+// drawWriter is for what only few may do.
+func drawWriter(t *rapid.T) string {
+	if chance(t, 30, "anybody") {
+		return drawCaller(t)
+	}
+	return "organizer"
+}
+
+// drawBoard draws a board, now and then one that is not there.
+func (m *machine) drawBoard(t *rapid.T) string {
+	ids := []string{}
+	for _, b := range m.w.Boards {
+		ids = append(ids, b.ID)
+	}
+	if chance(t, 3, "unknown board") {
+		return m.id("none")
+	}
+	return pick(t, "board", ids)
+}
+
+// uniform draws a number below n, each as likely: rapid's own integers and
+// choices prefer the first few, and most of a history would be one operation.
+func uniform(t *rapid.T, what string, n int) int {
+	return rapid.Custom(func(t *rapid.T) int {
+		u := 0
+		for range 10 {
+			u *= 2
+			if rapid.Bool().Draw(t, "bit") {
+				u++
+			}
+		}
+		return u * n / 1024
+	}).Draw(t, what)
+}
+
+func pick[T any](t *rapid.T, what string, list []T) T { return list[uniform(t, what, len(list))] }
+
+// chance is false when shrunk.
+func chance(t *rapid.T, percent int, what string) bool { return uniform(t, what, 100) >= 100-percent }
+
+func decode[T any](t *rapid.T, w *httptest.ResponseRecorder) T {
+	var out T
+	if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
+		t.Fatal("the answer should be JSON of another shape")
+	}
+	return out
+}

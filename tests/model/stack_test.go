@@ -1,0 +1,254 @@
+package model
+
+import (
+	"cmp"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"plaudit/shared/access"
+	"plaudit/shared/fault"
+	"plaudit/shared/postgres"
+	"plaudit/shared/postgres/pgtest"
+	"plaudit/shared/score"
+	"plaudit/shared/trace"
+	"plaudit/shared/web"
+)
+
+// checks is how many random histories a plain run tries: about 20 seconds.
+// MODEL_CHECKS or -rapid.checks asks for more. Every plain run tries the same
+// ones, so that a red run is the change's doing; -rapid.seed asks for others,
+// and 0 for new ones each time.
+const checks, seed = "40", "20261122"
+
+func TestMain(m *testing.M) {
+	n := checks
+	if v := os.Getenv("MODEL_CHECKS"); v != "" {
+		n = v
+	}
+	for name, value := range map[string]string{"rapid.checks": n, "rapid.seed": seed, "rapid.steps": "50", "rapid.nofailfile": "true"} {
+		if err := flag.Set(name, value); err != nil {
+			panic(err)
+		}
+	}
+	pgtest.Main(m) // parses the command line, which has the last word
+}
+
+// stack is the three functions behind the load balancer's rules, over a
+// database of its own and with a clock that stands still until it is set.
+type stack struct {
+	testing.TB
+	db                *pgtest.Database
+	add, query, admin http.Handler
+	pools             []*sqlx.DB
+	now               atomic.Pointer[time.Time]
+	ahead             atomic.Int64 // of the machine's clock, in nanoseconds, where now is not set
+}
+
+// The functions' pools are as large as the concurrency tests need.
+func start(t testing.TB, connections int) *stack {
+	t.Helper()
+	s := &stack{TB: t, db: pgtest.Scores(t)}
+	s.open(connections)
+	t.Cleanup(s.close)
+	return s
+}
+
+// open starts the functions.
+func (s *stack) open(connections int) {
+	s.Helper()
+	config := func(deployable string) web.Config { return web.Config{Deployable: deployable, Verifier: tokens{}} }
+	store := func(role string) *postgres.Scores {
+		c := s.db.Config(role)
+		c.MaxConns = connections
+		db, err := postgres.Open(c)
+		if err != nil {
+			s.Fatal(err)
+		}
+		s.pools = append(s.pools, db)
+		return postgres.NewScores(db)
+	}
+	s.add = web.New(config("score-add"), web.ScoreAdd(&score.Adder{Ledger: store("score_add"), Now: s.clock}))
+	s.query = web.New(config("score-query"), web.ScoreQuery(&score.Reader{Tables: store("score_query"), Now: s.clock}))
+	s.admin = web.New(config("board-admin"), web.BoardAdmin(&score.Boards{Registry: store("board_admin")}))
+}
+
+// close ends the functions' sessions.
+func (s *stack) close() {
+	for _, db := range s.pools {
+		db.Close()
+	}
+	s.pools = nil
+}
+
+func (s *stack) clock() time.Time {
+	if now := s.now.Load(); now != nil {
+		return *now
+	}
+	return time.Now().Add(time.Duration(s.ahead.Load()))
+}
+
+// stop makes every clock stand still, the database's too.
+func (s *stack) stop(now time.Time) {
+	s.Helper()
+	if s.now.Load() == nil {
+		s.exec(`CREATE TABLE clock (at timestamptz NOT NULL);
+			INSERT INTO clock VALUES (now());
+			CREATE OR REPLACE FUNCTION plaudit_now() RETURNS timestamptz
+			LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public AS 'SELECT at FROM clock'`)
+	}
+	s.now.Store(&now)
+	s.exec(fmt.Sprintf(`UPDATE clock SET at = '%s'`, now.Format(time.RFC3339Nano)))
+}
+
+func (s *stack) exec(statement string) {
+	s.Helper()
+	if _, err := s.db.Owner().Exec(statement); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// tokens reads a token such as 17/owner: who, in the 17th history, so that no
+// history meets the people of another.
+type tokens struct{}
+
+func (tokens) Verify(token string) (access.Caller, error) {
+	run, name, ok := strings.Cut(token, "/")
+	if !ok {
+		return access.Caller{}, fault.New(fault.Unauthenticated, "The access token is not valid.")
+	}
+	user := func(name string) string { return name + "-" + run }
+	switch name {
+	case "organizer", "rival":
+		return access.Caller{User: user(name), Role: access.Organizer}, nil
+	case "auditor":
+		return access.Caller{User: user(name), Role: access.Auditor}, nil
+	case "admin":
+		return access.Caller{User: user(name), Role: access.Admin}, nil
+	case "key": // of the organizer, to do everything
+		return access.Caller{User: user("organizer"), Role: access.Service, Key: "key-" + run, Owner: access.Organizer,
+			Scopes: []string{"entries:write", "boards:write", "read"}}, nil
+	case "reader": // a key of the organizer, to read
+		return access.Caller{User: user("organizer"), Role: access.Service, Key: "reader-" + run, Owner: access.Organizer,
+			Scopes: []string{"read"}}, nil
+	}
+	return access.Caller{User: user(name), Role: access.Member}, nil
+}
+
+// who is the same caller for the model.
+func who(run int, name string) Caller {
+	if name == "" {
+		return Caller{}
+	}
+	user := fmt.Sprintf("%s-%d", name, run)
+	switch name {
+	case "organizer", "rival":
+		return Caller{User: user, Role: "organizer", Actor: "user/" + user}
+	case "auditor", "admin":
+		return Caller{User: user, Role: name, Actor: "user/" + user}
+	case "key":
+		return Caller{fmt.Sprintf("organizer-%d", run), "organizer", fmt.Sprintf("key/key-%d", run), []string{"entries:write", "boards:write", "read"}}
+	case "reader":
+		return Caller{fmt.Sprintf("organizer-%d", run), "organizer", fmt.Sprintf("key/reader-%d", run), []string{"read"}}
+	}
+	return Caller{User: user, Role: "member", Actor: "user/" + user}
+}
+
+// send sends a request to the function that the load balancer's rules choose.
+func (s *stack) send(token, method, target, body string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	r = r.WithContext(trace.With(r.Context(), trace.Info{RequestID: "r1", Parent: trace.Parent("")}))
+	path := strings.Trim(r.URL.Path, "/")
+	h := s.admin
+	switch {
+	case method == "GET":
+		h = s.query
+	case method == "POST" && path != "v1/boards" &&
+		(strings.HasSuffix(path, "/entries") || strings.HasSuffix(path, "/reversal") || path == "v1/entries/batch"):
+		h = s.add
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// problem is a refusal's body.
+type problem struct {
+	Type   string
+	Status int
+	Detail string
+	Field  string
+	Errors []struct{ Field, Detail string }
+}
+
+func (p problem) kind() string { return p.Type[strings.LastIndexByte(p.Type, ':')+1:] }
+
+// fields are all that the refusal names.
+func (p problem) fields() []string {
+	var list []string
+	for _, e := range p.Errors {
+		list = append(list, e.Field)
+	}
+	if len(list) == 0 && p.Field != "" {
+		list = append(list, p.Field)
+	}
+	return list
+}
+
+func decodeProblem(text string) (problem, error) {
+	var p problem
+	err := json.Unmarshal([]byte(text), &p)
+	return p, err
+}
+
+// kinds are the kinds of problem where a status has one only.
+var kinds = map[int]string{400: "bad-request", 401: "unauthenticated", 403: "forbidden", 404: "not-found"}
+
+// fits says what is wrong with an answer that should be one of the refusals.
+func fits(w *httptest.ResponseRecorder, refusals []Refusal) error {
+	p, err := decodeProblem(w.Body.String())
+	if err != nil || p.Status != w.Code || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/problem+json") {
+		return fmt.Errorf("a refusal should come, %+v, as problem+json: %d %s", refusals, w.Code, w.Body)
+	}
+	for _, r := range refusals {
+		if w.Code == r.Status && p.kind() == cmp.Or(r.Why, kinds[r.Status]) && named(p, r) {
+			return nil
+		}
+	}
+	return fmt.Errorf("should be refused by one of %+v, not with %d %s", refusals, w.Code, w.Body)
+}
+
+// named says whether the problem names the refusal's fields, and no others. A
+// name covers what is in it: entries[1] covers entries[1].reverses.
+func named(p problem, r Refusal) bool {
+	covers := func(fault []string, field string) bool {
+		return slices.ContainsFunc(fault, func(name string) bool { return field == name || strings.HasPrefix(field, name+".") })
+	}
+	for _, fault := range r.Faults {
+		if !slices.ContainsFunc(p.fields(), func(field string) bool { return covers(fault, field) }) {
+			return false
+		}
+	}
+	return r.Faults == nil || !slices.ContainsFunc(p.fields(), func(field string) bool {
+		return !slices.ContainsFunc(r.Faults, func(fault []string) bool { return covers(fault, field) })
+	})
+}
