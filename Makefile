@@ -2,6 +2,8 @@
 
 BIN   := .local/bin
 VENV  := .local/venv
+# The developer's own AWS SAM CLI, else the one of `make tools`.
+SAM   := $(shell command -v sam || echo $(VENV)/bin/sam)
 TOOL  := go tool -modfile=tools/go.mod
 # Processor of the cloud's binaries; see Architecture in template.yaml.
 ARCH ?= arm64
@@ -9,16 +11,16 @@ ARCH ?= arm64
 export SAM_CLI_TELEMETRY = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run watch test lint build invoke bench tools clean
+.PHONY: help run watch test lint build sam invoke bench tools clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ## the whole system on this machine, until Ctrl-C (ARGS="--help" lists its options)
+run: ## the whole system on this machine, until Ctrl-C (ARGS="--help" lists its options; HOSTS=docker for sam local invoke)
 	@local/preflight.sh run
 	@mkdir -p $(BIN)
 	@go build -o $(BIN)/ ./cmd/plaudit ./local
-	@exec $(BIN)/local $(ARGS)
+	@exec $(BIN)/local $(if $(HOSTS),-hosts $(HOSTS)) $(ARGS)
 
 watch: ## the same, and a change in a Go file replaces the functions that contain it
 	@$(MAKE) --no-print-directory run ARGS="-watch $(ARGS)"
@@ -40,6 +42,10 @@ lint: tools ## formatting, vet, staticcheck, known vulnerabilities, the template
 build: ## binaries for the cloud: every function, and the users service for its image
 	@mkdir -p .local/build
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -tags lambda.norpc -trimpath -ldflags "-s -w" -o .local/build/ ./functions/... ./services/...
+
+sam: $(if $(shell command -v sam),,tools) ## the functions in .aws-sam, for sam local invoke (docs/sam-local.md)
+	@go build ./functions/...
+	CGO_ENABLED=0 GOFLAGS="-tags=lambda.norpc '-ldflags=-s -w'" $(SAM) build --config-env local $(ARGS)
 
 invoke: ## one function alone, while `make run` is on: make invoke F=score-add E=events/score-add/one-entry.201.json
 	@$(BIN)/local invoke "$(F)" "$(E)"

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
@@ -46,6 +47,9 @@ type cloud struct {
 	stack       *template.Stack
 	plan        *plan
 	endpointURL string
+	awsHeld     int                          // port of the AWS endpoint
+	bridge      netip.Prefix                 // where containers reach this machine; zero: nowhere but on 127.0.0.1
+	samEnv      map[string]map[string]string // variables for containers, by function
 
 	data      string // folder of the databases
 	secrets   *secretsmanager.Store
@@ -81,6 +85,7 @@ func (c *cloud) load(ctx context.Context) error {
 		return err
 	}
 	c.names.Pseudo = pseudo
+	c.names.host = loopback
 	c.names.databasePorts = map[string]int{}
 	for _, r := range loaded.Resources() {
 		if idle := kinds[r.Type].idle; idle != "" {
@@ -95,7 +100,10 @@ func (c *cloud) load(ctx context.Context) error {
 	if c.stack, err = loaded.Resolve(c.names.attribute); err != nil {
 		return err
 	}
-	c.plan, err = makePlan(c.stack, c.names)
+	if c.plan, err = makePlan(c.stack, c.names); err != nil || c.hosts == "" {
+		return err
+	}
+	c.samEnv, err = c.samEnvironment(loaded)
 	return err
 }
 
@@ -117,7 +125,7 @@ func (c *cloud) freeParameter(values map[string]string, name string) error {
 }
 
 // start starts every part, waits until they answer and runs the hook `after`.
-func (c *cloud) start(ctx context.Context, balancer, aws net.Listener) error {
+func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.Listener) error {
 	c.secrets = &secretsmanager.Store{}
 	c.functions = lambda.NewService(c.group, c.log)
 	c.functions.Output = c.screen.output("", c.screen.troubled)
@@ -205,22 +213,26 @@ func (c *cloud) url() string {
 }
 
 // serveAWS serves the one endpoint of every AWS API.
-func (c *cloud) serveAWS(l net.Listener) {
+func (c *cloud) serveAWS(listeners []net.Listener) {
 	server := &http.Server{
 		Handler:           endpoint{services: map[string]http.Handler{"lambda": c.functions.Handler(), "secretsmanager": c.secrets}},
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			c.fail(fmt.Errorf("AWS endpoint: %w", err))
+	var serving sync.WaitGroup
+	for i, l := range listeners {
+		if i > 0 {
+			l = fromBridge{l, c.bridge.Masked()}
 		}
-	}()
+		serving.Go(func() {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				c.fail(fmt.Errorf("AWS endpoint: %w", err))
+			}
+		})
+	}
 	c.onStop(func() {
 		server.Close()
-		<-done
+		serving.Wait()
 	})
 }
 
@@ -373,6 +385,9 @@ func (c *cloud) stop() {
 		if err := c.run.remove(); err != nil {
 			c.log.Error("run.json is not removed", "error", err)
 		}
+	}
+	if err := c.removeSAMEnvironment(); err != nil {
+		c.log.Error("sam-env.json is not removed", "error", err)
 	}
 	c.mu.Lock()
 	stops := slices.Clone(c.stops)

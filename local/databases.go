@@ -39,7 +39,7 @@ func (c *cloud) startDatabase(ctx context.Context, d database) error {
 	config := rds.Config{
 		Name: d.name, Dir: c.data, Port: d.port, Bin: c.postgres,
 		MasterUser: d.user, MasterPassword: password, Database: d.name,
-		Parameters: d.parameters, Log: c.screen.output(d.name+"-database", never),
+		Bridge: c.bridge, Parameters: d.parameters, Log: c.screen.output(d.name+"-database", never),
 	}
 	cluster, err := rds.Start(ctx, c.group, config)
 	if err != nil {

@@ -93,7 +93,7 @@ var kinds = map[string]kind{
 		identifier := strings.ToLower(n.name(r, "DBInstanceIdentifier"))
 		return map[string]any{
 			"Ref": identifier, "DBInstanceArn": n.arn("rds", "db:"+identifier), "DbiResourceId": "db-" + n.base32(r, 26),
-			"Endpoint.Address": "127.0.0.1", "Endpoint.Port": strconv.Itoa(n.databasePorts[r.ID]),
+			"Endpoint.Address": n.host, "Endpoint.Port": strconv.Itoa(n.databasePorts[r.ID]),
 			"MasterUserSecret.SecretArn": n.masterSecretARN(r),
 		}
 	}},
@@ -165,6 +165,7 @@ type names struct {
 	template.Pseudo
 	balancer      string         // host:port of the load balancer
 	databasePorts map[string]int // by logical id
+	host          string         // by which the databases are reached
 }
 
 // attribute answers Ref and GetAtt.

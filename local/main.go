@@ -41,6 +41,7 @@ type options struct {
 	httpGiven, awsGiven bool // the port must be that one
 	idle                time.Duration
 	verbose, clean      bool
+	hosts               string // "docker": containers reach databases and AWS endpoint
 	watch               bool
 	level               slog.Level
 }
@@ -106,6 +107,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.verbose, "verbose", false, "show every line of every part; .local/laptop.log always has them")
 	flags.TextVar(&o.level, "log-level", slog.LevelWarn, "`level` from which the laptop cloud's own log is shown: DEBUG, INFO, WARN or ERROR")
 	flags.BoolVar(&o.watch, "watch", false, "rebuild and replace what contains a Go file that changes")
+	flags.StringVar(&o.hosts, "hosts", "", "docker: the databases and the AWS endpoint also listen on the container `engine`'s bridge, and .local/sam-env.json is written for sam local invoke")
 	flags.BoolVar(&o.clean, "clean", false, "delete the databases of this folder, and end")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -122,6 +124,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		wrong = errors.New("a port is 0 to 65535")
 	case o.idle <= 0:
 		wrong = errors.New("-idle must be more than 0")
+	case o.hosts != "" && o.hosts != "docker":
+		wrong = fmt.Errorf("-hosts is docker or nothing, not %q", o.hosts)
 	}
 	if wrong != nil {
 		fmt.Fprintf(stderr, "%v\n", wrong)
@@ -159,31 +163,40 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 	}
 	c := &cloud{
 		options: o, folder: folder, postgres: postgres, config: config, screen: s, log: s.logger(o.level),
-		group: group, run: newRunFile(folder), ports: &ports{given: map[int]bool{}}, fatal: make(chan error, 1),
+		group: group, run: newRunFile(folder), ports: &ports{given: map[int]bool{}, addresses: []string{loopback}}, fatal: make(chan error, 1),
 	}
 	defer c.stop()
-	// One that a killed run left is not this one's.
-	if err := c.run.remove(); err != nil {
+	// What a killed run left is not this one's.
+	if err := errors.Join(c.run.remove(), c.removeSAMEnvironment()); err != nil {
 		return err
 	}
+	if o.hosts != "" {
+		if c.bridge, err = findBridge(ctx); err != nil {
+			return err
+		}
+		if c.bridge.IsValid() {
+			c.ports.addresses = append(c.ports.addresses, c.bridge.Addr().String())
+		}
+	}
 
-	balancer, port, err := c.ports.hold(o.httpPort, o.httpGiven)
+	balancer, port, err := c.ports.hold([]string{loopback}, o.httpPort, o.httpGiven)
 	if err != nil {
 		return fmt.Errorf("load balancer: %w; name another one by -http-port", err)
 	}
-	defer balancer.Close()
+	defer closeAll(balancer)
 	if port != o.httpPort && o.httpPort != 0 {
 		s.say("port %d is taken; the load balancer takes %d instead", o.httpPort, port)
 	}
 	c.names.balancer = fmt.Sprintf("127.0.0.1:%d", port)
-	aws, port, err := c.ports.hold(o.awsPort, o.awsGiven)
+	aws, port, err := c.ports.hold(c.ports.addresses, o.awsPort, o.awsGiven)
 	if err != nil {
 		return fmt.Errorf("AWS endpoint: %w; name another one by -aws-port", err)
 	}
-	defer aws.Close()
+	defer closeAll(aws)
 	if port != o.awsPort && o.awsPort != 0 {
 		s.say("port %d is taken; the AWS endpoint takes %d instead", o.awsPort, port)
 	}
+	c.awsHeld = port
 	c.endpointURL = fmt.Sprintf("http://127.0.0.1:%d", port)
 
 	// What fails while the rest still starts ends the start.
@@ -201,10 +214,13 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 	s.calm.Store(true)
 	err = c.load(starting)
 	if err == nil {
-		err = c.start(starting, balancer, aws)
+		err = c.start(starting, balancer[0], aws)
 	}
 	if err == nil && o.watch {
 		err = c.watch(ctx)
+	}
+	if err == nil && o.hosts != "" {
+		err = c.writeSAMEnvironment()
 	}
 	if err == nil {
 		err = c.run.publish()
@@ -220,6 +236,12 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 	s.say("ready in %.1f s: %s", time.Since(began).Seconds(), c.url())
 	if o.watch {
 		s.say("what contains a Go file that changes is rebuilt and replaced")
+	}
+	switch {
+	case c.bridge.IsValid():
+		s.say("containers of %s reach databases and AWS endpoint as %s; %s is for sam local invoke", c.bridge.Masked(), containerHost, filepath.Join(".local", samEnvFileName))
+	case o.hosts != "":
+		s.say("the container engine reaches 127.0.0.1 as %s; %s is for sam local invoke", containerHost, filepath.Join(".local", samEnvFileName))
 	}
 	s.say("addresses and passwords are in %s; README.md has a demo to paste; Ctrl-C stops it", filepath.Join(".local", runFileName))
 

@@ -39,6 +39,7 @@ type database struct {
 type secret struct{ arn, name, value string }
 
 type function struct {
+	id     string // logical id
 	pkg    string // Go package, ./functions/score-add
 	config lambda.Config
 }
@@ -232,7 +233,7 @@ func (p *plan) addFunction(n names, r template.Resource) error {
 	if !filepath.IsLocal(folder) || folder == "." {
 		return fmt.Errorf("%s: CodeUri: %s is not a folder below the template", r.ID, in.Code.CodeURI)
 	}
-	f := function{pkg: "./" + folder, config: lambda.Config{
+	f := function{id: r.ID, pkg: "./" + folder, config: lambda.Config{
 		Name: n.text(r, "Ref"), ARN: n.text(r, "Arn"), Region: n.Region, Handler: in.Handler,
 		Env: in.Environment.Variables, Timeout: seconds(in.Timeout), MemoryMB: in.MemorySize,
 		LogFormat: in.Logging.LogFormat, LogLevel: in.Logging.ApplicationLogLevel,

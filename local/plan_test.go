@@ -26,7 +26,7 @@ func planOf(t *testing.T, path string, given map[string]string) (*plan, *templat
 	if err := checkKinds(loaded.Resources()); err != nil {
 		return nil, nil, err
 	}
-	n := names{Pseudo: pseudo, balancer: "127.0.0.1:8080", databasePorts: map[string]int{"Db": 5433, "ScoresDb": 5434, "UsersDb": 5435}}
+	n := names{Pseudo: pseudo, balancer: "127.0.0.1:8080", host: loopback, databasePorts: map[string]int{"Db": 5433, "ScoresDb": 5434, "UsersDb": 5435}}
 	stack, err := loaded.Resolve(n.attribute)
 	if err != nil {
 		return nil, nil, err

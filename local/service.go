@@ -155,11 +155,15 @@ func resolveSecret(secrets *secretsmanager.Store, from string) (string, error) {
 	return text, nil
 }
 
+// endpointVariable is where the AWS SDKs look for another endpoint than AWS.
+// https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+const endpointVariable = "AWS_ENDPOINT_URL"
+
 // awsEnvironment makes an AWS SDK find the laptop's endpoint, with credentials
 // that open nothing anywhere.
 func awsEnvironment(endpoint string) map[string]string {
 	return map[string]string{
-		"AWS_ENDPOINT_URL":      endpoint,
+		endpointVariable:        endpoint,
 		"AWS_ACCESS_KEY_ID":     "laptop",
 		"AWS_SECRET_ACCESS_KEY": "laptop",
 		// No request to the metadata address of EC2, where there is none.

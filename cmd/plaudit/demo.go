@@ -1,19 +1,25 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"net/http"
+	"path/filepath"
+
+	"plaudit/events"
 )
 
 // makeDemo makes the board that the sample events in events/ speak of: a race
-// in which the distance decides the points, with three results. A second run
+// in which the longest distance decides the points, with three results. A second run
 // finds it and changes nothing.
 func makeDemo(ctx context.Context, api *client, email, password string) error {
 	if err := api.login(ctx, credentialsIn{email, password}); err != nil {
 		return err
 	}
 	board := map[string]any{
-		"id": "demo", "title": "Demo race",
+		"id": "demo", "title": "Demo race", "combine": "best",
 		"catalogue": map[string]int{"full": 42, "half": 20, "10k": 10, "dnf": 0},
 	}
 	if err := api.want(ctx, http.MethodPost, "/v1/boards", nil, board, nil, http.StatusCreated, http.StatusConflict); err != nil {
@@ -26,6 +32,41 @@ func makeDemo(ctx context.Context, api *client, email, password string) error {
 		key := map[string]string{"Idempotency-Key": "demo-" + e.player}
 		if err := api.want(ctx, http.MethodPost, "/v1/boards/demo/entries", key, entry, nil, http.StatusCreated, http.StatusOK); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// makeReplays sends each sample event of the folder that is a replay
+// (<function>/replay.200.json), so that it is one from now on.
+func makeReplays(ctx context.Context, api *client, folder string) error {
+	files, err := filepath.Glob(filepath.Join(folder, "*", "replay.200.json"))
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("%s has no file <function>/replay.200.json", folder)
+	}
+	for _, file := range files {
+		event, err := events.Read(file)
+		if err != nil {
+			return err
+		}
+		req, err := event.Request(ctx, api.url)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		resp, err := api.http.Do(req)
+		if err != nil {
+			return err
+		}
+		answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+		resp.Body.Close()
+		if err != nil {
+			return err
+		}
+		if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s: answered %s: %s", file, resp.Status, bytes.TrimSpace(answer))
 		}
 	}
 	return nil

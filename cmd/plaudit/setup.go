@@ -61,6 +61,7 @@ func readStack(r io.Reader) (stack, error) {
 func setup(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("setup", flag.ContinueOnError)
 	demo := flags.Bool("demo", false, "also make the board `demo` that events/ speaks of, and print the admin's address and password (for a laptop)")
+	folder := flags.String("events", "", "`folder` of sample events: with --demo, sends those that are replays a first time")
 	wait := flags.Duration("wait", time.Minute, "how long to wait for the users service")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
@@ -95,6 +96,11 @@ func setup(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 	}
 	if err := makeDemo(ctx, api, st.adminEmail, password); err != nil {
 		return fmt.Errorf("make the demo board: %w", err)
+	}
+	if *folder != "" {
+		if err := makeReplays(ctx, api, *folder); err != nil {
+			return fmt.Errorf("sample events: %w", err)
+		}
 	}
 	fmt.Fprintln(stderr, "board demo is there; to try it, paste the demo of README.md, which begins with")
 	fmt.Fprintln(stderr, `  eval "$(.local/bin/plaudit login)"`)

@@ -1,6 +1,5 @@
-// Command generate writes the sample events beside it: what the load balancer
-// would hand to each function, case by case. A file is named
-// <function>/<case>.<expected status>.json.
+// Command generate writes the sample events in the folder above, and the
+// README that lists them.
 //
 //	go run ./events/generate
 //
@@ -9,64 +8,19 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
-
+	"plaudit/events"
 	"plaudit/shared/access"
 	"plaudit/shared/jose"
 )
-
-// The sample users. Nobody has these ids; they only sign events.
-const (
-	admin  = "00000000-0000-7000-8000-0000000000ad"
-	member = "00000000-0000-7000-8000-0000000000e0"
-)
-
-// sample is one event.
-type sample struct {
-	function, name, status string
-	who                    string // a sample user, or nobody
-	method, target, body   string // target is the path with its query
-	key                    string // Idempotency-Key
-}
-
-var samples = []sample{
-	{function: "score-add", name: "one-entry", status: "201", who: admin, method: "POST", target: "/v1/boards/demo/entries",
-		body: `{"player":"bib-104","reason":"10k","profile":{"display_name":"Sam Pell"}}`},
-	{function: "score-add", name: "key-reused", status: "422", who: admin, method: "POST", target: "/v1/boards/demo/entries",
-		body: `{"player":"bib-101","reason":"dnf"}`, key: "demo-bib-101"},
-	{function: "score-add", name: "points-no-integer", status: "400", who: admin, method: "POST", target: "/v1/boards/demo/entries",
-		body: `{"player":"bib-101","points":42.0}`},
-	{function: "score-add", name: "reason-unknown", status: "400", who: admin, method: "POST", target: "/v1/boards/demo/entries",
-		body: `{"player":"bib-101","reason":"marathon"}`},
-	{function: "score-add", name: "no-token", status: "401", method: "POST", target: "/v1/boards/demo/entries",
-		body: `{"player":"bib-101","reason":"full"}`},
-	{function: "score-add", name: "not-a-writer", status: "403", who: member, method: "POST", target: "/v1/boards/demo/entries",
-		body: `{"player":"bib-101","reason":"full"}`},
-	{function: "score-add", name: "board-unknown", status: "404", who: admin, method: "POST", target: "/v1/boards/nowhere/entries",
-		body: `{"player":"bib-101","reason":"full"}`},
-
-	{function: "score-query", name: "board", status: "200", method: "GET", target: "/v1/boards/demo"},
-	{function: "score-query", name: "standings", status: "200", method: "GET", target: "/v1/boards/demo/standings?limit=10"},
-	{function: "score-query", name: "standing", status: "200", method: "GET", target: "/v1/boards/demo/standings/bib-101"},
-	{function: "score-query", name: "limit-too-large", status: "400", method: "GET", target: "/v1/boards/demo/standings?limit=1001"},
-	{function: "score-query", name: "player-unknown", status: "404", method: "GET", target: "/v1/boards/demo/standings/nobody"},
-
-	{function: "board-admin", name: "title", status: "200", who: admin, method: "PATCH", target: "/v1/boards/demo", body: `{"title":"Demo race"}`},
-	{function: "board-admin", name: "title-too-long", status: "400", who: admin, method: "PATCH", target: "/v1/boards/demo",
-		body: `{"title":"` + strings.Repeat("a", 201) + `"}`},
-	{function: "board-admin", name: "not-an-organizer", status: "403", who: member, method: "POST", target: "/v1/boards", body: `{"id":"mine","title":"Mine"}`},
-	{function: "board-admin", name: "board-taken", status: "409", who: admin, method: "POST", target: "/v1/boards", body: `{"id":"demo","title":"Mine"}`},
-	{function: "board-admin", name: "method", status: "405", who: admin, method: "DELETE", target: "/v1/boards/demo"},
-}
 
 func main() {
 	if err := run("events", "samconfig.toml"); err != nil {
@@ -84,68 +38,118 @@ func run(folder, samconfig string) error {
 	if err != nil {
 		return err
 	}
-	tokens := map[string]string{}
+	tokens := map[string]string{broken: "e30.e30.e30"}
 	for user, role := range map[string]access.Role{admin: access.Admin, member: access.Member} {
 		if tokens[user], err = signer.Sign(access.Caller{User: user, Role: role}, 50*365*24*time.Hour); err != nil {
 			return err
 		}
 	}
-	for _, s := range samples {
-		event, err := s.event(tokens[s.who])
-		if err != nil {
-			return err
-		}
-		if err := write(filepath.Join(folder, s.function, s.name+"."+s.status+".json"), event); err != nil {
+	before, err := filepath.Glob(filepath.Join(folder, "*", "*.json"))
+	if err != nil {
+		return err
+	}
+	for _, file := range before {
+		if err := os.Remove(file); err != nil {
 			return err
 		}
 	}
-	if err := write(filepath.Join(folder, "db-migrate", "again.ok.json"), struct{}{}); err != nil {
+	for _, s := range samples {
+		event, err := json.Marshal(s.event(tokens[s.who]))
+		if err != nil {
+			return err
+		}
+		if err := write(folder, s.file(), event); err != nil {
+			return err
+		}
+	}
+	for _, d := range direct {
+		if err := write(folder, d.function+"/"+d.name+"."+d.result+".json", []byte(d.event)); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(folder, "README.md"), readme(), 0o644); err != nil {
 		return err
 	}
 	return trust(samconfig, jwks)
 }
 
-// event is the sample in the load balancer's shape, with multi-value headers
-// on.
-func (s sample) event(token string) (events.ALBTargetGroupRequest, error) {
-	path, rawQuery, _ := strings.Cut(s.target, "?")
-	query, err := url.ParseQuery(rawQuery)
-	headers := map[string][]string{
+func (s sample) file() string { return s.function + "/" + s.name + "." + s.status + ".json" }
+
+// event is the sample as the laptop's load balancer would hand it on.
+func (s sample) event(token string) events.Event {
+	path, query, _ := strings.Cut(s.target, "?")
+	e := events.Event{Method: s.method, Path: path, Query: map[string][]string{}, Body: s.body, Headers: map[string][]string{
 		"host":              {"127.0.0.1:8080"},
 		"user-agent":        {"sample"},
 		"accept":            {"*/*"},
 		"x-forwarded-for":   {"127.0.0.1"},
-		"x-forwarded-port":  {"80"},
+		"x-forwarded-port":  {"8080"},
 		"x-forwarded-proto": {"http"},
 		"x-amzn-trace-id":   {"Root=1-00000000-000000000000000000000001"},
+	}}
+	e.RequestContext.ELB.TargetGroupARN = "arn:aws:elasticloadbalancing:ap-northeast-2:000000000000:targetgroup/plaudit-local-" + s.function + "/0000000000000000"
+	for pair := range strings.SplitSeq(query, "&") {
+		if name, value, ok := strings.Cut(pair, "="); ok {
+			e.Query[name] = append(e.Query[name], value)
+		}
 	}
 	if token != "" {
-		headers["authorization"] = []string{"Bearer " + token}
+		e.Headers["authorization"] = []string{"Bearer " + token}
 	}
 	if s.key != "" {
-		headers["idempotency-key"] = []string{s.key}
+		e.Headers["idempotency-key"] = []string{s.key}
 	}
 	if s.body != "" {
-		headers["content-type"] = []string{"application/json"}
-		headers["content-length"] = []string{fmt.Sprint(len(s.body))}
+		e.Headers["content-type"] = []string{"application/json"}
+		e.Headers["content-length"] = []string{fmt.Sprint(len(s.body))}
 	}
-	return events.ALBTargetGroupRequest{
-		HTTPMethod: s.method, Path: path, MultiValueQueryStringParameters: query, MultiValueHeaders: headers, Body: s.body,
-		RequestContext: events.ALBTargetGroupRequestContext{ELB: events.ELBContext{
-			TargetGroupArn: "arn:aws:elasticloadbalancing:ap-northeast-2:000000000000:targetgroup/plaudit-local-" + s.function + "/0000000000000000",
-		}},
-	}, err
+	return e
 }
 
-func write(file string, value any) error {
-	text, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		return err
+func write(folder, name string, event []byte) error {
+	var text bytes.Buffer
+	if err := json.Indent(&text, event, "", "  "); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
+	text.WriteByte('\n')
+	file := filepath.Join(folder, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(file, append(text, '\n'), 0o644)
+	return os.WriteFile(file, text.Bytes(), 0o644)
+}
+
+// readme lists the events, a line each.
+func readme() []byte {
+	var b bytes.Buffer
+	b.WriteString(`# Sample events
+
+What the load balancer hands to each function, case by case: ` + "`<function>/<case>.<expected status>.json`" + `, for a function behind no load balancer ` + "`.ok.json` or `.error.json`" + `.
+They speak of the board ` + "`demo`" + ` that ` + "`make run`" + ` makes, and each has the same result however often it is sent.
+Their tokens are signed by a sample key that only the stage ` + "`local`" + ` trusts.
+
+` + "```sh" + `
+make invoke F=score-add E=events/score-add/one-entry.201.json    # the function as ` + "`make run`" + ` has it
+sam local invoke ScoreAddFunction -e events/score-add/one-entry.201.json --env-vars .local/sam-env.json    # in a container, see docs/sam-local.md
+` + "```" + `
+
+` + "`go run ./events/generate`" + ` writes the events and this page from ` + "`generate/samples.go`" + `, with a new sample key.
+`)
+	last := ""
+	line := func(function, name, about string) {
+		if function != last {
+			fmt.Fprintf(&b, "\n## %s\n\n| event | what it is |\n|---|---|\n", function)
+		}
+		last = function
+		fmt.Fprintf(&b, "| [%s](%s/%s.json) | %s |\n", name, function, name, about)
+	}
+	for _, s := range samples {
+		line(s.function, s.name+"."+s.status, s.about)
+	}
+	for _, d := range direct {
+		line(d.function, d.name+"."+d.result, d.about)
+	}
+	return b.Bytes()
 }
 
 var sampleJwks = regexp.MustCompile(`(?m)^  'SampleJwks=.*',$`)

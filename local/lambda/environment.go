@@ -142,10 +142,12 @@ func (env *environment) variables() []string {
 	if c.LogLevel != "" {
 		vars["AWS_LAMBDA_LOG_LEVEL"] = c.LogLevel
 	}
-	if c.Endpoint != "" {
+	maps.Copy(vars, c.Env)
+	// A template may declare it empty, for tools that fill in only what is
+	// declared; to the SDKs that is not set.
+	if vars["AWS_ENDPOINT_URL"] == "" && c.Endpoint != "" {
 		vars["AWS_ENDPOINT_URL"] = c.Endpoint
 	}
-	maps.Copy(vars, c.Env)
 	maps.Copy(vars, map[string]string{
 		"_HANDLER":                        c.Handler,
 		"AWS_REGION":                      c.Region,

@@ -1,7 +1,7 @@
 // Package rds runs PostgreSQL clusters, one real server process each, as RDS
 // for PostgreSQL would present them: a master user who is no superuser, a
-// parameter group's settings, fsync on. They listen on 127.0.0.1 only and ask
-// everybody for a password.
+// parameter group's settings, fsync on. They listen on 127.0.0.1 and, where
+// asked, on a container bridge, and want a password from everybody.
 package rds
 
 import (
@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
@@ -35,6 +36,9 @@ type Config struct {
 	Port int // on 127.0.0.1; 0: a free one
 	// AnyPort takes a free port where Port is taken.
 	AnyPort bool
+	// Bridge is this machine's address on a container bridge, with the bridge's
+	// subnet: the cluster listens there too and admits the subnet. Zero: none.
+	Bridge netip.Prefix
 	// The master user and the database it owns. They count when the cluster is
 	// made; later the password must be the same.
 	MasterUser, MasterPassword, Database string
@@ -129,6 +133,9 @@ func start(ctx context.Context, group *process.Group, c Config) (*Cluster, error
 		if err != nil {
 			return nil, err
 		}
+		if err := admit(dir, c.Bridge); err != nil {
+			return nil, err
+		}
 		cluster := &Cluster{config: c, version: version, port: port, tail: &tail{to: c.Log}}
 		err = cluster.run(ctx, group, dir, as)
 		if err == nil {
@@ -150,7 +157,28 @@ func choosePort(c Config) (int, error) {
 		return 0, fmt.Errorf("port %d of 127.0.0.1 is taken: %w", c.Port, err)
 	}
 	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	port := l.Addr().(*net.TCPAddr).Port
+	if c.Bridge.IsValid() {
+		// Of several addresses PostgreSQL is content with one.
+		also, err := net.Listen("tcp4", netip.AddrPortFrom(c.Bridge.Addr(), uint16(port)).String())
+		if err != nil {
+			return 0, fmt.Errorf("port %d of the container bridge: %w", port, err)
+		}
+		also.Close()
+	}
+	return port, nil
+}
+
+// admit writes pg_hba.conf. The superuser exists, as on RDS, and nobody gets
+// in as it; everybody else has a password, from this machine and, where there
+// is one, from the container bridge.
+func admit(dir string, bridge netip.Prefix) error {
+	rules := "host all rdsadmin all reject\nhost all all 127.0.0.1/32 scram-sha-256\n"
+	if bridge.IsValid() {
+		rules += "host all all " + bridge.Masked().String() + " scram-sha-256\n"
+	}
+	// initdb has made the file, and its owner stays.
+	return os.WriteFile(filepath.Join(dir, "pg_hba.conf"), []byte(rules), 0o600)
 }
 
 // awaitOrphan waits for a server of an earlier run to end, and makes sure that
@@ -207,7 +235,7 @@ func (c *Cluster) run(ctx context.Context, group *process.Group, dir string, as 
 	server, err := group.Start(process.Spec{
 		Name:       "postgres " + c.config.Name,
 		Path:       filepath.Join(c.config.Bin, "postgres"),
-		Args:       append([]string{"-D", dir}, settings(c.config.Parameters, c.port)...),
+		Args:       append([]string{"-D", dir}, settings(c.config.Parameters, c.port, c.config.Bridge)...),
 		Dir:        dir,
 		Env:        environment(dir),
 		Credential: as,

@@ -15,13 +15,6 @@ import (
 	"plaudit/local/process"
 )
 
-// access is pg_hba.conf. The superuser exists, as on RDS, and nobody gets in
-// as it; everybody else has a password, from this machine only.
-const access = `# TYPE  DATABASE  USER      ADDRESS         METHOD
-host    all       rdsadmin  all             reject
-host    all       all       127.0.0.1/32    scram-sha-256
-`
-
 // create makes a cluster in dir. It is made aside and renamed, so that an
 // interruption leaves none that looks complete.
 func create(ctx context.Context, group *process.Group, bin, dir, version string, c Config, as *syscall.Credential) error {
@@ -39,10 +32,6 @@ func create(ctx context.Context, group *process.Group, bin, dir, version string,
 		err = initdb(ctx, group, bin, aside, "C", as)
 	}
 	if err != nil {
-		return err
-	}
-	hba := filepath.Join(aside, "pg_hba.conf")
-	if err := os.WriteFile(hba, []byte(access), 0o600); err != nil {
 		return err
 	}
 	// Single-user mode takes one statement a line and ends with its input. No

@@ -2,6 +2,7 @@ package rds
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -22,9 +23,13 @@ func Ignored(parameters map[string]string) map[string]string {
 }
 
 // fixed are settings that no parameter group changes.
-func fixed(port int) [][2]string {
+func fixed(port int, bridge netip.Prefix) [][2]string {
+	addresses := "127.0.0.1"
+	if bridge.IsValid() {
+		addresses += "," + bridge.Addr().String()
+	}
 	return [][2]string{
-		{"listen_addresses", "127.0.0.1"},
+		{"listen_addresses", addresses},
 		{"port", fmt.Sprint(port)},
 		// No socket: its path has a limit of about 100 characters, and
 		// whatever connects uses the template's address.
@@ -39,7 +44,7 @@ func fixed(port int) [][2]string {
 }
 
 // settings gives postgres's -c arguments. Of two for one name the last counts.
-func settings(parameters map[string]string, port int) []string {
+func settings(parameters map[string]string, port int, bridge netip.Prefix) []string {
 	ignored := Ignored(parameters)
 	args := []string{"-c", "timezone=UTC", "-c", "log_timezone=UTC", "-c", "log_line_prefix=%m [%p] %q%u@%d "}
 	names := make([]string, 0, len(parameters))
@@ -52,7 +57,7 @@ func settings(parameters map[string]string, port int) []string {
 	for _, name := range names {
 		args = append(args, "-c", name+"="+parameters[name])
 	}
-	for _, s := range fixed(port) {
+	for _, s := range fixed(port, bridge) {
 		args = append(args, "-c", s[0]+"="+s[1])
 	}
 	return args

@@ -24,10 +24,10 @@ var layers = []struct {
 	{"the adapters", []string{"shared/web", "shared/postgres", "shared/jose", "shared/alb", "shared/boot"},
 		[]string{"shared/score", "shared/user", "shared/fault", "shared/access", "shared/trace"}},
 	{"the deployables", []string{"functions", "services"}, []string{"shared"}},
-	{"the command line", []string{"cmd"}, []string{"shared"}},
+	{"the command line", []string{"cmd"}, []string{"shared", "events"}},
 	{"the laptop cloud", []string{"local"}, []string{"local"}},
-	{"the sample events", []string{"events"}, []string{"shared"}},
-	{"the tests", []string{"tests"}, []string{"shared", "local", "functions", "cmd"}},
+	{"the sample events", []string{"events"}, []string{"shared", "events"}},
+	{"the tests", []string{"tests"}, []string{"shared", "local", "functions", "cmd", "events"}},
 }
 
 func TestDependenciesPointOneWay(t *testing.T) {

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"plaudit/local/template"
+)
+
+// samEnvFileName is what `sam local invoke --env-vars` reads: variables by
+// function, which win over the template's. It is there while everything runs.
+// https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-cli-using-invoke.html
+const samEnvFileName = "sam-env.json"
+
+// samEnvironment gives the functions' variables as containers need them: the
+// stack resolved once more, on a machine called containerHost.
+func (c *cloud) samEnvironment(loaded *template.Template) (map[string]map[string]string, error) {
+	inside := c.names
+	inside.host = containerHost
+	stack, err := loaded.Resolve(inside.attribute)
+	if err != nil {
+		return nil, err
+	}
+	p, err := makePlan(stack, inside)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]map[string]string{}
+	for _, f := range p.functions {
+		variables := maps.Clone(f.config.Env)
+		// sam overrides only what the template declares.
+		if value, ok := variables[endpointVariable]; ok && value == "" {
+			variables[endpointVariable] = fmt.Sprintf("http://%s:%d", containerHost, c.awsHeld)
+		}
+		out[f.id] = variables
+	}
+	return out, nil
+}
+
+// writeSAMEnvironment writes the file, which holds passwords.
+func (c *cloud) writeSAMEnvironment() error {
+	text, err := json.MarshalIndent(c.samEnv, "", "  ")
+	if err != nil {
+		return err
+	}
+	return replaceFile(c.samEnvFile(), append(text, '\n'))
+}
+
+func (c *cloud) removeSAMEnvironment() error {
+	if err := os.Remove(c.samEnvFile()); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	return nil
+}
+
+func (c *cloud) samEnvFile() string { return filepath.Join(c.folder, samEnvFileName) }
