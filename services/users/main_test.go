@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // environment is a task's, with a database of the test's own.
-func environment(t *testing.T) map[string]string {
+func environment(t testing.TB) map[string]string {
 	t.Helper()
 	key, jwks, err := jose.GenerateKey()
 	if err != nil {

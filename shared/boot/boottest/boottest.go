@@ -110,6 +110,15 @@ func (p *Process) Terminate() {
 	}
 }
 
+// Kill ends the program at once, as a machine does that loses its power.
+func (p *Process) Kill() {
+	p.t.Helper()
+	if err := p.cmd.Process.Kill(); err != nil {
+		p.t.Fatal(err)
+	}
+	<-p.exited
+}
+
 // Wait waits for the program's end and gives its exit status.
 func (p *Process) Wait() int {
 	p.t.Helper()
