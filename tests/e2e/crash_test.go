@@ -135,8 +135,7 @@ func freeze(t *testing.T, postmaster int, during func()) {
 	during()
 }
 
-// The last test of the package, by its name: it ends the stack and starts it
-// again.
+// It ends the stack and starts it again, for the tests that follow.
 func TestZKilledLaptopLeavesNothingAndKeepsData(t *testing.T) {
 	token := admin(t)
 	board := unique("kept")

@@ -42,8 +42,12 @@ func run(m *testing.M) int {
 	if err := stack.start(); err != nil {
 		return fatal(err)
 	}
-	defer stack.stop()
-	return m.Run()
+	code := m.Run()
+	stack.stop()
+	if err := errors.Join(stack.searchLogs(), documented.err()); err != nil {
+		return fatal(err)
+	}
+	return code
 }
 
 func fatal(err error) int {
@@ -55,7 +59,8 @@ func fatal(err error) int {
 type laptop struct {
 	root  string
 	group *process.Group
-	log   bytes.Buffer
+	log   bytes.Buffer // what it says on the terminal
+	kept  bytes.Buffer // the logs of starts before
 	proc  *process.Process
 	info  runInfo
 }
@@ -100,8 +105,14 @@ func prepare(group *process.Group) (*laptop, error) {
 
 func (l *laptop) runFile() string { return filepath.Join(l.root, ".local", "run.json") }
 
+func (l *laptop) logFile() string { return filepath.Join(l.root, ".local", "laptop.log") }
+
 // start starts the stack and waits until run.json says that it is ready.
 func (l *laptop) start() error {
+	// A start begins a new log file, and what the terminal said is read for
+	// secrets too.
+	before, _ := os.ReadFile(l.logFile()) // none at the first start
+	l.kept.Write(append(before, l.log.Bytes()...))
 	l.log.Reset()
 	var err error
 	l.proc, err = l.group.Start(process.Spec{
@@ -227,7 +238,15 @@ func try(method, path, token, body string, headers ...string) (answer, error) {
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, resp.Header, string(text)}, err
+	leaks.read(string(text))
+	if resp.StatusCode < 300 {
+		leaks.read(body)
+	}
+	a := answer{resp.StatusCode, resp.Header, string(text)}
+	if err == nil {
+		documented.read(method, path, a)
+	}
+	return a, err
 }
 
 // want sends a request and expects a status.

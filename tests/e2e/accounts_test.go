@@ -1,0 +1,93 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"plaudit/shared/access"
+)
+
+const password = "correct horse battery"
+
+// account is somebody who is logged in.
+type account struct{ id, email, token, refresh string }
+
+// person opens an account, gives it a role and logs in.
+func person(t *testing.T, role access.Role) *account {
+	t.Helper()
+	a := &account{email: unique(string(role)) + "@example.com"}
+	a.id = want(t, 201, "POST", "/v1/users", "", fmt.Sprintf(`{"email": %q, "password": %q, "display_name": "Somebody"}`, a.email, password)).text(t, "id")
+	if role != access.Member {
+		want(t, 200, "PATCH", "/v1/users/"+a.id, rolesBy(t), fmt.Sprintf(`{"role": %q}`, role))
+	}
+	a.logIn(t)
+	return a
+}
+
+var rolesToken string
+
+// rolesBy gives an access token of the first admin's, who gives out roles. It
+// is one for all tests, which end within its 15 minutes: each login costs a
+// password's hash.
+func rolesBy(t *testing.T) string {
+	t.Helper()
+	if rolesToken == "" {
+		rolesToken = admin(t)
+	}
+	return rolesToken
+}
+
+// logIn opens another session.
+func (a *account) logIn(t *testing.T) {
+	t.Helper()
+	s := want(t, 201, "POST", "/v1/sessions", "", fmt.Sprintf(`{"email": %q, "password": %q}`, a.email, password))
+	a.token, a.refresh = s.text(t, "access_token"), s.text(t, "refresh_token")
+}
+
+// key makes an API key and gives its id, the key, and an access token of it.
+// No board means every board of its owner.
+func (a *account) key(t *testing.T, scopes []string, boards ...string) (id, key, token string) {
+	t.Helper()
+	in := map[string]any{"name": "a program", "scopes": scopes}
+	if len(boards) > 0 {
+		in["boards"] = boards
+	}
+	body, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := want(t, 201, "POST", "/v1/keys", a.token, string(body))
+	id, key = made.text(t, "id"), made.text(t, "key")
+	return id, key, want(t, 200, "POST", "/v1/tokens", "", fmt.Sprintf(`{"key": %q}`, key)).text(t, "access_token")
+}
+
+// board makes a board of the account's.
+func (a *account) board(t *testing.T, settings string) string {
+	t.Helper()
+	id := unique("board")
+	want(t, 201, "POST", "/v1/boards", a.token, fmt.Sprintf(`{"id": %q, "title": "Board"%s}`, id, settings))
+	return id
+}
+
+// quote writes a text as a JSON string.
+func quote(text string) string {
+	quoted, _ := json.Marshal(text) // of a string it never fails
+	return string(quoted)
+}
+
+// secret gives what `plaudit secrets` made, by its name in the template.
+func secret(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(stack.root, ".local", "secrets.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all map[string]string
+	if err := json.Unmarshal(text, &all); err != nil || all[name] == "" {
+		t.Fatalf("secrets.json has no %s: %v", name, err)
+	}
+	return all[name]
+}

@@ -1,0 +1,164 @@
+package e2e
+
+import (
+	"database/sql"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	_ "github.com/lib/pq"
+)
+
+// tables say whose each row is, by database and table: the key's first column
+// is the owner in the words of the API, the second tells an owner's rows
+// apart. What is left out: attempts, which are there to count refusals.
+var tables = map[string]map[string]string{
+	"scores": {
+		"boards":     `SELECT id, '', md5(t::text) FROM boards t`,
+		"players":    `SELECT b.id || '/' || t.id, '', md5(t::text) FROM players t JOIN boards b ON b.no = t.board`,
+		"periods":    `SELECT b.id, t.no::text, md5(t::text) FROM periods t JOIN boards b ON b.no = t.board`,
+		"standings":  `SELECT b.id || '/' || t.player, t.period::text, md5(t::text) FROM standings t JOIN periods p ON p.no = t.period JOIN boards b ON b.no = p.board`,
+		"entries":    `SELECT id::text, '', md5(t::text) FROM entries t`,
+		"entry_keys": `SELECT entry::text, '', md5(t::text) FROM entry_keys t`,
+		"outbox":     `SELECT coalesce(entry::text, subject), id::text, md5(t::text) FROM outbox t`,
+	},
+	"users": {
+		"users":          `SELECT id::text, '', md5(t::text) FROM users t`,
+		"sessions":       `SELECT user_id::text, id::text, md5(t::text) FROM sessions t`,
+		"refresh_tokens": `SELECT s.user_id::text, t.digest::text, md5(t::text) FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id`,
+		"api_keys":       `SELECT user_id::text, id::text, md5(t::text) FROM api_keys t`,
+		"erased_users":   `SELECT id::text, '', md5(t::text) FROM erased_users t`,
+		"outbox":         `SELECT subject || CASE WHEN type = 'plaudit.user.login-failed' THEN ' failed' ELSE '' END, id::text, md5(t::text) FROM outbox t`,
+		"attempts":       "",
+	},
+}
+
+type row struct{ table, owner, key string }
+
+// snapshot gives a digest of every row of both databases.
+func snapshot(t *testing.T) map[row]string {
+	t.Helper()
+	rows := map[row]string{}
+	for name, queries := range tables {
+		// The owner of the tables: the master user may not read them.
+		u, err := url.Parse(stack.info.Databases[name].URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.User = url.UserPassword("db_migrate", secret(t, map[string]string{"scores": "ScoresDbPassword", "users": "UsersDbPassword"}[name]))
+		db, err := sql.Open("postgres", u.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		var there []string
+		found, err := db.Query(`SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE 'goose%'`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for found.Next() {
+			var table string
+			if err := found.Scan(&table); err != nil {
+				t.Fatal(err)
+			}
+			there = append(there, table)
+		}
+		slices.Sort(there)
+		if known := slices.Sorted(maps.Keys(queries)); !slices.Equal(there, known) {
+			t.Fatalf("the %s database has the tables %v, and this test knows %v", name, there, known)
+		}
+		for table, query := range queries {
+			if query == "" {
+				continue
+			}
+			found, err := db.Query(query)
+			if err != nil {
+				t.Fatalf("%s.%s: %v", name, table, err)
+			}
+			for found.Next() {
+				r := row{table: name + "." + table}
+				var digest string
+				if err := found.Scan(&r.owner, &r.key, &digest); err != nil {
+					t.Fatal(err)
+				}
+				rows[r] = digest
+			}
+			if err := found.Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return rows
+}
+
+// account holds what differs against what answers of success said.
+func (f *flood) account(t *testing.T, before, after map[row]string) {
+	t.Helper()
+	made := map[string][]string{}
+	for r, digest := range after {
+		old, there := before[r]
+		if old == digest {
+			continue
+		}
+		if !there {
+			made[r.table] = append(made[r.table], r.owner)
+		}
+		if !f.allowed(r) {
+			t.Errorf("%s of %s: a row is new or changed, and no answer said so", r.table, r.owner)
+		}
+	}
+	for r := range before {
+		if _, there := after[r]; !there && !f.allowed(r) {
+			t.Errorf("%s of %s: a row is gone, and no answer said so", r.table, r.owner)
+		}
+	}
+	for table, said := range map[string]map[string]bool{"scores.boards": f.done.boards, "scores.entries": f.done.entries} {
+		slices.Sort(made[table])
+		if want := slices.Sorted(maps.Keys(said)); !slices.Equal(made[table], want) {
+			t.Errorf("%s has %d new rows, and answers said %d", table, len(made[table]), len(want))
+		}
+	}
+	if len(f.done.entries) < 50 || len(f.done.boards) < 5 || len(f.done.accounts) < 5 {
+		t.Errorf("only %d entries, %d boards and %d accounts were made: what is one step from good is too far away", len(f.done.entries), len(f.done.boards), len(f.done.accounts))
+	}
+}
+
+func (f *flood) allowed(r row) bool {
+	d := f.done
+	switch r.table {
+	case "scores.boards":
+		return d.boards[r.owner] || d.changed[r.owner]
+	case "scores.periods":
+		for player := range d.players {
+			if strings.HasPrefix(player, r.owner+"/") {
+				return true
+			}
+		}
+		return false
+	case "scores.players", "scores.standings":
+		return d.players[r.owner]
+	case "scores.entries", "scores.entry_keys":
+		return d.entries[r.owner]
+	case "scores.outbox":
+		board, player, isPlayer := strings.Cut(strings.TrimPrefix(r.owner, "board/"), "/player/")
+		return d.entries[r.owner] || isPlayer && d.players[board+"/"+player] || d.boards[board] || d.changed[board]
+	case "users.outbox":
+		// Failed logins are told to who owns the account.
+		return strings.HasSuffix(r.owner, " failed") || f.mayDiffer(strings.TrimPrefix(r.owner, "user/"))
+	}
+	return f.mayDiffer(r.owner)
+}
+
+// mayDiffer says whether something of a user's may differ: an answer said so,
+// or it is a victim, whose refresh token the flood sends more than once, which
+// ends the session.
+func (f *flood) mayDiffer(user string) bool {
+	for _, v := range f.victims {
+		if v.id == user {
+			return true
+		}
+	}
+	return f.done.users[user]
+}

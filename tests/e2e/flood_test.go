@@ -1,0 +1,351 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"plaudit/shared/access"
+	"plaudit/shared/web"
+	"plaudit/tests/openapi"
+)
+
+// request is one of the flood, as it is sent.
+type request struct {
+	method, path, token, body string
+	headers                   []string // pairs of name and value
+	owner                     string   // id of the token's account
+}
+
+// curl gives a command that sends the request again.
+func (r request) curl() string {
+	line := "curl -si --path-as-is -X " + r.method + " " + bashQuote(stack.info.URL+r.path)
+	headers := slices.Clone(r.headers)
+	if r.token != "" {
+		headers = append(headers, "Authorization", "Bearer "+r.token)
+	}
+	if r.body != "" && !slices.Contains(headers, "Content-Type") {
+		headers = append(headers, "Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		line += " -H " + bashQuote(headers[i]+": "+headers[i+1])
+	}
+	if r.body != "" {
+		line += " --data-binary " + bashQuote(r.body)
+	}
+	return line
+}
+
+// bashQuote writes a text as bash's $'…', so that every byte of it survives.
+func bashQuote(text string) string {
+	var b strings.Builder
+	b.WriteString("$'")
+	for _, c := range []byte(text) {
+		switch {
+		case c == '\'' || c == '\\':
+			b.WriteString(`\` + string(c))
+		case c < ' ' || c > '~':
+			fmt.Fprintf(&b, `\x%02x`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String() + "'"
+}
+
+// setting reads a number from the environment.
+func setting(t *testing.T, name string, def uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return def
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// Nonsense, half of it one step from a request that is good, gets an answer
+// that is documented: no fault of the server's, no redirect, no hang. Nothing
+// is written but what an answer of success says. FLOOD_SEED sends the requests
+// of another run again, FLOOD_CASES more or fewer of them.
+func TestFlood(t *testing.T) {
+	seed, cases := setting(t, "FLOOD_SEED", 20261122), setting(t, "FLOOD_CASES", 10_000)
+	t.Logf("FLOOD_SEED=%d", seed)
+	f := newFlood(t)
+	before := snapshot(t)
+
+	var wg sync.WaitGroup
+	numbers := make(chan uint64)
+	for range 8 {
+		wg.Go(func() {
+			for i := range numbers {
+				f.send(t, rand.New(rand.NewPCG(seed, i)), i)
+			}
+		})
+	}
+	for i := range cases {
+		numbers <- i
+	}
+	close(numbers)
+	wg.Wait()
+
+	t.Logf("answers by status: %v", f.statuses)
+	if f.statuses[429] > int(cases/100) {
+		t.Errorf("%d of %d requests met a limit: that tests the limits and nothing else", f.statuses[429], cases)
+	}
+	f.account(t, before, snapshot(t))
+}
+
+// flood is what requests are made of, and what came of them.
+type flood struct {
+	routes  []web.Route // often used ones more than once
+	bodies  map[string]any
+	queries map[string][]string
+
+	root, organizer, stranger *account
+	victims                   []*account // who may lose sessions, passwords and accounts
+	boards, entries, keyIDs   []string
+	key                       string
+
+	mu       sync.Mutex
+	statuses map[int]int
+	done     written
+}
+
+// written is what answers of success said, and who or what may differ.
+type written struct {
+	boards, entries, accounts map[string]bool // made
+	users, changed, players   map[string]bool // users, boards, board/player
+}
+
+func newFlood(t *testing.T) *flood {
+	f := &flood{bodies: map[string]any{}, queries: map[string][]string{}, statuses: map[int]int{}}
+	f.done = written{map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}}
+	doc, err := openapi.Load(web.OpenAPI())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range web.Routes {
+		op := doc.Operation(r.Method, r.Pattern)
+		row := r.Method + " " + r.Pattern
+		often := 4
+		switch row {
+		case "POST /v1/users", "POST /v1/sessions", "PUT /v1/users/me/password":
+			often = 1 // a password takes its time to hash, which says little about nonsense
+		case "POST /v1/boards/{board}/entries", "POST /v1/entries/batch":
+			often = 12
+		}
+		f.routes = append(f.routes, slices.Repeat([]web.Route{r}, often)...)
+		for _, p := range op["parameters"].([]any) {
+			if p := p.(map[string]any); p["in"] == "query" {
+				f.queries[row] = append(f.queries[row], p["name"].(string))
+			}
+		}
+		if body, ok := op["requestBody"].(map[string]any); ok {
+			f.bodies[row] = body["content"].(map[string]any)["application/json"].(map[string]any)["example"]
+		}
+	}
+
+	f.root, f.organizer, f.stranger = person(t, access.Admin), person(t, access.Organizer), person(t, access.Member)
+	for range 4 {
+		f.victims = append(f.victims, person(t, access.Member))
+	}
+	for _, settings := range []string{
+		`, "categories": ["age_group"], "periods": ["all", "week"]`, `, "combine": "best", "order": "asc"`, `, "combine": "last", "ties": "shared"`,
+		`, "public": false`, `, "catalogue": {"full": 42, "half": 20}`, `, "state": "closed"`,
+	} {
+		f.boards = append(f.boards, f.organizer.board(t, settings))
+	}
+	for i, board := range f.boards[:4] {
+		e := want(t, 201, "POST", "/v1/boards/"+board+"/entries", f.organizer.token, fmt.Sprintf(`{"player": "bib-%d", "points": 5}`, i))
+		f.entries = append(f.entries, e.text(t, "id"))
+	}
+	id, key, _ := f.organizer.key(t, []string{"read", "entries:write"})
+	f.keyIDs, f.key = []string{id}, key
+	return f
+}
+
+func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
+
+// good gives a request that is good, or would be if things were as it thinks.
+func (f *flood) good(r *rand.Rand, n uint64) (request, map[string]any) {
+	route := pick(r, f.routes)
+	row := route.Method + " " + route.Pattern
+	who := pick(r, []*account{f.organizer, f.organizer, f.root, f.stranger})
+	switch {
+	case route.Who == web.People && route.Method != "GET":
+		who = pick(r, f.victims)
+	case route.Who == web.Admins || route.Who == web.Finders:
+		who = f.root
+	}
+	out := request{method: route.Method, token: who.token, owner: who.id}
+	if !strings.Contains(route.Pattern, "board") && (route.Who == web.Anyone || route.Who == web.BoardReaders) && r.IntN(2) == 0 {
+		out.token, out.owner = "", ""
+	}
+	id := pick(r, f.victims).id
+	switch {
+	case strings.HasPrefix(route.Pattern, "/v1/keys"):
+		id = pick(r, f.keyIDs)
+	case strings.HasPrefix(route.Pattern, "/v1/sessions"):
+		id = pick(r, f.entries) // nobody's session
+	}
+	out.path = strings.NewReplacer("{board}", pick(r, f.boards), "{entry}", pick(r, f.entries), "{player}", fmt.Sprintf("bib-%d", r.IntN(6)),
+		"{user}", pick(r, f.victims).id, "{id}", id).Replace(route.Pattern)
+
+	var query []string
+	for _, name := range f.queries[row] {
+		if r.IntN(4) == 0 && name != "email" {
+			query = append(query, name+"="+f.parameter(r, name))
+		}
+	}
+	if len(query) > 0 {
+		out.path += "?" + strings.Join(query, "&")
+	}
+	body, _ := copyJSON(f.bodies[row]).(map[string]any)
+	switch row {
+	case "POST /v1/boards":
+		body["id"] = unique(fmt.Sprintf("flood-%d", n))
+	case "POST /v1/users":
+		body["email"] = unique(fmt.Sprintf("flood-%d", n)) + "@example.com"
+	case "POST /v1/sessions":
+		body["email"], body["password"] = pick(r, f.victims).email, password
+	case "POST /v1/sessions/refresh":
+		body["refresh_token"] = pick(r, f.victims).refresh
+	case "PUT /v1/users/me/password":
+		body["current_password"] = password
+	case "POST /v1/tokens":
+		body["key"] = f.key
+	case "PATCH /v1/boards/{board}":
+		delete(body, "state") // the others go on only where it stays open
+	case "POST /v1/entries/batch":
+		for _, item := range body["entries"].([]any) {
+			item.(map[string]any)["board"] = pick(r, f.boards[:4])
+		}
+		fallthrough
+	case "POST /v1/boards/{board}/entries", "POST /v1/boards/{board}/entries/{entry}/reversal":
+		if r.IntN(2) == 0 {
+			out.headers = append(out.headers, "Idempotency-Key", fmt.Sprintf("flood-%d", r.IntN(200)))
+		}
+	}
+	return out, body
+}
+
+// parameter gives a value that may be good.
+func (f *flood) parameter(r *rand.Rand, name string) string {
+	values := map[string][]string{
+		"limit": {"1", "100"}, "cursor": {"e30"}, "mine": {"true", "false"}, "q": {"a", "seoul"}, "name": {"all", "week"}, "period": {"all", "week"},
+		"player": {"bib-1"}, "around": {"bib-1"}, "players": {"bib-1,bib-2"}, "batch": f.entries, "actor": {"user/" + f.organizer.id}, "reason": {"full"},
+		"kind": {"result", "reversal"}, "from": {"2026-01-01T00:00:00Z"}, "to": {"2999-01-01T00:00:00%2B09:00"}, "at": {"2026-01-01T00:00:00Z"},
+		"category": {"age_group:M40"}, "min": {"-5"}, "max": {"5"}, "country": {"KR"},
+	}
+	if values[name] == nil {
+		return "x"
+	}
+	return pick(r, values[name])
+}
+
+func copyJSON(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := map[string]any{}
+		for name, child := range v {
+			out[name] = copyJSON(child)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, child := range v {
+			out[i] = copyJSON(child)
+		}
+		return out
+	}
+	return v
+}
+
+func (f *flood) send(t *testing.T, r *rand.Rand, n uint64) {
+	in, body := f.good(r, n)
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		in.body = string(text)
+	}
+	if n%2 == 0 {
+		f.step(r, &in, body)
+	} else {
+		f.wild(r, &in)
+	}
+	start := time.Now()
+	a, err := try(in.method, in.path, in.token, in.body, in.headers...)
+	if err != nil {
+		if !strings.Contains(err.Error(), "net/http: invalid") && !strings.Contains(err.Error(), "parse ") {
+			t.Errorf("case %d: %v\n%s", n, err, in.curl())
+		}
+		return // else the client itself would not send it
+	}
+	if took := time.Since(start); a.status >= 500 || a.status/100 == 3 && a.status != http.StatusNotModified || took > 10*time.Second {
+		t.Errorf("case %d: %d after %v: %s\n%s", n, a.status, took, a.body, in.curl())
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.statuses[a.status]++
+	if a.status/100 == 2 && in.method != "GET" && in.method != "HEAD" && in.method != "OPTIONS" {
+		f.note(t, in, a)
+	}
+}
+
+// note remembers what an answer of success to a writing request says.
+func (f *flood) note(t *testing.T, in request, a answer) {
+	var out struct {
+		ID, Board, Player string
+		User              struct{ ID string }
+		Entries           []struct {
+			ID, Board, Player string
+			Replayed          bool
+		}
+	}
+	if a.body != "" {
+		// The user of a player is a text, which is no matter here.
+		_ = json.Unmarshal([]byte(a.body), &out)
+	}
+	path, _, _ := strings.Cut(in.path, "?")
+	f.done.users[in.owner], f.done.users[out.User.ID] = true, true
+	made := a.status == http.StatusCreated
+	switch segments := strings.Split(path, "/"); {
+	case path == "/v1/boards" && made:
+		f.done.boards[out.ID] = true
+	case path == "/v1/tokens":
+		f.done.users[f.organizer.id] = true // whose key it is
+	case path == "/v1/users" && made:
+		f.done.accounts[out.ID], f.done.users[out.ID] = true, true
+	case segments[2] == "users" && out.ID != "":
+		f.done.users[out.ID] = true
+	case path == "/v1/entries/batch":
+		for _, e := range out.Entries {
+			f.done.players[e.Board+"/"+e.Player] = true
+			if !e.Replayed {
+				f.done.entries[e.ID] = true
+			}
+		}
+	case segments[2] == "boards" && len(segments) == 4:
+		f.done.changed[out.ID] = true
+	case out.Player != "":
+		f.done.players[out.Board+"/"+out.Player] = true
+		if made && out.ID != "" {
+			f.done.entries[out.ID] = true
+		}
+	}
+}

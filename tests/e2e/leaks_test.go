@@ -1,0 +1,237 @@
+package e2e
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	_ "github.com/lib/pq"
+
+	"plaudit/shared/access"
+)
+
+// leaks knows every secret that the tests have met: what no log may hold.
+var leaks secrets
+
+type secrets struct {
+	mu    sync.Mutex
+	known map[string]string // what it is, by the secret
+}
+
+// note remembers a secret. Of a token it is enough that a part is found.
+func (s *secrets) note(what, secret string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil {
+		s.known = map[string]string{}
+	}
+	parts := strings.Split(secret, ".")
+	if last := parts[len(parts)-1]; len(parts) == 3 && len(last) > 40 {
+		secret = last // a token's signature
+	}
+	if len(secret) >= 8 { // shorter ones are in a log by chance
+		s.known[secret] = what
+	}
+}
+
+var secretField = regexp.MustCompile(`"(password|current_password|access_token|refresh_token|key|email)"\s*:\s*"((?:[^"\\]|\\.)*)"`)
+
+// read notes the secrets of an answer, or of a request that was served: what
+// was refused may be any text.
+func (s *secrets) read(text string) {
+	for _, m := range secretField.FindAllStringSubmatch(text[:min(len(text), 100_000)], -1) {
+		if m[1] != "key" || strings.HasPrefix(m[2], "plaudit_") {
+			s.note("the "+m[1]+" of a request or an answer", m[2])
+		}
+	}
+}
+
+// shapes are what looks like a secret, whoever's it is: a text that is quick to
+// find, and what a line that has it must not look like.
+var shapes = []struct {
+	what, hint string
+	line       *regexp.Regexp
+}{
+	{"an e-mail address", "@", regexp.MustCompile(`[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]@[A-Za-z0-9-]+\.[A-Za-z]`)},
+	{"an e-mail address", "%40", regexp.MustCompile(`%40[A-Za-z0-9-]+\.[A-Za-z]`)},
+	{"a token", "eyJ", regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}\.`)},
+	{"an API key", "plaudit_", regexp.MustCompile(`plaudit_[A-Za-z0-9_-]{43}`)},
+	{"a password's hash", "$argon2", regexp.MustCompile(`\$argon2`)},
+	{"a private key", "PRIVATE KEY", regexp.MustCompile(`PRIVATE KEY`)},
+	{"a private key", "MII", regexp.MustCompile(`MII[A-Za-z0-9+/]{40,}`)},
+	{"a database's URL", "postgres", regexp.MustCompile(`postgres(ql)?://[^ :/@]+:[^ @]+@`)},
+}
+
+// in finds secrets in a log: what each is, and the line without it.
+func (s *secrets) in(log []byte) (found []string) {
+	lineAt := func(at int) []byte {
+		begin := bytes.LastIndexByte(log[:at], '\n') + 1
+		if length := bytes.IndexByte(log[at:], '\n'); length >= 0 {
+			return log[begin : at+length]
+		}
+		return log[begin:]
+	}
+	report := func(what string, line, secret []byte) {
+		found = append(found, fmt.Sprintf("%s: %.400s", what, bytes.ReplaceAll(line, secret, []byte("[…]"))))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// One pass for all secrets, by their first eight bytes.
+	byBeginning := map[uint64][]string{}
+	for secret := range s.known {
+		beginning := binary.BigEndian.Uint64([]byte(secret))
+		byBeginning[beginning] = append(byBeginning[beginning], secret)
+	}
+	told := map[string]bool{}
+	var last8 uint64
+	for i, c := range log {
+		last8 = last8<<8 | uint64(c)
+		for _, secret := range byBeginning[last8] {
+			if i >= 7 && !told[secret] && bytes.HasPrefix(log[i-7:], []byte(secret)) {
+				told[secret] = true
+				report(s.known[secret], lineAt(i), []byte(secret))
+			}
+		}
+	}
+	for _, shape := range shapes {
+		for at := 0; ; {
+			next := bytes.Index(log[at:], []byte(shape.hint))
+			if next < 0 {
+				break
+			}
+			line := lineAt(at + next)
+			if secret := shape.line.Find(line); secret != nil {
+				report("what looks like "+shape.what, line, secret)
+				break
+			}
+			at += next + max(1, len(line)-bytes.Index(line, []byte(shape.hint)))
+		}
+	}
+	return found
+}
+
+// noteFiles remembers what the stack keeps in files.
+func (l *laptop) noteFiles() error {
+	text, err := os.ReadFile(filepath.Join(l.root, ".local", "secrets.json"))
+	if err != nil {
+		return err
+	}
+	made := regexp.MustCompile(`"(SigningKey|AdminPassword|ScoresDbPassword|UsersDbPassword)": "([^"]+)"`).FindAllSubmatch(text, -1)
+	if len(made) != 4 {
+		return fmt.Errorf("secrets.json has %d of 4 secrets", len(made))
+	}
+	for _, m := range made {
+		for line := range strings.SplitSeq(string(m[2]), `\n`) {
+			leaks.note(string(m[1]), line)
+		}
+	}
+	for name, db := range l.info.Databases {
+		leaks.note("the URL of the database "+name, db.URL)
+	}
+	return nil
+}
+
+// searchLogs fails where the stack's log holds a secret that the tests met, or
+// what looks like one. It is called when all tests have run and the stack has
+// ended.
+func (l *laptop) searchLogs() error {
+	if err := l.noteFiles(); err != nil {
+		return err
+	}
+	log, err := os.ReadFile(l.logFile())
+	if err != nil {
+		return err
+	}
+	old, _ := os.ReadFile(l.logFile() + ".old") // there once the file was full
+	if found := leaks.in(slices.Concat(l.kept.Bytes(), old, log, l.log.Bytes())); len(found) > 0 {
+		return fmt.Errorf("the log holds\n%s", strings.Join(found, "\n"))
+	}
+	return nil
+}
+
+// The search finds what it is there for; else its silence says nothing.
+func TestSecretsInALogAreFound(t *testing.T) {
+	var s secrets
+	s.read(`{"email": "jin@example.com", "password": "correct horse \"battery\""}`)
+	s.read(`{"access_token":"aaaaaaaaaa.bbbbbbbbbbbbbbbb.0123456789012345678901234567890123456789_","refresh_token":"r-012345678901234567890123"}`)
+	s.read(`{"id": "x", "key": "plaudit_012345"}`)
+	for _, line := range []string{
+		`level=INFO msg="refused jin@example.com"`, `"password":"correct horse \"battery\""`, `x 0123456789012345678901234567890123456789_ y`,
+		`token=r-012345678901234567890123`, `key plaudit_012345!`,
+		`?email=ann%40example.org`, `Bearer eyJhbGciOiJSUzI1NiJ9.e30.x`, `-----BEGIN PRIVATE KEY-----`, `hash=$argon2id$v=19$m=1`, `dsn=postgres://u:p@h/d`,
+	} {
+		if found := s.in([]byte("before\n" + line + "\nafter\n")); len(found) == 0 {
+			t.Errorf("not found in: %s", line)
+		}
+	}
+	if found := s.in([]byte(`2026-01-01 users {"level":"INFO","route":"GET /v1/users/{id}"} users_service@users`)); len(found) > 0 {
+		t.Errorf("found where there is none: %s", found)
+	}
+}
+
+// A database's log tells of slow statements, and must not tell of whom.
+func TestSlowStatementsTellOfNobody(t *testing.T) {
+	me := person(t, access.Member)
+	before, err := os.ReadFile(stack.logFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner, err := url.Parse(stack.info.Databases["users"].URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner.User = url.UserPassword("db_migrate", secret(t, "UsersDbPassword"))
+	db, err := sql.Open("postgres", owner.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Another sign-up with the address is about to be committed, so this one
+	// waits, with all that it has to say.
+	email := unique("slow") + "@example.com"
+	if _, err := tx.ExecContext(t.Context(), `
+		INSERT INTO users
+		SELECT (jsonb_populate_record(u, jsonb_build_object('id', gen_random_uuid(), 'email', $2::text, 'email_key', $2::text))).*
+		FROM users u WHERE id = $1`, me.id, email); err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan int)
+	go func() {
+		a, _ := try("POST", "/v1/users", "", fmt.Sprintf(`{"email": %q, "password": %q, "display_name": "Slow"}`, email, password))
+		answered <- a.status
+	}()
+	time.Sleep(1200 * time.Millisecond) // log_min_duration_statement is 1 s
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if status := <-answered; status != 201 {
+		t.Errorf("the sign-up that waited: %d", status)
+	}
+	slow := regexp.MustCompile(`duration: 1\d{3}\.\d+ ms `)
+	var log []byte
+	eventually(t, "the database has logged the slow statement", func() bool {
+		log, err = os.ReadFile(stack.logFile())
+		if err != nil {
+			t.Fatal(err)
+		}
+		log = log[len(before):]
+		return slow.Match(log)
+	})
+	if found := leaks.in(log); len(found) > 0 {
+		t.Errorf("the log holds\n%s", strings.Join(found, "\n"))
+	}
+}
