@@ -202,7 +202,7 @@ func TestEndOfGrace(t *testing.T) {
 	path := s.board("b", `, "periods": ["day", "all"], "grace": "2h"`)
 	// The day of 10 June closes at 02:00 on the 11th, half a second from now.
 	end := time.Date(2026, 6, 11, 2, 0, 0, 0, time.UTC)
-	offset := end.Add(-500 * time.Millisecond).Sub(time.Now())
+	offset := time.Until(end.Add(-500 * time.Millisecond))
 	s.exec(fmt.Sprintf(`CREATE OR REPLACE FUNCTION plaudit_now() RETURNS timestamptz LANGUAGE sql VOLATILE
 		AS $$ SELECT clock_timestamp() + interval '%d microseconds' $$`, offset.Microseconds()))
 	s.ahead.Store(int64(offset))
