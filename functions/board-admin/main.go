@@ -42,8 +42,6 @@ func run(ctx context.Context, cfg config) error {
 	boards := &score.Boards{Registry: postgres.NewScores(db)}
 	return alb.Serve(ctx, web.New(web.Config{
 		Deployable: "board-admin", Verifier: verifier, Origins: cfg.AllowedOrigins,
-		Observe: func(ctx context.Context, o web.Observation) {
-			boot.Observe(ctx, o.Method, o.Pattern, o.Status, o.Duration)
-		},
+		Observe: boot.Observe,
 	}, web.BoardAdmin(boards)))
 }

@@ -42,8 +42,6 @@ func run(ctx context.Context, cfg config) error {
 	adder := &score.Adder{Ledger: postgres.NewScores(db), Now: time.Now}
 	return alb.Serve(ctx, web.New(web.Config{
 		Deployable: "score-add", Verifier: verifier, Origins: cfg.AllowedOrigins,
-		Observe: func(ctx context.Context, o web.Observation) {
-			boot.Observe(ctx, o.Method, o.Pattern, o.Status, o.Duration)
-		},
+		Observe: boot.Observe,
 	}, web.ScoreAdd(adder)))
 }

@@ -1,15 +1,12 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"time"
 
 	"plaudit/shared/access"
-	"plaudit/shared/boot"
 	"plaudit/shared/jose"
 	"plaudit/shared/postgres"
-	"plaudit/shared/web"
 )
 
 // config is all this service reads from its environment. The names are the
@@ -64,8 +61,4 @@ func keys(cfg config) (*jose.Signer, *jose.Verifier, error) {
 		return nil, nil, fmt.Errorf("JWKS does not hold the public half of SIGNING_KEY, so nobody would take this service's tokens: %w", err)
 	}
 	return signer, verifier, nil
-}
-
-func observe(ctx context.Context, o web.Observation) {
-	boot.Observe(ctx, o.Method, o.Pattern, o.Status, o.Duration)
 }

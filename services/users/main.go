@@ -44,6 +44,6 @@ func run(ctx context.Context, cfg config) error {
 		return err
 	}
 	go users.Run(ctx)
-	edge := web.Config{Deployable: "users", Verifier: verifier, Origins: cfg.AllowedOrigins, Observe: observe}
+	edge := web.Config{Deployable: "users", Verifier: verifier, Origins: cfg.AllowedOrigins, Observe: boot.Observe}
 	return boot.Serve(ctx, net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)), web.New(edge, web.Users(users, cfg.JWKS)))
 }

@@ -29,21 +29,15 @@ type Verifier interface {
 	Verify(token string) (access.Caller, error)
 }
 
-// Observation is what a served request leaves behind for logs and metrics.
-// Pattern is the route's, never the path, so that no id of a player gets into
-// either; it is "none" where no route matched.
-type Observation struct {
-	Method, Pattern string
-	Status          int
-	Duration        time.Duration
-}
-
 // Config is what every deployable's handler needs.
 type Config struct {
 	Deployable string
 	Verifier   Verifier
 	Origins    []string // that may call from a browser, e.g. https://example.org
-	Observe    func(context.Context, Observation)
+	// Observe gets what a served request leaves behind for logs and metrics.
+	// Pattern is the route's, never the path, so that no id of a player gets
+	// into either; it is "none" where no route matched.
+	Observe func(ctx context.Context, method, pattern string, status int, took time.Duration)
 }
 
 // dispatcher serves the routes of one deployable and knows those of the
@@ -130,7 +124,7 @@ func (d *dispatcher) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			}
 		}
 		if d.Observe != nil {
-			d.Observe(r.Context(), Observation{r.Method, pattern, w.status, time.Since(start)})
+			d.Observe(r.Context(), r.Method, pattern, w.status, time.Since(start))
 		}
 	}()
 
