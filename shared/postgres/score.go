@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"database/sql"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,61 +33,6 @@ var (
 	_ score.Tables   = (*Scores)(nil)
 	_ score.Registry = (*Scores)(nil)
 )
-
-// itemDoc is the type add_item_v1. Null is absent.
-type itemDoc struct {
-	ID         string         `json:"id"`
-	Board      string         `json:"board"`
-	Player     string         `json:"player,omitempty"`
-	Key        string         `json:"key,omitempty"`
-	Digest     string         `json:"digest"`
-	Refused    bool           `json:"refused"`
-	Late       bool           `json:"late"`
-	Kind       score.Kind     `json:"kind,omitempty"`
-	Points     int64          `json:"points"`
-	Tiebreak   int64          `json:"tiebreak"`
-	Reason     string         `json:"reason,omitempty"`
-	Note       string         `json:"note,omitempty"`
-	OccurredAt time.Time      `json:"occurred_at"`
-	Metadata   string         `json:"metadata,omitempty"`
-	Reverses   string         `json:"reverses,omitempty"`
-	User       string         `json:"user_id,omitempty"`
-	Profile    map[string]any `json:"profile,omitempty"`
-	Day        *spanDoc       `json:"day,omitempty"`
-	Spans      []spanDoc      `json:"spans,omitempty"`
-}
-
-func newItemDoc(item score.Item) itemDoc {
-	doc := itemDoc{
-		ID: item.ID, Board: item.Board, Player: item.Player, Key: item.Key, Digest: hex.EncodeToString(item.Digest),
-		Refused: item.Refused, Late: item.Late, Kind: item.Kind, Points: item.Points, Tiebreak: item.Tiebreak, Reason: item.Reason,
-		Note: item.Note, OccurredAt: item.OccurredAt, Metadata: item.Metadata, Reverses: item.Reverses, User: item.User,
-	}
-	if item.Profile != nil {
-		doc.Profile = item.Profile.Patch()
-	}
-	if item.Day != nil {
-		doc.Day = &spanDoc{item.Day.Name, instant(item.Day.Start), instant(item.Day.End)}
-	}
-	for _, span := range item.Spans {
-		doc.Spans = append(doc.Spans, spanDoc{span.Name, instant(span.Start), instant(span.End)})
-	}
-	return doc
-}
-
-type spanDoc struct {
-	Name  string     `json:"name"`
-	Start *time.Time `json:"start"`
-	End   *time.Time `json:"end"`
-}
-
-// instant gives nil for the zero time.
-func instant(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
-}
 
 // entryDoc is a row of the view ledger.
 type entryDoc struct {
@@ -148,11 +92,7 @@ func (s *Scores) Add(ctx context.Context, a score.Addition) (score.Outcome, erro
 	for i, id := range boards {
 		versions[i] = a.Versions[id]
 	}
-	docs := make([]itemDoc, len(a.Items))
-	for i, item := range a.Items {
-		docs[i] = newItemDoc(item)
-	}
-	items, err := json.Marshal(docs)
+	items, spans, err := itemRecords(a.Items, boards)
 	if err != nil {
 		return score.Outcome{}, err
 	}
@@ -160,9 +100,15 @@ func (s *Scores) Add(ctx context.Context, a score.Addition) (score.Outcome, erro
 		Item    sql.NullInt64
 		Outcome string
 		Body    []byte
+		ID      sql.NullString
+		Player  sql.NullString
+		Points  sql.NullInt64
+		Batch   sql.NullString
 	}
-	err = s.db.SelectContext(ctx, &rows, `SELECT item, outcome, body FROM add_entries_v1($1, $2, $3, $4, $5, nullif($6, '')::uuid)`,
-		pq.Array(boards), pq.Array(versions), string(items), a.Actor, trace.From(ctx).Parent, a.Batch)
+	err = s.db.SelectContext(ctx, &rows, `
+		SELECT item, outcome, body, id, player, points, batch
+		FROM add_entries_v1($1, $2, $3, $4, $5, $6, nullif($7, '')::uuid)`,
+		pq.Array(boards), pq.Array(versions), pq.Array(items), pq.Array(spans), a.Actor, trace.From(ctx).Parent, a.Batch)
 	if err != nil {
 		var e *pq.Error
 		if errors.As(err, &e) && e.Code == notWritten {
@@ -181,11 +127,19 @@ func (s *Scores) Add(ctx context.Context, a score.Addition) (score.Outcome, erro
 			}
 			out.Stale = append(out.Stale, b)
 		case "added", "replayed":
+			replayed := row.Outcome == "replayed"
+			if a.Batch != "" {
+				out.Lines = append(out.Lines, score.BatchLine{
+					ID: row.ID.String, Board: a.Items[row.Item.Int64].Board, Player: row.Player.String, Points: row.Points.Int64,
+					Batch: row.Batch.String, Replayed: replayed,
+				})
+				continue
+			}
 			e, err := parseEntry(row.Body)
 			if err != nil {
 				return score.Outcome{}, err
 			}
-			out.Added = append(out.Added, score.Added{Entry: e, Replayed: row.Outcome == "replayed"})
+			out.Added = &score.Added{Entry: e, Replayed: replayed}
 		default:
 			if out.Refusal == nil {
 				out.Refusal = &score.Refusal{Reason: score.Cause(row.Outcome)}
@@ -193,8 +147,8 @@ func (s *Scores) Add(ctx context.Context, a score.Addition) (score.Outcome, erro
 			out.Refusal.Items = append(out.Refusal.Items, int(row.Item.Int64))
 		}
 	}
-	if out.Stale == nil && out.Refusal == nil && len(out.Added) != len(a.Items) {
-		return score.Outcome{}, fmt.Errorf("add %d entries: %d came back", len(a.Items), len(out.Added))
+	if out.Stale == nil && out.Refusal == nil && out.Added == nil && len(out.Lines) != len(a.Items) {
+		return score.Outcome{}, fmt.Errorf("add %d entries: %d came back", len(a.Items), len(out.Lines))
 	}
 	return out, nil
 }

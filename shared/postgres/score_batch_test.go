@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -31,24 +32,36 @@ func TestLedgerWritesItemsAsOneChange(t *testing.T) {
 	}
 	add := func(items ...score.Item) score.Outcome {
 		t.Helper()
-		out, err := ledger.Add(ctxOf(t), score.Addition{Versions: map[string]int64{"a": 1, "z": 1}, Items: items, Actor: "user/o"})
+		out, err := ledger.Add(ctxOf(t), score.Addition{Versions: map[string]int64{"a": 1, "z": 1}, Items: items, Batch: uuid.NewString(), Actor: "user/o"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return out
 	}
-	add(item("a", "p", "first", 5))
+	first := add(item("a", "p", "first", 5))
 
 	out := add(item("z", "p", "", 7), item("a", "p", "k1", 1), item("a", "q", "", 2), item("a", "p", "first", 5), item("a", "p", "", 10), item("z", "p", "k1", 3))
 	var got []string
-	for _, a := range out.Added {
-		got = append(got, fmt.Sprint(a.Board, " ", a.Player, " ", a.Seq, " ", a.Points, " ", *a.Standings[0].Score, " ", a.Replayed))
+	var recorded []time.Time
+	for _, l := range out.Lines {
+		var e struct {
+			Seq, Score int64
+			Recorded   time.Time
+		}
+		if err := s.db.Owner().Get(&e, `SELECT seq, scores[1] AS score, recorded_at AS recorded FROM entries WHERE id = $1`, l.ID); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprint(l.Board, " ", l.Player, " ", e.Seq, " ", l.Points, " ", e.Score, " ", l.Replayed))
+		recorded = append(recorded, e.Recorded)
+	}
+	if out.Lines[3].Batch != first.Lines[0].Batch || out.Lines[4].Batch == first.Lines[0].Batch {
+		t.Errorf("batches %+v, the first was %s", out.Lines, first.Lines[0].Batch)
 	}
 	want := []string{"z p 1 7 3 false", "a p 2 1 16 false", "a q 1 2 2 false", "a p 1 5 5 true", "a p 3 10 16 false", "z p 2 3 3 false"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	if first, last := out.Added[1].RecordedAt, out.Added[4].RecordedAt; !last.Equal(first.Add(time.Microsecond)) {
+	if first, last := recorded[1], recorded[4]; !last.Equal(first.Add(time.Microsecond)) {
 		t.Errorf("entries of a player are recorded at %v and %v", first, last)
 	}
 
@@ -68,7 +81,7 @@ func TestLedgerWritesItemsAsOneChange(t *testing.T) {
 	}
 	// A board that is out of date is all that comes back.
 	s.change(t, "z", func(b *score.Board) { b.Title = "new" })
-	if out := add(item("a", "new", "", 1), item("z", "new", "", 1)); len(out.Stale) != 1 || out.Stale[0].Title != "new" || out.Added != nil {
+	if out := add(item("a", "new", "", 1), item("z", "new", "", 1)); len(out.Stale) != 1 || out.Stale[0].Title != "new" || out.Lines != nil {
 		t.Errorf("got %+v, want board z", out)
 	}
 }
@@ -100,13 +113,104 @@ func TestOverlappingItemsDoNotDeadlock(t *testing.T) {
 			if i%2 == 0 {
 				slices.Reverse(items)
 			}
-			if _, err := ledger.Add(ctxOf(t), score.Addition{Versions: map[string]int64{"a": 1, "z": 1}, Items: items, Actor: "user/o"}); err != nil {
+			if _, err := ledger.Add(ctxOf(t), score.Addition{Versions: map[string]int64{"a": 1, "z": 1}, Items: items, Batch: uuid.NewString(), Actor: "user/o"}); err != nil {
 				t.Error(err)
 			}
 		}
 	})
 	if n := s.count(t, "entries"); n != 5*20 {
 		t.Errorf("%d entries, want %d: each key once", n, 5*20)
+	}
+}
+
+// A batch probes indexes by whole keys, though its plans were made when the
+// tables were empty and nothing has looked at them since: it touches no more
+// pages an item when the tables have grown.
+func TestBatchTouchesNoMoreAsTablesGrow(t *testing.T) {
+	s := newScores(t, 1)
+	s.board(t, "b", func(b *score.Board) {
+		b.Periods = []score.Period{{Name: score.All}, {Name: score.Day}}
+		b.Categories = []string{"club"}
+		b.DailyCap = ptr[int64](1_000_000)
+	})
+	config := s.db.Config("score_add")
+	config.MaxConns = 1
+	db, err := postgres.Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	adder := &score.Adder{Ledger: postgres.NewScores(db), Now: time.Now}
+	pages := func() (n int) {
+		db.MustExec(`SELECT pg_stat_force_next_flush()`)
+		db.MustExec(`SELECT 1`)
+		err := s.db.Owner().Get(&n, `SELECT sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read) FROM pg_statio_user_tables`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	const batches, lines = 12, 1000
+	var touched []int
+	var last []score.BatchLine
+	for n := range batches {
+		var items []score.BatchItem
+		for i := range lines {
+			in := score.Submission{Player: fmt.Sprint("p", n, ".", i), Points: ptr[int64](1), Key: fmt.Sprint("k", n, ".", i)}
+			switch {
+			case i < 100 && n > 0: // repeated
+				in.Player, in.Key = fmt.Sprint("p", n-1, ".", lines-1-i), fmt.Sprint("k", n-1, ".", lines-1-i)
+			case i < 200 && n > 0:
+				in = score.Submission{Reverses: last[i+100].ID, Note: ptr("wrong")}
+			case i < 300:
+				in.Profile = &score.Profile{Attributes: map[string]*string{"club": ptr("c")}}
+			}
+			items = append(items, score.BatchItem{Board: "b", Submission: in})
+		}
+		before := pages()
+		if _, last, err = adder.AddAll(ctxOf(t), owner, batchRoute, items, nil); err != nil {
+			t.Fatal(err)
+		}
+		touched = append(touched, (pages()-before)/lines)
+	}
+	if first, now := touched[1], touched[batches-1]; now > first*5/4 {
+		t.Errorf("an item touched %d pages when the tables were small, and %d now: %v", first, now, touched)
+	}
+}
+
+// What an item says arrives as it is, whatever characters are in it.
+func TestItemsArriveAsTheyAre(t *testing.T) {
+	s := newScores(t, 1)
+	s.board(t, "b", nil)
+	for _, text := range []string{`"`, `\`, `\\"`, `,`, `(1,2)`, `{"a",NULL}`, `NULL`, ` x `, "a\n\t\rb", `'; --`, `$1`, `\x41`, "ä日本🏃", `""`, "a\u2028b"} {
+		metadata, err := json.Marshal(map[string]string{text: text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := score.Submission{
+			Player: "p", Points: ptr[int64](1), Note: &text, Metadata: string(metadata),
+			Profile: &score.Profile{DisplayName: score.Text{Set: true, Value: &text}, Attributes: map[string]*string{text: &text}},
+		}
+		alone := s.add(t, "b", in)
+		_, lines, err := s.adder.AddAll(ctxOf(t), owner, batchRoute, []score.BatchItem{{Board: "b", Submission: in}, {Board: "b", Submission: in}}, nil)
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		for _, id := range []string{alone.ID, lines[0].ID, lines[1].ID} {
+			var got struct{ Note, Metadata string }
+			if err := s.db.Owner().Get(&got, `SELECT note, metadata FROM entries WHERE id = $1`, id); err != nil {
+				t.Fatal(err)
+			}
+			if got.Note != text || got.Metadata != string(metadata) {
+				t.Errorf("%q arrived as %q with %s", text, got.Note, got.Metadata)
+			}
+		}
+		var name, attribute string
+		err = s.db.Owner().QueryRow(`SELECT display_name, attributes ->> $1 FROM players`, text).Scan(&name, &attribute)
+		if err != nil || name != text || attribute != text {
+			t.Errorf("%q arrived as the name %q and the attribute %q (%v)", text, name, attribute, err)
+		}
+		s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](1), Profile: &score.Profile{ClearAttributes: true}})
 	}
 }
 
@@ -124,7 +228,7 @@ func BenchmarkLedgerOfAThousandItems(b *testing.B) {
 				Digest: digest[:], Kind: score.Result, Points: 1, OccurredAt: time.Now(), Spans: []score.Span{{Name: score.All}},
 			}
 		}
-		if _, err := ledger.Add(ctxOf(b), score.Addition{Versions: map[string]int64{"bench": 1}, Items: items, Actor: "user/o"}); err != nil {
+		if _, err := ledger.Add(ctxOf(b), score.Addition{Versions: map[string]int64{"bench": 1}, Items: items, Batch: uuid.NewString(), Actor: "user/o"}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -101,8 +101,11 @@ func TestClosingABoardMeetsAdds(t *testing.T) {
 	s.board(t, "b", nil)
 	closed := make(chan int)
 	stop := make(chan struct{})
+	var added atomic.Int64
 	go func() {
-		time.Sleep(50 * time.Millisecond)
+		for added.Load() < 20 && t.Context().Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
 		_, err := s.boards.Change(ctxOf(t), owner, "b", nil, func(b *score.Board) { b.State = score.Closed })
 		if err != nil {
 			t.Error(err)
@@ -111,7 +114,6 @@ func TestClosingABoardMeetsAdds(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 		close(stop)
 	}()
-	var added atomic.Int64
 	done := make(chan struct{})
 	go func() {
 		together(func(i int) {
@@ -135,9 +137,6 @@ func TestClosingABoardMeetsAdds(t *testing.T) {
 	<-done
 	if after := s.count(t, "entries"); after != n || int(added.Load()) != n {
 		t.Errorf("%d entries when it was closed, %d later, %d answers of success", n, after, added.Load())
-	}
-	if n == 0 {
-		t.Error("nothing was added before")
 	}
 }
 

@@ -345,3 +345,11 @@ func (s *Scores) Entry(ctx context.Context, board, id string) (e score.Entry, us
 	e, err = parseEntry(row.Doc)
 	return e, row.User, row.Hidden, true, err
 }
+
+// instant gives nil for the zero time.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

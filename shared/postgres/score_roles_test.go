@@ -36,22 +36,22 @@ func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
 			}
 		}
 		for query, who := range map[string]string{
-			`SELECT add_entries_v1('{}', '{}', '[]', 'a', 't', NULL)`:   "score_add",
-			`SELECT create_board_v1('{}', 'a', 't')`:                    "board_admin",
-			`SELECT change_board_v1('{}', '{}', false, 'a', 't')`:       "board_admin",
-			`SELECT closed_v1('infinity', '0')`:                         "score_query",
-			`SELECT no, title, owners FROM boards`:                      "score_query",
-			`SELECT catalogue FROM boards`:                              "",
-			`SELECT metadata FROM entries`:                              "",
-			`SELECT rank_of_v1(1)`:                                      "score_query",
-			`SELECT plaudit_now()`:                                      "",
-			`CREATE TABLE mine ()`:                                      "",
-			`UPDATE entries SET points = 0`:                             "",
-			`INSERT INTO outbox (type) VALUES ('plaudit.entry.forged')`: "",
-			`SELECT refuse_v1('x', 1)`:                                  "",
-			`SELECT player_patch_v1(NULL, '{}', '{}')`:                  "",
-			`SELECT board_json_v1(NULL::boards)`:                        "",
-			`ALTER FUNCTION add_entries_v1 SECURITY INVOKER`:            "",
+			`SELECT add_entries_v1('{}', '{}', '{}', '{}', 'a', 't', NULL)`: "score_add",
+			`SELECT create_board_v1('{}', 'a', 't')`:                        "board_admin",
+			`SELECT change_board_v1('{}', '{}', false, 'a', 't')`:           "board_admin",
+			`SELECT closed_v1('infinity', '0')`:                             "score_query",
+			`SELECT no, title, owners FROM boards`:                          "score_query",
+			`SELECT catalogue FROM boards`:                                  "",
+			`SELECT metadata FROM entries`:                                  "",
+			`SELECT rank_of_v1(1)`:                                          "score_query",
+			`SELECT plaudit_now()`:                                          "",
+			`CREATE TABLE mine ()`:                                          "",
+			`UPDATE entries SET points = 0`:                                 "",
+			`INSERT INTO outbox (type) VALUES ('plaudit.entry.forged')`:     "",
+			`SELECT refuse_v1('x', 1)`:                                      "",
+			`SELECT player_patch_v1(NULL, '{}', '{}')`:                      "",
+			`SELECT board_json_v1(NULL::boards)`:                            "",
+			`ALTER FUNCTION add_entries_v1 SECURITY INVOKER`:                "",
 		} {
 			if refused(query) == (who == role) {
 				t.Errorf("%s, %s: refused %t", role, query, who == role)

@@ -26,7 +26,7 @@ type Ledger interface {
 type Addition struct {
 	Versions map[string]int64 // of the items' boards, as the items were made by
 	Items    []Item
-	Batch    string // what they have in common; empty for one alone
+	Batch    string // what they have in common; empty where there is one item alone
 	Actor    string
 }
 
@@ -58,17 +58,27 @@ type Item struct {
 }
 
 // Outcome is what came of an addition: exactly one of its fields is set, and
-// nothing was written unless it is Added.
+// nothing was written unless it is Added or Lines.
 type Outcome struct {
 	Stale   []Board // the boards whose version is another, as they are now
 	Refusal *Refusal
-	Added   []Added // in the order of the items
+	Added   *Added      // of one item alone
+	Lines   []BatchLine // of a batch, in the order of its items
 }
 
 // Added is an entry that is written, now or, where it is replayed, before.
 type Added struct {
 	Entry
 	Replayed bool
+}
+
+// BatchLine is what a batch says of an entry that is written, now or, where it is
+// replayed, before.
+type BatchLine struct {
+	ID, Board, Player string
+	Points            int64
+	Batch             string // where it was written; empty for one alone
+	Replayed          bool
 }
 
 // Refusal says why a ledger wrote nothing: the items, the first one first,
@@ -121,30 +131,30 @@ const MaxBatch = 1000
 // the board (404, 403); of the key (422); of the entry to be reversed (404);
 // against catalogue and bounds (400); against the state (409).
 func (a *Adder) Add(ctx context.Context, who access.Caller, route, board string, in Submission) (Added, error) {
-	added, err := a.add(ctx, who, addition{route: route, lines: []BatchItem{{board, in}}})
+	out, err := a.add(ctx, who, addition{route: route, lines: []BatchItem{{board, in}}})
 	if err != nil {
 		return Added{}, err
 	}
-	return added[0], nil
+	return *out.Added, nil
 }
 
 // AddAll adds all lines or none, as one change, and gives the name of the
 // batch: of the first entry's where all were there already. Faults are what
 // was wrong with the request as it came, by the fields of the request. Other
 // faults are those of Add, and name the line as `entries[1]`.
-func (a *Adder) AddAll(ctx context.Context, who access.Caller, route string, lines []BatchItem, faults fault.List) (batch string, added []Added, err error) {
+func (a *Adder) AddAll(ctx context.Context, who access.Caller, route string, lines []BatchItem, faults fault.List) (batch string, added []BatchLine, err error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return "", nil, err
 	}
-	added, err = a.add(ctx, who, addition{route: route, lines: lines, batch: id.String(), faults: faults})
+	out, err := a.add(ctx, who, addition{route: route, lines: lines, batch: id.String(), faults: faults})
 	if err != nil {
 		return "", nil, err
 	}
-	if !slices.ContainsFunc(added, func(a Added) bool { return !a.Replayed }) {
-		return added[0].Batch, added, nil
+	if !slices.ContainsFunc(out.Lines, func(l BatchLine) bool { return !l.Replayed }) {
+		return out.Lines[0].Batch, out.Lines, nil
 	}
-	return id.String(), added, nil
+	return id.String(), out.Lines, nil
 }
 
 // addition is a request to add: one line, or a batch of them.
@@ -204,10 +214,11 @@ func (r addition) check(now time.Time) error {
 	return faultsOf(faults)
 }
 
-func (a *Adder) add(ctx context.Context, who access.Caller, r addition) ([]Added, error) {
+// add gives an outcome of entries that are written.
+func (a *Adder) add(ctx context.Context, who access.Caller, r addition) (Outcome, error) {
 	now := a.Now()
 	if err := r.check(now); err != nil {
-		return nil, err
+		return Outcome{}, err
 	}
 	boards := map[string]Board{}
 	for i, line := range r.lines {
@@ -216,7 +227,7 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addition) ([]Added
 		}
 		b, err := a.writable(ctx, who, line.Board)
 		if err != nil {
-			return nil, r.name(i, err, "board")
+			return Outcome{}, r.name(i, err, "board")
 		}
 		boards[line.Board] = b
 	}
@@ -224,11 +235,11 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addition) ([]Added
 	for i, line := range r.lines {
 		id, err := uuid.NewV7()
 		if err != nil {
-			return nil, err
+			return Outcome{}, err
 		}
 		ids[i] = id.String()
 		if digests[i], err = line.digest(who.Actor(), r.route); err != nil {
-			return nil, err
+			return Outcome{}, err
 		}
 	}
 	for range attempts {
@@ -241,7 +252,7 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addition) ([]Added
 			var item Item
 			var err error
 			if item, refusals[i], err = line.item(boards[line.Board], now); err != nil {
-				return nil, err
+				return Outcome{}, err
 			}
 			item.ID, item.Digest, item.Refused = ids[i], digests[i], refusals[i] != nil
 			add.Items[i] = item
@@ -249,22 +260,22 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addition) ([]Added
 		out, err := a.Ledger.Add(ctx, add)
 		switch {
 		case err != nil:
-			return nil, err
+			return Outcome{}, err
 		case out.Refusal != nil:
-			return nil, r.refused(*out.Refusal, refusals)
+			return Outcome{}, r.refused(*out.Refusal, refusals)
 		case len(out.Stale) == 0:
-			return out.Added, nil
+			return out, nil
 		}
 		for _, b := range out.Stale {
 			a.boards.keep(b)
 			boards[b.ID] = b
 			if err := permit(ctx, a.Ledger, b, who, write); err != nil {
 				first := slices.IndexFunc(r.lines, func(l BatchItem) bool { return l.Board == b.ID })
-				return nil, r.name(first, err, "board")
+				return Outcome{}, r.name(first, err, "board")
 			}
 		}
 	}
-	return nil, &fault.Error{
+	return Outcome{}, &fault.Error{
 		Kind: fault.Busy, RetryAfter: time.Second,
 		Detail: "The board is being changed. Repeat the request with the same Idempotency-Key.",
 	}

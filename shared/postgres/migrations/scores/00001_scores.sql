@@ -64,7 +64,7 @@ CREATE INDEX players_user ON players (user_id, board) WHERE user_id IS NOT NULL;
 CREATE TABLE periods (
     no       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     board    integer NOT NULL,
-    name     text NOT NULL,
+    name     text COLLATE "C" NOT NULL,
     start_at timestamptz NOT NULL,
     end_at   timestamptz NOT NULL CHECK (end_at > start_at),
     UNIQUE (board, name, start_at)
@@ -134,7 +134,7 @@ CREATE TABLE entries (
 -- daily cap; and the lists.
 CREATE INDEX entries_player ON entries (board, player, occurred_at, id);
 CREATE INDEX entries_board ON entries (board, occurred_at, id);
-CREATE INDEX entries_batch ON entries (batch, occurred_at, id) WHERE batch IS NOT NULL;
+CREATE INDEX entries_batch ON entries (batch) WHERE batch IS NOT NULL; -- at most 1,000 have one
 -- An entry is reversed once.
 CREATE UNIQUE INDEX entries_reverses ON entries (reverses) WHERE reverses IS NOT NULL;
 

@@ -1,7 +1,14 @@
 -- +goose Up
 
--- One run of a period, with nulls for no border.
-CREATE TYPE span_v1 AS (name text COLLATE "C", start timestamptz, "end" timestamptz);
+-- One run of a period, with nulls for no border. Those of one number are what
+-- an entry credits.
+CREATE TYPE span_v1 AS (
+    spans   integer, -- their number, from 1
+    board   integer, -- its place in p_boards
+    name    text COLLATE "C",
+    start   timestamptz,
+    "end"   timestamptz
+);
 
 -- One entry or reversal to be written, see score.Item. Digest is hex, profile
 -- a JSON merge patch (RFC 7396). The collations are the tables', without which
@@ -10,7 +17,7 @@ CREATE TYPE span_v1 AS (name text COLLATE "C", start timestamptz, "end" timestam
 CREATE TYPE add_item_v1 AS (
     item        integer, -- its index, from 0
     id          uuid,
-    board       integer, -- its number; p_items has its id here
+    place       integer, -- of its board in p_boards, from 1
     player      text COLLATE "C", -- of a reversal: null until its original is found
     key         text COLLATE "C",
     digest      text,
@@ -26,166 +33,26 @@ CREATE TYPE add_item_v1 AS (
     reverses    uuid,
     user_id     text,    -- whom a player that is new belongs to
     profile     jsonb,
-    day         span_v1, -- where the board's daily cap counts it
-    spans       span_v1[],
-    periods     bigint[],    -- to be credited, or in which a credit is cancelled: those still open
+    day_start   timestamptz, -- the day in which the board's daily cap counts it
+    day_end     timestamptz,
+    spans       integer,     -- the number of what it credits; null: nothing. A reversal's is its own.
+    board       integer,     -- its number
+    who         integer,     -- the number of its player, sorted by board and id, from 1
     nth         integer,     -- its place among the items of its player, from 1
     rest        integer,     -- how many of these come after it
+    credited    bigint[],    -- the periods of the original
     reversed    boolean,     -- the original cannot be reversed
     counted_at  timestamptz  -- when the original counted towards a daily cap
 );
 
--- One line of the answer of add_entries_v1. body is a row of ledger where the
--- outcome is added or replayed, a board where it is stale, else null.
-CREATE TYPE added_v1 AS (item integer, outcome text, body jsonb);
+-- What the spans of one number come to: the periods that are open, to be
+-- credited or in which a credit is cancelled.
+CREATE TYPE open_v1 AS (periods bigint[], shut boolean); -- shut: others are closed
 
--- A credit, and also what several of them make.
-CREATE TYPE credit_v1 AS (score bigint, tiebreak bigint, reached_at timestamptz, moved boolean);
-
--- What a standing becomes by one more credit, which has the greater seq. Any
--- number of credits make the same in any order; credits_left_v1 makes it of
--- all at once.
--- +goose StatementBegin
-CREATE FUNCTION fold_v1(a credit_v1, p_combine text, p_sign integer, b credit_v1) RETURNS credit_v1
-LANGUAGE plpgsql IMMUTABLE AS $$
-BEGIN
-    IF a.score IS NULL THEN
-        RETURN b;
-    END IF;
-    CASE p_combine
-    WHEN 'sum' THEN
-        -- The latest that moved the score, else the earliest.
-        IF a.moved = b.moved THEN
-            a.reached_at := CASE WHEN a.moved THEN greatest(a.reached_at, b.reached_at) ELSE least(a.reached_at, b.reached_at) END;
-        ELSIF b.moved THEN
-            a.reached_at := b.reached_at;
-        END IF;
-        a.score := a.score + b.score;
-        a.tiebreak := a.tiebreak + b.tiebreak;
-        a.moved := a.moved OR b.moved;
-        RETURN a;
-    WHEN 'best' THEN
-        IF (p_sign * b.score, p_sign * b.tiebreak, b.reached_at) < (p_sign * a.score, p_sign * a.tiebreak, a.reached_at) THEN
-            RETURN b;
-        END IF;
-        RETURN a;
-    WHEN 'last' THEN
-        IF b.reached_at >= a.reached_at THEN
-            RETURN b;
-        END IF;
-        RETURN a;
-    END CASE;
-END $$;
--- +goose StatementEnd
-
-CREATE AGGREGATE fold_all_v1(p_combine text, p_sign integer, credit credit_v1) (SFUNC = fold_v1, STYPE = credit_v1);
-
--- What a player's credits in one run of a period make, of those that no
--- reversal cancelled; p_gone are entries that are just being reversed. n is how
--- many there are: without one there is no standing.
--- +goose StatementBegin
-CREATE FUNCTION credits_left_v1(p_board integer, p_player text, p_period bigint, p_start timestamptz, p_end timestamptz,
-    p_combine text, p_sign integer, p_gone uuid[])
-RETURNS TABLE (n bigint, score bigint, tiebreak bigint, reached_at timestamptz, moved boolean)
-LANGUAGE sql STABLE AS $$
-    SELECT count(*),
-        CASE WHEN p_combine = 'sum' THEN sum(c.points)::bigint ELSE (array_agg(c.points ORDER BY c.n1, c.n2, c.t1, c.t2 DESC, c.seq DESC))[1] END,
-        CASE WHEN p_combine = 'sum' THEN sum(c.tiebreak)::bigint ELSE (array_agg(c.tiebreak ORDER BY c.n1, c.n2, c.t1, c.t2 DESC, c.seq DESC))[1] END,
-        CASE WHEN p_combine <> 'sum' THEN (array_agg(c.occurred_at ORDER BY c.n1, c.n2, c.t1, c.t2 DESC, c.seq DESC))[1]
-            ELSE coalesce(max(c.occurred_at) FILTER (WHERE c.moved), min(c.occurred_at)) END,
-        CASE WHEN p_combine = 'sum' THEN bool_or(c.moved) ELSE (array_agg(c.moved ORDER BY c.n1, c.n2, c.t1, c.t2 DESC, c.seq DESC))[1] END
-    FROM (
-        SELECT e.points, e.tiebreak, e.occurred_at, e.seq, e.points <> 0 OR e.tiebreak <> 0 AS moved,
-            CASE p_combine WHEN 'best' THEN p_sign * e.points END AS n1,
-            CASE p_combine WHEN 'best' THEN p_sign * e.tiebreak END AS n2,
-            CASE p_combine WHEN 'best' THEN e.occurred_at END AS t1,
-            CASE p_combine WHEN 'last' THEN e.occurred_at END AS t2
-        FROM entries e
-        -- Rows, because no other index than entries_player serves them: with
-        -- each column on its own a planner without statistics may take
-        -- entries_board, and read all players.
-        WHERE e.board = p_board AND e.player = p_player
-          AND (e.player, e.occurred_at) >= (p_player, p_start) AND (e.player, e.occurred_at) < (p_player, p_end)
-          AND e.kind <> 'reversal' AND p_period = ANY (e.periods)
-          AND e.id <> ALL (p_gone)
-          AND (SELECT r.id FROM entries r WHERE r.reverses = e.id AND p_period = ANY (r.periods)) IS NULL
-    ) c
-$$;
--- +goose StatementEnd
-
--- A player after a patch of display_name, country, user, status, note and
--- attributes. Attributes change one by one.
--- +goose StatementBegin
-CREATE FUNCTION player_patch_v1(p_state jsonb, p_player jsonb, p_patch jsonb) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE AS $$
-DECLARE
-    v_old jsonb := coalesce(p_state, p_player);
-    v_new jsonb := v_old || (p_patch - 'attributes');
-BEGIN
-    IF jsonb_typeof(p_patch -> 'attributes') = 'null' THEN
-        RETURN v_new || '{"attributes": {}}';
-    ELSIF p_patch ? 'attributes' THEN
-        RETURN v_new || jsonb_build_object('attributes', jsonb_strip_nulls((v_old -> 'attributes') || (p_patch -> 'attributes')));
-    END IF;
-    RETURN v_new;
-END $$;
--- +goose StatementEnd
-
-CREATE AGGREGATE player_patch_all_v1(p_player jsonb, p_patch jsonb) (SFUNC = player_patch_v1, STYPE = jsonb);
-
--- A player as patches see it.
--- +goose StatementBegin
-CREATE FUNCTION player_json_v1(p players) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT jsonb_build_object('display_name', p.display_name, 'country', p.country, 'user', p.user_id,
-        'status', p.status, 'note', p.note, 'attributes', p.attributes)
-$$;
--- +goose StatementEnd
-
--- What differs, {field: {from, to}}. Of somebody with an account the name and
--- the country change without values: an erasure could not reach them in the
--- audit log.
--- +goose StatementBegin
-CREATE FUNCTION player_changes_v1(p_old jsonb, p_new jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT coalesce(jsonb_object_agg(n.key,
-        CASE WHEN n.key IN ('display_name', 'country') AND coalesce(p_old ->> 'user', p_new ->> 'user') IS NOT NULL THEN '{}'
-            ELSE jsonb_build_object('from', p_old -> n.key, 'to', n.value) END), '{}')
-    FROM jsonb_each(p_new) n
-    WHERE n.value IS DISTINCT FROM p_old -> n.key
-$$;
--- +goose StatementEnd
-
--- Brings the copies in standings of periods that are still open up to date
--- with the players, whose rows are locked. Both lists go together.
--- +goose StatementBegin
-CREATE FUNCTION follow_players_v1(p_boards integer[], p_players text[], p_now timestamptz) RETURNS void
-LANGUAGE plpgsql VOLATILE
-SET plan_cache_mode = force_generic_plan
-SET enable_seqscan = off
-AS $$
-BEGIN
-    -- The inner queries stand alone (OFFSET 0), so that each table is probed by
-    -- its whole key, and not by the board or the period first.
-    UPDATE standings s
-    SET status = n.status, cat1 = n.cat1, cat2 = n.cat2, cat3 = n.cat3, cat4 = n.cat4
-    FROM (
-        SELECT q.no AS period, p.id AS player, p.status, p.attributes ->> b.categories[1] AS cat1, p.attributes ->> b.categories[2] AS cat2,
-            p.attributes ->> b.categories[3] AS cat3, p.attributes ->> b.categories[4] AS cat4
-        FROM (
-            SELECT p.board, p.id, p.status, p.attributes
-            FROM unnest(p_boards, p_players) AS i (board, player)
-            JOIN players p ON p.board = i.board AND p.id = i.player COLLATE "C"
-            OFFSET 0
-        ) p
-        JOIN boards b ON b.no = p.board
-        JOIN periods q ON q.board = p.board AND q.end_at > p_now - b.grace
-        OFFSET 0
-    ) n
-    WHERE s.period = n.period AND s.player = n.player
-      AND (s.status, s.cat1, s.cat2, s.cat3, s.cat4) IS DISTINCT FROM (n.status, n.cat1, n.cat2, n.cat3, n.cat4);
-END $$;
--- +goose StatementEnd
+-- One line of the answer of add_entries_v1. body is a row of ledger where one
+-- item alone is added or replayed, a board where it is stale, else null. Of a
+-- batch the entries are named by what its answer shows.
+CREATE TYPE added_v1 AS (item integer, outcome text, body jsonb, id uuid, player text, points bigint, batch uuid);
 
 -- The type of an entry's event.
 -- +goose StatementBegin
@@ -214,9 +81,28 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
+-- The items with board, who, nth and rest. p_boards has the boards' numbers.
+-- +goose StatementBegin
+CREATE FUNCTION numbered_v1(p_items add_item_v1[], p_boards integer[]) RETURNS add_item_v1[]
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT (i.item, i.id, i.place, i.player, i.key, i.digest, i.refused, i.late, i.kind, i.points, i.tiebreak, i.reason, i.note,
+            i.occurred_at, i.metadata, i.reverses, i.user_id, i.profile, i.day_start, i.day_end, i.spans,
+            p_boards[i.place], i.player_rank, i.row, i.rows - i.row, i.credited, i.reversed, i.counted_at)::add_item_v1
+        FROM (
+            SELECT i.*, dense_rank() OVER (ORDER BY p_boards[i.place], i.player) AS player_rank,
+                row_number() OVER player AS row, count(*) OVER (PARTITION BY p_boards[i.place], i.player) AS rows
+            FROM unnest(p_items) i
+            WINDOW player AS (PARTITION BY p_boards[i.place], i.player ORDER BY i.item)
+        ) i
+        ORDER BY i.item);
+END $$;
+-- +goose StatementEnd
+
 -- Writes entries, standings and events, all or nothing. p_boards are the items'
--- boards, sorted, p_versions the versions by which the items were made, p_items
--- an array of add_item_v1, p_batch what they have in common.
+-- boards, sorted, p_versions the versions by which the items were made, p_batch
+-- what they have in common: null where there is one item alone.
 --
 -- Locks come in classes, each sorted, so that no two calls wait for each
 -- other: boards (shared), keys, runs of periods, players. A statement that
@@ -224,48 +110,54 @@ END $$;
 -- under READ COMMITTED each sees what was committed when it began.
 --
 -- Generic plans, because planning a long statement takes longer than running
--- it; and none that scans a table, whatever the statistics of yesterday say.
--- Every statement is driven by the items and probes indexes.
+-- it; and none that scans a table or an index, whatever the statistics of
+-- yesterday say. Every statement is driven by the items and probes indexes: by
+-- nested loops alone, and where a key comes from two places, in a query of its
+-- own (LIMIT 1), or else half of the key might be looked up.
 -- +goose StatementBegin
-CREATE FUNCTION add_entries_v1(p_boards text[], p_versions bigint[], p_items jsonb, p_actor text, p_traceparent text, p_batch uuid) RETURNS SETOF added_v1
+CREATE FUNCTION add_entries_v1(p_boards text[], p_versions bigint[], p_items add_item_v1[], p_spans span_v1[], p_actor text, p_traceparent text, p_batch uuid) RETURNS SETOF added_v1
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
 AS $$
 #variable_conflict use_column
 DECLARE
     c_max constant bigint := 9007199254740991;
     v_now       timestamptz;
+    v_board     text;
+    v_nos       integer[]; -- of p_boards
     v_items     add_item_v1[];
     v_fresh     add_item_v1[]; -- the items that are not replayed
-    v_board     text;
     v_stale     boolean;
     v_keys      boolean;
     v_refused   boolean;
     v_reversals boolean;
     v_profiles  boolean;
     v_capped    boolean;
+    v_open      open_v1[]; -- by the number of the spans
     v_missing   boolean;
-    v_closed    boolean;
     v_until     timestamptz; -- when the first of the open periods closes
     v_locked    boolean := false; -- the players are
-    v_shut      boolean; -- v_closed of v_previous
     v_beyond    boolean;
     v_i         add_item_v1;
-    v_previous  add_item_v1;
     v_found     record;
     v_item      integer;
     v_cause     text;
-    v_boards    integer[];
-    v_players   text[];
+    v_players   players[]; -- by the numbers of the items
+    v_boards    integer[]; -- of players that change
+    v_ids       text[];
     v_changes   jsonb[];
     v_number    bigint;
     v_b         boards;
     v_p         players;
     v_sign      integer;
     v_period    bigint;
+    v_periods   bigint[];
     v_credit    credit_v1;
+    v_new       credit_v1;
     v_scores    bigint[];
 BEGIN
     FOREACH v_board IN ARRAY p_boards LOOP
@@ -276,58 +168,64 @@ BEGIN
     -- Whoever closes a period has the lock alone.
     v_now := plaudit_now();
 
-    IF jsonb_array_length(p_items) = 1 THEN
-        -- The same by expressions, which start at once.
-        SELECT * INTO v_b FROM boards WHERE id = p_items -> 0 ->> 'board' COLLATE "C";
-        v_i := jsonb_populate_record(NULL::add_item_v1,
-            (p_items -> 0) || jsonb_build_object('board', v_b.no, 'item', 0, 'nth', 1, 'rest', 0));
-        v_items := ARRAY[v_i];
-        v_stale := v_b.version <> p_versions[1];
-        v_keys := v_i.key IS NOT NULL;
-        v_refused := v_i.refused;
-        v_reversals := v_i.reverses IS NOT NULL;
-        v_profiles := v_i.profile IS NOT NULL;
-        v_capped := (v_i.day).start IS NOT NULL;
-    ELSE
-        SELECT array_agg(i ORDER BY i.item), bool_or(b.version <> p_versions[array_position(p_boards, b.id)]), bool_or(i.key IS NOT NULL),
-            bool_or(i.refused), bool_or(i.reverses IS NOT NULL), bool_or(i.profile IS NOT NULL), bool_or((i.day).start IS NOT NULL)
-        INTO v_items, v_stale, v_keys, v_refused, v_reversals, v_profiles, v_capped
-        FROM jsonb_array_elements(p_items) WITH ORDINALITY AS d (doc, n)
-        JOIN boards b ON b.id = d.doc ->> 'board'
-        CROSS JOIN jsonb_populate_record(NULL::add_item_v1,
-            d.doc || jsonb_build_object('board', b.no, 'item', d.n - 1, 'nth', 1, 'rest', 0)) i;
-    END IF;
+    SELECT array_agg(b.no ORDER BY v.n), bool_or(b.version <> v.version) INTO v_nos, v_stale
+    FROM unnest(p_boards, p_versions) WITH ORDINALITY AS v (id, version, n)
+    JOIN boards b ON b.id = v.id COLLATE "C";
 
     IF v_stale THEN
         RETURN QUERY
-        SELECT NULL::integer, 'stale', board_json_v1(b)
+        SELECT NULL::integer, 'stale', board_json_v1(b), NULL::uuid, NULL, NULL::bigint, NULL::uuid
         FROM unnest(p_boards, p_versions) AS v (id, version)
         JOIN boards b ON b.id = v.id COLLATE "C"
         WHERE b.version <> v.version;
         RETURN;
     END IF;
 
+    IF cardinality(p_items) = 1 THEN
+        -- The same by expressions, which start at once.
+        v_i := p_items[1];
+        v_i.board := v_nos[1];
+        v_i.who := 1;
+        v_i.nth := 1;
+        v_i.rest := 0;
+        v_items := ARRAY[v_i];
+        v_keys := v_i.key IS NOT NULL;
+        v_refused := v_i.refused;
+        v_reversals := v_i.reverses IS NOT NULL;
+        v_profiles := v_i.profile IS NOT NULL;
+        v_capped := v_i.day_start IS NOT NULL;
+    ELSE
+        v_items := numbered_v1(p_items, v_nos);
+        SELECT bool_or(i.key IS NOT NULL), bool_or(i.refused), bool_or(i.reverses IS NOT NULL), bool_or(i.profile IS NOT NULL),
+            bool_or(i.day_start IS NOT NULL)
+        INTO v_keys, v_refused, v_reversals, v_profiles, v_capped
+        FROM unnest(v_items) i;
+    END IF;
+
     IF v_reversals THEN
-        FOR v_n IN 1 .. cardinality(v_items) LOOP
-            v_i := v_items[v_n];
-            CONTINUE WHEN v_i.reverses IS NULL;
-            SELECT e.player, e.points, e.tiebreak, e.kind, e.occurred_at, e.periods,
-                EXISTS (SELECT FROM entries r WHERE r.reverses = e.id) AS reversed
-            INTO v_found
-            FROM entries e
-            WHERE e.id = v_i.reverses AND e.board = v_i.board;
-            IF FOUND THEN
-                v_i.player := v_found.player;
-                v_i.kind := 'reversal';
-                v_i.points := - v_found.points;
-                v_i.tiebreak := - v_found.tiebreak;
-                v_i.periods := v_found.periods;
-                v_i.reversed := v_found.reversed OR v_found.kind = 'reversal';
-                v_i.counted_at := CASE WHEN v_found.kind IN ('result', 'import') THEN v_found.occurred_at END;
-                v_items[v_n] := v_i;
-            ELSE
+        FOR v_found IN
+            SELECT i.item + 1 AS n, e.id IS NOT NULL AS found, e.player, e.points, e.tiebreak, e.kind, e.occurred_at, e.periods, e.reversed
+            FROM unnest(v_items) i
+            LEFT JOIN LATERAL (
+                SELECT e.*, EXISTS (SELECT FROM entries r WHERE r.reverses = e.id) AS reversed
+                FROM entries e
+                WHERE e.id = i.reverses AND e.board = i.board
+                LIMIT 1) e ON true
+            WHERE i.reverses IS NOT NULL
+        LOOP
+            IF NOT v_found.found THEN
                 v_refused := true;
+                CONTINUE;
             END IF;
+            v_i := v_items[v_found.n];
+            v_i.player := v_found.player;
+            v_i.kind := 'reversal';
+            v_i.points := - v_found.points;
+            v_i.tiebreak := - v_found.tiebreak;
+            v_i.credited := v_found.periods;
+            v_i.reversed := v_found.reversed OR v_found.kind = 'reversal';
+            v_i.counted_at := CASE WHEN v_found.kind IN ('result', 'import') THEN v_found.occurred_at END;
+            v_items[v_found.n] := v_i;
         END LOOP;
     END IF;
 
@@ -336,7 +234,8 @@ BEGIN
     -- refuses, unless it is a replay. All items with the first of these.
     IF v_refused THEN
         RETURN QUERY
-        SELECT x.item, CASE x.cause WHEN 1 THEN 'key-reused' WHEN 2 THEN 'no-entry' ELSE 'refused' END, NULL::jsonb
+        SELECT x.item, CASE x.cause WHEN 1 THEN 'key-reused' WHEN 2 THEN 'no-entry' ELSE 'refused' END, NULL::jsonb,
+            NULL::uuid, NULL, NULL::bigint, NULL::uuid
         FROM (
             SELECT x.item, x.cause, min(x.cause) OVER () AS first
             FROM (
@@ -371,7 +270,7 @@ BEGIN
             ORDER BY i.item
             LIMIT 1;
             IF FOUND AND v_number = 0 THEN
-                RETURN NEXT (v_item, 'key-reused', NULL)::added_v1;
+                RETURN NEXT (v_item, 'key-reused', NULL, NULL, NULL, NULL, NULL)::added_v1;
                 RETURN;
             ELSIF FOUND THEN
                 PERFORM refuse_v1('key-reused', v_item);
@@ -385,19 +284,14 @@ BEGIN
         END IF;
     END IF;
 
-    IF cardinality(v_fresh) > 1 THEN
-        FOR v_found IN
-            SELECT i.n, i.nth, i.total
-            FROM (
-                SELECT i.ordinality AS n, row_number() OVER (PARTITION BY i.board, i.player ORDER BY i.ordinality) AS nth,
-                    count(*) OVER (PARTITION BY i.board, i.player) AS total
-                FROM unnest(v_fresh) WITH ORDINALITY i
-            ) i
-            WHERE i.total > 1
-        LOOP
-            v_fresh[v_found.n].nth := v_found.nth;
-            v_fresh[v_found.n].rest := v_found.total - v_found.nth;
-        END LOOP;
+    IF cardinality(v_fresh) > 1 AND (v_reversals OR cardinality(v_fresh) < cardinality(v_items)) THEN
+        v_fresh := numbered_v1(v_fresh, v_nos);
+    ELSIF cardinality(v_fresh) = 1 THEN
+        v_i := v_fresh[1];
+        v_i.who := 1;
+        v_i.nth := 1;
+        v_i.rest := 0;
+        v_fresh := ARRAY[v_i];
     END IF;
 
     IF cardinality(v_fresh) > 0 THEN
@@ -406,65 +300,73 @@ BEGIN
         -- them closed.
         LOOP
             LOOP
-                v_missing := false;
-                v_until := 'infinity';
-                v_previous := NULL;
-                FOR v_n IN 1 .. cardinality(v_fresh) LOOP
-                    v_i := v_fresh[v_n];
-                    IF v_b.no IS DISTINCT FROM v_i.board THEN
-                        SELECT * INTO v_b FROM boards WHERE no = v_i.board;
-                    END IF;
+                SELECT array_agg((c.periods, c.shut)::open_v1 ORDER BY c.spans), bool_or(c.missing), coalesce(min(c.until), 'infinity')
+                INTO v_open, v_missing, v_until
+                FROM (
+                    SELECT s.spans, array_agg(s.no ORDER BY s.n) FILTER (WHERE s.closes > v_now) AS periods,
+                        bool_or(s.closes <= v_now) AS shut, bool_or(s.no IS NULL AND s.closes > v_now) AS missing,
+                        min(s.closes) FILTER (WHERE s.closes > v_now) AS until
+                    FROM (
+                        SELECT s.spans, s.n, coalesce(s."end", 'infinity') + b.grace AS closes, q.no
+                        FROM unnest(p_spans) WITH ORDINALITY AS s (spans, board, name, start, "end", n)
+                        JOIN boards b ON b.no = v_nos[s.board]
+                        LEFT JOIN LATERAL (
+                            SELECT q.no FROM periods q
+                            WHERE q.board = b.no AND q.name = s.name AND q.start_at = coalesce(s.start, '-infinity')
+                            LIMIT 1) q ON true
+                    ) s
+                    GROUP BY s.spans
+                ) c;
+                IF v_reversals THEN
+                    SELECT v_open || array_agg((c.periods, c.shut)::open_v1 ORDER BY c.spans), least(v_until, min(c.until))
+                    INTO v_open, v_until
+                    FROM (
+                        SELECT s.spans, array_agg(s.no ORDER BY s.n) FILTER (WHERE s.closes > v_now) AS periods,
+                            bool_or(s.closes <= v_now) AS shut, min(s.closes) FILTER (WHERE s.closes > v_now) AS until
+                        FROM (
+                            SELECT i.spans, c.n, q.end_at + b.grace AS closes, q.no
+                            FROM unnest(v_items) i
+                            CROSS JOIN LATERAL unnest(i.credited) WITH ORDINALITY AS c (no, n)
+                            JOIN periods q ON q.no = c.no
+                            JOIN boards b ON b.no = i.board
+                        ) s
+                        GROUP BY s.spans
+                    ) c;
+                END IF;
+                FOREACH v_i IN ARRAY v_fresh LOOP
                     IF v_i.reversed THEN
                         PERFORM refuse_v1('reversed', v_i.item);
-                    ELSIF v_i.reverses IS NOT NULL THEN
-                        SELECT array_agg(q.no ORDER BY c.n) FILTER (WHERE q.end_at + v_b.grace > v_now), bool_or(q.end_at + v_b.grace <= v_now),
-                            least(v_until, min(q.end_at + v_b.grace) FILTER (WHERE q.end_at + v_b.grace > v_now))
-                        INTO v_i.periods, v_closed, v_until
-                        FROM unnest(v_i.periods) WITH ORDINALITY AS c (no, n)
-                        JOIN periods q ON q.no = c.no;
-                    ELSIF v_i.board = v_previous.board AND v_i.spans = v_previous.spans THEN
-                        v_i.periods := v_previous.periods;
-                        v_closed := v_shut;
-                    ELSE
-                        SELECT array_agg(q.no ORDER BY s.ordinality) FILTER (WHERE coalesce(s."end", 'infinity') + v_b.grace > v_now),
-                            bool_or(coalesce(s."end", 'infinity') + v_b.grace <= v_now),
-                            v_missing OR bool_or(q.no IS NULL AND coalesce(s."end", 'infinity') + v_b.grace > v_now),
-                            least(v_until, min(s."end" + v_b.grace) FILTER (WHERE s."end" + v_b.grace > v_now))
-                        INTO v_i.periods, v_closed, v_missing, v_until
-                        FROM unnest(v_i.spans) WITH ORDINALITY s
-                        LEFT JOIN periods q ON q.board = v_i.board AND q.name = s.name AND q.start_at = coalesce(s.start, '-infinity');
-                        v_previous := v_i;
-                        v_shut := v_closed;
-                    END IF;
-                    IF v_closed AND v_i.late IS NOT TRUE OR v_i.periods IS NULL AND v_missing IS NOT TRUE THEN
+                    ELSIF (v_open[v_i.spans]).periods IS NULL OR (v_open[v_i.spans]).shut AND NOT v_i.late THEN
                         PERFORM refuse_v1('closed', v_i.item);
                     END IF;
-                    v_fresh[v_n].periods := v_i.periods;
                 END LOOP;
                 EXIT WHEN v_missing IS NOT TRUE;
 
                 INSERT INTO periods (board, name, start_at, end_at)
-                SELECT DISTINCT i.board, s.name, coalesce(s.start, '-infinity'), coalesce(s."end", 'infinity')
-                FROM unnest(v_fresh) i
-                JOIN boards b ON b.no = i.board
-                CROSS JOIN unnest(i.spans) s
+                SELECT DISTINCT b.no, s.name, coalesce(s.start, '-infinity'), coalesce(s."end", 'infinity')
+                FROM unnest(p_spans) s
+                JOIN boards b ON b.no = v_nos[s.board]
                 WHERE coalesce(s."end", 'infinity') + b.grace > v_now
                   AND (SELECT p.no FROM periods p
-                       WHERE p.board = i.board AND p.name = s.name AND p.start_at = coalesce(s.start, '-infinity')) IS NULL
+                       WHERE p.board = b.no AND p.name = s.name AND p.start_at = coalesce(s.start, '-infinity')) IS NULL
                 ORDER BY 1, 2, 3
                 ON CONFLICT DO NOTHING;
             END LOOP;
             EXIT WHEN v_locked;
 
-            INSERT INTO players AS p (board, id, seq, recorded_at, user_id)
-            SELECT i.board, i.player, i.rest + 1, plaudit_now() + i.rest * interval '1 microsecond', i.user_id
-            FROM unnest(v_fresh) i
-            WHERE i.nth = 1
-            ORDER BY i.board, i.player
-            ON CONFLICT (board, id) DO UPDATE SET
-                seq = p.seq + excluded.seq,
-                recorded_at = greatest(plaudit_now(), p.recorded_at + interval '1 microsecond')
-                            + (excluded.seq - 1) * interval '1 microsecond';
+            WITH locked AS (
+                INSERT INTO players AS p (board, id, seq, recorded_at, user_id)
+                SELECT i.board, i.player, i.rest + 1, plaudit_now() + i.rest * interval '1 microsecond', i.user_id
+                FROM unnest(v_fresh) i
+                WHERE i.nth = 1
+                ORDER BY i.board, i.player
+                ON CONFLICT (board, id) DO UPDATE SET
+                    seq = p.seq + excluded.seq,
+                    recorded_at = greatest(plaudit_now(), p.recorded_at + interval '1 microsecond')
+                                + (excluded.seq - 1) * interval '1 microsecond'
+                RETURNING p.*
+            )
+            SELECT array_agg(p::players ORDER BY p.board, p.id) INTO v_players FROM locked p;
             v_locked := true;
             v_now := plaudit_now();
             EXIT WHEN v_now < v_until;
@@ -505,12 +407,14 @@ BEGIN
             )
             SELECT min(c.item) FILTER (WHERE (SELECT count(*) FROM jsonb_object_keys(c.attributes)) > 16),
                 array_agg(c.board), array_agg(c.id), array_agg(player_changes_v1(c.old, c.new))
-            INTO v_item, v_boards, v_players, v_changes
+            INTO v_item, v_boards, v_ids, v_changes
             FROM changed c;
             IF v_item IS NOT NULL THEN
                 PERFORM refuse_v1('attributes', v_item);
             END IF;
-            PERFORM follow_players_v1(v_boards, v_players, v_now);
+            PERFORM follow_players_v1(v_boards, v_ids, v_now);
+            v_players := ARRAY(
+                SELECT p FROM unnest(v_players) w JOIN players p ON p.board = w.board AND p.id = w.id ORDER BY p.board, p.id);
         END IF;
 
         IF v_capped THEN
@@ -530,13 +434,13 @@ BEGIN
                           AND e.kind IN ('result', 'import')
                           AND (SELECT r.id FROM entries r WHERE r.reverses = e.id) IS NULL) END AS before
                     FROM (
-                        SELECT i.item, i.board, i.player, (i.day).start, (i.day)."end", i.points, true AS checked
+                        SELECT i.item, i.board, i.player, i.day_start AS start, i.day_end AS "end", i.points, true AS checked
                         FROM unnest(v_fresh) i
-                        WHERE (i.day).start IS NOT NULL
+                        WHERE i.day_start IS NOT NULL
                         UNION ALL
                         SELECT i.item, i.board, i.player, d.start, d."end", i.points, false
                         FROM unnest(v_fresh) i
-                        JOIN (SELECT DISTINCT i.board, (i.day).start, (i.day)."end" FROM unnest(v_fresh) i) d
+                        JOIN (SELECT DISTINCT i.board, i.day_start AS start, i.day_end AS "end" FROM unnest(v_fresh) i) d
                             ON d.board = i.board AND i.counted_at >= d.start AND i.counted_at < d."end"
                     ) c
                 ) x
@@ -556,7 +460,7 @@ BEGIN
                 FROM (
                     SELECT i.board, i.player, c.no, array_agg(i.reverses) AS gone
                     FROM unnest(v_fresh) i
-                    CROSS JOIN unnest(i.periods) AS c (no)
+                    CROSS JOIN LATERAL unnest((v_open[i.spans]).periods) AS c (no)
                     WHERE i.reverses IS NOT NULL
                     GROUP BY i.board, i.player, c.no
                 ) t
@@ -580,14 +484,20 @@ BEGIN
             -- What most calls do. Starting the long statements below takes
             -- longer than running them: these make the same of one item.
             v_i := v_fresh[1];
-            SELECT * INTO v_p FROM players WHERE board = v_i.board AND id = v_i.player;
+            SELECT * INTO v_b FROM boards WHERE no = v_i.board;
+            v_p := v_players[1];
             v_sign := CASE v_b."order" WHEN 'desc' THEN -1 ELSE 1 END;
-            FOREACH v_period IN ARRAY v_i.periods LOOP
+            v_periods := (v_open[v_i.spans]).periods;
+            FOREACH v_period IN ARRAY v_periods LOOP
                 SELECT s.score, s.tiebreak, s.reached_at, s.moved INTO v_credit
                 FROM standings s
                 WHERE s.period = v_period AND s.player = v_i.player;
-                v_credit := fold_v1(v_credit, v_b.combine, v_sign,
-                    (v_i.points, v_i.tiebreak, v_i.occurred_at, v_i.points <> 0 OR v_i.tiebreak <> 0)::credit_v1);
+                v_new := (v_i.points, v_i.tiebreak, v_i.occurred_at, v_i.points <> 0 OR v_i.tiebreak <> 0)::credit_v1;
+                IF FOUND THEN
+                    v_credit := fold_v1(v_credit, v_new, v_b.combine, v_sign);
+                ELSE
+                    v_credit := v_new;
+                END IF;
                 IF v_credit.score NOT BETWEEN -c_max AND c_max THEN
                     PERFORM refuse_v1('range', v_i.item);
                 ELSIF v_credit.tiebreak NOT BETWEEN -c_max AND c_max THEN
@@ -608,7 +518,7 @@ BEGIN
             INSERT INTO entries (id, board, player, seq, kind, points, tiebreak, reason, note, actor, occurred_at, recorded_at,
                 batch, metadata, periods, scores)
             VALUES (v_i.id, v_i.board, v_i.player, v_p.seq, v_i.kind, v_i.points, v_i.tiebreak, v_i.reason, v_i.note, p_actor, v_i.occurred_at,
-                v_p.recorded_at, p_batch, v_i.metadata, v_i.periods, v_scores);
+                v_p.recorded_at, p_batch, v_i.metadata, v_periods, v_scores);
             INSERT INTO outbox (type, recordedtime, traceparent, entry, notify)
             VALUES (entry_event_v1(v_i.kind), v_p.recorded_at, p_traceparent, v_i.id, entry_notify_v1(v_i.kind, p_actor, v_p.user_id));
         ELSE
@@ -621,21 +531,23 @@ BEGIN
                     n.sign * (n.credit).score, n.sign * (n.credit).tiebreak,
                     CASE n.ties WHEN 'first' THEN (n.credit).reached_at ELSE '-infinity' END
                 FROM (
-                    SELECT n.period, n.player, n.sign, n.ties, n.categories, p.status, p.attributes,
-                        fold_v1((o.score, o.tiebreak, o.reached_at, o.moved)::credit_v1, n.combine, n.sign, n.credit) AS credit
+                    SELECT n.period, n.player, n.sign, n.ties, n.categories, (v_players[n.who]).status, (v_players[n.who]).attributes,
+                        CASE WHEN o.score IS NULL THEN n.credit
+                            ELSE fold_v1((o.score, o.tiebreak, o.reached_at, o.moved)::credit_v1, n.credit, n.combine, n.sign) END AS credit
                     FROM (
-                        SELECT c.period, i.board, i.player, b.combine, b.ties, b.categories, CASE b."order" WHEN 'desc' THEN -1 ELSE 1 END AS sign,
-                            fold_all_v1(b.combine, CASE b."order" WHEN 'desc' THEN -1 ELSE 1 END,
-                                (i.points, i.tiebreak, i.occurred_at, i.points <> 0 OR i.tiebreak <> 0)::credit_v1 ORDER BY i.item) AS credit
+                        SELECT c.period, i.who, i.player, b.combine, b.ties, b.categories, b.sign,
+                            fold_all_v1((i.points, i.tiebreak, i.occurred_at, i.points <> 0 OR i.tiebreak <> 0)::credit_v1, b.combine, b.sign
+                                ORDER BY i.item) AS credit
                         FROM unnest(v_fresh) i
-                        JOIN boards b ON b.no = i.board
-                        CROSS JOIN unnest(i.periods) AS c (period)
+                        CROSS JOIN LATERAL (
+                            SELECT *, CASE "order" WHEN 'desc' THEN -1 ELSE 1 END AS sign FROM boards WHERE no = i.board LIMIT 1) b
+                        CROSS JOIN LATERAL unnest((v_open[i.spans]).periods) AS c (period)
                         WHERE i.reverses IS NULL
-                        GROUP BY c.period, i.board, i.player, b.combine, b.ties, b.categories, b."order"
+                        GROUP BY c.period, i.who, i.player, b.combine, b.ties, b.categories, b.sign
                     ) n
-                    JOIN players p ON p.board = n.board AND p.id = n.player
-                    LEFT JOIN standings o ON o.period = n.period AND o.player = n.player
-                    ORDER BY n.period, n.player
+                    LEFT JOIN LATERAL (
+                        SELECT * FROM standings o WHERE o.period = n.period AND o.player = n.player LIMIT 1) o ON true
+                    ORDER BY n.period, n.who -- as they are locked everywhere, by player
                     OFFSET 0
                 ) n
                 ON CONFLICT (period, player) DO UPDATE SET
@@ -656,7 +568,7 @@ BEGIN
                         s.score - coalesce(sum(i.points) OVER later, 0) AS score,
                         s.tiebreak - coalesce(sum(i.tiebreak) OVER later, 0) AS tiebreak
                     FROM unnest(v_fresh) i
-                    CROSS JOIN unnest(i.periods) AS c (period)
+                    CROSS JOIN LATERAL unnest((v_open[i.spans]).periods) AS c (period)
                     CROSS JOIN LATERAL (
                         SELECT s.score, s.tiebreak FROM standings s WHERE s.period = c.period AND s.player = i.player LIMIT 1) s
                     WHERE s.score NOT BETWEEN -c_max AND c_max OR s.tiebreak NOT BETWEEN -c_max AND c_max
@@ -671,15 +583,14 @@ BEGIN
             END IF;
 
             WITH written AS MATERIALIZED (
-                SELECT i.item, i.id, i.board, i.player, p.seq - i.rest AS seq, i.kind, i.points, i.tiebreak, i.reason, i.note, i.occurred_at,
-                    p.recorded_at - i.rest * interval '1 microsecond' AS recorded_at, i.reverses, i.metadata, i.periods,
-                    ARRAY(SELECT s.score
-                          FROM unnest(i.periods) WITH ORDINALITY AS c (period, n)
-                          LEFT JOIN standings s ON s.period = c.period AND s.player = i.player
+                SELECT i.item, i.id, i.board, i.player, (v_players[i.who]).seq - i.rest AS seq, i.kind, i.points, i.tiebreak, i.reason, i.note, i.occurred_at,
+                    (v_players[i.who]).recorded_at - i.rest * interval '1 microsecond' AS recorded_at, i.reverses, i.metadata,
+                    (v_open[i.spans]).periods AS periods,
+                    ARRAY(SELECT (SELECT s.score FROM standings s WHERE s.period = c.period AND s.player = i.player)
+                          FROM unnest((v_open[i.spans]).periods) WITH ORDINALITY AS c (period, n)
                           ORDER BY c.n) AS scores,
-                    p.user_id
+                    (v_players[i.who]).user_id
                 FROM unnest(v_fresh) i
-                JOIN players p ON p.board = i.board AND p.id = i.player
             ), entry AS (
                 INSERT INTO entries (id, board, player, seq, kind, points, tiebreak, reason, note, actor, occurred_at, recorded_at,
                     batch, reverses, metadata, periods, scores)
@@ -697,7 +608,7 @@ BEGIN
             WITH changed AS (
                 UPDATE players p
                 SET recorded_at = p.recorded_at + interval '1 microsecond'
-                FROM unnest(v_boards, v_players, v_changes) AS c (board, player, changes)
+                FROM unnest(v_boards, v_ids, v_changes) AS c (board, player, changes)
                 WHERE p.board = c.board AND p.id = c.player COLLATE "C"
                 RETURNING p.board, p.id, p.recorded_at, c.changes
             )
@@ -710,25 +621,29 @@ BEGIN
         END IF;
     END IF;
 
-    -- New and old entries come from the same rows, so that an answer that is
-    -- given again is the same.
-    IF cardinality(v_items) = 1 AND cardinality(v_fresh) = 1 THEN
+    IF p_batch IS NULL THEN
+        -- A new and an old entry come from the same row, so that an answer
+        -- that is given again is the same.
+        v_i := v_items[1];
         RETURN QUERY
-        SELECT 0, 'added', to_jsonb(l)
+        SELECT 0, CASE WHEN l.id = v_i.id THEN 'added' ELSE 'replayed' END, to_jsonb(l), NULL::uuid, NULL, NULL::bigint, NULL::uuid
         FROM ledger l
-        WHERE l.id = v_i.id;
-        RETURN;
+        WHERE l.id = CASE WHEN cardinality(v_fresh) = 1 THEN v_i.id
+            ELSE (SELECT k.entry FROM entry_keys k WHERE k.board = v_i.board AND k.key = v_i.key) END;
+    ELSIF cardinality(v_fresh) = cardinality(v_items) THEN
+        RETURN QUERY
+        SELECT i.item, 'added', NULL::jsonb, i.id, i.player, i.points, p_batch
+        FROM unnest(v_items) i;
+    ELSE
+        RETURN QUERY
+        SELECT i.item, CASE WHEN e.id = i.id THEN 'added' ELSE 'replayed' END, NULL::jsonb, e.id, e.player, e.points, e.batch
+        FROM unnest(v_items) i
+        CROSS JOIN LATERAL (SELECT (SELECT k.entry FROM entry_keys k WHERE k.board = i.board AND k.key = i.key) AS entry) k
+        CROSS JOIN LATERAL (SELECT * FROM entries e WHERE e.id = coalesce(k.entry, i.id) LIMIT 1) e
+        ORDER BY i.item;
     END IF;
-    RETURN QUERY
-    SELECT i.item, CASE WHEN l.id = i.id THEN 'added' ELSE 'replayed' END, to_jsonb(l)
-    FROM unnest(v_items) i
-    LEFT JOIN entry_keys k ON k.board = i.board AND k.key = i.key
-    JOIN ledger l ON l.id = coalesce(k.entry, i.id)
-    ORDER BY i.item;
 END $$;
 -- +goose StatementEnd
 
-REVOKE ALL ON FUNCTION fold_v1, fold_all_v1(text, integer, credit_v1), credits_left_v1, player_patch_v1, player_patch_all_v1(jsonb, jsonb),
-    player_json_v1, player_changes_v1, follow_players_v1, entry_event_v1, entry_notify_v1,
-    refuse_v1, add_entries_v1 FROM PUBLIC;
+REVOKE ALL ON FUNCTION entry_event_v1, entry_notify_v1, refuse_v1, numbered_v1, add_entries_v1 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION add_entries_v1 TO score_add;

@@ -1,0 +1,153 @@
+package postgres
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"plaudit/shared/score"
+)
+
+// itemRecords gives the items as records of the type add_item_v1, and what
+// they credit as records of span_v1: each set of spans once, because most
+// items credit the same. Boards go by their places among the boards, from 1.
+func itemRecords(items []score.Item, boards []string) (records, spans []string, err error) {
+	places := map[string]int64{}
+	for i, id := range boards {
+		places[id] = int64(i + 1)
+	}
+	credits := make([]int64, len(items)) // the numbers of what they credit
+	sets := map[string]int64{}
+	for i, item := range items {
+		if len(item.Spans) == 0 {
+			continue
+		}
+		set := item.Board
+		for _, s := range item.Spans {
+			set += fmt.Sprint(" ", s.Name, s.Start.UnixMicro(), s.End.UnixMicro())
+		}
+		if sets[set] == 0 {
+			sets[set] = int64(len(sets) + 1)
+			for _, s := range item.Spans {
+				var r record
+				r.integer(sets[set])
+				r.integer(places[item.Board])
+				r.text(s.Name)
+				r.time(s.Start)
+				r.time(s.End)
+				spans = append(spans, r.String())
+			}
+		}
+		credits[i] = sets[set]
+	}
+	// A reversal cancels what its original credited, by a number of its own.
+	next := int64(len(sets))
+	for i, item := range items {
+		if item.Reverses != "" {
+			next++
+			credits[i] = next
+		}
+	}
+
+	records = make([]string, len(items))
+	for i, item := range items {
+		var profile []byte
+		if item.Profile != nil {
+			if profile, err = json.Marshal(item.Profile.Patch()); err != nil {
+				return nil, nil, err
+			}
+		}
+		var day score.Span
+		if item.Day != nil {
+			day = *item.Day
+		}
+		var r record
+		r.integer(int64(i))
+		r.text(item.ID)
+		r.integer(places[item.Board])
+		r.text(item.Player)
+		r.text(item.Key)
+		r.text(hex.EncodeToString(item.Digest))
+		r.boolean(item.Refused)
+		r.boolean(item.Late)
+		r.text(string(item.Kind))
+		r.integer(item.Points)
+		r.integer(item.Tiebreak)
+		r.text(item.Reason)
+		r.text(item.Note)
+		r.time(item.OccurredAt)
+		r.text(item.Metadata)
+		r.text(item.Reverses)
+		r.text(item.User)
+		r.text(string(profile))
+		r.time(day.Start)
+		r.time(day.End)
+		if credits[i] == 0 {
+			r.null()
+		} else {
+			r.integer(credits[i])
+		}
+		for range 7 { // what add_entries_v1 finds out
+			r.null()
+		}
+		records[i] = r.String()
+	}
+	return records, spans, nil
+}
+
+// record writes the text of a composite value, field by field
+// (https://www.postgresql.org/docs/current/rowtypes.html#ROWTYPES-IO-SYNTAX).
+type record struct{ b []byte }
+
+// next begins a field. One that stays empty is null.
+func (r *record) next() {
+	if r.b == nil {
+		r.b = append(make([]byte, 0, 256), '(')
+		return
+	}
+	r.b = append(r.b, ',')
+}
+
+func (r *record) null() { r.next() }
+
+func (r *record) integer(n int64) {
+	r.next()
+	r.b = strconv.AppendInt(r.b, n, 10)
+}
+
+func (r *record) boolean(b bool) {
+	r.next()
+	r.b = strconv.AppendBool(r.b, b)
+}
+
+// text writes null for an empty text.
+func (r *record) text(s string) {
+	r.next()
+	if s == "" {
+		return
+	}
+	r.b = append(r.b, '"')
+	for {
+		i := strings.IndexAny(s, `"\`)
+		if i < 0 {
+			break
+		}
+		r.b = append(r.b, s[:i]...)
+		r.b = append(r.b, s[i], s[i]) // doubled
+		s = s[i+1:]
+	}
+	r.b = append(append(r.b, s...), '"')
+}
+
+// time writes null for the zero time.
+func (r *record) time(t time.Time) {
+	r.next()
+	if !t.IsZero() {
+		r.b = t.AppendFormat(r.b, time.RFC3339Nano)
+	}
+}
+
+func (r *record) String() string { return string(r.b) + ")" }
