@@ -2,13 +2,16 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -47,12 +50,21 @@ func decode[T any](r *http.Request) (T, error) {
 	if err != nil {
 		return v, err
 	}
-	if err := scan(body); err != nil {
-		return v, err
+	// Control characters are bad syntax, so this is the only way to write a NUL.
+	if bytes.Contains(body, []byte(`\u0000`)) {
+		if err := scan(body); err != nil {
+			return v, err
+		}
 	}
 	var faults fault.List
-	fill(reflect.ValueOf(&v).Elem(), body, "", &faults)
-	return v, faults.Err()
+	in := newReader(body, "", &faults)
+	err = in.fill(reflect.ValueOf(&v).Elem())
+	if err == nil {
+		if _, err = in.ReadToken(); err == io.EOF {
+			return v, faults.Err()
+		}
+	}
+	return v, cmp.Or(scan(body), syntaxFault(err, in.StackPointer()))
 }
 
 func readBody(r *http.Request) ([]byte, error) {
@@ -79,8 +91,8 @@ func readBody(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// scan reads the whole text once for what no field's type can allow: bad
-// syntax, names that repeat, text that is no UTF-8 (lone surrogates too), NUL.
+// scan names what no field's type can allow, the first of it: bad syntax, names
+// that repeat, text that is no UTF-8 (lone surrogates too), NUL.
 func scan(body []byte) error {
 	dec := jsontext.NewDecoder(bytes.NewReader(body))
 	for {
@@ -148,11 +160,42 @@ func path(p jsontext.Pointer) string {
 	return b.String()
 }
 
-func child(parent, name string) string {
-	if parent == "" {
-		return name
+// reader goes once through a text and puts its values where they belong. Its
+// methods fail where the text is no JSON; what else is wrong goes into faults.
+type reader struct {
+	*jsontext.Decoder
+	at     string // the field that the text is the value of, empty for a body
+	faults *fault.List
+}
+
+func newReader(text []byte, at string, faults *fault.List) *reader {
+	return &reader{jsontext.NewDecoder(bytes.NewBuffer(text)), at, faults}
+}
+
+// fill puts a value of a body, which is known to be valid, into v.
+func fill(v reflect.Value, raw jsontext.Value, at string, faults *fault.List) {
+	newReader(raw, at, faults).fill(v)
+}
+
+// refuse notes a fault of the value, or of the name, that was read last.
+func (r *reader) refuse(detail string) {
+	if r.StackDepth() == 0 {
+		r.faults.Add(orBody(r.at), "%s", detail)
+		return
 	}
-	return parent + "." + name
+	field, depth := []byte(r.at), 0
+	for token := range r.StackPointer().Tokens() {
+		depth++
+		if kind, _ := r.StackIndex(depth); kind == '[' {
+			field = fmt.Appendf(field, "[%s]", token)
+			continue
+		}
+		if len(field) > 0 {
+			field = append(field, '.')
+		}
+		field = append(field, token...)
+	}
+	r.faults.Add(string(field), "%s", detail)
 }
 
 var (
@@ -160,116 +203,169 @@ var (
 	rawType  = reflect.TypeFor[jsontext.Value]()
 )
 
-// fill puts one JSON value, which scan has passed, into v.
-func fill(v reflect.Value, raw jsontext.Value, at string, faults *fault.List) {
-	null := raw.Kind() == 'n'
+// fill puts the next value into v.
+func (r *reader) fill(v reflect.Value) error {
+	kind := r.PeekKind()
 	if o, ok := v.Addr().Interface().(optional); ok {
-		place := o.present(null)
-		if !null {
-			fill(reflect.ValueOf(place).Elem(), raw, at, faults)
+		place := o.present(kind == 'n')
+		if kind == 'n' {
+			return r.SkipValue()
 		}
-		return
-	}
-	if v.Type() == rawType {
-		v.SetBytes(bytes.Clone(raw))
-		return
-	}
-	if null {
-		faults.Add(orBody(at), "must not be null")
-		return
+		return r.fill(reflect.ValueOf(place).Elem())
 	}
 	switch {
-	case v.Kind() == reflect.Struct && v.Type() != timeType:
-		fillStruct(v, raw, at, faults)
+	case v.Type() == rawType:
+		raw, err := r.ReadValue()
+		v.SetBytes(bytes.Clone(raw))
+		return err
+	case kind == 'n':
+		return r.skip("must not be null")
+	case v.Type() == timeType:
+		return r.fillPlain(v)
+	case v.Kind() == reflect.Struct:
+		return r.fillStruct(v)
 	case v.Kind() == reflect.Map:
-		fillMap(v, raw, at, faults)
+		return r.fillMap(v)
 	case v.Kind() == reflect.Slice:
-		fillSlice(v, raw, at, faults)
-	default:
-		if err := json.Unmarshal(raw, v.Addr().Interface()); err != nil {
-			faults.Add(orBody(at), "%s", mustBe(v, raw))
-		}
+		return r.fillSlice(v)
 	}
+	return r.fillPlain(v)
 }
 
-// mustBe says what a plain value should have been.
-func mustBe(v reflect.Value, raw jsontext.Value) string {
+// skip passes over a value that is not what it must be.
+func (r *reader) skip(mustBe string) error {
+	err := r.SkipValue()
+	if err == nil {
+		r.refuse(mustBe)
+	}
+	return err
+}
+
+// fillPlain puts a time, a string, a truth or a whole number into v.
+func (r *reader) fillPlain(v reflect.Value) error {
+	raw, err := r.ReadValue()
+	if err != nil {
+		return err
+	}
+	kind := raw.Kind()
 	switch {
 	case v.Type() == timeType:
-		return "must be a time such as 2026-04-05T09:30:00Z (RFC 3339)"
+		// Package time takes more than RFC 3339 does.
+		if json.Unmarshal(raw, v.Addr().Interface()) != nil {
+			r.refuse("must be a time such as 2026-04-05T09:30:00Z (RFC 3339)")
+		}
 	case v.Kind() == reflect.String:
-		return "must be a string"
+		if kind != '"' {
+			r.refuse("must be a string")
+			break
+		}
+		v.SetString(string(unquote(raw)))
 	case v.Kind() == reflect.Bool:
-		return "must be true or false"
-	case v.CanInt() && raw.Kind() == '0' && strings.Trim(string(raw), "-0123456789") == "":
-		return "is out of range"
+		if kind != 't' && kind != 'f' {
+			r.refuse("must be true or false")
+		}
+		v.SetBool(kind == 't')
 	case v.CanInt():
-		return "must be a whole number, without fraction or exponent"
+		n, err := strconv.ParseInt(string(raw), 10, v.Type().Bits())
+		if errors.Is(err, strconv.ErrRange) {
+			r.refuse("is out of range")
+		} else if err != nil {
+			r.refuse("must be a whole number, without fraction or exponent")
+		}
+		v.SetInt(n)
+	default:
+		panic("no request has a field of type " + v.Type().String())
 	}
-	return "has a wrong type"
+	return nil
 }
 
-func fillStruct(v reflect.Value, raw jsontext.Value, at string, faults *fault.List) {
-	members(raw, '{', "an object", at, faults, func(name string, value jsontext.Value) {
-		field, ok := fieldNamed(v, name)
+// unquote gives the text of a JSON string that is known to be valid. It is
+// good until the next reading.
+func unquote(raw jsontext.Value) []byte {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1]
+	}
+	text, _ := jsontext.AppendUnquote(nil, raw)
+	return text
+}
+
+// members goes through an object. Each reads the value that belongs to the
+// name, which is good until then.
+func (r *reader) members(each func(name []byte) error) error {
+	if r.PeekKind() != '{' {
+		return r.skip("must be an object")
+	}
+	r.ReadToken()
+	for r.PeekKind() != '}' {
+		name, err := r.ReadValue()
+		if err != nil {
+			return err
+		}
+		if err := each(unquote(name)); err != nil {
+			return err
+		}
+	}
+	_, err := r.ReadToken()
+	return err
+}
+
+func (r *reader) fillStruct(v reflect.Value) error {
+	fields := fieldsOf(v.Type())
+	return r.members(func(name []byte) error {
+		index, ok := fields[string(name)]
 		if !ok {
-			faults.Add(child(at, name), "is not a field of this request")
-			return
+			r.refuse("is not a field of this request")
+			return r.SkipValue()
 		}
-		fill(field, value, child(at, name), faults)
+		return r.fill(v.FieldByIndex(index))
 	})
 }
 
-// fieldNamed finds the field of a struct, or of one that is embedded in it, by
-// its name in JSON.
-func fieldNamed(v reflect.Value, name string) (reflect.Value, bool) {
-	for i := range v.NumField() {
-		field := v.Type().Field(i)
-		if field.Anonymous {
-			if found, ok := fieldNamed(v.Field(i), name); ok {
-				return found, true
-			}
-		} else if tag, _, _ := strings.Cut(field.Tag.Get("json"), ","); tag == name {
-			return v.Field(i), true
+var fieldTables sync.Map // of fieldsOf, by type
+
+// fieldsOf finds the fields of a struct, and of those that are embedded in it,
+// by their names in JSON.
+func fieldsOf(t reflect.Type) map[string][]int {
+	if table, ok := fieldTables.Load(t); ok {
+		return table.(map[string][]int)
+	}
+	table := map[string][]int{}
+	for _, field := range reflect.VisibleFields(t) {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" {
+			table[name] = field.Index
 		}
 	}
-	return reflect.Value{}, false
+	fieldTables.Store(t, table)
+	return table
 }
 
-func fillMap(v reflect.Value, raw jsontext.Value, at string, faults *fault.List) {
+func (r *reader) fillMap(v reflect.Value) error {
 	v.Set(reflect.MakeMap(v.Type()))
-	members(raw, '{', "an object", at, faults, func(name string, value jsontext.Value) {
+	return r.members(func(name []byte) error {
+		key := reflect.ValueOf(string(name))
 		item := reflect.New(v.Type().Elem()).Elem()
-		fill(item, value, child(at, name), faults)
-		v.SetMapIndex(reflect.ValueOf(name), item)
+		err := r.fill(item)
+		v.SetMapIndex(key, item)
+		return err
 	})
 }
 
-func fillSlice(v reflect.Value, raw jsontext.Value, at string, faults *fault.List) {
+func (r *reader) fillSlice(v reflect.Value) error {
+	if r.PeekKind() != '[' {
+		return r.skip("must be a list")
+	}
+	r.ReadToken()
 	v.Set(reflect.MakeSlice(v.Type(), 0, 0))
-	members(raw, '[', "a list", at, faults, func(_ string, value jsontext.Value) {
-		item := reflect.New(v.Type().Elem()).Elem()
-		fill(item, value, fmt.Sprintf("%s[%d]", at, v.Len()), faults)
-		v.Set(reflect.Append(v, item))
-	})
-}
-
-// members goes through an object or a list. The text is known to be good, so
-// that reading it cannot fail.
-func members(raw jsontext.Value, kind jsontext.Kind, what, at string, faults *fault.List, each func(name string, value jsontext.Value)) {
-	if raw.Kind() != kind {
-		faults.Add(orBody(at), "must be %s", what)
-		return
-	}
-	dec := jsontext.NewDecoder(bytes.NewReader(raw))
-	dec.ReadToken()
-	for dec.PeekKind() != ']' && dec.PeekKind() != '}' {
-		var name string
-		if kind == '{' {
-			tok, _ := dec.ReadToken()
-			name = tok.String()
+	for r.PeekKind() != ']' {
+		n := v.Len()
+		if n == v.Cap() {
+			v.Grow(max(n, 4))
 		}
-		value, _ := dec.ReadValue()
-		each(name, value)
+		v.SetLen(n + 1)
+		if err := r.fill(v.Index(n)); err != nil {
+			return err
+		}
 	}
+	_, err := r.ReadToken()
+	return err
 }

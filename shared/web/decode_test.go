@@ -93,6 +93,8 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a number for an optional", json, `{"country":1}`, fault.BadRequest, "country"},
 		{"text for a truth", json, `{"late":"true"}`, fault.BadRequest, "late"},
 		{"a date", json, `{"at":"2026-04-05"}`, fault.BadRequest, "at"},
+		{"an hour of one digit", json, `{"at":"2026-04-05T9:30:00Z"}`, fault.BadRequest, "at"},
+		{"a comma in a time", json, `{"at":"2026-04-05T09:30:00,5Z"}`, fault.BadRequest, "at"},
 		{"an object for a list", json, `{"tags":{}}`, fault.BadRequest, "tags"},
 		{"a list for an object", json, `{"catalogue":[]}`, fault.BadRequest, "catalogue"},
 		{"deep ones, together", json, `{"tags":["a",1],"entries":[{},{"reason":1,"points":"x","z":0}],"catalogue":{"full":1.5}}`,
@@ -125,10 +127,12 @@ func FuzzDecode(f *testing.F) {
 	f.Add(`{"name":"a","entries":[{"points":1}]}`)
 	f.Add(`{"metadata":{"a":[[[{}]]]}}`)
 	f.Fuzz(func(t *testing.T, body string) {
-		if _, err := decodeText("application/json", body); err != nil {
-			if _, ok := fault.As(err); !ok {
-				t.Errorf("not a fault: %v", err)
-			}
+		_, err := decodeText("application/json", body)
+		if _, ok := fault.As(err); err != nil && !ok {
+			t.Errorf("not a fault: %v", err)
+		}
+		if no := scan([]byte(body)); err == nil && no != nil {
+			t.Errorf("was taken, though %v", no)
 		}
 	})
 }
