@@ -5,7 +5,6 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -292,14 +291,12 @@ func reply(w http.ResponseWriter, status int, body any) error {
 }
 
 func write(w http.ResponseWriter, contentType string, status int, body any) error {
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(body); err != nil {
+	text, err := encode(body)
+	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	_, err := w.Write([]byte(b.String()))
+	_, err = w.Write(append(text, '\n'))
 	return err
 }
