@@ -22,11 +22,13 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
@@ -47,6 +49,9 @@ const (
 	// key with 100 boards of 63 characters has 10 KB; load balancers take
 	// headers of 16 KB.
 	maxToken = 12 << 10
+	// maxKnown is how many tokens a verifier remembers: 5 MB where all of them
+	// are as long as that.
+	maxKnown = 500
 	// leeway is how far the clocks of signer and verifier may differ.
 	leeway = 5 * time.Second
 )
@@ -82,6 +87,18 @@ func check(c access.Caller) error {
 type Verifier struct {
 	keys map[string]*rsa.PublicKey // by kid
 	now  func() time.Time
+
+	mu sync.Mutex
+	// known is what tokens say whose signature was found to be good, by the
+	// hash of the token: who works with one sends it again and again. The keys
+	// never change, so only the time is left to be looked at.
+	known map[[sha256.Size]byte]statement
+}
+
+// statement is what a token says.
+type statement struct {
+	registered jwt.Claims
+	caller     access.Caller
 }
 
 // NewVerifier takes JSON Web Key Sets (RFC 7517) with public RSA keys; empty
@@ -141,34 +158,64 @@ func (v *Verifier) verify(token string) (access.Caller, error) {
 	if len(token) > maxToken {
 		return access.Caller{}, errors.New("it is too long")
 	}
-	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+	said, err := v.said(token)
 	if err != nil {
-		return access.Caller{}, errors.New("it is no JSON Web Token signed with RS256")
+		return access.Caller{}, err
 	}
-	header := parsed.Headers[0]
-	if header.ExtraHeaders[jose.HeaderType] != tokenType {
-		return access.Caller{}, errors.New("its type is not " + tokenType)
-	}
-	key, ok := v.keys[header.KeyID]
-	if !ok {
-		return access.Caller{}, errors.New("it names no key that is known")
-	}
-	var registered jwt.Claims
-	var own claims
-	if err := parsed.Claims(key, &registered, &own); err != nil {
-		return access.Caller{}, errors.New("its signature or its claims are broken")
-	}
-	if registered.Expiry == nil || registered.IssuedAt == nil {
-		return access.Caller{}, errors.New("it does not say when it was made or when it ends")
-	}
-	err = registered.ValidateWithLeeway(jwt.Expected{Issuer: name, AnyAudience: jwt.Audience{name}, Time: v.now()}, leeway)
+	err = said.registered.ValidateWithLeeway(jwt.Expected{Issuer: name, AnyAudience: jwt.Audience{name}, Time: v.now()}, leeway)
 	switch {
 	case errors.Is(err, jwt.ErrExpired):
 		return access.Caller{}, errors.New("it has expired")
 	case err != nil:
 		return access.Caller{}, errors.New("it is for another issuer, audience or time")
 	}
-	caller := access.Caller{
+	return said.caller, check(said.caller)
+}
+
+// said gives what a token says that one of the keys has signed.
+func (v *Verifier) said(token string) (statement, error) {
+	hash := sha256.Sum256([]byte(token))
+	v.mu.Lock()
+	said, ok := v.known[hash]
+	v.mu.Unlock()
+	if ok {
+		return said, nil
+	}
+	said, err := v.read(token)
+	if err != nil {
+		return statement{}, err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.known == nil || len(v.known) == maxKnown {
+		v.known = map[[sha256.Size]byte]statement{}
+	}
+	v.known[hash] = said
+	return said, nil
+}
+
+func (v *Verifier) read(token string) (statement, error) {
+	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		return statement{}, errors.New("it is no JSON Web Token signed with RS256")
+	}
+	header := parsed.Headers[0]
+	if header.ExtraHeaders[jose.HeaderType] != tokenType {
+		return statement{}, errors.New("its type is not " + tokenType)
+	}
+	key, ok := v.keys[header.KeyID]
+	if !ok {
+		return statement{}, errors.New("it names no key that is known")
+	}
+	var registered jwt.Claims
+	var own claims
+	if err := parsed.Claims(key, &registered, &own); err != nil {
+		return statement{}, errors.New("its signature or its claims are broken")
+	}
+	if registered.Expiry == nil || registered.IssuedAt == nil {
+		return statement{}, errors.New("it does not say when it was made or when it ends")
+	}
+	return statement{registered, access.Caller{
 		User:    registered.Subject,
 		Role:    own.Role,
 		Session: own.Session,
@@ -176,8 +223,7 @@ func (v *Verifier) verify(token string) (access.Caller, error) {
 		Scopes:  own.Scopes,
 		Boards:  own.Boards,
 		Owner:   own.Owner,
-	}
-	return caller, check(caller)
+	}}, nil
 }
 
 // Signer makes tokens. It is safe for concurrent use.

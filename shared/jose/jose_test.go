@@ -276,6 +276,43 @@ func TestTokenEndsWithItsLifetime(t *testing.T) {
 	}
 }
 
+func TestATokenThatIsKnownEndsToo(t *testing.T) {
+	p := generate()[0]
+	token, err := p.signer.Sign(person, 15*time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	v := &Verifier{keys: p.verifier.keys, now: func() time.Time { return now }}
+	for range 2 {
+		if caller, err := v.Verify(token); err != nil || !reflect.DeepEqual(caller, person) {
+			t.Fatalf("gave %+v, %v", caller, err)
+		}
+	}
+	now = now.Add(15*time.Minute + 2*leeway)
+	if _, err := v.Verify(token); err == nil || !strings.Contains(err.Error(), "expired") {
+		t.Errorf("after its end: %v", err)
+	}
+}
+
+func TestVerifierRemembersABoundedNumberOfTokens(t *testing.T) {
+	p := generate()[0]
+	v := &Verifier{keys: p.verifier.keys, now: time.Now, known: map[[32]byte]statement{}}
+	for i := range maxKnown {
+		v.known[[32]byte{byte(i), byte(i >> 8)}] = statement{}
+	}
+	token, err := p.signer.Sign(person, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Verify(token); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(v.known); n < 1 || n > maxKnown {
+		t.Errorf("it remembers %d", n)
+	}
+}
+
 func TestSignerRefusesNonsense(t *testing.T) {
 	p := generate()[0]
 	for name, c := range map[string]access.Caller{
@@ -383,10 +420,17 @@ func BenchmarkVerify(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for b.Loop() {
-		if _, err := p.verifier.Verify(token); err != nil {
-			b.Fatal(err)
-		}
+	for name, verify := range map[string]func() error{
+		"a token that is known": func() error { _, err := p.verifier.Verify(token); return err },
+		"a new one":             func() error { _, err := p.verifier.read(token); return err },
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := verify(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
