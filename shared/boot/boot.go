@@ -37,6 +37,7 @@ func Main[C any](name string, run func(ctx context.Context, cfg C) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	context.AfterFunc(ctx, stop)
 
+	fitLambda()
 	level, err := logLevel()
 	startLog(name, os.Stdout, level)
 	var cfg C
