@@ -2,7 +2,6 @@ package elb
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxLambda is the limit of a request's body and of a response's JSON ("Lambda
@@ -116,7 +118,7 @@ func (g *TargetGroup) event(method, path, query, host string, headers http.Heade
 	}
 	out = append(out, `},"body":`...)
 	if isText(headers, body) {
-		out = appendJSON(out, string(body))
+		out = appendJSON(out, body)
 		return append(out, `,"isBase64Encoded":false}`...)
 	}
 	out = append(out, '"')
@@ -143,14 +145,10 @@ func (g *TargetGroup) appendField(out []byte, name string, values []string) []by
 	return append(out, ']')
 }
 
-func appendJSON(out []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			quoted, _ := json.Marshal(s) // a string has no way to fail
-			return append(out, quoted...)
-		}
-	}
-	return append(append(append(out, '"'), s...), '"')
+// appendJSON writes a string. Bytes that are no UTF-8 become U+FFFD.
+func appendJSON[text string | []byte](out []byte, s text) []byte {
+	out, _ = jsontext.AppendQuote(out, s) // its error tells of such bytes
+	return out
 }
 
 // parseQuery splits a query and decodes nothing. A key without = has the value
@@ -200,8 +198,8 @@ type response struct {
 // Headers in the other form are ignored. What ALB calls LambdaInvalidResponse
 // is an error.
 func (g *TargetGroup) parse(payload []byte) (*response, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(payload, &fields); err != nil {
+	var fields map[string]jsontext.Value
+	if unmarshal(payload, &fields) != nil {
 		return nil, errors.New("it is no JSON object")
 	}
 	name := "headers"
@@ -214,7 +212,7 @@ func (g *TargetGroup) parse(payload []byte) (*response, error) {
 		}
 	}
 	read := func(field string, into any) error {
-		if raw, ok := fields[field]; ok && json.Unmarshal(raw, into) != nil {
+		if raw, ok := fields[field]; ok && unmarshal(raw, into) != nil {
 			return fmt.Errorf("%s has the wrong type", field)
 		}
 		return nil
@@ -243,20 +241,26 @@ func (g *TargetGroup) parse(payload []byte) (*response, error) {
 	return res, nil
 }
 
+// unmarshal reads JSON of which only the form counts: of a name that stands
+// there twice the last one, and bytes that are no UTF-8 as U+FFFD.
+func unmarshal(raw []byte, into any) error {
+	return json.Unmarshal(raw, into, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+}
+
 // readHeaders leaves out what belongs to one connection, and Content-Length,
 // which the balancer counts itself.
-func (g *TargetGroup) readHeaders(raw json.RawMessage, into http.Header) error {
+func (g *TargetGroup) readHeaders(raw jsontext.Value, into http.Header) error {
 	if raw == nil {
 		return nil
 	}
 	values := make(map[string][]*string)
 	if g.MultiValueHeaders {
-		if json.Unmarshal(raw, &values) != nil {
+		if unmarshal(raw, &values) != nil {
 			return errors.New("multiValueHeaders is not an object of arrays of strings")
 		}
 	} else {
 		var single map[string]*string
-		if json.Unmarshal(raw, &single) != nil {
+		if unmarshal(raw, &single) != nil {
 			return errors.New("headers is not an object of strings")
 		}
 		for name, value := range single {

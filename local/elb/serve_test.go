@@ -3,6 +3,7 @@ package elb
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -105,20 +106,31 @@ func TestAccessLog(t *testing.T) {
 // The benchmarks are what the balancer adds to a function or a target that
 // takes no time: one client, one connection kept open.
 
-func BenchmarkLambda(b *testing.B) { benchmark(b, group(constant(ok))) }
+func BenchmarkLambda(b *testing.B) {
+	b.Run("an entry", func(b *testing.B) { benchmark(b, group(constant(ok)), entry) })
+	batch := `{"entries":[` + strings.Repeat(entry+`,`, 2000) + entry + `]}`
+	quoted, err := json.Marshal(batch)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("a batch", func(b *testing.B) {
+		benchmark(b, group(constant(`{"statusCode":200,"body":`+string(quoted)+`}`)), batch)
+	})
+}
+
+const entry = `{"player":"1042","points":42}`
 
 func BenchmarkTarget(b *testing.B) {
 	benchmark(b, users(program(b, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		io.WriteString(w, "hello")
-	})))
+	})), entry)
 }
 
-func benchmark(b *testing.B, g *TargetGroup) {
+func benchmark(b *testing.B, g *TargetGroup, body string) {
 	c := dial(b, serve(b, config(forward(g))))
 	c.SetDeadline(time.Time{})
 	r := bufio.NewReader(c)
-	body := `{"player":"1042","points":42}`
 	request := []byte(head("POST", "/v1/boards/seoul-2026/entries", "Authorization: Bearer "+strings.Repeat("x", 600), "Content-Type: application/json", "Content-Length: "+strconv.Itoa(len(body))) + "\r\n" + body)
 	b.ReportAllocs()
 	for b.Loop() {
