@@ -213,20 +213,34 @@ func (p *Profile) Patch() map[string]any {
 	return patch
 }
 
-// digest tells one request from another under the same key: what was sent,
-// before defaults, by whom, on which route.
+// sent is what a request says before defaults, by whom, on which route. Its
+// names are in the order in which JSON text is compared; nil is null, which no
+// client can send.
+type sent struct {
+	Actor      string     `json:"actor"`
+	Kind       *Kind      `json:"kind"`
+	Late       *bool      `json:"late"`
+	Metadata   string     `json:"metadata,omitempty"`
+	Note       *string    `json:"note"`
+	OccurredAt *time.Time `json:"occurred_at,omitempty"`
+	Player     string     `json:"player"`
+	Points     *int64     `json:"points"`
+	Profile    any        `json:"profile,omitempty"`
+	Reason     *string    `json:"reason"`
+	Reverses   string     `json:"reverses,omitempty"`
+	Route      string     `json:"route"`
+	Tiebreak   *int64     `json:"tiebreak"`
+}
+
+// digest tells one request from another under the same key.
 func (in Submission) digest(actor, route string) ([]byte, error) {
-	sent := map[string]any{"actor": actor, "route": route, "player": in.Player}
-	if in.Reverses != "" {
-		sent["reverses"] = in.Reverses
-	}
-	for name, v := range map[string]any{
-		"points": in.Points, "reason": in.Reason, "kind": in.Kind, "note": in.Note, "tiebreak": in.Tiebreak, "late": in.Late,
-	} {
-		sent[name] = v // a nil pointer is null, which no client can send
+	s := sent{
+		Actor: actor, Route: route, Player: in.Player, Reverses: in.Reverses, Points: in.Points, Reason: in.Reason,
+		Kind: in.Kind, Note: in.Note, Tiebreak: in.Tiebreak, Late: in.Late,
 	}
 	if in.OccurredAt != nil {
-		sent["occurred_at"] = in.OccurredAt.UTC()
+		at := in.OccurredAt.UTC()
+		s.OccurredAt = &at
 	}
 	if in.Metadata != "" {
 		metadata := jsontext.Value(in.Metadata)
@@ -235,12 +249,12 @@ func (in Submission) digest(actor, route string) ([]byte, error) {
 		if err := metadata.Format(jsontext.ReorderRawObjects(true)); err != nil {
 			return nil, fmt.Errorf("metadata of an entry: %w", err)
 		}
-		sent["metadata"] = string(metadata)
+		s.Metadata = string(metadata)
 	}
 	if in.Profile != nil {
-		sent["profile"] = in.Profile.Patch()
+		s.Profile = in.Profile.Patch()
 	}
-	text, err := json.Marshal(sent)
+	text, err := json.Marshal(s)
 	if err != nil {
 		return nil, err
 	}
