@@ -60,13 +60,16 @@ func older(a *arguments, after *score.EntryPlace) string {
 }
 
 // entriesQuery gives the query of a page. Each filter has an index with what the
-// list is sorted by.
+// list is sorted by; but a batch is small, and sorted when all of it was found.
 func entriesQuery(board string, f score.EntryFilter, hidden bool, after *score.EntryPlace, limit int) (string, []any) {
 	var a arguments
-	query := `SELECT ` + lineColumns + ` FROM entries e WHERE e.board = (SELECT no FROM boards WHERE id = ` + a.add(board) + `)` + older(&a, after)
+	from := `entries`
+	if f.Batch != "" {
+		from = `(SELECT id, board, player, kind, reason, actor, occurred_at FROM entries WHERE batch = ` + a.add(f.Batch) + `::uuid OFFSET 0)`
+	}
+	query := `SELECT ` + lineColumns + ` FROM ` + from + ` e WHERE e.board = (SELECT no FROM boards WHERE id = ` + a.add(board) + `)` + older(&a, after)
 	for _, c := range []struct{ column, value, as string }{
-		{"e.player", f.Player, "text"}, {"e.batch", f.Batch, "uuid"}, {"e.actor", f.Actor, "text"},
-		{"e.reason", f.Reason, "text"}, {"e.kind", string(f.Kind), "text"},
+		{"e.player", f.Player, "text"}, {"e.actor", f.Actor, "text"}, {"e.reason", f.Reason, "text"}, {"e.kind", string(f.Kind), "text"},
 	} {
 		if c.value != "" {
 			query += ` AND ` + c.column + ` = ` + a.add(c.value) + `::` + c.as
@@ -212,10 +215,7 @@ func (s *Scores) Links(ctx context.Context, user, reader string, after *score.Li
 	if after != nil {
 		query += ` AND (b.id, p.id) > (` + a.add(after.Board) + `, ` + a.add(after.Player) + `)`
 	}
-	query += ` ORDER BY b.id, p.id`
-	if limit > 0 {
-		query += ` LIMIT ` + a.add(limit)
-	}
+	query += ` ORDER BY b.id, p.id LIMIT ` + a.add(limit)
 	var rows []struct {
 		Doc    []byte
 		Player string
@@ -243,7 +243,7 @@ func (s *Scores) Periods(ctx context.Context, b score.Board, name string, after 
 	var a arguments
 	query := `
 		SELECT p.name, CASE WHEN isfinite(p.start_at) THEN p.start_at END AS start, CASE WHEN isfinite(p.end_at) THEN p.end_at END AS until,
-			closed_v1(p.end_at, make_interval(secs => ` + a.add(time.Duration(b.Grace).Seconds()) + `)) AS closed
+			run_state_v1(p.end_at, make_interval(secs => ` + a.add(time.Duration(b.Grace).Seconds()) + `)) <> '` + runOpen + `' AS closed
 		FROM periods p
 		WHERE p.board = (SELECT no FROM boards WHERE id = ` + a.add(b.ID) + `)`
 	if name != "" {

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -137,6 +138,70 @@ func TestClosingABoardMeetsAdds(t *testing.T) {
 	<-done
 	if after := s.count(t, "entries"); after != n || int(added.Load()) != n {
 		t.Errorf("%d entries when it was closed, %d later, %d answers of success", n, after, added.Load())
+	}
+}
+
+// Who sees a table closed never sees it change, though what was added before
+// its end, and a status that was given then, is committed only afterwards.
+func TestClosedTableStays(t *testing.T) {
+	s := newScores(t, 16)
+	// Commits take a while.
+	s.db.Owner().MustExec(`
+		CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END';
+		CREATE CONSTRAINT TRIGGER dawdle AFTER INSERT ON outbox DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+		WHEN (new.type = 'plaudit.entry.added' OR new.type = 'plaudit.player.changed') EXECUTE FUNCTION dawdle()`)
+	end := time.Now().Add(1500 * time.Millisecond).UTC().Truncate(time.Millisecond)
+	season := score.Period{Name: "season", Start: end.AddDate(-1, 0, 0), End: end}
+	b := s.board(t, "b", func(b *score.Board) { b.Periods, b.Grace = []score.Period{season, {Name: score.All}}, 0 })
+	span := score.Span{Name: season.Name, Start: season.Start, End: season.End}
+
+	var added atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		together(func(i int) {
+			for n := 0; ; n++ {
+				in := score.Submission{Player: fmt.Sprint("p", i, ".", n), Points: ptr[int64](1), OccurredAt: ptr(end.Add(-time.Hour))}
+				var err error
+				switch {
+				case i == 0:
+					_, _, err = s.boards.ChangePlayer(ctxOf(t), owner, "b", fmt.Sprint("p1.", n), nil, score.PlayerChange{Status: ptr(score.Status("hidden")), Note: score.Text{Set: true, Value: ptr("why")}})
+				case i%2 == 0:
+					_, _, err = s.adder.AddAll(ctxOf(t), owner, batchRoute, []score.BatchItem{{Board: "b", Submission: in}}, nil)
+				default:
+					_, err = s.adder.Add(ctxOf(t), owner, addRoute, "b", in)
+				}
+				if fault.Is(err, fault.PeriodClosed) || i == 0 && time.Now().After(end.Add(time.Second/2)) {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if i > 0 {
+					added.Add(1)
+				}
+			}
+		})
+	}()
+
+	read := func() score.Table {
+		table, _, err := s.reader.Tables.Table(ctxOf(t), b, span, nil, score.Part{Limit: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return table
+	}
+	var closed score.Table
+	for !closed.Run.Closed {
+		closed = read()
+	}
+	<-done
+	if later := read(); !reflect.DeepEqual(later, closed) {
+		t.Errorf("%d stood in the table when it was closed, %d later", len(closed.Items), len(later.Items))
+	}
+	if n := s.count(t, "standings WHERE period = (SELECT no FROM periods WHERE name = 'season')"); int64(n) != added.Load() || n == 0 {
+		t.Errorf("%d were added, %d stand there", added.Load(), n)
 	}
 }
 

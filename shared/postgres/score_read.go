@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -34,9 +35,11 @@ type standingRow struct {
 	Tiebreak    sql.NullInt64
 	ReachedAt   sql.NullTime `db:"reached_at"`
 	Status      sql.NullString
+	Cat1, Cat2  *string
+	Cat3, Cat4  *string
 	Rank        *int64
 	Of          int64
-	Closed      bool
+	State       string // of the run of the period, see run_state_v1
 	// Of a list only.
 	Below  bool // comes before the player that the page is around
 	Centre bool // that player is in the table
@@ -45,7 +48,9 @@ type standingRow struct {
 	Categories []byte
 }
 
-func (r standingRow) standing() (score.Standing, error) {
+// standing gives the player's values of the board's categories as the table has
+// them: one that is closed keeps those of its end.
+func (r standingRow) standing(b score.Board) (score.Standing, error) {
 	s := score.Standing{
 		Player: r.Player.String, DisplayName: r.DisplayName, Country: r.Country, Score: r.Score.Int64, Tiebreak: r.Tiebreak.Int64,
 		ReachedAt: r.ReachedAt.Time.UTC(), Status: score.Status(r.Status.String), Rank: r.Rank,
@@ -53,7 +58,42 @@ func (r standingRow) standing() (score.Standing, error) {
 	if err := json.Unmarshal(r.Attributes, &s.Attributes); err != nil {
 		return score.Standing{}, fmt.Errorf("read the attributes of %s: %w", s.Player, err)
 	}
+	for i, name := range b.Categories {
+		if value := []*string{r.Cat1, r.Cat2, r.Cat3, r.Cat4}[i]; value != nil {
+			s.Attributes[name] = *value
+		} else {
+			delete(s.Attributes, name)
+		}
+	}
 	return s, nil
+}
+
+const (
+	runOpen    = "open"
+	runClosing = "closing"
+)
+
+func (r standingRow) closed() bool { return r.State != runOpen }
+
+// selectSettled reads parts of tables. Where one of them has closed a moment
+// ago, it waits for what was added before that and reads again: who saw a
+// table closed never sees it change.
+func (s *Scores) selectSettled(ctx context.Context, rows *[]standingRow, of []score.Wanted, query string, args ...any) error {
+	if err := s.db.SelectContext(ctx, rows, query, args...); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(*rows, func(r standingRow) bool { return r.State == runClosing }) {
+		return nil
+	}
+	boards, names, starts := make([]string, len(of)), make([]string, len(of)), make([]string, len(of))
+	for i, w := range of {
+		boards[i], names[i], starts[i] = w.Board.ID, w.Span.Name, orInfinity(w.Span.Start, "-infinity")
+	}
+	if _, err := s.db.ExecContext(ctx, `SELECT settle_v1($1, $2, $3)`, pq.Array(boards), pq.Array(names), pq.Array(starts)); err != nil {
+		return err
+	}
+	*rows = nil
+	return s.db.SelectContext(ctx, rows, query, args...)
 }
 
 // tableQuery gives the statement that reads a part of a table with its ranks,
@@ -95,7 +135,7 @@ func tableQuery(b score.Board, span score.Span, c *score.Category, p score.Part)
 		return `(` + a.add(p.Score) + `::bigint, ` + a.add(p.Tiebreak) + `::bigint, coalesce(` + a.add(instant(p.ReachedAt)) + `::timestamptz, '-infinity'), ` + a.add(p.Player) + `::text)`
 	}
 	const keys = `s.key_score, s.key_tiebreak, s.key_reached, s.player`
-	const columns = `s.player, s.score, s.tiebreak, s.reached_at, s.status, s.key_score, s.key_tiebreak, s.key_reached`
+	const columns = `s.player, s.score, s.tiebreak, s.reached_at, s.status, s.cat1, s.cat2, s.cat3, s.cat4, s.key_score, s.key_tiebreak, s.key_reached`
 	limit := a.add(p.Limit+1) + `::bigint`
 	var after string
 	if p.Around != "" {
@@ -156,10 +196,10 @@ func tableQuery(b score.Board, span score.Span, c *score.Category, p score.Part)
 			ORDER BY ` + keys + ` LIMIT ` + limit + `)` + before + `
 	), ranked AS (` + ranks + `
 	)
-	SELECT r.player, p.display_name, p.country, p.attributes, r.score, r.tiebreak, r.reached_at, r.status, r.rank,
+	SELECT r.player, p.display_name, p.country, p.attributes, r.score, r.tiebreak, r.reached_at, r.status, r.cat1, r.cat2, r.cat3, r.cat4, r.rank,
 		coalesce(r.below, false) AS below, EXISTS (SELECT FROM centre) AS centre,
 		coalesce((SELECT rank_of_v1(no, ` + category + `, ` + value + `) FROM period), 0) AS of,
-		closed_v1(coalesce(` + end + `::timestamptz, 'infinity'), make_interval(secs => ` + grace + `)) AS closed
+		run_state_v1(coalesce(` + end + `::timestamptz, 'infinity'), make_interval(secs => ` + grace + `)) AS state
 	FROM (SELECT) one
 	LEFT JOIN ranked r ON true
 	LEFT JOIN LATERAL (
@@ -210,10 +250,11 @@ func (s *Scores) Table(ctx context.Context, b score.Board, span score.Span, c *s
 	defer cancel()
 	query, args := tableQuery(b, span, c, p)
 	var rows []standingRow
-	if err := s.db.SelectContext(ctx, &rows, query, args...); err != nil {
+	err := s.selectSettled(ctx, &rows, []score.Wanted{{Board: b, Span: span}}, query, args...)
+	if err != nil {
 		return score.Table{}, false, wrap(fmt.Errorf("table of board %s: %w", b.ID, err))
 	}
-	t := score.Table{Board: b.ID, Run: score.Run{Span: span, Closed: rows[0].Closed}, Category: c, Of: rows[0].Of, Items: []score.Standing{}}
+	t := score.Table{Board: b.ID, Run: score.Run{Span: span, Closed: rows[0].closed()}, Category: c, Of: rows[0].Of, Items: []score.Standing{}}
 	found := p.Around == "" || rows[0].Centre
 	if !rows[0].Player.Valid { // the table is empty, or the page
 		return t, found, nil
@@ -226,7 +267,7 @@ func (s *Scores) Table(ctx context.Context, b score.Board, span score.Span, c *s
 			t.More = true
 			break
 		}
-		item, err := row.standing()
+		item, err := row.standing(b)
 		if err != nil {
 			return score.Table{}, false, err
 		}
@@ -262,20 +303,22 @@ func (s *Scores) Standings(ctx context.Context, of []score.Wanted) ([]score.Repo
 		}
 	}
 	var rows []standingRow
-	err := s.db.SelectContext(ctx, &rows, `
-		SELECT w.n - 1 AS n, s.player, p.display_name, p.country, p.attributes, s.score, s.tiebreak, s.reached_at, s.status,
+	err := s.selectSettled(ctx, &rows, of, `
+		SELECT w.n - 1 AS n, s.player, p.display_name, p.country, p.attributes, s.score, s.tiebreak, s.reached_at, s.status, s.cat1, s.cat2, s.cat3, s.cat4,
 			CASE WHEN s.status = 'ranked' THEN 1 + rank_above_v1(s.period, w.category, w.value, here.place) END AS rank,
 			rank_of_v1(s.period, w.category, w.value) AS of,
 			(SELECT json_agg(json_build_object('no', c.no, 'value', c.value, 'of', rank_of_v1(s.period, c.no, c.value),
 				'rank', CASE WHEN s.status = 'ranked' THEN 1 + rank_above_v1(s.period, c.no, c.value, here.place) END) ORDER BY c.no)
 			 FROM (VALUES (1, s.cat1), (2, s.cat2), (3, s.cat3), (4, s.cat4)) c (no, value)
 			 WHERE c.value IS NOT NULL) AS categories,
-			closed_v1(w.end_at, make_interval(secs => w.grace)) AS closed
+			run_state_v1(w.end_at, make_interval(secs => w.grace)) AS state
 		FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::float8[], $6::integer[], $7::text[], $8::text[])
 			WITH ORDINALITY AS w (board, name, start_at, end_at, grace, category, value, player, n)
 		JOIN boards b ON b.id = w.board
 		JOIN periods q ON q.board = b.no AND q.name = w.name AND q.start_at = w.start_at
-		JOIN standings s ON s.period = q.no AND s.player = w.player
+		CROSS JOIN LATERAL (
+			SELECT period, player, score, tiebreak, reached_at, status, cat1, cat2, cat3, cat4, key_score, key_tiebreak, key_reached
+			FROM standings WHERE period = q.no AND player = w.player LIMIT 1) s
 		JOIN players p ON p.board = b.no AND p.id = s.player
 		CROSS JOIN LATERAL (SELECT (s.key_score, s.key_tiebreak, s.key_reached, '')::place_v1 AS place) here
 		WHERE CASE w.category WHEN 0 THEN true WHEN 1 THEN s.cat1 = w.value WHEN 2 THEN s.cat2 = w.value
@@ -288,11 +331,11 @@ func (s *Scores) Standings(ctx context.Context, of []score.Wanted) ([]score.Repo
 	reports := make([]score.Report, len(rows))
 	for i, row := range rows {
 		w := of[row.N]
-		standing, err := row.standing()
+		standing, err := row.standing(w.Board)
 		if err != nil {
 			return nil, err
 		}
-		reports[i] = score.Report{Standing: standing, Board: w.Board.ID, Run: score.Run{Span: w.Span, Closed: row.Closed}, Category: w.Category, Of: row.Of}
+		reports[i] = score.Report{Standing: standing, Board: w.Board.ID, Run: score.Run{Span: w.Span, Closed: row.closed()}, Category: w.Category, Of: row.Of}
 		if row.Categories == nil {
 			continue
 		}

@@ -392,12 +392,12 @@ func TestTwoChangesAtOnceBothHold(t *testing.T) {
 	s := newScores(t, 1)
 	s.board(t, "b", nil)
 	together(func(i int) {
-		for { // with 16 at once, three tries may not do
+		for {
 			_, err := s.boards.Change(ctxOf(t), owner, "b", nil, func(b *score.Board) { b.Writers = append(b.Writers, fmt.Sprint("w", i)) })
 			if err == nil {
 				return
 			}
-			if !fault.Is(err, fault.Busy) && !fault.Is(err, fault.DatabaseUnavailable) {
+			if !fault.Is(err, fault.DatabaseUnavailable) { // 16 wait for 4 connections
 				t.Error(err)
 				return
 			}

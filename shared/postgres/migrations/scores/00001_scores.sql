@@ -165,15 +165,14 @@ CREATE TABLE outbox (
 
 -- An entry with all that its answer shows.
 CREATE VIEW ledger AS
-SELECT e.id, b.id AS board, e.player, e.seq, e.kind, e.points, e.tiebreak, e.reason, e.note, e.actor,
+SELECT e.id, (SELECT b.id FROM boards b WHERE b.no = e.board) AS board, e.player, e.seq, e.kind, e.points, e.tiebreak, e.reason, e.note, e.actor,
        e.occurred_at, e.recorded_at, e.batch, e.reverses, e.metadata,
        (SELECT jsonb_agg(jsonb_build_object(
                    'period', p.name, 'score', c.score,
                    'start', CASE WHEN isfinite(p.start_at) THEN p.start_at END) ORDER BY c.n)
         FROM unnest(e.periods, e.scores) WITH ORDINALITY AS c (period, score, n)
         JOIN periods p ON p.no = c.period) AS standings
-FROM entries e
-JOIN boards b ON b.no = e.board;
+FROM entries e;
 
 REVOKE ALL ON boards, players, periods, standings, entries, entry_keys, outbox, ledger FROM PUBLIC;
 GRANT SELECT ON players, periods, standings, ledger TO score_query;

@@ -8,6 +8,37 @@ CREATE FUNCTION board_lock_v1(p_id text) RETURNS bigint
 LANGUAGE sql IMMUTABLE AS $$ SELECT hashtextextended('board/' || p_id, 0) $$;
 -- +goose StatementEnd
 
+-- The advisory lock of a run of a period that is about to close. Whoever may
+-- write into it shares the lock, from before they ask the clock whether it is
+-- open until they have committed. Whoever reads it just after it closed waits
+-- for them (settle_v1), so that a table that was seen closed never changes.
+-- +goose StatementBegin
+CREATE FUNCTION run_lock_v1(p_board integer, p_name text, p_start timestamptz) RETURNS bigint
+LANGUAGE sql IMMUTABLE AS $$ SELECT hashtextextended('run/' || p_board || '/' || p_name || '/' || extract(epoch FROM p_start), 0) $$;
+-- +goose StatementEnd
+
+-- Shares the locks of the boards' runs that close within a minute, which is
+-- longer than any writer takes.
+-- +goose StatementBegin
+CREATE FUNCTION share_closing_v1(p_boards integer[]) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off
+AS $$
+DECLARE
+    v_now timestamptz := plaudit_now();
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(r.lock)
+    FROM (
+        SELECT run_lock_v1(q.board, q.name, q.start_at) AS lock
+        FROM unnest(p_boards) AS i (board)
+        JOIN boards b ON b.no = i.board
+        JOIN periods q ON q.board = b.no AND q.end_at > v_now - b.grace AND q.end_at <= v_now - b.grace + interval '1 minute'
+        ORDER BY lock
+        OFFSET 0
+    ) r;
+END $$;
+-- +goose StatementEnd
+
 -- A board as the API shows it, but for grace, which is in seconds.
 -- +goose StatementBegin
 CREATE FUNCTION board_json_v1(b boards) RETURNS jsonb
@@ -99,6 +130,6 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
-REVOKE ALL ON FUNCTION plaudit_now(), board_lock_v1, board_json_v1, board_v1, linked_v1, create_board_v1, change_board_v1 FROM PUBLIC;
+REVOKE ALL ON FUNCTION plaudit_now(), board_lock_v1, run_lock_v1, share_closing_v1, board_json_v1, board_v1, linked_v1, create_board_v1, change_board_v1 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION board_v1, linked_v1 TO score_add, score_query, board_admin;
 GRANT EXECUTE ON FUNCTION create_board_v1, change_board_v1 TO board_admin;

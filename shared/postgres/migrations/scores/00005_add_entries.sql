@@ -105,7 +105,7 @@ END $$;
 -- what they have in common: null where there is one item alone.
 --
 -- Locks come in classes, each sorted, so that no two calls wait for each
--- other: boards (shared), keys, runs of periods, players. A statement that
+-- other: boards (shared), keys, runs of periods (shared), players. A statement that
 -- reads what a lock protects comes after the one that takes the lock, because
 -- under READ COMMITTED each sees what was committed when it began.
 --
@@ -354,6 +354,9 @@ BEGIN
             END LOOP;
             EXIT WHEN v_locked;
 
+            IF v_profiles OR v_until <= v_now + interval '1 minute' THEN
+                PERFORM share_closing_v1(v_nos);
+            END IF;
             WITH locked AS (
                 INSERT INTO players AS p (board, id, seq, recorded_at, user_id)
                 SELECT i.board, i.player, i.rest + 1, plaudit_now() + i.rest * interval '1 microsecond', i.user_id
@@ -410,6 +413,16 @@ BEGIN
             INTO v_item, v_boards, v_ids, v_changes
             FROM changed c;
             IF v_item IS NOT NULL THEN
+                -- The first item with which that player has too many.
+                SELECT x.item INTO v_item
+                FROM (
+                    SELECT i.item, player_patch_all_v1(player_json_v1(v_players[i.who]), i.profile) OVER (PARTITION BY i.who ORDER BY i.item) AS state
+                    FROM unnest(v_fresh) i
+                    WHERE i.profile IS NOT NULL AND i.who = (SELECT f.who FROM unnest(v_fresh) f WHERE f.item = v_item)
+                ) x
+                WHERE (SELECT count(*) FROM jsonb_object_keys(x.state -> 'attributes')) > 16
+                ORDER BY x.item
+                LIMIT 1;
                 PERFORM refuse_v1('attributes', v_item);
             END IF;
             PERFORM follow_players_v1(v_boards, v_ids, v_now);

@@ -77,16 +77,37 @@ LANGUAGE sql STABLE AS $$
 $$;
 -- +goose StatementEnd
 
--- Whether a period is closed: the database's clock decides.
+-- Whether a run of a period is open, closed, or closing: closed for less than a
+-- minute, when what was written before its end may not be there to be read.
+-- The database's clock decides.
 -- +goose StatementBegin
-CREATE FUNCTION closed_v1(p_end timestamptz, p_grace interval) RETURNS boolean
+CREATE FUNCTION run_state_v1(p_end timestamptz, p_grace interval) RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    v_since interval := CASE WHEN isfinite(p_end) THEN plaudit_now() - (p_end + p_grace) END;
 BEGIN
-    RETURN isfinite(p_end) AND plaudit_now() >= p_end + p_grace;
+    RETURN CASE WHEN v_since >= interval '1 minute' THEN 'closed' WHEN v_since >= interval '0' THEN 'closing' ELSE 'open' END;
 END $$;
 -- +goose StatementEnd
 
-REVOKE ALL ON FUNCTION rank_between_v1, rank_above_v1(bigint, integer, text, place_v1), rank_of_v1(bigint, integer, text), closed_v1 FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION rank_between_v1, rank_above_v1(bigint, integer, text, place_v1), rank_of_v1(bigint, integer, text), closed_v1 TO score_query;
+-- Waits for whoever wrote into runs of periods before they closed. A statement
+-- that begins afterwards reads the tables as they stay. The lists go together.
+-- +goose StatementBegin
+CREATE FUNCTION settle_v1(p_boards text[], p_names text[], p_starts timestamptz[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(r.lock)
+    FROM (
+        SELECT run_lock_v1(b.no, i.name, i.start_at) AS lock
+        FROM unnest(p_boards, p_names, p_starts) AS i (board, name, start_at)
+        JOIN boards b ON b.id = i.board COLLATE "C"
+        ORDER BY lock
+        OFFSET 0
+    ) r;
+END $$;
+-- +goose StatementEnd
+
+REVOKE ALL ON FUNCTION rank_between_v1, rank_above_v1(bigint, integer, text, place_v1), rank_of_v1(bigint, integer, text), run_state_v1, settle_v1 FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION rank_between_v1, rank_above_v1(bigint, integer, text, place_v1), rank_of_v1(bigint, integer, text), run_state_v1, settle_v1 TO score_query;
 GRANT SELECT (id, board, player, kind, reason, actor, batch, occurred_at) ON entries TO score_query;
 GRANT SELECT (title, public, state, owners, writers, viewers, grace) ON boards TO score_query;

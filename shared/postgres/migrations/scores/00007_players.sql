@@ -25,6 +25,7 @@ BEGIN
         RETURN jsonb_build_object('stale', board_json_v1(v_board));
     END IF;
 
+    PERFORM share_closing_v1(ARRAY[v_board.no]);
     INSERT INTO players (board, id, seq, recorded_at, user_id)
     VALUES (v_board.no, p_player, 0, plaudit_now(), p_user)
     ON CONFLICT DO NOTHING;
