@@ -156,10 +156,30 @@ func (l *List) Add(field, format string, args ...any) {
 	*l = append(*l, FieldFault{field, fmt.Sprintf(format, args...)})
 }
 
-// Err is nil where nothing was noted, else a BadRequest with all of it.
+// Err is nil where nothing was noted, else a BadRequest with all of it: of each
+// field the first fault, and none of what is inside of such a field. What is
+// said after the first only follows from it.
 func (l List) Err() error {
 	if len(l) == 0 {
 		return nil
 	}
-	return &Error{Kind: BadRequest, Detail: l[0].Detail, Field: l[0].Field, Errors: l}
+	var faults List
+	faulty := map[string]bool{}
+	for _, f := range l {
+		if !inside(faulty, f.Field) {
+			faulty[f.Field] = true
+			faults = append(faults, f)
+		}
+	}
+	return &Error{Kind: BadRequest, Detail: faults[0].Detail, Field: faults[0].Field, Errors: faults}
+}
+
+// inside says whether one of the fields is the field or contains it.
+func inside(fields map[string]bool, field string) bool {
+	for i, c := range field {
+		if (c == '.' || c == '[') && fields[field[:i]] {
+			return true
+		}
+	}
+	return fields[field]
 }

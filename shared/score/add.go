@@ -197,7 +197,7 @@ func (r addition) check(now time.Time) error {
 	faults := slices.Clone(r.faults)
 	if r.batch != "" && (len(r.lines) < 1 || len(r.lines) > MaxBatch) {
 		faults.Add("entries", "must be 1 to %d entries and reversals", MaxBatch)
-		return faultsOf(faults)
+		return faults.Err()
 	}
 	keys := map[string]bool{}
 	for i, line := range r.lines {
@@ -211,7 +211,7 @@ func (r addition) check(now time.Time) error {
 		}
 		keys[line.Key] = true
 	}
-	return faultsOf(faults)
+	return faults.Err()
 }
 
 // add gives an outcome of entries that are written.

@@ -61,8 +61,8 @@ func (s *Boards) Create(ctx context.Context, who access.Caller, id string, fault
 	b.Owners = append(b.Owners, who.User)
 	b.tidy()
 	b.check(&faults)
-	b.checkTogether(&faults)
-	if err := faultsOf(faults); err != nil {
+	b.checkTogether(Board{}, &faults)
+	if err := faults.Err(); err != nil {
 		return Board{}, err
 	}
 	// The board is not there yet, so a key that is cut to some boards cannot
@@ -80,6 +80,10 @@ func (s *Boards) Create(ctx context.Context, who access.Caller, id string, fault
 	return created, nil
 }
 
+// changeAttempts is how often a change is tried while others change the board:
+// of as many at once as this, each is made.
+const changeAttempts = 20
+
 // Change changes a board as set says. A change of nothing changes nothing, not
 // even the version. Faults are as for Create.
 func (s *Boards) Change(ctx context.Context, who access.Caller, id string, faults fault.List, set func(*Board)) (Board, error) {
@@ -87,22 +91,22 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 	probe := NewBoard("any", who.User)
 	set(&probe)
 	probe.check(&faults)
-	if err := faultsOf(faults); err != nil {
+	if err := faults.Err(); err != nil {
 		return Board{}, err
 	}
 	old, err := findBoard(ctx, s.Registry, id)
 	if err != nil {
 		return Board{}, err
 	}
-	for range attempts {
+	for range changeAttempts {
 		if err := permit(ctx, s.Registry, old, who, own); err != nil {
 			return Board{}, err
 		}
 		b := old.clone()
 		set(&b)
 		b.tidy()
-		b.checkTogether(&faults)
-		if err := faultsOf(faults); err != nil {
+		b.checkTogether(old, &faults)
+		if err := faults.Err(); err != nil {
 			return Board{}, err
 		}
 		changes, err := differences(old, b)

@@ -276,15 +276,26 @@ func (b Board) checkCategories(faults *fault.List) {
 
 const maxGrace = Duration(366 * 24 * time.Hour)
 
-// checkTogether notes what only fields beside each other can have wrong.
-func (b Board) checkTogether(faults *fault.List) {
+// checkTogether notes what only fields beside each other can have wrong. Of
+// two it names the one that changes from the old board.
+func (b Board) checkTogether(old Board, faults *fault.List) {
 	if b.Max != nil && *b.Max < b.Min {
-		faults.Add("max", "must not be less than min, which is %d", b.Min)
+		if same(old.Max, b.Max) {
+			faults.Add("min", "must not be greater than max, which is %d", *b.Max)
+		} else {
+			faults.Add("max", "must not be less than min, which is %d", b.Min)
+		}
 	}
-	if b.DailyCap != nil && b.Combine != Sum {
-		faults.Add("daily_cap", "is for boards that combine by sum")
+	if b.DailyCap != nil && (b.Combine == Best || b.Combine == Last) {
+		if same(old.DailyCap, b.DailyCap) {
+			faults.Add("combine", "must be sum, because the board has a daily_cap")
+		} else {
+			faults.Add("daily_cap", "is for boards that combine by sum")
+		}
 	}
 }
+
+func same(a, b *int64) bool { return a != nil && b != nil && *a == *b }
 
 func checkPeople(faults *fault.List, field string, ids []string) {
 	if len(ids) > maxPeople {

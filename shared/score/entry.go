@@ -123,7 +123,7 @@ func (in Submission) check(now time.Time) error {
 		if in.Note == nil {
 			faults.Add("note", "is required for a reversal: say why")
 		}
-		return faultsOf(faults)
+		return faults.Err()
 	}
 	if !ValidPlayer(in.Player) {
 		faults.Add("player", playerForm)
@@ -169,7 +169,7 @@ func (in Submission) check(now time.Time) error {
 	if in.Profile != nil {
 		in.Profile.check(&faults, "profile.")
 	}
-	return faultsOf(faults)
+	return faults.Err()
 }
 
 // check notes what is wrong with the profile; its fields begin with at.
@@ -269,7 +269,7 @@ func (in Submission) points(b Board) (int64, error) {
 	var faults fault.List
 	b.checkPlayer(&faults, in.Player, in.Profile, "profile.")
 	points := in.worth(b, &faults)
-	if err := faultsOf(faults); err != nil {
+	if err := faults.Err(); err != nil {
 		return 0, err
 	}
 	return points, b.takes()

@@ -2,6 +2,7 @@ package score
 
 import (
 	"context"
+	"math"
 	"regexp"
 	"slices"
 	"time"
@@ -24,8 +25,7 @@ type Lists interface {
 	// the user; every: all. Who may read one is for the caller to see to.
 	Boards(ctx context.Context, user string, mine, every bool, search string, after *BoardPlace, limit int) ([]Listed, error)
 	// Links gives the players that belong to the user, ordered by board and
-	// player, and who of their boards' players belong to the reader. Limit 0
-	// is no limit.
+	// player, and who of their boards' players belong to the reader.
 	Links(ctx context.Context, user, reader string, after *LinkPlace, limit int) ([]Link, error)
 	// Periods gives the runs of the board's periods that have entries, the
 	// latest first.
@@ -140,18 +140,45 @@ func (r *Reader) Boards(ctx context.Context, who access.Caller, mine bool, searc
 		return Page[Board, BoardPlace]{}, fault.Field(fault.Unauthenticated, "mine", "Send an access token: without one no board is yours.")
 	}
 	every := who.Rights() == access.Admin || who.Rights() == access.Auditor
-	found, err := r.Tables.Boards(ctx, who.User, mine, every, search, after, limit+1)
-	page := Page[Board, BoardPlace]{}
-	for _, l := range found[:min(limit, len(found))] {
-		if l.readable(who, l.Linked) {
-			page.Items = append(page.Items, l.Board)
-			page.Places = append(page.Places, l.Place)
-		}
-	}
-	if len(found) > limit {
-		page.Next = &found[limit-1].Place
+	found, next, err := fill(limit, after,
+		func(after *BoardPlace, n int) ([]Listed, error) {
+			return r.Tables.Boards(ctx, who.User, mine, every, search, after, n)
+		},
+		func(l Listed) BoardPlace { return l.Place },
+		func(l Listed) bool { return l.readable(who, l.Linked) })
+	page := Page[Board, BoardPlace]{Next: next}
+	for _, l := range found {
+		page.Items = append(page.Items, l.Board)
+		page.Places = append(page.Places, l.Place)
 	}
 	return page, err
+}
+
+// fill gives a page of up to limit of what may be seen, and the place of its
+// last where there is more. It reads on past what may not be seen, so that
+// neither the length of a page nor where the next one begins tells of it.
+func fill[T, P any](limit int, after *P, read func(after *P, n int) ([]T, error), place func(T) P, visible func(T) bool) (page []T, next *P, err error) {
+	for n := limit + 1; ; n = max(n, 200) {
+		found, err := read(after, n)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, item := range found {
+			if !visible(item) {
+				continue
+			}
+			if len(page) == limit {
+				last := place(page[limit-1])
+				return page, &last, nil
+			}
+			page = append(page, item)
+		}
+		if len(found) < n {
+			return page, nil, nil
+		}
+		last := place(found[n-1])
+		after = &last
+	}
 }
 
 // Periods gives a page of the runs of the board's periods that have entries,
@@ -175,27 +202,17 @@ func (r *Reader) Periods(ctx context.Context, who access.Caller, board, name str
 	return page, err
 }
 
-// links gives the user's players that the caller may see.
+// links gives up to limit of the user's players that the caller may see.
 func (r *Reader) links(ctx context.Context, who access.Caller, user string, after *LinkPlace, limit int) (seen []Link, next *LinkPlace, err error) {
 	if !userID.MatchString(user) {
 		return nil, nil, fault.New(fault.NotFound, "There is no user %q.", user)
 	}
-	want := limit
-	if limit > 0 {
-		want++
-	}
-	links, err := r.Tables.Links(ctx, user, who.User, after, want)
-	if limit > 0 && len(links) > limit {
-		links = links[:limit]
-		last := links[limit-1]
-		next = &LinkPlace{last.Board.ID, last.Player}
-	}
-	for _, l := range links {
-		if l.Board.readable(who, l.Linked) && (l.Status != Hidden || l.Board.seesAll(who)) {
-			seen = append(seen, l)
-		}
-	}
-	return seen, next, err
+	return fill(limit, after,
+		func(after *LinkPlace, n int) ([]Link, error) { return r.Tables.Links(ctx, user, who.User, after, n) },
+		func(l Link) LinkPlace { return LinkPlace{l.Board.ID, l.Player} },
+		func(l Link) bool {
+			return l.Board.readable(who, l.Linked) && (l.Status != Hidden || l.Board.seesAll(who))
+		})
 }
 
 // StandingsOf gives a page of a user's standings on every board that the
@@ -236,7 +253,7 @@ func (r *Reader) StandingsOf(ctx context.Context, who access.Caller, user string
 // EntriesOfUser gives a page of a user's entries on every board that the
 // caller may read.
 func (r *Reader) EntriesOfUser(ctx context.Context, who access.Caller, user string, after *EntryPlace, limit int) (Page[Entry, EntryPlace], error) {
-	links, _, err := r.links(ctx, who, user, nil, 0)
+	links, _, err := r.links(ctx, who, user, nil, math.MaxInt32) // all
 	if err != nil || len(links) == 0 {
 		return Page[Entry, EntryPlace]{}, err
 	}

@@ -69,7 +69,7 @@ type PlayerOutcome struct {
 func (s *Boards) ChangePlayer(ctx context.Context, who access.Caller, board, player string, faults fault.List, c PlayerChange) (p Player, made bool, err error) {
 	faults = slices.Clone(faults)
 	c.check(&faults, player)
-	if err := faultsOf(faults); err != nil {
+	if err := faults.Err(); err != nil {
 		return Player{}, false, err
 	}
 	b, err := findBoard(ctx, s.Registry, board)
@@ -82,7 +82,7 @@ func (s *Boards) ChangePlayer(ctx context.Context, who access.Caller, board, pla
 		}
 		var faults fault.List
 		b.checkPlayer(&faults, player, &c.Profile, "")
-		if err := faultsOf(faults); err != nil {
+		if err := faults.Err(); err != nil {
 			return Player{}, false, err
 		}
 		if err := b.takes(); err != nil {

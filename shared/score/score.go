@@ -4,7 +4,6 @@ package score
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -48,17 +47,6 @@ func checkText(faults *fault.List, field, text string, max int) {
 	if n := utf8.RuneCountInString(text); n > max || strings.TrimSpace(text) == "" {
 		faults.Add(field, "must have 1 to %d characters, not only spaces", max)
 	}
-}
-
-// faultsOf gives the faults as an error, one for each field: what is null is
-// not also missing.
-func faultsOf(faults fault.List) error {
-	seen := map[string]bool{}
-	return slices.DeleteFunc(slices.Clone(faults), func(f fault.FieldFault) bool {
-		again := seen[f.Field]
-		seen[f.Field] = true
-		return again
-	}).Err()
 }
 
 func checkPoints(faults *fault.List, field string, n int64) {

@@ -75,10 +75,9 @@ func (o Optional[T]) orNil() *T {
 	return &v
 }
 
-// change gives the board's fields as a change of a board, and what is wrong
-// with them before any board is known.
-func (in boardIn) change() (func(*score.Board), fault.List) {
-	var faults fault.List
+// change gives the board's fields as a change of a board, and notes what is
+// wrong with them before any board is known.
+func (in boardIn) change(faults *fault.List) func(*score.Board) {
 	var grace *score.Duration
 	if in.Grace.Set && !in.Grace.Null {
 		grace = new(score.Duration)
@@ -87,12 +86,12 @@ func (in boardIn) change() (func(*score.Board), fault.List) {
 			grace = nil
 		}
 	}
-	before := len(faults)
+	before := len(*faults)
 	periods := Optional[[]score.Period]{Set: in.Periods.Set, Null: in.Periods.Null}
 	for i, p := range in.Periods.Value {
-		periods.Value = append(periods.Value, readPeriod(&faults, fmt.Sprintf("periods[%d]", i), p))
+		periods.Value = append(periods.Value, readPeriod(faults, fmt.Sprintf("periods[%d]", i), p))
 	}
-	if len(periods.Value) > 0 && len(faults) > before {
+	if len(periods.Value) > 0 && len(*faults) > before {
 		periods.Set = false // nothing more to say of them
 	}
 	set := func(faults *fault.List, b *score.Board) {
@@ -123,8 +122,8 @@ func (in boardIn) change() (func(*score.Board), fault.List) {
 		put(faults, "viewers", in.Viewers, &b.Viewers)
 		put(faults, "state", in.State, &b.State)
 	}
-	set(&faults, &score.Board{})
-	return func(b *score.Board) { set(new(fault.List), b) }, faults
+	set(faults, &score.Board{})
+	return func(b *score.Board) { set(new(fault.List), b) }
 }
 
 // periodIn is a period that has more than a name.
@@ -168,11 +167,11 @@ func readPeriod(faults *fault.List, at string, raw jsontext.Value) score.Period 
 }
 
 func (h boardHandlers) create(w http.ResponseWriter, r *http.Request) error {
-	in, err := readBoard(r)
+	in, faults, err := readBoard(r)
 	if err != nil {
 		return err
 	}
-	set, faults := in.change()
+	set := in.change(&faults)
 	switch {
 	case !in.ID.Set:
 		faults.Add("id", "is required")
@@ -188,11 +187,11 @@ func (h boardHandlers) create(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h boardHandlers) change(w http.ResponseWriter, r *http.Request) error {
-	in, err := readBoard(r)
+	in, faults, err := readBoard(r)
 	if err != nil {
 		return err
 	}
-	set, faults := in.change()
+	set := in.change(&faults)
 	if in.ID.Set {
 		faults.Add("id", "cannot change")
 	}
@@ -203,9 +202,9 @@ func (h boardHandlers) change(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, http.StatusOK, b)
 }
 
-func readBoard(r *http.Request) (boardIn, error) {
+func readBoard(r *http.Request) (boardIn, fault.List, error) {
 	if err := readQuery(r).err(); err != nil {
-		return boardIn{}, err
+		return boardIn{}, nil, err
 	}
-	return decode[boardIn](r)
+	return decodeAll[boardIn](r)
 }

@@ -50,6 +50,7 @@ func TestBoardComesBackAsItWasMade(t *testing.T) {
 func TestBoardsThatAreRefused(t *testing.T) {
 	s := startScores(t)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b","min":5,"max":10}`)
+	s.must(201, "owner", "POST", "/v1/boards", `{"id":"capped","daily_cap":5}`)
 	many := func(n int) string {
 		ids := make([]string, n)
 		for i := range ids {
@@ -126,7 +127,9 @@ func TestBoardsThatAreRefused(t *testing.T) {
 		{"all faults together", "POST", "/v1/boards", `{"id":"new","title":"","combine":"x","grace":"x"}`, 400, "grace title combine"},
 		{"an id cannot change", "PATCH", "/v1/boards/b", `{"id":"c"}`, 400, "id"},
 		{"max below min", "PATCH", "/v1/boards/b", `{"max":4}`, 400, "max"},
-		{"min above max", "PATCH", "/v1/boards/b", `{"min":11}`, 400, "max"},
+		{"min above max", "PATCH", "/v1/boards/b", `{"min":11}`, 400, "min"},
+		{"both", "PATCH", "/v1/boards/b", `{"min":12,"max":11}`, 400, "max"},
+		{"best where a cap is", "PATCH", "/v1/boards/capped", `{"combine":"best"}`, 400, "combine"},
 		{"a cap on best", "PATCH", "/v1/boards/b", `{"combine":"best","daily_cap":5}`, 400, "daily_cap"},
 		{"no owner left", "PATCH", "/v1/boards/b", `{"owners":[]}`, 400, "owners"},
 		{"no such board", "PATCH", "/v1/boards/none", `{"title":"x"}`, 404, ""},

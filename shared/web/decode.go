@@ -24,6 +24,13 @@ import (
 // allows a function about as much with everything around it.
 const MaxBody = 1_000_000
 
+// maxList is how much of a list is kept, and one more: no request may have as
+// much, so who checks it finds out, and memory is bounded.
+const maxList = 1000
+
+// maxDepth is how deep values may be nested.
+const maxDepth = 64
+
 // Optional tells a field that is absent from one that is null.
 type Optional[T any] struct {
 	Set   bool // the field is there
@@ -45,26 +52,34 @@ type optional interface{ present(null bool) any }
 // after the end are faults that name the field, all of them together as far as
 // the body can be read. A field that is absent stays zero.
 func decode[T any](r *http.Request) (T, error) {
-	var v T
+	v, faults, err := decodeAll[T](r)
+	return v, cmp.Or(err, faults.Err())
+}
+
+// decodeAll is decode for those who tell the faults of fields together with
+// what else is wrong. Such a field is set, to zero.
+func decodeAll[T any](r *http.Request) (v T, faults fault.List, err error) {
 	body, err := readBody(r)
 	if err != nil {
-		return v, err
+		return v, nil, err
 	}
 	// Control characters are bad syntax, so this is the only way to write a NUL.
-	if bytes.Contains(body, []byte(`\u0000`)) {
+	if bytes.Contains(body, []byte(`\u0000`)) || deep(body) {
 		if err := scan(body); err != nil {
-			return v, err
+			return v, nil, err
 		}
 	}
-	var faults fault.List
 	in := newReader(body, "", &faults)
 	err = in.fill(reflect.ValueOf(&v).Elem())
 	if err == nil {
 		if _, err = in.ReadToken(); err == io.EOF {
-			return v, faults.Err()
+			if jsontext.Value(body).Kind() != '{' {
+				return v, nil, faults.Err() // there are no fields
+			}
+			return v, faults, nil
 		}
 	}
-	return v, cmp.Or(scan(body), syntaxFault(err, in.StackPointer()))
+	return v, nil, cmp.Or(scan(body), syntaxFault(err, in.StackPointer()))
 }
 
 func readBody(r *http.Request) ([]byte, error) {
@@ -91,8 +106,30 @@ func readBody(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
+// deep says whether brackets outside of texts open more often than values
+// may be nested.
+func deep(body []byte) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case quoted:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
+}
+
 // scan names what no field's type can allow, the first of it: bad syntax, names
-// that repeat, text that is no UTF-8 (lone surrogates too), NUL.
+// that repeat, text that is no UTF-8 (lone surrogates too), NUL, deep nesting.
 func scan(body []byte) error {
 	dec := jsontext.NewDecoder(bytes.NewReader(body))
 	for {
@@ -103,6 +140,9 @@ func scan(body []byte) error {
 		}
 		if err != nil {
 			return syntaxFault(err, at)
+		}
+		if dec.StackDepth() > maxDepth {
+			return fault.Field(fault.BadRequest, orBody(path(at)), "is nested deeper than %d levels", maxDepth)
 		}
 		if tok.Kind() == '"' && strings.ContainsRune(tok.String(), 0) {
 			return fault.Field(fault.BadRequest, orBody(path(dec.StackPointer())), "must not hold the character NUL")
@@ -358,6 +398,12 @@ func (r *reader) fillSlice(v reflect.Value) error {
 	v.Set(reflect.MakeSlice(v.Type(), 0, 0))
 	for r.PeekKind() != ']' {
 		n := v.Len()
+		if n > maxList {
+			if err := r.SkipValue(); err != nil {
+				return err
+			}
+			continue
+		}
 		if n == v.Cap() {
 			v.Grow(max(n, 4))
 		}

@@ -99,7 +99,9 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a list for an object", json, `{"catalogue":[]}`, fault.BadRequest, "catalogue"},
 		{"deep ones, together", json, `{"tags":["a",1],"entries":[{},{"reason":1,"points":"x","z":0}],"catalogue":{"full":1.5}}`,
 			fault.BadRequest, "tags[1] entries[1].reason entries[1].points entries[1].z catalogue.full"},
-		{"a million brackets", json, `{"metadata":` + strings.Repeat("[", 900_000), fault.BadRequest, ""},
+		{"a million brackets", json, `{"metadata":` + strings.Repeat("[", 900_000), fault.BadRequest, "metadata" + strings.Repeat("[0]", 62)},
+		{"65 levels", json, `{"metadata":` + strings.Repeat(`{"a":`, 64) + "1" + strings.Repeat("}", 64) + `}`, fault.BadRequest, "metadata" + strings.Repeat(".a", 63)},
+		{"brackets in a text, and a fault", json, `{"name":"` + strings.Repeat(`[\"{`, 100) + `","points":""}`, fault.BadRequest, "points"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := decodeText(c.contentType, c.body)
@@ -120,6 +122,22 @@ func TestDecodeRefuses(t *testing.T) {
 				t.Error("has no detail")
 			}
 		})
+	}
+}
+
+func TestDecodeTakes64Levels(t *testing.T) {
+	text := strings.Repeat(`[`, 63) + `"[[["` + strings.Repeat("]", 63)
+	if in, err := decodeText("application/json", `{"metadata":`+text+`}`); err != nil || string(in.Metadata) != text {
+		t.Error(err)
+	}
+}
+
+// A list that is too long for any request takes no more memory than it must to
+// be refused.
+func TestDecodeKeepsNoEndlessList(t *testing.T) {
+	in, err := decodeText("application/json", `{"entries":[`+strings.Repeat(`{},`, 300_000)+`{}]}`)
+	if err != nil || len(in.Entries) != 1001 {
+		t.Errorf("%d entries (%v)", len(in.Entries), err)
 	}
 }
 

@@ -18,21 +18,20 @@ type playerIn struct {
 }
 
 func (h boardHandlers) changePlayer(w http.ResponseWriter, r *http.Request) error {
-	q := readQuery(r)
-	if err := q.err(); err != nil {
+	if err := readQuery(r).err(); err != nil {
 		return err
 	}
-	in, err := decode[playerIn](r)
+	in, faults, err := decodeAll[playerIn](r)
 	if err != nil {
 		return err
 	}
 	change := score.PlayerChange{
 		Profile: *profileIn{in.DisplayName, in.Country, in.Attributes, in.User}.profile(),
-		Status:  value(&q.faults, "status", in.Status),
+		Status:  value(&faults, "status", in.Status),
 		Note:    score.Text{Set: in.Note.Set, Value: in.Note.orNil()},
 	}
 	board, id := param(r, "board"), param(r, "player")
-	p, made, err := h.boards.ChangePlayer(r.Context(), caller(r), board, id, q.faults, change)
+	p, made, err := h.boards.ChangePlayer(r.Context(), caller(r), board, id, faults, change)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http/httptest"
 	"strings"
@@ -215,5 +216,25 @@ func TestStatusAndCategoriesAreFrozenWithThePeriod(t *testing.T) {
 	s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"p","points":5,"occurred_at":"2026-04-07T00:00:00Z","profile":{"attributes":{"sex":"x"}}}`)
 	if got, want := copies(), "day 05 under_review f Han, day 06 ranked x -, day 07 ranked x -, all ranked x -"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// A player in a closed table has the attributes that the table goes by.
+func TestAttributesInAClosedTableAreThoseOfItsCategories(t *testing.T) {
+	s := startScores(t)
+	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b","periods":["day","all"],"categories":["sex","club"],"grace":"1h"}`)
+	s.clock("2026-04-05 12:00:00Z")
+	s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"p","points":5,"occurred_at":"2026-04-05T12:00:00Z","profile":{"attributes":{"club":"Han","shirt":"M"}}}`)
+	s.clock("2026-04-06 02:00:00Z")
+	s.must(200, "owner", "PATCH", "/v1/boards/b/players/p", `{"attributes":{"club":"Rhein","sex":"f","shirt":"L"}}`)
+	for target, want := range map[string]string{
+		"/v1/boards/b/standings?period=day&at=2026-04-05T12:00:00Z":                   `{"club":"Han","shirt":"L"}`,
+		"/v1/boards/b/standings?period=day&at=2026-04-05T12:00:00Z&category=club:Han": `{"club":"Han","shirt":"L"}`,
+		"/v1/boards/b/standings?period=all":                                           `{"club":"Rhein","sex":"f","shirt":"L"}`,
+	} {
+		items := s.must(200, "", "GET", target, "")["items"].([]any)
+		if got, _ := json.Marshal(items[0].(map[string]any)["attributes"]); string(got) != want {
+			t.Errorf("%s: %s, want %s", target, got, want)
+		}
 	}
 }

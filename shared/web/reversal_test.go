@@ -271,6 +271,15 @@ func TestBatchIsOneChange(t *testing.T) {
 	}
 }
 
+// attributes gives n attributes in JSON.
+func attributes(prefix string, n int) string {
+	var fields []string
+	for i := range n {
+		fields = append(fields, fmt.Sprintf(`"%s%d":"x"`, prefix, i))
+	}
+	return "{" + strings.Join(fields, ",") + "}"
+}
+
 func TestBatchesThatAreRefused(t *testing.T) {
 	s := startScores(t)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"a","catalogue":{"full":42}}`)
@@ -296,6 +305,8 @@ func TestBatchesThatAreRefused(t *testing.T) {
 		{"null", "owner", `null`, 400, "entries[0]"},
 		{"an unknown field", "owner", good + `,{"board":"z","player":"p","points":1,"seq":1}`, 400, "entries[1].seq"},
 		{"wrong types", "owner", `{"board":1,"player":1,"points":"1"}`, 400, "entries[0].board entries[0].player entries[0].points"},
+		{"wrong types beside other faults", "owner", `{"board":"z","player":"a"},{"board":"z","player":"","points":1},{"board":"z","player":"b","points":"x","key":5,"kind":null},7,{"board":"z","reverses":"x","seq":1}`, 400,
+			"entries[2].points entries[2].key entries[3] entries[4].seq entries[0].points entries[1].player entries[2].kind entries[4].note"},
 		{"no board", "owner", `{"player":"p","points":1}`, 400, "entries[0].board"},
 		{"board null", "owner", `{"board":null,"player":"p","points":1}`, 400, "entries[0].board"},
 		{"every fault of the body", "owner", `{"board":"z","player":"","points":1},` + good + `,{"board":"z","player":"p","note":"","key":" "},{"board":"z","reverses":"x","points":1,"kind":"result"}`, 400,
@@ -316,6 +327,8 @@ func TestBatchesThatAreRefused(t *testing.T) {
 		{"a closed period", "owner", good + `,{"board":"days","player":"p","points":1,"occurred_at":"2026-01-01T00:00:00Z"}`, 409, "entries[1].occurred_at"},
 		{"reversed already", "owner", good + `,{"board":"z","reverses":"` + id + `","note":"n"}`, 409, "entries[1].reverses"},
 		{"reversed twice", "owner", `{"board":"z","reverses":"` + live + `","note":"n"},{"board":"z","reverses":"` + live + `","note":"n"}`, 409, "entries[1].reverses"},
+		{"too many attributes with the second of the player's", "owner", good + `,{"board":"z","player":"new","points":1,"profile":{"attributes":` + attributes("a", 9) + `}},` +
+			`{"board":"z","player":"new","points":1,"profile":{"attributes":` + attributes("b", 9) + `}},{"board":"z","player":"new","points":1,"profile":{"country":"KR"}}`, 400, "entries[2].profile.attributes"},
 		{"out of range", "owner", `{"board":"z","player":"q","points":1},` + adjust + `,` + good, 409, "entries[1].points"},
 		{"out of range, though not by every item", "owner", `{"board":"z","player":"p","kind":"adjustment","note":"n","points":-2},` + adjust + `,` + good + `,` + good, 409, "entries[3].points"},
 	} {

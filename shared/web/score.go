@@ -216,15 +216,17 @@ func (h addHandlers) add(w http.ResponseWriter, r *http.Request) error {
 	if err := readQuery(r).err(); err != nil {
 		return err
 	}
-	in, err := decode[entryIn](r)
+	in, faults, err := decodeAll[entryIn](r)
 	if err != nil {
 		return err
 	}
-	return h.one(w, r, addRoute, in.submission())
+	return h.one(w, r, addRoute, faults, in.submission())
 }
 
-// one adds an entry or a reversal and answers with it.
-func (h addHandlers) one(w http.ResponseWriter, r *http.Request, route string, in score.Submission) error {
+// one adds an entry or a reversal and answers with it. Faults are those of the
+// body.
+func (h addHandlers) one(w http.ResponseWriter, r *http.Request, route string, faults fault.List, in score.Submission) error {
+	in.Faults = append(faults, in.Faults...)
 	protect(&in, r)
 	added, err := h.adder.Add(r.Context(), caller(r), route, param(r, "board"), in)
 	if err != nil {
@@ -242,11 +244,11 @@ func (h addHandlers) reverse(w http.ResponseWriter, r *http.Request) error {
 	if err := readQuery(r).err(); err != nil {
 		return err
 	}
-	in, err := decode[reversalIn](r)
+	in, faults, err := decodeAll[reversalIn](r)
 	if err != nil {
 		return err
 	}
-	return h.one(w, r, reversalRoute, in.submission(param(r, "entry")))
+	return h.one(w, r, reversalRoute, faults, in.submission(param(r, "entry")))
 }
 
 func (in reversalIn) submission(entry string) score.Submission {
@@ -279,11 +281,10 @@ func (h addHandlers) batch(w http.ResponseWriter, r *http.Request) error {
 	if err := readQuery(r).err(); err != nil {
 		return err
 	}
-	in, err := decode[batchIn](r)
+	in, faults, err := decodeAll[batchIn](r)
 	if err != nil {
 		return err
 	}
-	var faults fault.List
 	header := headerKey(&faults, r)
 	items := make([]score.BatchItem, len(in.Entries))
 	for i, item := range in.Entries {

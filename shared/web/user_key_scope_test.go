@@ -3,6 +3,7 @@ package web_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,6 +80,13 @@ func TestWhatKeysMayDoOnBoards(t *testing.T) {
 				a := call(o.function, o.method, o.path, token, body)
 				if a.status != c.status[n] {
 					t.Errorf("%s: got %d %s, want %d", o.name, a.status, a.text, c.status[n])
+				}
+				if o.name == "read private" {
+					// Nothing in a list tells of what the key may not see.
+					list := u.want(call("query", "GET", "/v1/boards?mine=true&limit=1", token, ""), 200, "")
+					if len(list.items("items")) == 0 && list.body["next"] != nil || strings.Contains(list.text, "closed-door") != (a.status == 200) {
+						t.Errorf("its owner's boards are %s", list.text)
+					}
 				}
 				if o.name == "add" && a.status == 201 && a.str("actor") != "key/"+made.str("id") {
 					t.Errorf("the entry's actor is %s", a.str("actor"))
