@@ -577,9 +577,10 @@ BEGIN
                 SELECT x.item, CASE WHEN x.score BETWEEN -c_max AND c_max THEN 'tiebreak-range' ELSE 'range' END
                 INTO v_item, v_cause
                 FROM (
+                    -- What is back in its range after all of them is no matter.
                     SELECT i.item,
-                        s.score - coalesce(sum(i.points) OVER later, 0) AS score,
-                        s.tiebreak - coalesce(sum(i.tiebreak) OVER later, 0) AS tiebreak
+                        CASE WHEN s.score BETWEEN -c_max AND c_max THEN 0 ELSE s.score - coalesce(sum(i.points) OVER later, 0) END AS score,
+                        CASE WHEN s.tiebreak BETWEEN -c_max AND c_max THEN 0 ELSE s.tiebreak - coalesce(sum(i.tiebreak) OVER later, 0) END AS tiebreak
                     FROM unnest(v_fresh) i
                     CROSS JOIN LATERAL unnest((v_open[i.spans]).periods) AS c (period)
                     CROSS JOIN LATERAL (
