@@ -64,19 +64,21 @@ func cronSpan(p Period, zone *time.Location, at time.Time) (Span, error) {
 	}
 	var r cronRun
 	today := dateOf(at.In(zone))
-	// A day more on both sides: near midnight the date may come twice.
-	for n := 1; n > -maxSearch && r.start.IsZero(); n-- {
+	// A day more on both sides: near midnight the date may come twice. And one
+	// more after the first with a firing: where clocks are put back across
+	// midnight (St. John's did, a minute past it), what they show of two dates
+	// is mixed.
+	for n, last := 1, -maxSearch; n > last; n-- {
 		for _, t := range firings(schedule, today.add(0, n), zone) {
-			if !t.After(at) {
-				r.start = t
+			if !t.After(at) && t.After(r.start) {
+				r.start, last = t, max(last, n-2)
 			}
 		}
 	}
-	for n := -1; n < maxSearch && r.end.IsZero(); n++ {
+	for n, last := -1, maxSearch; n < last; n++ {
 		for _, t := range firings(schedule, today.add(0, n), zone) {
-			if t.After(at) {
-				r.end = t
-				break
+			if t.After(at) && (r.end.IsZero() || t.Before(r.end)) {
+				r.end, last = t, min(last, n+2)
 			}
 		}
 	}
