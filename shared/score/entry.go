@@ -129,13 +129,6 @@ func (in Submission) check(now time.Time) error {
 		faults.Add("player", playerForm)
 	}
 	switch kind := in.kind(); kind {
-	case Result, Import:
-		if in.Points != nil && in.Reason != nil {
-			faults.Add("reason", "cannot stand beside points: give one of them")
-		}
-		if in.Points == nil && in.Reason == nil {
-			faults.Add("points", "is required, or a reason where the board has a catalogue")
-		}
 	case Adjustment:
 		if in.Reason != nil {
 			faults.Add("reason", "is not for adjustments: give points")
@@ -146,10 +139,18 @@ func (in Submission) check(now time.Time) error {
 		if in.Note == nil {
 			faults.Add("note", "is required for an adjustment: say why")
 		}
-	case Reversal:
-		faults.Add("kind", "must be result, adjustment or import: a reversal names the entry that it cancels")
 	default:
-		oneOf(&faults, "kind", kind, Result, Adjustment, Import)
+		if in.Points != nil && in.Reason != nil {
+			faults.Add("reason", "cannot stand beside points: give one of them")
+		}
+		if in.Points == nil && in.Reason == nil {
+			faults.Add("points", "is required, or a reason where the board has a catalogue")
+		}
+		if kind == Reversal {
+			faults.Add("kind", "must be result, adjustment or import: a reversal names the entry that it cancels")
+		} else {
+			oneOf(&faults, "kind", kind, Result, Adjustment, Import)
+		}
 	}
 	if in.Points != nil {
 		checkPoints(&faults, "points", *in.Points)
