@@ -11,15 +11,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// zones have days of every length: with a change at midnight, of half an hour,
-// and none.
-var zones = []string{"UTC", "Asia/Seoul", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Havana", "Asia/Beirut"}
-
 var (
 	mondays  = Period{Name: "mondays", Cron: "0 9 * * 1"}
 	quarters = Period{Name: "quarters", Cron: "0 12 1 1,4,7,10 *"}
 	shifts   = Period{Name: "shifts", Cron: "30 6,18 * * *"}
+	nights   = Period{Name: "nights", Cron: "0,30 0,1,2 * * *"}
 	spring   = Period{Name: "spring", Start: time.Date(2026, 3, 1, 5, 0, 0, 0, time.UTC), End: time.Date(2026, 4, 1, 4, 0, 0, 0, time.UTC)}
+	autumn   = Period{Name: "autumn", Start: time.Date(2026, 10, 24, 22, 0, 0, 0, time.UTC), End: time.Date(2026, 10, 31, 12, 0, 0, 0, time.UTC)}
 	year     = Period{Name: "year", Start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), End: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}
 )
 
@@ -31,7 +29,7 @@ func plain(names ...string) []Period {
 	return list
 }
 
-// Each has one that every instant is in, so that no entry credits nothing.
+// Some have times between their periods.
 var periodSets = [][]Period{
 	plain("all"),
 	plain("all", "day"),
@@ -41,6 +39,9 @@ var periodSets = [][]Period{
 	{mondays, year, {Name: "month"}},
 	append(plain("all", "day", "week", "month"), mondays, quarters, shifts, year),
 	{shifts},
+	append(plain("day"), nights),
+	{spring, autumn},
+	{autumn, nights, spring},
 }
 
 func periodJSON(p Period) any {
@@ -62,7 +63,7 @@ func (b *Board) fields() map[string]any {
 	return map[string]any{
 		"id": b.ID, "title": b.Title, "combine": b.Combine, "order": b.Order, "ties": b.Ties, "periods": periods,
 		"categories": b.Categories, "time_zone": b.TimeZone, "catalogue": b.Catalogue, "min": b.Min, "max": b.Max,
-		"daily_cap": b.DailyCap, "decimals": b.Decimals, "unit": b.Unit, "grace": b.Grace.String(), "players": "any",
+		"daily_cap": b.DailyCap, "decimals": b.Decimals, "unit": b.Unit, "grace": b.Grace.String(), "players": b.Players,
 		"public": b.Public, "owners": b.Owners, "writers": b.Writers, "viewers": b.Viewers, "state": b.State,
 	}
 }
@@ -71,15 +72,18 @@ func (b *Board) fields() map[string]any {
 func defaults(id, owner string) *Board {
 	return &Board{
 		ID: id, Combine: "sum", Order: "desc", Ties: "first", Periods: plain("all"), Categories: []string{}, TimeZone: "UTC",
-		Unit: "points", Grace: 24 * time.Hour, Public: true, Owners: []string{owner}, Writers: []string{}, Viewers: []string{}, State: "open",
+		Unit: "points", Grace: 24 * time.Hour, Players: "any", Public: true, Owners: []string{owner}, Writers: []string{}, Viewers: []string{}, State: "open",
 	}
 }
 
 func ptr[T any](v T) *T { return &v }
 
+// counting are the fields that no longer change once a board has entries.
+var counting = []string{"combine", "order", "ties", "periods", "categories", "time_zone", "decimals", "grace", "players"}
+
 // drawConfig draws how the board counts. What stays as it is by default is not
 // in the fields.
-func drawConfig(t *rapid.T, b *Board) []string {
+func (m *machine) drawConfig(t *rapid.T, b *Board) []string {
 	set := []string{}
 	choose := func(field string, percent int, do func()) {
 		if chance(t, percent, field+"?") {
@@ -94,10 +98,15 @@ func drawConfig(t *rapid.T, b *Board) []string {
 	choose("categories", 50, func() {
 		b.Categories = pick(t, "categories", [][]string{{}, {"age"}, {"age", "club"}})
 	})
-	choose("time_zone", 60, func() { b.TimeZone = pick(t, "time_zone", zones) })
+	choose("time_zone", 60, func() { b.TimeZone = pick(t, "time_zone", append([]string{"UTC", "Asia/Seoul"}, m.zones...)) })
+	choose("decimals", 10, func() { b.Decimals = uniform(t, "decimals", 7) })
 	choose("grace", 60, func() {
 		b.Grace = pick(t, "grace", []time.Duration{24 * time.Hour, 0, time.Hour, 90 * time.Minute, 72 * time.Hour})
 	})
+	// What becomes of players whose ids are no users' is nobody's rule.
+	if m.w.Entered(b) || !slices.ContainsFunc(m.w.Players, func(p *Player) bool { return p.Board == b.ID }) {
+		choose("players", 30, func() { b.Players = pick(t, "players", []string{"registered", "registered", "any"}) })
+	}
 	return set
 }
 
@@ -113,19 +122,22 @@ func (m *machine) drawRules(t *rapid.T, b *Board, percent int) []string {
 	choose("title", percent, func() {
 		b.Title = pick(t, "title", []string{"Spring run", "서울 마라톤", `"quoted" & <b>`})
 	})
-	choose("catalogue", percent, func() {
-		b.Catalogue = pick(t, "catalogue", []map[string]int64{nil, {"full": 42, "half": 20, "none": 0}, {"full": 50}})
-	})
-	choose("min", percent/2, func() { b.Min = pick(t, "min", []int64{0, -MaxPoints, 1, -10}) })
-	choose("max", percent/2, func() { b.Max = pick(t, "max", []*int64{nil, ptr(int64(100)), ptr(int64(42))}) })
-	// The cap goes with points that only add, so that no entry gives back.
-	if b.Combine == "sum" && b.Min >= 0 {
-		choose("daily_cap", percent, func() {
-			b.DailyCap = pick(t, "daily_cap", []*int64{nil, ptr(int64(60)), ptr(int64(100))})
+	choose("unit", percent/2, func() { b.Unit = pick(t, "unit", []string{"points", "duration_ms"}) })
+	if !m.narrow {
+		choose("catalogue", percent, func() {
+			b.Catalogue = pick(t, "catalogue", []map[string]int64{nil, {"full": 42, "half": 20, "none": 0}, {"full": 50}})
 		})
-	} else if b.DailyCap != nil {
+		choose("min", percent/2, func() { b.Min = pick(t, "min", []int64{0, -MaxPoints, 1, -10}) })
+		choose("max", percent/2, func() { b.Max = pick(t, "max", []*int64{nil, ptr(int64(100)), ptr(int64(42))}) })
+	}
+	if b.Combine != "sum" && b.DailyCap != nil {
 		b.DailyCap = nil
 		set = append(set, "daily_cap")
+	} else if b.Combine == "sum" && m.caps != nil {
+		if m.narrow {
+			percent = 70
+		}
+		choose("daily_cap", percent, func() { b.DailyCap = pick(t, "daily_cap", m.caps) })
 	}
 	choose("public", percent, func() { b.Public = rapid.Bool().Draw(t, "public") })
 	choose("writers", percent, func() {
@@ -152,7 +164,19 @@ func (m *machine) createBoardAs(t *rapid.T, name, id string) {
 	c := who(m.run, name)
 	b := defaults(m.id(id), c.User)
 	b.Title = "A board"
-	set := append([]string{"id", "title"}, drawConfig(t, b)...)
+	set := append([]string{"id", "title"}, m.drawConfig(t, b)...)
+	if m.narrow {
+		b.Min = -MaxPoints
+		set = append(set, "min")
+		if chance(t, 60, "sum") {
+			b.Combine = "sum"
+			set = append(set, "combine")
+		}
+		if m.caps != nil && b.Combine == "sum" {
+			b.DailyCap = m.caps[0]
+			set = append(set, "daily_cap")
+		}
+	}
 	set = append(set, m.drawRules(t, b, 30)...)
 	w := m.call(name, "POST", "/v1/boards", only(b, set))
 	var refusals []Refusal
@@ -178,7 +202,7 @@ func (m *machine) createBoardAs(t *rapid.T, name, id string) {
 }
 
 func (m *machine) changeBoard(t *rapid.T) {
-	name, id := drawWriter(t), m.drawBoard(t)
+	name, id := m.drawWriter(t), m.drawBoard(t)
 	old := m.w.Board(id)
 	if old == nil {
 		old = defaults(id, "nobody")
@@ -186,17 +210,14 @@ func (m *machine) changeBoard(t *rapid.T) {
 	b := ptr(*old)
 	var set []string
 	if chance(t, 15, "counting") {
-		set = append(set, drawConfig(t, b)...)
+		set = append(set, m.drawConfig(t, b)...)
 	}
 	set = append(set, m.drawRules(t, b, 25)...)
-	if chance(t, 40, "state?") {
+	if m.stray(t, 40, "state?") {
 		b.State = pick(t, "state", []string{"open", "open", "open", "closed", "archived"})
 		set = append(set, "state")
 	}
-	counting := !reflect.DeepEqual(
-		only(old, []string{"combine", "order", "ties", "periods", "categories", "time_zone", "grace"}),
-		only(b, []string{"combine", "order", "ties", "periods", "categories", "time_zone", "grace"}))
-	refusals := m.w.JudgeBoard(who(m.run, name), id, counting)
+	refusals := m.w.JudgeBoard(who(m.run, name), id, !reflect.DeepEqual(only(old, counting), only(b, counting)))
 	if b.DailyCap != nil && b.Combine != "sum" {
 		b.DailyCap = nil
 		set = append(set, "daily_cap")

@@ -24,20 +24,30 @@ type Span struct {
 
 // Zone is where the board's days are.
 func (b *Board) Zone() *time.Location {
-	zone, err := time.LoadLocation(b.TimeZone)
-	if err != nil {
-		panic(err)
+	if zones[b.TimeZone] == nil {
+		zone, err := time.LoadLocation(b.TimeZone)
+		if err != nil {
+			panic(err)
+		}
+		zones[b.TimeZone] = zone
 	}
-	return zone
+	return zones[b.TimeZone]
 }
 
 // Span gives the run of the period that contains the instant, if one does.
 func (b *Board) Span(p Period, at time.Time) (Span, bool) {
 	zone := b.Zone()
 	y, m, d := at.In(zone).Date()
+	// Clocks that are put back across midnight show a date again that is over.
+	for !at.Before(begin(zone, y, m, d+1)) {
+		d++
+	}
+	y, m, d = time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Date()
 	switch {
 	case p.Cron != "":
-		return Span{p.Name, lastFiring(p.Cron, zone, at), nextFiring(p.Cron, zone, at)}, true
+		s := firings(p.Cron, zone, at)
+		s.Name = p.Name
+		return s, true
 	case !p.Start.IsZero():
 		return Span{p.Name, p.Start, p.End}, !at.Before(p.Start) && at.Before(p.End)
 	case p.Name == "day":
@@ -65,65 +75,91 @@ func (b *Board) Spans(at time.Time) []Span {
 	return list
 }
 
-// Day names the day of an instant where the board is.
-func (b *Board) Day(at time.Time) string { return at.In(b.Zone()).Format(time.DateOnly) }
+// Day is when the day of an instant began where the board is.
+func (b *Board) Day(at time.Time) time.Time {
+	s, _ := b.Span(Period{Name: "day"}, at)
+	return s.Start
+}
 
-// begin is the first quarter of an hour of a day: where a clock is put forward
-// at midnight, the day begins at one.
+// These keep what was found, because it is found in files and minute by
+// minute.
+var (
+	zones  = map[string]*time.Location{}
+	begins = map[string]time.Time{}
+	runs   = map[string][]Span{}
+)
+
+// begin is the first minute at which clocks show the date, or one after it.
 func begin(zone *time.Location, y int, m time.Month, d int) time.Time {
 	midnight := time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
-	day := midnight.Format(time.DateOnly)
-	t := midnight.Add(-15 * time.Hour)
-	for t.In(zone).Format(time.DateOnly) < day {
-		t = t.Add(15 * time.Minute)
+	date := midnight.Format(time.DateOnly)
+	key := zone.String() + date
+	if t, ok := begins[key]; ok {
+		return t
 	}
-	return t.UTC()
+	t := midnight.Add(-15 * time.Hour) // nowhere is it as early as that
+	for t.In(zone).Format(time.DateOnly) < date {
+		t = t.Add(time.Minute)
+	}
+	begins[key] = t
+	return t
 }
 
-// lastFiring is the latest firing that is not after the instant.
-func lastFiring(cron string, zone *time.Location, at time.Time) time.Time {
-	y, m, d := at.In(zone).Date()
-	for back := 0; ; back++ {
-		for _, t := range slices.Backward(firings(cron, zone, y, m, d-back)) {
-			if !t.After(at) {
-				return t
-			}
+// firings are the last one up to the instant, and the next after it. A cron
+// expression fires at every minute at which clocks show a time that it names:
+// one that they show twice is two, one that they skip is none.
+func firings(cron string, zone *time.Location, at time.Time) Span {
+	key := zone.String() + " " + cron
+	for _, s := range runs[key] {
+		if !at.Before(s.Start) && at.Before(s.End) {
+			return s
 		}
 	}
+	f := parse(cron)
+	s := Span{Start: at.UTC().Truncate(time.Minute)}
+	for !f.name(s.Start.In(zone)) {
+		s.Start = s.Start.Add(-time.Minute)
+	}
+	s.End = at.UTC().Truncate(time.Minute).Add(time.Minute)
+	for !f.name(s.End.In(zone)) {
+		s.End = s.End.Add(time.Minute)
+	}
+	runs[key] = append(runs[key], s)
+	return s
 }
 
-// nextFiring is the first one after the instant.
-func nextFiring(cron string, zone *time.Location, at time.Time) time.Time {
-	y, m, d := at.In(zone).Date()
-	for on := 0; ; on++ {
-		for _, t := range firings(cron, zone, y, m, d+on) {
-			if t.After(at) {
-				return t
+// cronFields are minute, hour, day of the month, month and day of the week. Nil
+// is every one.
+type cronFields [5][]int
+
+// parse knows `*`, `5` and `1,15`, which is all the tests use.
+func parse(cron string) cronFields {
+	var f cronFields
+	for i, field := range strings.Fields(cron) {
+		if field == "*" {
+			continue
+		}
+		for text := range strings.SplitSeq(field, ",") {
+			n, err := strconv.Atoi(text)
+			if err != nil {
+				panic(err)
 			}
+			f[i] = append(f[i], n)
 		}
 	}
+	return f
 }
 
-// firings are those of one day, in order. The model asks for none at an hour
-// that a zone leaves out or has twice.
-func firings(cron string, zone *time.Location, y int, m time.Month, d int) []time.Time {
-	f := strings.Fields(cron) // minute hour day-of-month month day-of-week
-	day := time.Date(y, m, d, 12, 0, 0, 0, zone)
-	if !matches(f[2], day.Day()) || !matches(f[3], int(day.Month())) || !matches(f[4], int(day.Weekday())) {
-		return nil
+// name says whether the fields name the time that a clock shows. Where days of
+// the month and of the week are both given, either will do
+// (https://pubs.opengroup.org/onlinepubs/9799919799/utilities/crontab.html).
+func (f cronFields) name(clock time.Time) bool {
+	has := func(i, n int) bool { return f[i] == nil || slices.Contains(f[i], n) }
+	if !has(1, clock.Hour()) || !has(0, clock.Minute()) || !has(3, int(clock.Month())) {
+		return false
 	}
-	var list []time.Time
-	for hour := range 24 {
-		for minute := range 60 {
-			if matches(f[1], hour) && matches(f[0], minute) {
-				list = append(list, time.Date(y, m, d, hour, minute, 0, 0, zone).UTC())
-			}
-		}
+	if f[2] != nil && f[4] != nil {
+		return has(2, clock.Day()) || has(4, int(clock.Weekday()))
 	}
-	return list
-}
-
-// matches knows `*`, `5` and `1,15`, which is all the tests use.
-func matches(field string, n int) bool {
-	return field == "*" || slices.Contains(strings.Split(field, ","), strconv.Itoa(n))
+	return has(2, clock.Day()) && has(4, int(clock.Weekday()))
 }

@@ -26,55 +26,51 @@ func generic(v any) any {
 	return out
 }
 
-func (m *machine) drawPlayer(t *rapid.T) string {
-	return pick(t, "player", []string{"p1", "p2", "p3", "P-4", "p5"})
-}
-
 // drawEntry draws an entry for the board: mostly one that it takes.
 func (m *machine) drawEntry(t *rapid.T, board string) (Item, map[string]any) {
-	in := Item{Board: board, Player: m.drawPlayer(t)}
+	in := Item{Board: board, Player: m.drawPlayer(t, board)}
 	body := map[string]any{"player": in.Player}
 	b := m.w.Board(board)
 	reason := b != nil && b.Catalogue != nil
 	if chance(t, 25, "kind?") {
 		in.Kind = ptr(pick(t, "kind", []string{"adjustment", "result", "import", "adjustment"}))
-		if chance(t, 4, "reversal as a kind") {
+		if m.stray(t, 4, "reversal as a kind") {
 			in.Kind = ptr("reversal")
 		}
 		body["kind"] = *in.Kind
 		reason = reason && *in.Kind != "adjustment"
 	}
-	if chance(t, 2, "the other of points and reason") {
+	if m.stray(t, 2, "the other of points and reason") {
 		reason = !reason
 	}
 	if reason {
 		in.Reason = ptr(pick(t, "reason", []string{"full", "half", "full", "half", "full", "half", "full", "none"}))
-		if chance(t, 3, "unknown reason") {
+		if m.stray(t, 3, "unknown reason") {
 			in.Reason = ptr("unknown")
 		}
 		body["reason"] = *in.Reason
 	}
-	if !reason || chance(t, 2, "both") {
-		in.Points = ptr(pick(t, "points", []int64{10, 0, 1, 5, 10, 42, 7, 20, 60, 100}))
-		if chance(t, 4, "far") {
+	if !reason || m.stray(t, 2, "both") {
+		in.Points = ptr(pick(t, "points", m.theme.points))
+		if b != nil && b.Min < 0 && chance(t, 30, "less than nothing") {
+			in.Points = ptr(-*in.Points)
+		}
+		if m.stray(t, 4, "far") {
 			in.Points = ptr(pick(t, "far points", []int64{-3, MaxPoints, -MaxPoints, MaxPoints + 1, 101}))
 		}
 		body["points"] = *in.Points
 	}
-	if in.Kind != nil && *in.Kind == "adjustment" && chance(t, 96, "note") || chance(t, 10, "note?") {
+	if in.Kind != nil && *in.Kind == "adjustment" && !m.stray(t, 4, "no note") || chance(t, 10, "note?") {
 		in.Note = ptr("as the jury said")
 		body["note"] = *in.Note
 	}
 	if chance(t, 30, "tiebreak?") {
-		in.Tiebreak = ptr(pick(t, "tiebreak", []int64{1, 2, -1, 0}))
+		in.Tiebreak = ptr(pick(t, "tiebreak", m.theme.tiebreaks))
 		body["tiebreak"] = *in.Tiebreak
 	}
 	if chance(t, 60, "occurred_at?") {
-		by := pick(t, "before now", []time.Duration{
-			-time.Minute, -time.Second - 789, -3 * time.Hour, -14 * time.Hour, -25 * time.Hour, -49 * time.Hour, -4 * 24 * time.Hour, -8 * 24 * time.Hour,
-			-33 * 24 * time.Hour, -100 * 24 * time.Hour, 4 * time.Minute,
-		})
-		if chance(t, 3, "out of range") {
+		by := pick(t, "before now", m.theme.before)
+		if m.stray(t, 3, "out of range") {
 			by = pick(t, "far", []time.Duration{5*time.Minute + time.Microsecond, -30 * 366 * 24 * time.Hour})
 		}
 		at := m.w.Now.Add(by)
@@ -84,7 +80,7 @@ func (m *machine) drawEntry(t *rapid.T, board string) (Item, map[string]any) {
 		in.OccurredAt = &at
 		body["occurred_at"] = at
 	}
-	if chance(t, 30, "late") {
+	if chance(t, m.late, "late") {
 		in.Late = true
 		body["late"] = true
 	}
@@ -93,65 +89,27 @@ func (m *machine) drawEntry(t *rapid.T, board string) (Item, map[string]any) {
 		in.Metadata = generic(body["metadata"])
 	}
 	if chance(t, 20, "profile?") {
-		p, fields := m.drawProfile(t)
+		p, fields := m.drawProfile(t, board, in.Player)
 		in.Profile = p
 		body["profile"] = fields
 	}
 	return in, body
 }
 
-// drawProfile draws the part of a profile that entries may carry.
-func (m *machine) drawProfile(t *rapid.T) (*Profile, map[string]any) {
-	p, body := &Profile{}, map[string]any{}
-	text := func(field string, to ***string, values ...string) {
-		if !chance(t, 30, field+"?") {
-			return
-		}
-		v := pick(t, field, append(values, ""))
-		if v == "" {
-			*to = ptr[*string](nil)
-			body[field] = nil
-		} else {
-			*to = ptr(&v)
-			body[field] = v
-		}
-	}
-	text("display_name", &p.DisplayName, "Kim", "Núria 누리아")
-	text("country", &p.Country, "KR", "ES")
-	text("user", &p.User, m.user("linked"))
-	if chance(t, 60, "attributes?") {
-		p.Attributes = map[string]*string{}
-		for _, a := range []struct {
-			name   string
-			values []string
-		}{{"age", []string{"M40", "F30"}}, {"club", []string{"Han", "x:y"}}, {"shirt", []string{"L"}}} {
-			if chance(t, 60, a.name+"?") {
-				v := pick(t, a.name, append(a.values, ""))
-				p.Attributes[a.name] = nil
-				if v != "" {
-					p.Attributes[a.name] = &v
-				}
-			}
-		}
-		body["attributes"] = p.Attributes
-	}
-	return p, body
-}
-
 // drawKey draws an idempotency key. Whether it stands in the header or in the
 // body depends on it alone, so that the same request stays the same.
-func drawKey(t *rapid.T, percent int, names ...string) string {
-	if !chance(t, percent, "key?") {
+func (m *machine) drawKey(t *rapid.T, percent int, names ...string) string {
+	if m.narrow || !chance(t, percent, "key?") {
 		return ""
 	}
 	return pick(t, "key", names)
 }
 
 func (m *machine) addEntry(t *rapid.T) {
-	name, board := drawWriter(t), m.drawBoard(t)
+	name, board := m.drawWriter(t), m.drawBoard(t)
 	in, body := m.drawEntry(t, board)
 	r := request{who: name, route: "POST /v1/boards/{board}/entries", target: "/v1/boards/" + board + "/entries", single: true}
-	switch in.Key = drawKey(t, 40, "k1", "in the body", "k3", "k4"); in.Key {
+	switch in.Key = m.drawKey(t, 40, "k1", "in the body", "k3", "k4"); in.Key {
 	case "":
 	case "in the body":
 		in.Key = "in-the-body"
@@ -174,7 +132,7 @@ func text(body any) string {
 
 // drawTarget draws an entry to be reversed: its board and id.
 func (m *machine) drawTarget(t *rapid.T) (board, id string) {
-	if len(m.w.Entries) == 0 || chance(t, 3, "unknown entry") {
+	if len(m.w.Entries) == 0 || m.stray(t, 3, "unknown entry") {
 		return m.drawBoard(t), "0198c0de-0000-7000-8000-000000000000"
 	}
 	// The newest first, so that shrinking finds the nearest.
@@ -187,11 +145,11 @@ func (m *machine) drawReversal(t *rapid.T) (Item, map[string]any) {
 	in := Item{Reversal: true}
 	in.Board, in.Reverses = m.drawTarget(t)
 	body := map[string]any{}
-	if chance(t, 95, "note") {
+	if !m.stray(t, 5, "no note") {
 		in.Note = ptr("a mistake")
 		body["note"] = *in.Note
 	}
-	if chance(t, 40, "late") {
+	if chance(t, m.late, "late") {
 		in.Late = true
 		body["late"] = true
 	}
@@ -201,10 +159,10 @@ func (m *machine) drawReversal(t *rapid.T) (Item, map[string]any) {
 func (m *machine) reverse(t *rapid.T) {
 	in, body := m.drawReversal(t)
 	r := request{
-		who: drawWriter(t), single: true, route: "POST /v1/boards/{board}/entries/{entry}/reversal",
+		who: m.drawWriter(t), single: true, route: "POST /v1/boards/{board}/entries/{entry}/reversal",
 		target: "/v1/boards/" + in.Board + "/entries/" + in.Reverses + "/reversal",
 	}
-	if in.Key = drawKey(t, 30, "k1", "k3", "r1"); in.Key != "" {
+	if in.Key = m.drawKey(t, 30, "k1", "k3", "r1"); in.Key != "" {
 		r.header = in.Key
 	}
 	in.Identity = in.Reverses + text(body)
@@ -213,22 +171,35 @@ func (m *machine) reverse(t *rapid.T) {
 }
 
 func (m *machine) addBatch(t *rapid.T) {
-	r := request{who: drawWriter(t), route: "POST /v1/entries/batch", target: "/v1/entries/batch"}
+	r := request{who: m.drawWriter(t), route: "POST /v1/entries/batch", target: "/v1/entries/batch"}
 	if chance(t, 30, "header?") {
 		r.header = pick(t, "header", []string{"h1", "h2"})
 	}
 	list := []map[string]any{}
-	for i := range 1 + uniform(t, "items", 5) {
+	alike := m.narrow && chance(t, 60, "alike")
+	for i := range 1 + uniform(t, "items", m.items) {
 		var in Item
 		var body map[string]any
-		if chance(t, 25, "reversal") {
+		switch {
+		case chance(t, 25, "reversal"):
 			in, body = m.drawReversal(t)
 			body["reverses"] = in.Reverses
-		} else {
+		case alike && i > 0 && !r.items[0].Reversal:
+			// Of the same player and day, where sums and caps meet.
+			first := r.items[0]
+			in, body = m.drawEntry(t, first.Board)
+			in.Player, in.OccurredAt, in.Profile = first.Player, first.OccurredAt, nil
+			body["player"] = first.Player
+			delete(body, "profile")
+			delete(body, "occurred_at")
+			if first.OccurredAt != nil {
+				body["occurred_at"] = *first.OccurredAt
+			}
+		default:
 			in, body = m.drawEntry(t, m.drawBoard(t))
 		}
 		body["board"] = in.Board
-		if in.Key = drawKey(t, 30, fmt.Sprint("b", i), fmt.Sprint("b", i), fmt.Sprint("b", i), fmt.Sprint("b", i), "k1"); in.Key != "" {
+		if in.Key = m.drawKey(t, 30, fmt.Sprint("b", i), fmt.Sprint("b", i), fmt.Sprint("b", i), fmt.Sprint("b", i), "k1"); in.Key != "" {
 			body["key"] = in.Key
 		} else if r.header != "" {
 			in.Key = fmt.Sprintf("%s#%d", r.header, i)
@@ -420,61 +391,4 @@ func (m *machine) sameEntry(t *rapid.T, got map[string]any, e *Entry, metadata b
 	if p, ok := got["points"].(float64); !ok || math.Abs(p) > MaxPoints {
 		m.fail(t, "points should be a number that JavaScript holds: %v", got["points"])
 	}
-}
-
-func (m *machine) changePlayer(t *rapid.T) {
-	name, board, id := drawWriter(t), m.drawBoard(t), m.drawPlayer(t)
-	p, body := m.drawProfile(t)
-	if chance(t, 60, "status?") {
-		p.Status = ptr(pick(t, "status", []string{"ranked", "ranked", "hidden", "under_review", "disqualified", "dnf", "dns"}))
-		p.Note = ptr(ptr("seen by the jury"))
-		body["status"], body["note"] = *p.Status, **p.Note
-	}
-	refusals := m.w.JudgePlayer(who(m.run, name), board)
-	w := m.call(name, "PATCH", "/v1/boards/"+board+"/players/"+id, body)
-	if refusals != nil {
-		if err := fits(w, refusals); err != nil {
-			m.fail(t, "%v", err)
-		}
-		return
-	}
-	status := 200
-	if m.w.Player(board, id) == nil {
-		status = 201
-	}
-	if w.Code != status {
-		m.fail(t, "the player should be answered with %d: %d %s", status, w.Code, w.Body)
-	}
-	m.w.SetPlayer(board, id, p)
-	m.samePlayer(t, decode[map[string]any](t, w), m.w.Player(board, id), true)
-}
-
-func (m *machine) samePlayer(t *rapid.T, got map[string]any, p *Player, staff bool) {
-	s := p.Today()
-	want := map[string]any{
-		"board": p.Board, "player": p.ID, "display_name": generic(s.DisplayName), "country": generic(s.Country),
-		"attributes": generic(s.Attributes), "status": s.Status,
-	}
-	if staff {
-		want["user"], want["note"] = generic(s.User), generic(s.Note)
-	}
-	for _, k := range slices.Sorted(maps.Keys(want)) {
-		if !reflect.DeepEqual(got[k], want[k]) {
-			m.fail(t, "the player's %s should be %v, not %v", k, want[k], got[k])
-		}
-	}
-}
-
-func (m *machine) getPlayer(t *rapid.T) {
-	name, board, id := drawCaller(t), m.drawBoard(t), m.drawPlayer(t)
-	c, b, p := who(m.run, name), m.w.Board(board), m.w.Player(board, id)
-	w := m.get(t, name, "/v1/boards/"+board+"/players/"+id)
-	if b == nil || !m.w.MayRead(c, b) || p == nil || p.Today().Status == "hidden" && !SeesHidden(c, b) {
-		m.refused(t, w, 404)
-		return
-	}
-	if w.Code != 200 {
-		m.fail(t, "the player should be read: %d %s", w.Code, w.Body)
-	}
-	m.samePlayer(t, decode[map[string]any](t, w), p, Staff(c, b) && c.scoped("read"))
 }

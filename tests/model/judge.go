@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 )
@@ -170,6 +171,9 @@ func (w *World) bodyFaults(items []Item, name func(int, string) string) [][]stri
 		if in.Points != nil && (*in.Points > MaxPoints || *in.Points < -MaxPoints) {
 			add("points")
 		}
+		if in.Tiebreak != nil && (*in.Tiebreak > MaxPoints || *in.Tiebreak < -MaxPoints) {
+			add("tiebreak")
+		}
 		if in.Kind != nil && *in.Kind == "reversal" {
 			add("kind")
 		}
@@ -183,8 +187,9 @@ func (w *World) bodyFaults(items []Item, name func(int, string) string) [][]stri
 	return faults
 }
 
-// boundFaults are those against the board's catalogue and bounds.
+// boundFaults are those against the board's players, catalogue and bounds.
 func boundFaults(b *Board, in Item, name func(string) string) [][]string {
+	faults := playerFaults(b, in.Player, in.Profile, name, "profile.user")
 	adjustment := in.Kind != nil && *in.Kind == "adjustment"
 	known := false
 	if in.Reason != nil {
@@ -192,14 +197,30 @@ func boundFaults(b *Board, in Item, name func(string) string) [][]string {
 	}
 	switch {
 	case in.Reason != nil && b.Catalogue == nil, in.Points != nil && b.Catalogue != nil && !adjustment:
-		return [][]string{{name("reason"), name("points")}}
+		faults = append(faults, []string{name("reason"), name("points")})
 	case in.Reason != nil && !known:
-		return [][]string{{name("reason")}}
+		faults = append(faults, []string{name("reason")})
 	case in.Points != nil && !adjustment && (*in.Points < b.Min || b.Max != nil && *in.Points > *b.Max):
-		return [][]string{{name("points")}}
+		faults = append(faults, []string{name("points")})
 	}
-	return nil
+	return faults
 }
+
+// playerFaults: where players are registered, the id is a user's, and nobody
+// says that the player is another one.
+func playerFaults(b *Board, player string, p *Profile, name func(string) string, user string) [][]string {
+	var faults [][]string
+	if b.Players == "registered" && !isUser.MatchString(player) {
+		faults = append(faults, []string{name("player")})
+	}
+	if b.Players == "registered" && p != nil && p.User != nil && (*p.User == nil || **p.User != player) {
+		faults = append(faults, []string{name(user)})
+	}
+	return faults
+}
+
+// isUser is what ids of users look like: UUIDs.
+var isUser = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
 // make works out the entries and judges the state after them.
 func (w *World) make(c Caller, route string, items []Item, single bool, name func(int, string) string, v *Verdict) {
@@ -272,7 +293,7 @@ func (w *World) make(c Caller, route string, items []Item, single bool, name fun
 			}
 		}
 		if w.Player(e.Board, e.Player) == nil {
-			w.Players = append(w.Players, &Player{Board: e.Board, ID: e.Player, History: []State{{Status: "ranked"}}})
+			w.Players = append(w.Players, w.newPlayer(e.Board, e.Player))
 		}
 		w.Entries = append(w.Entries, e)
 		v.Made = append(v.Made, e)
@@ -287,12 +308,13 @@ func (w *World) make(c Caller, route string, items []Item, single bool, name fun
 		}
 		b := w.Board(e.Board)
 		w.Entries = all
-		capped, ranged := w.overCap(b, e), w.outOfRange(b, e)
+		capped, beyond := w.overCap(b, e), w.outOfRange(b, e)
 		w.Entries = all[:ends[i]]
 		if capped && w.overCap(b, e) && !over(v, "daily-cap") {
 			against(i, "daily-cap", "points")
 		}
-		if ranged && w.outOfRange(b, e) && !over(v, "score-range") {
+		then := w.outOfRange(b, e)
+		if slices.ContainsFunc(beyond, func(s string) bool { return slices.Contains(then, s) }) && !over(v, "score-range") {
 			against(i, "score-range", "")
 		}
 	}
@@ -316,15 +338,17 @@ func over(v *Verdict, why string) bool {
 	return slices.ContainsFunc(v.Refusals, func(r Refusal) bool { return r.Why == why })
 }
 
-// overCap: the net points of the entry's day are over the cap.
+// overCap: the net points of the entry's day are over the cap, and the entry
+// adds to them. What takes points away is never too much, not even where the
+// cap was lowered since.
 func (w *World) overCap(b *Board, e *Entry) bool {
-	if b.DailyCap == nil || e.Kind != "result" && e.Kind != "import" {
+	if b.DailyCap == nil || e.Kind != "result" && e.Kind != "import" || e.Points <= 0 {
 		return false
 	}
 	net := int64(0)
 	for _, other := range w.Entries {
 		reversed := slices.ContainsFunc(w.Entries, func(r *Entry) bool { return r.Reverses == other.ID })
-		if other.Board == b.ID && other.Player == e.Player && b.Day(other.OccurredAt) == b.Day(e.OccurredAt) &&
+		if other.Board == b.ID && other.Player == e.Player && b.Day(other.OccurredAt).Equal(b.Day(e.OccurredAt)) &&
 			(other.Kind == "result" || other.Kind == "import") && !reversed {
 			net += other.Points
 		}
@@ -332,12 +356,20 @@ func (w *World) overCap(b *Board, e *Entry) bool {
 	return net > *b.DailyCap
 }
 
-// outOfRange: a score that the entry touches is beyond what clients hold.
-func (w *World) outOfRange(b *Board, e *Entry) bool {
-	return slices.ContainsFunc(e.Spans, func(s Span) bool {
-		st, ok := w.Standing(b, e.Player, s)
-		return ok && (st.Score > MaxPoints || st.Score < -MaxPoints)
-	})
+// outOfRange are the sums that the entry touches and that are beyond what
+// clients hold: of points or of tiebreaks, in a run of a period.
+func (w *World) outOfRange(b *Board, e *Entry) []string {
+	var list []string
+	for _, s := range e.Spans {
+		st, _ := w.Standing(b, e.Player, s)
+		if st.Score > MaxPoints || st.Score < -MaxPoints {
+			list = append(list, fmt.Sprint("points ", s))
+		}
+		if st.Tiebreak > MaxPoints || st.Tiebreak < -MaxPoints {
+			list = append(list, fmt.Sprint("tiebreaks ", s))
+		}
+	}
+	return list
 }
 
 // Commit writes what was judged: the made entries, which have their ids by
@@ -352,13 +384,16 @@ func (w *World) Commit(v Verdict, items []Item) {
 }
 
 // JudgePlayer says what should become of a PATCH of a player.
-func (w *World) JudgePlayer(c Caller, board string) []Refusal {
+func (w *World) JudgePlayer(c Caller, board, player string, p *Profile) []Refusal {
 	b := w.Board(board)
 	if c.Role == "" {
 		return []Refusal{{Status: 401, Why: "unauthenticated"}}
 	}
 	if status := w.gate(c, b, Staff, "entries:write"); status != 0 {
 		return []Refusal{{Status: status}}
+	}
+	if faults := playerFaults(b, player, p, func(f string) string { return f }, "user"); faults != nil {
+		return []Refusal{{400, "bad-request", faults}}
 	}
 	if b.State != "open" {
 		return []Refusal{{Status: 409, Why: "board-closed"}}

@@ -42,7 +42,7 @@ func (m *machine) listEntries(t *rapid.T) {
 		list = slices.DeleteFunc(list, func(e *Entry) bool { return !has(e) })
 	}
 	if chance(t, 30, "player?") {
-		p := m.drawPlayer(t)
+		p := m.drawPlayer(t, board)
 		keep("player", p, func(e *Entry) bool { return e.Player == p })
 	}
 	if chance(t, 20, "kind?") {

@@ -34,6 +34,7 @@ type Board struct {
 	Decimals             int
 	Unit                 string
 	Grace                time.Duration
+	Players              string // any, or registered: their ids are those of users
 	Public               bool
 	Owners               []string
 	Writers              []string
@@ -151,7 +152,7 @@ func (w *World) Closed(b *Board, s Span) bool {
 func (w *World) Set(board, id string, change func(*State)) {
 	p := w.Player(board, id)
 	if p == nil {
-		p = &Player{Board: board, ID: id, History: []State{{Status: "ranked"}}}
+		p = w.newPlayer(board, id)
 		w.Players = append(w.Players, p)
 	}
 	s := p.Today()
@@ -165,6 +166,16 @@ func (w *World) Set(board, id string, change func(*State)) {
 		change(&s)
 	}
 	p.History = append(p.History, s)
+}
+
+// newPlayer is a player as they are before anything is said of them. One whose
+// id is a user's belongs to that user.
+func (w *World) newPlayer(board, id string) *Player {
+	s := State{Status: "ranked"}
+	if w.Board(board).Players == "registered" {
+		s.User = &id
+	}
+	return &Player{Board: board, ID: id, History: []State{s}}
 }
 
 // MayRead says whether the board is there for the caller.

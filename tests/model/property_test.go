@@ -2,10 +2,12 @@ package model
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"maps"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,8 +24,10 @@ type machine struct {
 	run      int
 	requests []request      // accepted ones, to be repeated
 	walks    []walk         // lists that were begun
-	tally    map[string]int // answers by route and status
+	tally    map[string]int // answers by route, status and kind of problem
 	done     []string       // what a person reads of a failure
+	theme
+	zones []string // whose clocks change about then
 }
 
 // request is one that added something.
@@ -54,15 +58,6 @@ var operations = map[string]func(*machine, *rapid.T){
 	"GET /v1/players/{user}/entries":                   (*machine).listUserEntries,
 }
 
-// often are operations that deserve more than one share.
-var often = map[string]int{
-	"POST /v1/boards/{board}/entries":                  6,
-	"POST /v1/entries/batch":                           4,
-	"POST /v1/boards/{board}/entries/{entry}/reversal": 2,
-	"PATCH /v1/boards/{board}/players/{player}":        2,
-	"GET /v1/boards/{board}/standings":                 2,
-}
-
 // Every route of the scores has an operation, and every operation a route.
 func TestOperationsCoverRoutes(t *testing.T) {
 	var routes []string
@@ -75,11 +70,23 @@ func TestOperationsCoverRoutes(t *testing.T) {
 	if have := slices.Sorted(maps.Keys(operations)); !slices.Equal(have, routes) {
 		t.Errorf("operations are %q, and routes %q", have, routes)
 	}
+	if have := slices.Sorted(maps.Keys(everything.shares)); !slices.Equal(have, routes) {
+		t.Errorf("of everything there are %q, and routes %q", have, routes)
+	}
 }
 
 // What the API answers is what the model says, whatever is done in whatever
 // order.
-func TestAgainstTheModel(t *testing.T) {
+func TestAgainstTheModel(t *testing.T) { everything.check(t) }
+
+// So it is where days come near what a player may have of them.
+func TestDailyCapAgainstTheModel(t *testing.T) { days.check(t) }
+
+// So it is where sums come near the end of the numbers.
+func TestRangeAgainstTheModel(t *testing.T) { sums.check(t) }
+
+// check tries histories of the theme.
+func (h theme) check(t *testing.T) {
 	s := start(t, 4)
 	run := 0
 	tally := map[string]int{}
@@ -89,36 +96,37 @@ func TestAgainstTheModel(t *testing.T) {
 		}
 	}()
 	shares := []func(*machine, *rapid.T){(*machine).jump, (*machine).repeat}
-	for _, route := range slices.Sorted(maps.Keys(operations)) {
-		for range max(1, often[route]) {
+	for _, route := range slices.Sorted(maps.Keys(h.shares)) {
+		for range h.shares[route] {
 			shares = append(shares, operations[route])
+		}
+	}
+	if h.narrow { // it takes fewer histories to meet all that it is about
+		asked := flag.Lookup("rapid.checks").Value
+		n, err := strconv.Atoi(asked.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer asked.Set(strconv.Itoa(n))
+		if err := asked.Set(strconv.Itoa((n + 1) / 2)); err != nil {
+			t.Fatal(err)
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		run++
-		m := &machine{stack: s, run: run, w: &World{}, tally: tally}
+		m := &machine{stack: s, run: run, w: &World{}, tally: tally, theme: h}
 		defer func() {
 			if t.Failed() {
 				t.Logf("what was done:\n%s", strings.Join(m.done, "\n"))
 			}
 		}()
-		m.set(pick(t, "beginning", beginnings))
+		begin := pick(t, "beginning", beginnings)
+		m.zones = begin.zones
+		m.set(begin.at)
 		m.createBoardAs(t, "organizer", "a")
 		t.Repeat(map[string]func(*rapid.T){"do": func(t *rapid.T) { pick(t, "operation", shares)(m, t) }})
 		m.sweep(t)
 	})
-}
-
-// beginnings are just before clocks change, weeks, months and years end.
-var beginnings = []time.Time{
-	time.Date(2026, 3, 9, 7, 30, 0, 0, time.UTC),
-	time.Date(2026, 3, 7, 12, 0, 0, 123456000, time.UTC),     // New York, Havana: forward on 8 March
-	time.Date(2026, 3, 28, 12, 0, 0, 0, time.UTC),            // Berlin, Beirut: forward on 29 March
-	time.Date(2026, 4, 4, 10, 0, 0, 0, time.UTC),             // Lord Howe: back by half an hour on 5 April
-	time.Date(2026, 10, 24, 20, 0, 0, 0, time.UTC),           // Berlin, Beirut: back on 25 October
-	time.Date(2026, 10, 31, 23, 59, 59, 999999000, time.UTC), // New York, Havana: back on 1 November
-	time.Date(2026, 12, 30, 23, 0, 0, 0, time.UTC),
-	time.Date(2028, 2, 28, 15, 0, 0, 0, time.UTC),
 }
 
 func (m *machine) set(now time.Time) {
@@ -172,7 +180,11 @@ func (m *machine) call(name, method, target string, body any, headers ...string)
 
 func (m *machine) callText(name, method, target, text string, headers ...string) *httptest.ResponseRecorder {
 	w := m.send(m.token(name), method, target, text, headers...)
-	m.tally[fmt.Sprint(method, " ", shape(target), " ", w.Code)]++
+	answer := fmt.Sprint(method, " ", shape(target), " ", w.Code)
+	if p, err := decodeProblem(w.Body.String()); err == nil && p.Type != "" {
+		answer += " " + p.kind()
+	}
+	m.tally[answer]++
 	m.log("as %q: %s %s %s %s → %d %.400s", name, method, target, text, strings.Join(headers, " "), w.Code, strings.TrimSpace(w.Body.String()))
 	return w
 }
@@ -200,7 +212,7 @@ func (m *machine) token(name string) string {
 func (m *machine) id(name string) string { return fmt.Sprintf("m%d-%s", m.run, name) }
 
 // user is the id of a person of this history.
-func (m *machine) user(name string) string { return fmt.Sprintf("%s-%d", name, m.run) }
+func (m *machine) user(name string) string { return userID(m.run, name) }
 
 // names are the callers: mostly one who may.
 var names = []string{"organizer", "admin", "writer", "key", "organizer", "organizer", "organizer", "organizer", "organizer", "organizer",
@@ -209,11 +221,16 @@ var names = []string{"organizer", "admin", "writer", "key", "organizer", "organi
 func drawCaller(t *rapid.T) string { return pick(t, "as", names) }
 
 // drawWriter is for what only few may do.
-func drawWriter(t *rapid.T) string {
-	if chance(t, 30, "anybody") {
+func (m *machine) drawWriter(t *rapid.T) string {
+	if m.stray(t, 30, "anybody") {
 		return drawCaller(t)
 	}
 	return "organizer"
+}
+
+// stray is chance for what a narrow history keeps out of.
+func (m *machine) stray(t *rapid.T, percent int, what string) bool {
+	return !m.narrow && chance(t, percent, what)
 }
 
 // drawBoard draws a board, now and then one that is not there.
@@ -222,7 +239,7 @@ func (m *machine) drawBoard(t *rapid.T) string {
 	for _, b := range m.w.Boards {
 		ids = append(ids, b.ID)
 	}
-	if chance(t, 3, "unknown board") {
+	if m.stray(t, 3, "unknown board") {
 		return m.id("none")
 	}
 	return pick(t, "board", ids)

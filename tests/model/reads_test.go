@@ -228,7 +228,7 @@ func (m *machine) listStandings(t *rapid.T) {
 		m.around(t, name, path, q, x, rows, limit)
 		return
 	case "players":
-		asked := []string{m.drawPlayer(t), m.drawPlayer(t), "nobody"}
+		asked := []string{m.drawPlayer(t, board), m.drawPlayer(t, board), "nobody"}
 		asked = slices.Compact(asked)
 		q.Set("players", strings.Join(asked, ","))
 		rows = slices.DeleteFunc(rows, func(r Row) bool { return !slices.Contains(asked, r.Player) })
@@ -296,7 +296,7 @@ func (m *machine) goOn(t *rapid.T) {
 
 // around is a page with the player in its middle, as far as the ends allow.
 func (m *machine) around(t *rapid.T, name, path string, q url.Values, x table, rows []Row, limit int) {
-	player := m.drawPlayer(t)
+	player := m.drawPlayer(t, x.Board)
 	q.Set("around", player)
 	w := m.get(t, name, path+"?"+q.Encode())
 	at := slices.IndexFunc(rows, func(r Row) bool { return r.Player == player })
@@ -328,7 +328,8 @@ func (m *machine) around(t *rapid.T, name, path string, q url.Values, x table, r
 }
 
 func (m *machine) getStanding(t *rapid.T) {
-	name, board, player := drawCaller(t), m.drawBoard(t), m.drawPlayer(t)
+	name, board := drawCaller(t), m.drawBoard(t)
+	player := m.drawPlayer(t, board)
 	c, b := who(m.run, name), m.w.Board(board)
 	path, q := "/v1/boards/"+board+"/standings/"+player, url.Values{}
 	if b == nil || !m.w.MayRead(c, b) {

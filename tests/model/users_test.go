@@ -24,7 +24,7 @@ func (m *machine) linkedPlayers(c Caller, user string) []*Player {
 // caller may see, and none of another.
 func (m *machine) listUserStandings(t *rapid.T) {
 	name := drawCaller(t)
-	c, user := who(m.run, name), m.user("linked")
+	c, user := who(m.run, name), m.user(pick(t, "user", []string{"linked", "linked", "viewer", "writer", "nobody"}))
 	visible := m.linkedPlayers(c, user)
 	seen := map[string]bool{}
 	for p := range m.pages(t, name, "/v1/players/"+user+"/standings", url.Values{}) {
@@ -71,7 +71,7 @@ func (m *machine) listUserStandings(t *rapid.T) {
 // listUserEntries: those of every board that the caller may see, newest first.
 func (m *machine) listUserEntries(t *rapid.T) {
 	name := drawCaller(t)
-	c, user := who(m.run, name), m.user("linked")
+	c, user := who(m.run, name), m.user(pick(t, "user", []string{"linked", "linked", "viewer", "writer", "nobody"}))
 	visible := m.linkedPlayers(c, user)
 	var list []*Entry
 	for _, e := range m.w.Entries {

@@ -1,0 +1,128 @@
+package model
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+
+	"pgregory.net/rapid"
+)
+
+// drawPlayer draws a player of the board, seldom one that cannot be.
+func (m *machine) drawPlayer(t *rapid.T, board string) string {
+	registered := false
+	if b := m.w.Board(board); b != nil {
+		registered = b.Players == "registered"
+	}
+	if registered != m.stray(t, 3, "of another board") {
+		return m.user(pick(t, "player", people[:min(len(people), m.theme.players)]))
+	}
+	return pick(t, "player", []string{"p1", "p2", "p3", "P-4", "p5"}[:m.theme.players])
+}
+
+// people are users who are players, some of them without another part.
+var people = []string{"linked", "viewer", "writer", "nobody"}
+
+// drawProfile draws the part of a profile that entries may carry.
+func (m *machine) drawProfile(t *rapid.T, board, player string) (*Profile, map[string]any) {
+	p, body := &Profile{}, map[string]any{}
+	text := func(field string, to ***string, values ...string) {
+		if !chance(t, 30, field+"?") {
+			return
+		}
+		v := pick(t, field, append(values, ""))
+		if v == "" {
+			*to = ptr[*string](nil)
+			body[field] = nil
+		} else {
+			*to = ptr(&v)
+			body[field] = v
+		}
+	}
+	text("display_name", &p.DisplayName, "Kim", "Núria 누리아")
+	text("country", &p.Country, "KR", "ES")
+	if b := m.w.Board(board); b == nil || b.Players == "any" {
+		text("user", &p.User, m.user("linked"), m.user("viewer"))
+	} else if chance(t, 30, "themselves") {
+		p.User = ptr(&player)
+		body["user"] = player
+	} else {
+		text("user", &p.User, player, m.user("linked"))
+	}
+	if chance(t, 60, "attributes?") {
+		p.Attributes = map[string]*string{}
+		for _, a := range []struct {
+			name   string
+			values []string
+		}{{"age", []string{"M40", "F30"}}, {"club", []string{"Han", "x:y"}}, {"shirt", []string{"L"}}} {
+			if chance(t, 60, a.name+"?") {
+				v := pick(t, a.name, append(a.values, ""))
+				p.Attributes[a.name] = nil
+				if v != "" {
+					p.Attributes[a.name] = &v
+				}
+			}
+		}
+		body["attributes"] = p.Attributes
+	}
+	return p, body
+}
+
+func (m *machine) changePlayer(t *rapid.T) {
+	name, board := m.drawWriter(t), m.drawBoard(t)
+	id := m.drawPlayer(t, board)
+	p, body := m.drawProfile(t, board, id)
+	if chance(t, 60, "status?") {
+		p.Status = ptr(pick(t, "status", []string{"ranked", "ranked", "hidden", "under_review", "disqualified", "dnf", "dns"}))
+		p.Note = ptr(ptr("seen by the jury"))
+		body["status"], body["note"] = *p.Status, **p.Note
+	}
+	refusals := m.w.JudgePlayer(who(m.run, name), board, id, p)
+	w := m.call(name, "PATCH", "/v1/boards/"+board+"/players/"+id, body)
+	if refusals != nil {
+		if err := fits(w, refusals); err != nil {
+			m.fail(t, "%v", err)
+		}
+		return
+	}
+	status := 200
+	if m.w.Player(board, id) == nil {
+		status = 201
+	}
+	if w.Code != status {
+		m.fail(t, "the player should be answered with %d: %d %s", status, w.Code, w.Body)
+	}
+	m.w.SetPlayer(board, id, p)
+	m.samePlayer(t, decode[map[string]any](t, w), m.w.Player(board, id), true)
+}
+
+func (m *machine) samePlayer(t *rapid.T, got map[string]any, p *Player, staff bool) {
+	s := p.Today()
+	want := map[string]any{
+		"board": p.Board, "player": p.ID, "display_name": generic(s.DisplayName), "country": generic(s.Country),
+		"attributes": generic(s.Attributes), "status": s.Status,
+	}
+	if staff {
+		want["user"], want["note"] = generic(s.User), generic(s.Note)
+	}
+	for _, k := range slices.Sorted(maps.Keys(want)) {
+		if !reflect.DeepEqual(got[k], want[k]) {
+			m.fail(t, "the player's %s should be %v, not %v", k, want[k], got[k])
+		}
+	}
+}
+
+func (m *machine) getPlayer(t *rapid.T) {
+	name, board := drawCaller(t), m.drawBoard(t)
+	id := m.drawPlayer(t, board)
+	c, b, p := who(m.run, name), m.w.Board(board), m.w.Player(board, id)
+	w := m.get(t, name, "/v1/boards/"+board+"/players/"+id)
+	if b == nil || !m.w.MayRead(c, b) || p == nil || p.Today().Status == "hidden" && !SeesHidden(c, b) {
+		m.refused(t, w, 404)
+		return
+	}
+	if w.Code != 200 {
+		m.fail(t, "the player should be read: %d %s", w.Code, w.Body)
+	}
+	m.samePlayer(t, decode[map[string]any](t, w), p, Staff(c, b) && c.scoped("read"))
+}
