@@ -46,7 +46,13 @@ func fixed(port int, bridge netip.Prefix) [][2]string {
 // settings gives postgres's -c arguments. Of two for one name the last counts.
 func settings(parameters map[string]string, port int, bridge netip.Prefix) []string {
 	ignored := Ignored(parameters)
-	args := []string{"-c", "timezone=UTC", "-c", "log_timezone=UTC", "-c", "log_line_prefix=%m [%p] %q%u@%d "}
+	args := []string{
+		"-c", "timezone=UTC", "-c", "log_timezone=UTC", "-c", "log_line_prefix=%m [%p] %q%u@%d ",
+		// RDS's own is a quarter of the instance's memory, and the smallest
+		// instance has 1 GiB
+		// (https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/PostgreSQL.Tuning.concepts.memory.html).
+		"-c", "shared_buffers=256MB",
+	}
 	names := make([]string, 0, len(parameters))
 	for name := range parameters {
 		if ignored[name] == "" {
