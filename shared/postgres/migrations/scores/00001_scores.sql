@@ -95,7 +95,9 @@ CREATE TABLE standings (
     key_tiebreak bigint NOT NULL,
     key_reached  timestamptz NOT NULL,
     PRIMARY KEY (period, player)
-) WITH (fillfactor = 90);
+-- Vacuumed ten times as often as other tables: what is counted for a rank need
+-- not be looked up in pages that have been vacuumed since they changed.
+) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02);
 
 CREATE INDEX standings_rank ON standings (period, key_score, key_tiebreak, key_reached, player)
     WHERE status = 'ranked';
