@@ -20,8 +20,7 @@ end
 
 local refused = 0
 function response(status)
-  -- A player without entries has no rank.
-  if status >= 400 and not (what == "rank" and status == 404) then
+  if status >= 400 then
     refused = refused + 1
     if refused == 1 then print("refused with " .. status) end
   end

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Loads a running laptop cloud (`make run`) with wrk: adds, then pages and
-# ranks, at 1 and 16 clients. Bounded in time, and on loopback only.
+# Loads a running laptop cloud (`make run`) with wrk: adds to 10,000 players,
+# then pages and ranks, at 1 and 16 clients. Bounded in time, and on loopback only.
 # Usage: tests/load/run.sh [seconds of each run]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -11,6 +11,13 @@ case $URL in http://127.0.0.1:*) ;; *) echo "$URL is not on loopback" >&2; exit 
 export TOKEN BOARD="load-$(date +%s)"
 curl -fsS "$URL/v1/boards" -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
 	-d "{\"id\": \"$BOARD\", \"title\": \"Load\"}" >/dev/null
+for first in $(seq 1 1000 9001); do
+	seq "$first" $((first + 999)) | awk -v board="$BOARD" '
+		BEGIN { printf "{\"entries\": [" }
+		{ printf "%s{\"board\": \"%s\", \"player\": \"p%d\", \"points\": 1}", (NR > 1 ? ", " : ""), board, $1 }
+		END { print "]}" }' |
+		curl -fsS "$URL/v1/entries/batch" -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d @- >/dev/null
+done
 for WHAT in add list rank; do
 	for clients in 1 16; do
 		export WHAT
