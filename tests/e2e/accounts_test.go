@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"plaudit/shared/access"
@@ -81,7 +80,7 @@ func quote(text string) string {
 // secret gives what `plaudit secrets` made, by its name in the template.
 func secret(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(stack.root, ".local", "secrets.json"))
+	text, err := os.ReadFile(stack.File("secrets.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

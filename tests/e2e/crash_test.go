@@ -49,7 +49,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // notices.
 func TestKilledFunctionIsReplaced(t *testing.T) {
 	want(t, 200, "GET", "/v1/boards/demo", "", "")
-	pids := processes(t, filepath.Join(stack.root, ".local/bin/stack/score-query"))
+	pids := processes(t, filepath.Join(stack.Root, ".local/bin/stack/score-query"))
 	if len(pids) == 0 {
 		t.Fatal("no process of score-query is there")
 	}
@@ -68,7 +68,7 @@ func TestKilledFunctionIsReplaced(t *testing.T) {
 }
 
 func TestKilledUsersServiceComesBack(t *testing.T) {
-	pid := stack.info.PIDs["users"]
+	pid := stack.Info.PIDs["users"]
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatalf("users, pid %d: %v", pid, err)
 	}
@@ -82,7 +82,7 @@ func TestKilledUsersServiceComesBack(t *testing.T) {
 // Scores go on while nobody can log in: a token is verified without asking.
 func TestScoresGoOnWithoutTheUsersDatabase(t *testing.T) {
 	token := admin(t)
-	freeze(t, stack.info.Databases["users"].PID, func() {
+	freeze(t, stack.Info.Databases["users"].PID, func() {
 		want(t, 200, "GET", "/v1/boards/demo/standings", token, "")
 		want(t, 201, "POST", "/v1/boards/demo/entries", token, `{"player": "frozen", "reason": "dnf"}`)
 		a := send(t, "POST", "/v1/sessions", "", `{"email": "a@example.com", "password": "0123456789"}`)
@@ -91,13 +91,13 @@ func TestScoresGoOnWithoutTheUsersDatabase(t *testing.T) {
 		}
 	})
 	eventually(t, "login works again", func() bool {
-		return send(t, "POST", "/v1/sessions", "", fmt.Sprintf(`{"email": %q, "password": %q}`, stack.info.Admin["email"], stack.info.Admin["password"])).status == 201
+		return send(t, "POST", "/v1/sessions", "", fmt.Sprintf(`{"email": %q, "password": %q}`, stack.Info.Admin.Email, stack.Info.Admin.Password)).status == 201
 	})
 }
 
 func TestLoginGoesOnWithoutTheScoresDatabase(t *testing.T) {
 	token := admin(t)
-	freeze(t, stack.info.Databases["scores"].PID, func() {
+	freeze(t, stack.Info.Databases["scores"].PID, func() {
 		admin(t)
 		a := send(t, "POST", "/v1/boards/demo/entries", token, `{"player": "frozen", "reason": "dnf"}`)
 		if a.status != 503 || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "database-unavailable") {
@@ -142,18 +142,18 @@ func TestZKilledLaptopLeavesNothingAndKeepsData(t *testing.T) {
 	want(t, 201, "POST", "/v1/boards", token, fmt.Sprintf(`{"id": %q, "title": "Kept"}`, board))
 	want(t, 201, "POST", "/v1/boards/"+board+"/entries", token, `{"player": "a", "points": 5}`, "Idempotency-Key", "k")
 
-	second := exec.Command(filepath.Join(stack.root, ".local", "bin", "local"))
-	second.Dir = stack.root
-	if out, err := second.CombinedOutput(); err == nil || !strings.Contains(string(out), stack.info.URL) {
+	second := exec.Command(stack.Program("local"))
+	second.Dir = stack.Root
+	if out, err := second.CombinedOutput(); err == nil || !strings.Contains(string(out), stack.Info.URL) {
 		t.Errorf("a second start says %v: %s", err, out)
 	}
 
-	pids := []int{stack.info.Databases["users"].PID, stack.info.Databases["scores"].PID}
-	for _, pid := range stack.info.PIDs {
+	pids := []int{stack.Info.Databases["users"].PID, stack.Info.Databases["scores"].PID}
+	for _, pid := range stack.Info.PIDs {
 		pids = append(pids, pid)
 	}
-	pids = append(pids, processes(t, stack.root)...)
-	if err := stack.proc.Signal(syscall.SIGKILL); err != nil {
+	pids = append(pids, processes(t, stack.Root)...)
+	if err := stack.Proc.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "no process is left", func() bool {
@@ -162,7 +162,7 @@ func TestZKilledLaptopLeavesNothingAndKeepsData(t *testing.T) {
 				return false
 			}
 		}
-		return len(processes(t, stack.root)) == 0
+		return len(processes(t, stack.Root)) == 0
 	})
 
 	if err := stack.start(); err != nil {

@@ -253,6 +253,6 @@ func TestOneAccountAnAddress(t *testing.T) {
 		}
 	}
 	// Nobody signs up as the first admin, or logs in by an address's look-alike.
-	want(t, 409, "POST", "/v1/users", "", fmt.Sprintf(`{"email": %s, "password": %q, "display_name": "x"}`, quote(strings.ToUpper(stack.info.Admin["email"])), password))
+	want(t, 409, "POST", "/v1/users", "", fmt.Sprintf(`{"email": %s, "password": %q, "display_name": "x"}`, quote(strings.ToUpper(stack.Info.Admin.Email)), password))
 	want(t, 401, "POST", "/v1/sessions", "", fmt.Sprintf(`{"email": %s, "password": %q}`, quote(me.email+" "), password))
 }

@@ -43,7 +43,7 @@ func snapshot(t *testing.T) map[row]string {
 	rows := map[row]string{}
 	for name, queries := range tables {
 		// The owner of the tables: the master user may not read them.
-		u, err := url.Parse(stack.info.Databases[name].URL)
+		u, err := url.Parse(stack.Info.Databases[name].URL)
 		if err != nil {
 			t.Fatal(err)
 		}

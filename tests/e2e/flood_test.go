@@ -27,7 +27,7 @@ type request struct {
 
 // curl gives a command that sends the request again.
 func (r request) curl() string {
-	line := "curl -si --path-as-is -X " + r.method + " " + bashQuote(stack.info.URL+r.path)
+	line := "curl -si --path-as-is -X " + r.method + " " + bashQuote(stack.Info.URL+r.path)
 	headers := slices.Clone(r.headers)
 	if r.token != "" {
 		headers = append(headers, "Authorization", "Bearer "+r.token)

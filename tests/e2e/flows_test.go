@@ -22,7 +22,7 @@ func TestReadmeDemo(t *testing.T) {
 		t.Fatal("README.md has no block that begins with `# 1.`")
 	}
 	cmd := exec.Command("bash", "-euo", "pipefail", "-c", string(blocks[1]))
-	cmd.Dir = stack.root
+	cmd.Dir = stack.Root
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -194,8 +194,8 @@ func TestSampleEvents(t *testing.T) {
 		for _, file := range files {
 			function, name := filepath.Base(filepath.Dir(file)), filepath.Base(file)
 			expected := strings.Split(name, ".")[1]
-			cmd := exec.Command(filepath.Join(stack.root, ".local", "bin", "local"), "invoke", function, filepath.Join("events", function, name))
-			cmd.Dir = stack.root
+			cmd := exec.Command(stack.Program("local"), "invoke", function, filepath.Join("events", function, name))
+			cmd.Dir = stack.Root
 			out, err := cmd.Output()
 			if (err != nil) != (expected == "error") {
 				t.Errorf("%s: %v", file, err)

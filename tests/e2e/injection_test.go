@@ -303,7 +303,7 @@ func oneLineEach(t *testing.T, ids map[string]string) {
 	lines := map[string]int{}
 	eventually(t, "every request has its log line", func() bool {
 		var err error
-		if log, err = os.ReadFile(stack.logFile()); err != nil {
+		if log, err = os.ReadFile(stack.File("laptop.log")); err != nil {
 			t.Fatal(err)
 		}
 		clear(lines)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -121,8 +120,8 @@ func (s *secrets) in(log []byte) (found []string) {
 }
 
 // noteFiles remembers what the stack keeps in files.
-func (l *laptop) noteFiles() error {
-	text, err := os.ReadFile(filepath.Join(l.root, ".local", "secrets.json"))
+func (l *checkout) noteFiles() error {
+	text, err := os.ReadFile(l.File("secrets.json"))
 	if err != nil {
 		return err
 	}
@@ -135,7 +134,7 @@ func (l *laptop) noteFiles() error {
 			leaks.note(string(m[1]), line)
 		}
 	}
-	for name, db := range l.info.Databases {
+	for name, db := range l.Info.Databases {
 		leaks.note("the URL of the database "+name, db.URL)
 	}
 	return nil
@@ -144,16 +143,16 @@ func (l *laptop) noteFiles() error {
 // searchLogs fails where the stack's log holds a secret that the tests met, or
 // what looks like one. It is called when all tests have run and the stack has
 // ended.
-func (l *laptop) searchLogs() error {
+func (l *checkout) searchLogs() error {
 	if err := l.noteFiles(); err != nil {
 		return err
 	}
-	log, err := os.ReadFile(l.logFile())
+	log, err := os.ReadFile(l.File("laptop.log"))
 	if err != nil {
 		return err
 	}
-	old, _ := os.ReadFile(l.logFile() + ".old") // there once the file was full
-	if found := leaks.in(slices.Concat(l.kept.Bytes(), old, log, l.log.Bytes())); len(found) > 0 {
+	old, _ := os.ReadFile(l.File("laptop.log") + ".old") // there once the file was full
+	if found := leaks.in(slices.Concat(l.kept.Bytes(), old, log, l.Log.Bytes())); len(found) > 0 {
 		return fmt.Errorf("the log holds\n%s", strings.Join(found, "\n"))
 	}
 	return nil
@@ -182,11 +181,11 @@ func TestSecretsInALogAreFound(t *testing.T) {
 // A database's log tells of slow statements, and must not tell of whom.
 func TestSlowStatementsTellOfNobody(t *testing.T) {
 	me := person(t, access.Member)
-	before, err := os.ReadFile(stack.logFile())
+	before, err := os.ReadFile(stack.File("laptop.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	owner, err := url.Parse(stack.info.Databases["users"].URL)
+	owner, err := url.Parse(stack.Info.Databases["users"].URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +223,7 @@ func TestSlowStatementsTellOfNobody(t *testing.T) {
 	slow := regexp.MustCompile(`duration: 1\d{3}\.\d+ ms `)
 	var log []byte
 	eventually(t, "the database has logged the slow statement", func() bool {
-		log, err = os.ReadFile(stack.logFile())
+		log, err = os.ReadFile(stack.File("laptop.log"))
 		if err != nil {
 			t.Fatal(err)
 		}

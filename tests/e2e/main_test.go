@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -18,10 +17,11 @@ import (
 	"time"
 
 	"plaudit/local/process"
+	"plaudit/tests/laptop"
 )
 
 // stack is the running laptop cloud.
-var stack *laptop
+var stack *checkout
 
 func TestMain(m *testing.M) {
 	process.Guard()
@@ -38,12 +38,12 @@ func run(m *testing.M) int {
 	if err != nil {
 		return fatal(err)
 	}
-	defer stack.remove()
+	defer stack.Remove()
 	if err := stack.start(); err != nil {
 		return fatal(err)
 	}
 	code := m.Run()
-	stack.stop()
+	stack.Stop()
 	if err := errors.Join(stack.searchLogs(), documented.err()); err != nil {
 		return fatal(err)
 	}
@@ -55,29 +55,14 @@ func fatal(err error) int {
 	return 1
 }
 
-// laptop is a checkout of its own, made of links, with what `make run` builds.
-type laptop struct {
-	root  string
-	group *process.Group
-	log   bytes.Buffer // what it says on the terminal
-	kept  bytes.Buffer // the logs of starts before
-	proc  *process.Process
-	info  runInfo
+// checkout is a folder made of links to the project.
+type checkout struct {
+	laptop.Laptop
+	kept bytes.Buffer // the logs of starts before
 }
 
-// runInfo is .local/run.json.
-type runInfo struct {
-	URL, AWS  string
-	Admin     map[string]string
-	Databases map[string]struct {
-		URL string
-		PID int
-	}
-	PIDs map[string]int
-}
-
-func prepare(group *process.Group) (*laptop, error) {
-	checkout, err := filepath.Abs("../..")
+func prepare(group *process.Group) (*checkout, error) {
+	source, err := filepath.Abs("../..")
 	if err != nil {
 		return nil, err
 	}
@@ -85,79 +70,22 @@ func prepare(group *process.Group) (*laptop, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &laptop{root: root, group: group}
+	l := &checkout{Laptop: laptop.Laptop{Root: root, Group: group}}
 	for _, name := range []string{"go.mod", "go.sum", "template.yaml", "samconfig.toml", "functions", "services", "shared", "events"} {
-		if err := os.Symlink(filepath.Join(checkout, name), filepath.Join(root, name)); err != nil {
+		if err := os.Symlink(filepath.Join(source, name), filepath.Join(root, name)); err != nil {
 			return nil, err
 		}
 	}
-	bin := filepath.Join(root, ".local", "bin")
-	if err := os.MkdirAll(bin, 0o755); err != nil {
-		return nil, err
-	}
-	build := exec.Command("go", "build", "-o", bin+"/", "./cmd/plaudit", "./local")
-	build.Dir = checkout
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build: %w\n%s", err, out)
-	}
-	return l, nil
+	return l, l.Build(source)
 }
 
-func (l *laptop) runFile() string { return filepath.Join(l.root, ".local", "run.json") }
-
-func (l *laptop) logFile() string { return filepath.Join(l.root, ".local", "laptop.log") }
-
-// start starts the stack and waits until run.json says that it is ready.
-func (l *laptop) start() error {
-	// A start begins a new log file, and what the terminal said is read for
-	// secrets too.
-	before, _ := os.ReadFile(l.logFile()) // none at the first start
-	l.kept.Write(append(before, l.log.Bytes()...))
-	l.log.Reset()
-	var err error
-	l.proc, err = l.group.Start(process.Spec{
-		Name: "laptop", Path: filepath.Join(l.root, ".local", "bin", "local"), Args: []string{"-http-port", "0", "-aws-port", "0"},
-		Dir: l.root, Env: os.Environ(), Stdout: &l.log, Stderr: &l.log,
-	})
-	if err != nil {
-		return err
-	}
-	deadline := time.After(3 * time.Minute) // builds with a cold cache
-	for {
-		text, err := os.ReadFile(l.runFile())
-		if err == nil {
-			l.info = runInfo{}
-			if err := json.Unmarshal(text, &l.info); err != nil {
-				return fmt.Errorf("run.json: %w", err)
-			}
-			if l.info.PIDs["laptop"] == l.proc.PID() {
-				return nil
-			}
-		}
-		select {
-		case <-l.proc.Done():
-			return fmt.Errorf("the laptop cloud ended (%v):\n%s", l.proc.Err(), l.log.String())
-		case <-deadline:
-			return errors.New("the laptop cloud is not ready after 3 minutes:\n" + l.log.String())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-func (l *laptop) stop() {
-	if err := l.proc.Stop(30 * time.Second); err != nil {
-		fmt.Fprintln(os.Stderr, "e2e: stop:", err)
-	}
-}
-
-// remove deletes the databases and the folder.
-func (l *laptop) remove() {
-	clean := exec.Command(filepath.Join(l.root, ".local", "bin", "local"), "-clean")
-	clean.Dir = l.root
-	if out, err := clean.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "e2e: clean: %v\n%s", err, out)
-	}
-	os.RemoveAll(l.root)
+// start starts the stack. That begins a new log file, and what the terminal
+// said is read for secrets too.
+func (l *checkout) start() error {
+	before, _ := os.ReadFile(l.File("laptop.log")) // none at the first start
+	l.kept.Write(append(before, l.Log.Bytes()...))
+	l.Log.Reset()
+	return l.Start(os.Environ())
 }
 
 // answer is what came back.
@@ -219,7 +147,7 @@ func send(t *testing.T, method, path, token, body string, headers ...string) ans
 }
 
 func try(method, path, token, body string, headers ...string) (answer, error) {
-	req, err := http.NewRequest(method, stack.info.URL+path, strings.NewReader(body))
+	req, err := http.NewRequest(method, stack.Info.URL+path, strings.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
@@ -261,7 +189,7 @@ func want(t *testing.T, status int, method, path, token, body string, headers ..
 
 func admin(t *testing.T) string {
 	t.Helper()
-	body, _ := json.Marshal(stack.info.Admin)
+	body, _ := json.Marshal(stack.Info.Admin)
 	return want(t, 201, "POST", "/v1/sessions", "", string(body)).text(t, "access_token")
 }
 

@@ -21,7 +21,7 @@ import (
 // closed the connection, or said nothing for a while.
 func raw(t *testing.T, text string) []answer {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(stack.info.URL, "http://"))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(stack.Info.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestNoHeaderMovesTheLimits(t *testing.T) {
 		{"X-Real-Ip": {neighbour}, "True-Client-Ip": {neighbour}, "Cf-Connecting-Ip": {neighbour}, "X-Client-Ip": {neighbour}, "X-Forwarded": {neighbour}},
 	}
 	guess := func(client *http.Client, header http.Header) (int, error) {
-		req, err := http.NewRequest("POST", stack.info.URL+"/v1/tokens", strings.NewReader(`{"key": "plaudit_guess"}`))
+		req, err := http.NewRequest("POST", stack.Info.URL+"/v1/tokens", strings.NewReader(`{"key": "plaudit_guess"}`))
 		if err != nil {
 			return 0, err
 		}
@@ -271,7 +271,7 @@ func TestPathTricks(t *testing.T) {
 		"/v1/users/{" + me.id + "}", "/v1/users/urn:uuid:" + me.id, "/v1/sessions/..", "/v1/keys/%2e", "/.well-known/../v1/users", "/.env", "/.git/config", "/debug/pprof/", "/metrics",
 	} {
 		for _, method := range []string{"GET", "PATCH", "DELETE"} {
-			req := &http.Request{Method: method, URL: &url.URL{Scheme: "http", Host: strings.TrimPrefix(stack.info.URL, "http://"), Opaque: path}, Header: http.Header{"Authorization": {"Bearer " + me.token}}}
+			req := &http.Request{Method: method, URL: &url.URL{Scheme: "http", Host: strings.TrimPrefix(stack.Info.URL, "http://"), Opaque: path}, Header: http.Header{"Authorization": {"Bearer " + me.token}}}
 			if strings.HasPrefix(path, "//") {
 				req.URL.Opaque, req.URL.Path, req.URL.RawPath = "", path, path
 			}

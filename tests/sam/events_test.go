@@ -19,14 +19,14 @@ import (
 
 func TestValidate(t *testing.T) {
 	t.Parallel()
-	if _, err := laptop.output(exec.Command(laptop.sam, "validate", "--lint", "--config-env", "local")); err != nil {
+	if _, err := stack.output(exec.Command(stack.sam, "validate", "--lint", "--config-env", "local")); err != nil {
 		t.Error(err)
 	}
 }
 
 // Every event has the answer that its name says, and the same one by each way.
 func TestEveryEventThreeWays(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(laptop.root, "events", "*", "*.json"))
+	files, err := filepath.Glob(filepath.Join(stack.Root, "events", "*", "*.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestEveryEventThreeWays(t *testing.T) {
 	command := documented(t)
 	seen := map[string]bool{}
 	for _, file := range files {
-		name, err := filepath.Rel(laptop.root, file)
+		name, err := filepath.Rel(stack.Root, file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func TestEveryEventThreeWays(t *testing.T) {
 // TestSAM is where a test run says that sam local invoke was left out.
 func TestSAM(t *testing.T) {
 	needsEngine(t)
-	info, err := os.Stat(filepath.Join(laptop.root, ".local", "sam-env.json"))
+	info, err := os.Stat(stack.File("sam-env.json"))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("sam-env.json: %v, %v", info, err)
 	}
@@ -86,7 +86,7 @@ func TestSAM(t *testing.T) {
 // logicalIDs gives the functions of the template by their folders.
 func logicalIDs(t *testing.T) map[string]string {
 	t.Helper()
-	config, err := template.ReadConfig(filepath.Join(laptop.root, "samconfig.toml"), "local")
+	config, err := template.ReadConfig(filepath.Join(stack.Root, "samconfig.toml"), "local")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func documented(t *testing.T) []string {
 	t.Helper()
 	const command = "sam local invoke ScoreAddFunction -e events/score-add/one-entry.201.json --env-vars .local/sam-env.json"
 	for _, page := range []string{"docs/sam-local.md", "events/README.md"} {
-		text, err := os.ReadFile(filepath.Join(laptop.root, page))
+		text, err := os.ReadFile(filepath.Join(stack.Root, page))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,8 +137,8 @@ type answer struct {
 
 func viaInvokeAPI(t *testing.T, folder, event string) answer {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(laptop.root, ".local", "bin", "local"), "invoke", folder, event)
-	out, err := laptop.output(cmd)
+	cmd := exec.Command(stack.Program("local"), "invoke", folder, event)
+	out, err := stack.output(cmd)
 	if err != nil && len(out) == 0 {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func viaSAM(t *testing.T, command []string, id, event string) answer {
 	t.Helper()
 	args := slices.Concat(command[1:3], []string{id, "-e", event}, command[6:], onThisMachine())
 	began := time.Now()
-	out, err := laptop.output(exec.Command(laptop.sam, args...))
+	out, err := stack.output(exec.Command(stack.sam, args...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func viaLoadBalancer(t *testing.T, file string, invoked answer) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := event.Request(t.Context(), laptop.info.URL)
+	req, err := event.Request(t.Context(), stack.Info.URL)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -19,11 +18,11 @@ import (
 func TestUsersImage(t *testing.T) {
 	needsEngine(t)
 	t.Parallel()
-	if _, err := laptop.output(exec.Command("make", "build", "ARCH="+runtime.GOARCH)); err != nil {
+	if _, err := stack.output(exec.Command("make", "build", "ARCH="+runtime.GOARCH)); err != nil {
 		t.Fatal(err)
 	}
 	image := fmt.Sprintf("plaudit-users-test:%d", os.Getpid())
-	if _, err := laptop.output(containers.docker("build", "--quiet", "-f", "services/users/Dockerfile", "-t", image, ".")); err != nil {
+	if _, err := stack.output(containers.docker("build", "--quiet", "-f", "services/users/Dockerfile", "-t", image, ".")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -40,7 +39,7 @@ func TestUsersImage(t *testing.T) {
 		run.Env = append(run.Env, name+"="+value)
 	}
 	run.Args = append(run.Args, image)
-	out, err := laptop.output(run)
+	out, err := stack.output(run)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +67,7 @@ func TestUsersImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, err := json.Marshal(map[string]string{"email": laptop.info.Admin.Email, "password": laptop.info.Admin.Password})
+	body, err := json.Marshal(stack.Info.Admin)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +87,7 @@ func TestUsersImage(t *testing.T) {
 // taskVariables are those of the template's task definition.
 func taskVariables(t *testing.T) map[string]string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(laptop.root, ".local", "secrets.json"))
+	text, err := os.ReadFile(stack.File("secrets.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,15 +95,15 @@ func taskVariables(t *testing.T) map[string]string {
 	if err := json.Unmarshal(text, &made); err != nil {
 		t.Fatal(err)
 	}
-	database, err := url.Parse(laptop.info.Databases["users"].URL)
+	database, err := url.Parse(stack.Info.Databases["users"].URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return map[string]string{
 		"PORT": "8080", "AWS_REGION": "ap-northeast-2", "ALLOWED_ORIGINS": "", "JWKS": made.Jwks,
-		"ADMIN_EMAIL": laptop.info.Admin.Email, "LOGINS_PER_ADDRESS": "1000", "SIGN_UPS_PER_HOUR": "1000",
+		"ADMIN_EMAIL": stack.Info.Admin.Email, "LOGINS_PER_ADDRESS": "1000", "SIGN_UPS_PER_HOUR": "1000",
 		"DB_AUTH": "password", "USERS_PASSWORD": made.UsersDbPassword,
 		"USERS_DSN":   "postgres://users_service@host.docker.internal:" + database.Port() + "/users?sslmode=disable",
-		"SIGNING_KEY": made.SigningKey, "ADMIN_PASSWORD": laptop.info.Admin.Password,
+		"SIGNING_KEY": made.SigningKey, "ADMIN_PASSWORD": stack.Info.Admin.Password,
 	}
 }

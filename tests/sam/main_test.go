@@ -5,8 +5,6 @@ package sam
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,15 +13,15 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"plaudit/local/process"
+	"plaudit/tests/laptop"
 )
 
 var (
 	containers *engine // nil: left out
 	leftOut    string  // why
-	laptop     *checkout
+	stack      *checkout
 )
 
 func TestMain(m *testing.M) {
@@ -47,20 +45,20 @@ func run(m *testing.M) int {
 		leftOut = "LEFT OUT: sam local invoke and the users image are not tested, because " + err.Error()
 		fmt.Fprintln(os.Stderr, "sam:", leftOut)
 	}
-	laptop, err = prepare(group)
+	stack, err = prepare(group)
 	if err != nil {
 		return fatal(err)
 	}
-	defer laptop.remove()
-	if err := laptop.start(); err != nil {
+	defer stack.Remove()
+	if err := stack.start(); err != nil {
 		return fatal(err)
 	}
-	defer laptop.stop()
+	defer stack.stop()
 	if containers != nil {
 		if err := containers.baseImage("public.ecr.aws/lambda/provided:al2023-" + architecture()); err != nil {
 			return fatal(err)
 		}
-		if err := laptop.build(); err != nil {
+		if err := stack.build(); err != nil {
 			return fatal(err)
 		}
 	}
@@ -101,16 +99,8 @@ func onThisMachine() []string {
 // checkout is a copy of the project in a folder of its own, where `make run`
 // runs.
 type checkout struct {
-	root, sam string
-	group     *process.Group
-	proc      *process.Process
-	log       bytes.Buffer
-	info      struct {
-		URL       string
-		Admin     struct{ Email, Password string }
-		Databases map[string]struct{ URL string }
-		PIDs      map[string]int
-	}
+	laptop.Laptop
+	sam string
 }
 
 // prepare copies the sources, as a fresh clone has them, and builds what `make
@@ -124,7 +114,10 @@ func prepare(group *process.Group) (*checkout, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &checkout{root: root, sam: filepath.Join(source, ".local", "venv", "bin", "sam"), group: group}
+	c := &checkout{
+		Laptop: laptop.Laptop{Root: root, Group: group},
+		sam:    filepath.Join(source, ".local", "venv", "bin", "sam"),
+	}
 	if _, err := os.Stat(c.sam); err != nil {
 		return c, fmt.Errorf("the AWS SAM CLI is not there; `make tools` installs it: %w", err)
 	}
@@ -142,19 +135,14 @@ func prepare(group *process.Group) (*checkout, error) {
 			return c, err
 		}
 	}
-	bin := filepath.Join(root, ".local", "bin")
-	if err := os.MkdirAll(bin, 0o755); err != nil {
-		return c, err
-	}
-	_, err = c.output(exec.Command("go", "build", "-o", bin+"/", "./cmd/plaudit", "./local"))
-	return c, err
+	return c, c.Build(root)
 }
 
 // output runs a command in the checkout and gives its standard output. An
 // error has the end of what it said.
 func (c *checkout) output(cmd *exec.Cmd) ([]byte, error) {
 	var said bytes.Buffer
-	cmd.Dir, cmd.Stderr = c.root, &said
+	cmd.Dir, cmd.Stderr = c.Root, &said
 	if cmd.Env == nil {
 		cmd.Env = containers.environment()
 	}
@@ -168,34 +156,11 @@ func (c *checkout) output(cmd *exec.Cmd) ([]byte, error) {
 	return out, nil
 }
 
-// start starts the laptop cloud and waits until it is ready.
 func (c *checkout) start() error {
-	args := []string{"-http-port", "0", "-aws-port", "0"}
-	if containers != nil {
-		args = append(args, "-hosts", "docker")
+	if containers == nil {
+		return c.Start(containers.environment())
 	}
-	var err error
-	c.proc, err = c.group.Start(process.Spec{
-		Name: "laptop", Path: filepath.Join(c.root, ".local", "bin", "local"), Args: args,
-		Dir: c.root, Env: containers.environment(), Stdout: &c.log, Stderr: &c.log,
-	})
-	if err != nil {
-		return err
-	}
-	deadline := time.After(3 * time.Minute) // builds with a cold cache
-	for {
-		text, err := os.ReadFile(filepath.Join(c.root, ".local", "run.json"))
-		if err == nil {
-			return json.Unmarshal(text, &c.info)
-		}
-		select {
-		case <-c.proc.Done():
-			return fmt.Errorf("the laptop cloud ended (%w):\n%s", c.proc.Err(), c.log.String())
-		case <-deadline:
-			return errors.New("the laptop cloud is not ready after 3 minutes:\n" + c.log.String())
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+	return c.Start(containers.environment(), "-hosts", "docker")
 }
 
 func (c *checkout) build() error {
@@ -204,21 +169,10 @@ func (c *checkout) build() error {
 }
 
 func (c *checkout) stop() {
-	if err := c.proc.Stop(30 * time.Second); err != nil {
-		fmt.Fprintln(os.Stderr, "sam: stop:", err)
-	}
-	if _, err := os.Stat(filepath.Join(c.root, ".local", "sam-env.json")); !os.IsNotExist(err) {
+	c.Stop()
+	if _, err := os.Stat(c.File("sam-env.json")); !os.IsNotExist(err) {
 		fmt.Fprintln(os.Stderr, "sam: sam-env.json after the end:", err)
 	}
-}
-
-// remove deletes the databases and the folder.
-func (c *checkout) remove() {
-	clean := exec.Command(filepath.Join(c.root, ".local", "bin", "local"), "-clean")
-	if _, err := c.output(clean); err != nil {
-		fmt.Fprintln(os.Stderr, "sam: clean:", err)
-	}
-	os.RemoveAll(c.root)
 }
 
 func read(t *testing.T, r io.ReadCloser) string {

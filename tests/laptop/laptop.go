@@ -1,0 +1,109 @@
+// Package laptop runs what `make run` starts for tests, in a folder of its own.
+package laptop
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"plaudit/local/process"
+)
+
+// Laptop is a laptop cloud.
+type Laptop struct {
+	Root  string // the folder, with the project in it
+	Group *process.Group
+	Proc  *process.Process // of the last start
+	Log   bytes.Buffer     // what it says on the terminal
+	Info  Info             // of the last start
+}
+
+// Info is .local/run.json.
+type Info struct {
+	URL, AWS  string
+	Admin     Account
+	Databases map[string]struct {
+		URL string
+		PID int
+	}
+	PIDs map[string]int
+}
+
+// Account is what POST /v1/sessions takes.
+type Account struct {
+	Email    string `json:"email"`
+	Password string `json:"password"`
+}
+
+// File is a file in .local.
+func (l *Laptop) File(name string) string { return filepath.Join(l.Root, ".local", name) }
+
+// Program is one that Build has built.
+func (l *Laptop) Program(name string) string { return filepath.Join(l.Root, ".local", "bin", name) }
+
+// Build builds what `make run` builds, from the sources in a folder.
+func (l *Laptop) Build(source string) error {
+	if err := os.MkdirAll(l.File("bin"), 0o755); err != nil {
+		return err
+	}
+	build := exec.Command("go", "build", "-o", l.File("bin")+"/", "./cmd/plaudit", "./local")
+	build.Dir = source
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// Start starts it on free ports and waits until run.json says that it is ready.
+func (l *Laptop) Start(env []string, args ...string) error {
+	var err error
+	l.Proc, err = l.Group.Start(process.Spec{
+		Name: "laptop", Path: l.Program("local"), Args: append([]string{"-http-port", "0", "-aws-port", "0"}, args...),
+		Dir: l.Root, Env: env, Stdout: &l.Log, Stderr: &l.Log,
+	})
+	if err != nil {
+		return err
+	}
+	deadline := time.After(3 * time.Minute) // builds with a cold cache
+	for {
+		text, err := os.ReadFile(l.File("run.json"))
+		if err == nil {
+			l.Info = Info{}
+			if err := json.Unmarshal(text, &l.Info); err != nil {
+				return fmt.Errorf("run.json: %w", err)
+			}
+			if l.Info.PIDs["laptop"] == l.Proc.PID() {
+				return nil
+			}
+		}
+		select {
+		case <-l.Proc.Done():
+			return fmt.Errorf("the laptop cloud ended (%v):\n%s", l.Proc.Err(), l.Log.String())
+		case <-deadline:
+			return errors.New("the laptop cloud is not ready after 3 minutes:\n" + l.Log.String())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Stop ends it as Ctrl-C does.
+func (l *Laptop) Stop() {
+	if err := l.Proc.Stop(30 * time.Second); err != nil {
+		fmt.Fprintln(os.Stderr, "laptop: stop:", err)
+	}
+}
+
+// Remove deletes the databases and the folder.
+func (l *Laptop) Remove() {
+	clean := exec.Command(l.Program("local"), "-clean")
+	clean.Dir = l.Root
+	if out, err := clean.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "laptop: clean: %v\n%s", err, out)
+	}
+	os.RemoveAll(l.Root)
+}
