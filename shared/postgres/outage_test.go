@@ -2,11 +2,7 @@ package postgres_test
 
 import (
 	"context"
-	"fmt"
 	"net"
-	"os"
-	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,7 +16,7 @@ import (
 	"plaudit/shared/postgres/pgtest"
 )
 
-// freezer is a cluster of a test's own, migrated, that freezes as a whole.
+// freezer is a cluster of a test's own, migrated, to be frozen.
 type freezer struct {
 	*pgtest.Cluster
 	t *testing.T
@@ -36,9 +32,7 @@ func newFreezer(t *testing.T) freezer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := freezer{c, t}
-	t.Cleanup(f.thaw) // before the cluster is stopped
-	return f
+	return freezer{c, t}
 }
 
 // open logs in as users_service, with a pool of so many connections.
@@ -54,31 +48,6 @@ func (f freezer) open(conns int) *sqlx.DB {
 	return db
 }
 
-// freeze stops every process of the cluster. The kernel still accepts
-// connections for it.
-func (f freezer) freeze() { f.signal(syscall.SIGSTOP) }
-func (f freezer) thaw()   { f.signal(syscall.SIGCONT) }
-
-func (f freezer) signal(sig syscall.Signal) {
-	f.t.Helper()
-	out, err := exec.Command("ps", "-e", "-o", "pid=,ppid=").Output()
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	pids := []int{f.PID()} // the postmaster first: it starts no more backends
-	for line := range strings.Lines(string(out)) {
-		var pid, parent int
-		if _, err := fmt.Sscan(line, &pid, &parent); err == nil && parent == f.PID() {
-			pids = append(pids, pid)
-		}
-	}
-	for _, pid := range pids {
-		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH {
-			f.t.Fatal(err)
-		}
-	}
-}
-
 func TestFrozenDatabaseIsToldInTime(t *testing.T) {
 	t.Parallel()
 	f := newFreezer(t)
@@ -89,7 +58,7 @@ func TestFrozenDatabaseIsToldInTime(t *testing.T) {
 		}
 	}
 
-	inside := make(chan struct{})
+	inside, frozen := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		db := f.open(1)
@@ -99,9 +68,7 @@ func TestFrozenDatabaseIsToldInTime(t *testing.T) {
 				return err
 			}
 			close(inside)
-			for !stopped(f.PID()) {
-				time.Sleep(time.Millisecond)
-			}
+			<-frozen
 			start = time.Now()
 			_, err := tx.ExecContext(ctx, `SELECT 1`)
 			return err
@@ -109,7 +76,8 @@ func TestFrozenDatabaseIsToldInTime(t *testing.T) {
 		unavailableIn(t, start, err)
 	})
 	<-inside
-	f.freeze()
+	thaw := pgtest.Freeze(t, f.PID())
+	close(frozen)
 	start := time.Now()
 	wg.Go(func() { unavailableIn(t, start, postgres.Ready(t.Context(), one)) })
 	wg.Go(func() { unavailableIn(t, start, postgres.Ready(t.Context(), fresh)) })
@@ -125,7 +93,7 @@ func TestFrozenDatabaseIsToldInTime(t *testing.T) {
 	})
 	wg.Wait()
 
-	f.thaw()
+	thaw()
 	for _, db := range []*sqlx.DB{one, fresh, pool} {
 		recovers(t, db)
 	}
@@ -136,17 +104,6 @@ func TestFrozenDatabaseIsToldInTime(t *testing.T) {
 	if open > 10 {
 		t.Errorf("%d connections are left open", open)
 	}
-}
-
-// stopped says whether a process is stopped, on systems with /proc; elsewhere
-// it says yes.
-func stopped(pid int) bool {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return true
-	}
-	_, after, _ := strings.Cut(string(stat), ") ")
-	return strings.HasPrefix(after, "T")
 }
 
 // recovers waits until the pool works, and fails the test where it does not.

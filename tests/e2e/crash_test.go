@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"plaudit/shared/postgres/pgtest"
 )
 
 // processes lists the ids of the processes whose command line holds a text.
@@ -109,29 +111,10 @@ func TestLoginGoesOnWithoutTheScoresDatabase(t *testing.T) {
 	})
 }
 
-// freeze stops a database with all its processes, because a postmaster that is
-// stopped alone leaves its backends answering.
+// freeze stops a database with all its processes while something is done.
 func freeze(t *testing.T, postmaster int, during func()) {
 	t.Helper()
-	signal := func(s syscall.Signal) {
-		pids := []int{postmaster}
-		stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-		for _, file := range stats {
-			text, _ := os.ReadFile(file)
-			_, after, _ := strings.Cut(string(text), ") ")
-			if f := strings.Fields(after); len(f) > 1 && f[1] == strconv.Itoa(postmaster) {
-				pid, _ := strconv.Atoi(strings.Split(file, "/")[2])
-				pids = append(pids, pid)
-			}
-		}
-		for _, pid := range pids {
-			if err := syscall.Kill(pid, s); err != nil && err != syscall.ESRCH {
-				t.Fatal(err)
-			}
-		}
-	}
-	signal(syscall.SIGSTOP)
-	defer signal(syscall.SIGCONT)
+	defer pgtest.Freeze(t, postmaster)()
 	during()
 }
 

@@ -6,10 +6,15 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
+	"os/exec"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -264,4 +269,59 @@ func NewCluster(t testing.TB, database string) *Cluster {
 // Config logs in to one of the cluster's databases.
 func (c *Cluster) Config(role, password, database string) postgres.Config {
 	return configFor(c.Cluster, role, password, database)
+}
+
+// Freeze stops a server with all its processes, and returns when none of them
+// runs any more. The kernel still accepts connections for it. thaw lets it go
+// on; so does the test's end.
+func Freeze(t testing.TB, postmaster int) (thaw func()) {
+	t.Helper()
+	thaw = func() { signal(t, syscall.SIGCONT, slices.Collect(maps.Keys(family(t, postmaster)))...) }
+	t.Cleanup(thaw)
+	// The postmaster first: from then on nobody starts another backend.
+	signal(t, syscall.SIGSTOP, postmaster)
+	for family(t, postmaster)[postmaster] {
+		time.Sleep(time.Millisecond)
+	}
+	for {
+		var running []int
+		for pid, runs := range family(t, postmaster) {
+			if runs {
+				running = append(running, pid)
+			}
+		}
+		if running == nil {
+			return thaw
+		}
+		signal(t, syscall.SIGSTOP, running...)
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// family is a process and its children, and whether each is running: neither
+// stopped nor ended.
+func family(t testing.TB, parent int) map[int]bool {
+	t.Helper()
+	out, err := exec.Command("ps", "-e", "-o", "pid=,ppid=,stat=").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[int]bool{}
+	for line := range strings.Lines(string(out)) {
+		var pid, ppid int
+		var state string
+		if _, err := fmt.Sscan(line, &pid, &ppid, &state); err == nil && (pid == parent || ppid == parent) {
+			found[pid] = !strings.ContainsAny(state[:1], "TZ")
+		}
+	}
+	return found
+}
+
+func signal(t testing.TB, sig syscall.Signal, pids ...int) {
+	t.Helper()
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH {
+			t.Fatal(err)
+		}
+	}
 }
