@@ -286,3 +286,40 @@ func TestUpgradePassesToATarget(t *testing.T) {
 		t.Errorf("%q came back, %v", got, err)
 	}
 }
+
+// A target may answer before it has the whole body. The balancer passes that
+// on, and reads no body away from the request that it still sends: that would
+// break it off, and the answer with it.
+func TestAnswerBeforeTheEndOfTheBody(t *testing.T) {
+	half := strings.Repeat("x", 64<<10)
+	target := program(t, afterCheck(func(w http.ResponseWriter, r *http.Request) {
+		rc := http.NewResponseController(w)
+		if err := rc.EnableFullDuplex(); err != nil {
+			t.Error(err)
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(2*len(half)))
+		io.WriteString(w, half)
+		if err := rc.Flush(); err != nil {
+			t.Error(err)
+		}
+		if body, err := io.ReadAll(r.Body); string(body) != "0123456789" || err != nil {
+			t.Errorf("the target got %q, %v", body, err)
+		}
+		io.WriteString(w, half)
+	}))
+	addr := serve(t, config(forward(users(target))))
+	for range 20 {
+		c := dial(t, addr)
+		c.SetDeadline(time.Now().Add(5 * time.Second))
+		io.WriteString(c, head("POST", "/", "Content-Length: 10")+"\r\n012345678")
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatalf("no answer before the end of the body: %v", err)
+		}
+		io.WriteString(c, "9")
+		if body, err := io.ReadAll(res.Body); err != nil || string(body) != half+half {
+			t.Fatalf("%d bytes of the answer, %v", len(body), err)
+		}
+		c.Close()
+	}
+}

@@ -89,6 +89,10 @@ func (b *Balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.ContentLength != 0 {
 		body := &idleBody{ReadCloser: r.Body, x: x, rc: http.NewResponseController(w), idle: b.idle}
+		// Else net/http reads and closes the body before it begins an answer,
+		// under the hands of the transport that still sends it to a target. The
+		// transport then breaks off, and the answer with it.
+		body.rc.EnableFullDuplex() // fails on HTTP/2 alone
 		r.Body = body
 		defer body.drain(x)
 	}
