@@ -141,7 +141,7 @@ func send(t *testing.T, method, path, token, body string, headers ...string) ans
 	t.Helper()
 	a, err := try(method, path, token, body, headers...)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s %s with %.200s: %v after %d %v %q", method, path, body, err, a.status, a.header, a.body)
 	}
 	return a
 }
