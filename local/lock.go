@@ -13,15 +13,8 @@ import (
 // lock makes sure that one laptop cloud runs in a folder. It ends with this
 // program, however that ends.
 func lock(folder string) (*os.File, error) {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return nil, err
-	}
 	path := filepath.Join(folder, "lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	f, err := lockFile(path)
 	if err == nil {
 		err = f.Truncate(0)
 		if err == nil {
@@ -29,9 +22,8 @@ func lock(folder string) (*os.File, error) {
 		}
 		return f, err
 	}
-	f.Close()
-	if !errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+	if !errors.Is(err, errLocked) {
+		return nil, err
 	}
 	pid, _ := os.ReadFile(path)
 	var run struct {
@@ -42,4 +34,27 @@ func lock(folder string) (*os.File, error) {
 	}
 	number := strings.TrimSpace(string(pid))
 	return nil, fmt.Errorf("a laptop cloud already runs in this folder: %s, process %s; end it with Ctrl-C there or `kill %s`", run.URL, number, number)
+}
+
+var errLocked = errors.New("another process has locked it")
+
+// lockFile makes a file, and its folder, and locks it until it is closed. Where
+// somebody else has the lock the error is errLocked.
+func lockFile(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		return f, nil
+	}
+	f.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = errLocked
+	}
+	return nil, fmt.Errorf("lock %s: %w", path, err)
 }

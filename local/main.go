@@ -163,7 +163,7 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 	}
 	c := &cloud{
 		options: o, folder: folder, postgres: postgres, config: config, screen: s, log: s.logger(o.level),
-		group: group, run: newRunFile(folder), ports: &ports{given: map[int]bool{}, addresses: []string{loopback}}, fatal: make(chan error, 1),
+		group: group, run: newRunFile(folder), ports: &ports{given: map[int]*os.File{}, addresses: []string{loopback}}, fatal: make(chan error, 1),
 	}
 	defer c.stop()
 	// What a killed run left is not this one's.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -11,30 +13,49 @@ import (
 const loopback = "127.0.0.1"
 
 // ports hands out free ports, each once. Free is one that is so on all the
-// addresses.
+// addresses, and that no other laptop cloud of this user has been handed.
 type ports struct {
-	given     map[int]bool
+	// given has a port's lock: whoever gets it listens a moment later, or some
+	// seconds where its database must be made first. nil where it listens.
+	given     map[int]*os.File
 	addresses []string
 }
 
 // take gives want or, where that is taken, the next free port after it.
 func (p *ports) take(want int) (int, error) {
 	for port := want; port <= 65535; port++ {
-		if p.given[port] {
+		if _, ok := p.given[port]; ok {
 			continue
 		}
-		listeners, err := listen(p.addresses, port)
-		if errors.Is(err, syscall.EADDRINUSE) {
+		held, err := lockPort(port)
+		if errors.Is(err, errLocked) {
 			continue
 		}
 		if err != nil {
 			return 0, err
 		}
-		closeAll(listeners)
-		p.given[port] = true
-		return port, nil
+		listeners, err := listen(p.addresses, port)
+		if err == nil {
+			closeAll(listeners)
+			p.given[port] = held
+			return port, nil
+		}
+		held.Close()
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return 0, err
+		}
 	}
 	return 0, fmt.Errorf("no port of %s is free from %d on", p.addresses, want)
+}
+
+// lockPort keeps other laptop clouds away from a port until this program ends,
+// however that ends.
+func lockPort(port int) (*os.File, error) {
+	folder, err := os.UserCacheDir()
+	if err != nil {
+		return nil, err
+	}
+	return lockFile(filepath.Join(folder, "plaudit", "ports", strconv.Itoa(port)))
 }
 
 // hold is take, and keeps the port, on the given addresses. Where it must be
@@ -53,7 +74,9 @@ func (p *ports) hold(addresses []string, want int, must bool) ([]net.Listener, i
 		listeners, err := listen(addresses, port)
 		if err == nil {
 			got := portOf(listeners[0]) // another one than 0
-			p.given[got] = true
+			if _, ok := p.given[got]; !ok {
+				p.given[got] = nil
+			}
 			return listeners, got, nil
 		}
 		if must && want != 0 || !errors.Is(err, syscall.EADDRINUSE) {
