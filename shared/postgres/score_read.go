@@ -303,55 +303,65 @@ func (s *Scores) Standings(ctx context.Context, of []score.Wanted) ([]score.Repo
 		}
 	}
 	var rows []standingRow
+	// A row for each, so that the state of its run is there even where there is
+	// no standing yet.
 	err := s.selectSettled(ctx, &rows, of, `
-		SELECT w.n - 1 AS n, s.player, p.display_name, p.country, p.attributes, s.score, s.tiebreak, s.reached_at, s.status, s.cat1, s.cat2, s.cat3, s.cat4,
-			CASE WHEN s.status = 'ranked' THEN 1 + rank_above_v1(s.period, w.category, w.value, here.place) END AS rank,
-			rank_of_v1(s.period, w.category, w.value) AS of,
-			(SELECT json_agg(json_build_object('no', c.no, 'value', c.value, 'of', rank_of_v1(s.period, c.no, c.value),
-				'rank', CASE WHEN s.status = 'ranked' THEN 1 + rank_above_v1(s.period, c.no, c.value, here.place) END) ORDER BY c.no)
-			 FROM (VALUES (1, s.cat1), (2, s.cat2), (3, s.cat3), (4, s.cat4)) c (no, value)
-			 WHERE c.value IS NOT NULL) AS categories,
+		SELECT w.n - 1 AS n, s.player, s.display_name, s.country, s.attributes, s.score, s.tiebreak, s.reached_at, s.status, s.cat1, s.cat2, s.cat3, s.cat4,
+			s.rank, coalesce(s.of, 0) AS of, s.categories,
 			run_state_v1(w.end_at, make_interval(secs => w.grace)) AS state
 		FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::float8[], $6::integer[], $7::text[], $8::text[])
 			WITH ORDINALITY AS w (board, name, start_at, end_at, grace, category, value, player, n)
-		JOIN boards b ON b.id = w.board
-		JOIN periods q ON q.board = b.no AND q.name = w.name AND q.start_at = w.start_at
-		CROSS JOIN LATERAL (
-			SELECT period, player, score, tiebreak, reached_at, status, cat1, cat2, cat3, cat4, key_score, key_tiebreak, key_reached
-			FROM standings WHERE period = q.no AND player = w.player LIMIT 1) s
-		JOIN players p ON p.board = b.no AND p.id = s.player
-		CROSS JOIN LATERAL (SELECT (s.key_score, s.key_tiebreak, s.key_reached, '')::place_v1 AS place) here
-		WHERE CASE w.category WHEN 0 THEN true WHEN 1 THEN s.cat1 = w.value WHEN 2 THEN s.cat2 = w.value
-			WHEN 3 THEN s.cat3 = w.value ELSE s.cat4 = w.value END
+		LEFT JOIN LATERAL (
+			SELECT s.*, p.display_name, p.country, p.attributes,
+				CASE WHEN s.status = 'ranked' THEN 1 + rank_above_v1(s.period, w.category, w.value, here.place) END AS rank,
+				rank_of_v1(s.period, w.category, w.value) AS of,
+				(SELECT json_agg(json_build_object('no', c.no, 'value', c.value, 'of', rank_of_v1(s.period, c.no, c.value),
+					'rank', CASE WHEN s.status = 'ranked' THEN 1 + rank_above_v1(s.period, c.no, c.value, here.place) END) ORDER BY c.no)
+				 FROM (VALUES (1, s.cat1), (2, s.cat2), (3, s.cat3), (4, s.cat4)) c (no, value)
+				 WHERE c.value IS NOT NULL) AS categories
+			FROM boards b
+			JOIN periods q ON q.board = b.no AND q.name = w.name AND q.start_at = w.start_at
+			CROSS JOIN LATERAL (
+				SELECT period, player, score, tiebreak, reached_at, status, cat1, cat2, cat3, cat4, key_score, key_tiebreak, key_reached
+				FROM standings WHERE period = q.no AND player = w.player LIMIT 1) s
+			JOIN players p ON p.board = b.no AND p.id = s.player
+			CROSS JOIN LATERAL (SELECT (s.key_score, s.key_tiebreak, s.key_reached, '')::place_v1 AS place) here
+			WHERE b.id = w.board
+			AND CASE w.category WHEN 0 THEN true WHEN 1 THEN s.cat1 = w.value WHEN 2 THEN s.cat2 = w.value
+				WHEN 3 THEN s.cat3 = w.value ELSE s.cat4 = w.value END
+		) s ON true
 		ORDER BY w.n`,
 		pq.Array(boards), pq.Array(names), pq.Array(starts), pq.Array(ends), pq.Array(graces), pq.Array(categories), pq.Array(values), pq.Array(players))
 	if err != nil {
 		return nil, wrap(fmt.Errorf("%d standings: %w", n, err))
 	}
-	reports := make([]score.Report, len(rows))
-	for i, row := range rows {
+	reports := make([]score.Report, 0, len(rows))
+	for _, row := range rows {
+		if !row.Player.Valid {
+			continue
+		}
 		w := of[row.N]
 		standing, err := row.standing(w.Board)
 		if err != nil {
 			return nil, err
 		}
-		reports[i] = score.Report{Standing: standing, Board: w.Board.ID, Run: score.Run{Span: w.Span, Closed: row.closed()}, Category: w.Category, Of: row.Of}
-		if row.Categories == nil {
-			continue
-		}
+		report := score.Report{Standing: standing, Board: w.Board.ID, Run: score.Run{Span: w.Span, Closed: row.closed()}, Category: w.Category, Of: row.Of}
 		var ranks []struct {
 			No    int
 			Value string
 			Rank  *int64
 			Of    int64
 		}
-		if err := json.Unmarshal(row.Categories, &ranks); err != nil {
-			return nil, fmt.Errorf("read the categories of %s: %w", standing.Player, err)
+		if row.Categories != nil {
+			if err := json.Unmarshal(row.Categories, &ranks); err != nil {
+				return nil, fmt.Errorf("read the categories of %s: %w", standing.Player, err)
+			}
 		}
 		for _, r := range ranks {
 			c := score.Category{Name: w.Board.Categories[r.No-1], Value: r.Value, No: r.No}
-			reports[i].Categories = append(reports[i].Categories, score.CategoryRank{Category: c, Rank: r.Rank, Of: r.Of})
+			report.Categories = append(report.Categories, score.CategoryRank{Category: c, Rank: r.Rank, Of: r.Of})
 		}
+		reports = append(reports, report)
 	}
 	return reports, nil
 }

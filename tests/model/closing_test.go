@@ -125,6 +125,7 @@ func TestClosedTablesStay(t *testing.T) {
 func TestCommitAfterTheEnd(t *testing.T) {
 	for _, c := range []struct{ name, method, target, body string }{
 		{"entry", "POST", "/entries", `{"player": "p", "points": 1, "occurred_at": "` + noon + `"}`},
+		{"first entry", "POST", "/entries", `{"player": "q", "points": 1, "occurred_at": "` + noon + `"}`},
 		{"reversal", "POST", "/entries/#/reversal", `{"note": "n"}`},
 		{"profile", "POST", "/entries", `{"player": "p", "points": 1, "profile": {"attributes": {"age": "young"}}}`},
 		{"status", "PATCH", "/players/p", `{"status": "dnf", "note": "n"}`},
@@ -151,7 +152,7 @@ func TestCommitAfterTheEnd(t *testing.T) {
 			var writer, readers sync.WaitGroup
 			writer.Go(func() { w = s.send("0/organizer", c.method, path+strings.ReplaceAll(c.target, "#", e.ID), c.body) })
 			time.Sleep(closing.Add(20 * time.Millisecond).Sub(s.clock()))
-			targets := []string{"/standings?limit=1000" + ofDay, "/standings?category=age:old" + ofDay, "/standings?around=p" + ofDay, "/standings/p?" + ofDay[1:]}
+			targets := []string{"/standings?limit=1000" + ofDay, "/standings?category=age:old" + ofDay, "/standings?around=p" + ofDay, "/standings/p?" + ofDay[1:], "/standings/q?" + ofDay[1:]}
 			first := make([]string, len(targets))
 			for i, target := range targets {
 				readers.Go(func() { first[i] = s.send("0/organizer", "GET", path+target, "").Body.String() })
@@ -164,8 +165,8 @@ func TestCommitAfterTheEnd(t *testing.T) {
 			readers.Wait()
 			for i, target := range targets {
 				after := s.send("0/organizer", "GET", path+target, "").Body.String()
-				if strings.Contains(first[i], `"closed"`) && first[i] != after {
-					t.Errorf("%s was shown as closed, and after an answer of %d it is another:\n%s%s", target, w.Code, first[i], after)
+				if unseen(first[i]) != unseen(after) && !strings.Contains(first[i], `"open"`) {
+					t.Errorf("%s was not shown as open, and after an answer of %d it is another:\n%s%s", target, w.Code, first[i], after)
 				}
 				if i == 0 && !strings.Contains(after, `"closed"`) {
 					t.Errorf("the day should be closed: %s", after)
@@ -173,6 +174,12 @@ func TestCommitAfterTheEnd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// unseen leaves out of a problem what each answer has of its own.
+func unseen(body string) string {
+	before, _, _ := strings.Cut(body, `"request_id"`)
+	return before
 }
 
 // adders is how many clients write while others read.
