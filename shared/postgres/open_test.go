@@ -202,8 +202,11 @@ func TestCertificatesOfRDS(t *testing.T) {
 	}
 }
 
-// unavailableIn checks that an outage was told in time. The rule is 2 s; a
-// busy machine gets half a second more.
+// tolerance is when a rule of 2 s counts as broken. What waits twice, for 4 s,
+// breaks it; a machine that has other things to do does not.
+const tolerance = 3500 * time.Millisecond
+
+// unavailableIn checks that an outage was told in time.
 func unavailableIn(t *testing.T, start time.Time, err error) {
 	t.Helper()
 	took := time.Since(start)
@@ -211,7 +214,7 @@ func unavailableIn(t *testing.T, start time.Time, err error) {
 	if !ok || f.Kind != fault.DatabaseUnavailable || f.RetryAfter != time.Second {
 		t.Errorf("got %v, want %s to be repeated after 1 s", err, fault.DatabaseUnavailable)
 	}
-	if took > 2500*time.Millisecond {
+	if took > tolerance {
 		t.Errorf("it took %v", took)
 	}
 }
