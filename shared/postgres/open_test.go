@@ -66,6 +66,7 @@ func TestSessionHasItsLimits(t *testing.T) {
 		"idle_session_timeout":                "1min", // the role's
 		"application_name":                    "a test",
 		"TimeZone":                            "UTC",
+		"jit":                                 "off",
 	} {
 		var got string
 		if err := db.Get(&got, `SELECT current_setting($1)`, name); err != nil {

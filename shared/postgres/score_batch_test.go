@@ -123,6 +123,67 @@ func TestOverlappingItemsDoNotDeadlock(t *testing.T) {
 	}
 }
 
+// counted is an adder with one connection, and how many pages of tables and
+// indexes it has touched.
+func (s *scores) counted(t *testing.T) (adder *score.Adder, pages func() int) {
+	t.Helper()
+	config := s.db.Config("score_add")
+	config.MaxConns = 1
+	db, err := postgres.Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return &score.Adder{Ledger: postgres.NewScores(db), Now: time.Now}, func() (n int) {
+		db.MustExec(`SELECT pg_stat_force_next_flush()`)
+		db.MustExec(`SELECT 1`)
+		err := s.db.Owner().Get(&n, `SELECT sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read) FROM pg_statio_user_tables`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+}
+
+// A reversal does not read the player's history to subtract from it.
+func TestReversalTouchesNoMoreAsTheHistoryGrows(t *testing.T) {
+	for _, combine := range []score.Combine{score.Sum, score.Last} {
+		t.Run(string(combine), func(t *testing.T) {
+			s := newScores(t, 1)
+			s.board(t, "b", func(b *score.Board) { b.Combine = combine })
+			var pages func() int
+			s.adder, pages = s.counted(t)
+			start := time.Now().Add(-24 * time.Hour)
+			var touched []int
+			for n := range 6 {
+				var items []score.BatchItem
+				for i := range 1000 {
+					items = append(items, score.BatchItem{Board: "b", Submission: score.Submission{
+						Player: "p", Points: ptr[int64](1), OccurredAt: ptr(start.Add(time.Duration(1000*n+i) * time.Second)),
+					}})
+				}
+				_, lines, err := s.adder.AddAll(ctxOf(t), owner, batchRoute, items, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				before := pages()
+				for _, i := range []int{0, 500, 999} {
+					if _, err := s.reverse(t, "b", lines[i].ID); err != nil {
+						t.Fatal(err)
+					}
+				}
+				touched = append(touched, pages()-before)
+			}
+			if first, now := touched[0], touched[5]; now > first*3/2 {
+				t.Errorf("three reversals touched %d pages among 1,000 entries, and %d among 6,000: %v", first, now, touched)
+			}
+			if got := s.check(t, "b"); got != nil {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}
+
 // A batch probes indexes by whole keys, though its plans were made when the
 // tables were empty and nothing has looked at them since: it touches no more
 // pages an item when the tables have grown.
@@ -133,23 +194,7 @@ func TestBatchTouchesNoMoreAsTablesGrow(t *testing.T) {
 		b.Categories = []string{"club"}
 		b.DailyCap = ptr[int64](1_000_000)
 	})
-	config := s.db.Config("score_add")
-	config.MaxConns = 1
-	db, err := postgres.Open(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	adder := &score.Adder{Ledger: postgres.NewScores(db), Now: time.Now}
-	pages := func() (n int) {
-		db.MustExec(`SELECT pg_stat_force_next_flush()`)
-		db.MustExec(`SELECT 1`)
-		err := s.db.Owner().Get(&n, `SELECT sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read) FROM pg_statio_user_tables`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
+	adder, pages := s.counted(t)
 	const batches, lines = 12, 1000
 	var touched []int
 	var last []score.BatchLine
@@ -168,6 +213,7 @@ func TestBatchTouchesNoMoreAsTablesGrow(t *testing.T) {
 			items = append(items, score.BatchItem{Board: "b", Submission: in})
 		}
 		before := pages()
+		var err error
 		if _, last, err = adder.AddAll(ctxOf(t), owner, batchRoute, items, nil); err != nil {
 			t.Fatal(err)
 		}

@@ -39,37 +39,62 @@ END $$;
 -- Strict: the first credit is taken as it is, without a call.
 CREATE AGGREGATE fold_all_v1(credit credit_v1, p_combine text, p_sign integer) (SFUNC = fold_v1, STYPE = credit_v1);
 
--- What a player's credits in one run of a period make, of those that no
--- reversal cancelled; p_gone are entries that are just being reversed. n is how
--- many there are: without one there is no standing.
+-- A player's credits in one run of a period, without those that a reversal
+-- cancelled and without p_gone, which are just being reversed.
+--
+-- Rows are compared, because no other index than entries_player serves them:
+-- with each column on its own, or in the order of time alone, a planner without
+-- statistics may take entries_board, and read all players.
 -- +goose StatementBegin
-CREATE FUNCTION credits_left_v1(p_board integer, p_player text, p_period bigint, p_start timestamptz, p_end timestamptz,
-    p_combine text, p_sign integer, p_gone uuid[])
-RETURNS TABLE (n bigint, score bigint, tiebreak bigint, reached_at timestamptz, moved boolean)
+CREATE FUNCTION credits_v1(p_board integer, p_player text, p_period bigint, p_start timestamptz, p_end timestamptz, p_gone uuid[])
+RETURNS SETOF entries
 LANGUAGE sql STABLE AS $$
-    SELECT count(*),
-        CASE WHEN p_combine = 'sum' THEN sum(c.points)::bigint ELSE (array_agg(c.points ORDER BY c.n1, c.n2, c.t1, c.t2 DESC, c.seq DESC))[1] END,
-        CASE WHEN p_combine = 'sum' THEN sum(c.tiebreak)::bigint ELSE (array_agg(c.tiebreak ORDER BY c.n1, c.n2, c.t1, c.t2 DESC, c.seq DESC))[1] END,
-        CASE WHEN p_combine <> 'sum' THEN (array_agg(c.occurred_at ORDER BY c.n1, c.n2, c.t1, c.t2 DESC, c.seq DESC))[1]
-            ELSE coalesce(max(c.occurred_at) FILTER (WHERE c.moved), min(c.occurred_at)) END,
-        CASE WHEN p_combine = 'sum' THEN bool_or(c.moved) ELSE (array_agg(c.moved ORDER BY c.n1, c.n2, c.t1, c.t2 DESC, c.seq DESC))[1] END
-    FROM (
-        SELECT e.points, e.tiebreak, e.occurred_at, e.seq, e.points <> 0 OR e.tiebreak <> 0 AS moved,
-            CASE p_combine WHEN 'best' THEN p_sign * e.points END AS n1,
-            CASE p_combine WHEN 'best' THEN p_sign * e.tiebreak END AS n2,
-            CASE p_combine WHEN 'best' THEN e.occurred_at END AS t1,
-            CASE p_combine WHEN 'last' THEN e.occurred_at END AS t2
-        FROM entries e
-        -- Rows, because no other index than entries_player serves them: with
-        -- each column on its own a planner without statistics may take
-        -- entries_board, and read all players.
-        WHERE e.board = p_board AND e.player = p_player
-          AND (e.player, e.occurred_at) >= (p_player, p_start) AND (e.player, e.occurred_at) < (p_player, p_end)
-          AND e.kind <> 'reversal' AND p_period = ANY (e.periods)
-          AND e.id <> ALL (p_gone)
-          AND (SELECT r.id FROM entries r WHERE r.reverses = e.id AND p_period = ANY (r.periods)) IS NULL
-    ) c
+    SELECT e.*
+    FROM entries e
+    WHERE e.board = p_board AND (e.player, e.occurred_at) >= (p_player, p_start) AND (e.player, e.occurred_at) < (p_player, p_end)
+      AND e.kind <> 'reversal' AND p_period = ANY (e.periods)
+      AND e.id <> ALL (p_gone)
+      AND (SELECT r.id FROM entries r WHERE r.reverses = e.id AND p_period = ANY (r.periods)) IS NULL
 $$;
 -- +goose StatementEnd
 
-REVOKE ALL ON FUNCTION fold_v1, fold_all_v1(credit_v1, text, integer), credits_left_v1 FROM PUBLIC;
+-- What these credits make; no row where there is none, and so no standing.
+-- +goose StatementBegin
+CREATE FUNCTION credits_left_v1(p_board integer, p_player text, p_period bigint, p_start timestamptz, p_end timestamptz,
+    p_combine text, p_sign integer, p_gone uuid[])
+RETURNS SETOF credit_v1
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    v_left   credit_v1;
+    v_latest timestamptz;
+BEGIN
+    IF p_combine = 'best' THEN
+        SELECT c.points, c.tiebreak, c.occurred_at, c.points <> 0 OR c.tiebreak <> 0 INTO v_left
+        FROM credits_v1(p_board, p_player, p_period, p_start, p_end, p_gone) c
+        ORDER BY p_sign * c.points, p_sign * c.tiebreak, c.occurred_at, c.seq DESC
+        LIMIT 1;
+    ELSIF p_combine = 'last' THEN
+        -- In two steps, because all would be read to be sorted by seq too.
+        SELECT c.occurred_at INTO v_latest
+        FROM credits_v1(p_board, p_player, p_period, p_start, p_end, p_gone) c
+        ORDER BY c.player DESC, c.occurred_at DESC
+        LIMIT 1;
+        SELECT c.points, c.tiebreak, c.occurred_at, c.points <> 0 OR c.tiebreak <> 0 INTO v_left
+        FROM credits_v1(p_board, p_player, p_period, v_latest, v_latest + interval '1 microsecond', p_gone) c
+        ORDER BY c.seq DESC
+        LIMIT 1;
+    ELSE
+        SELECT sum(c.points)::bigint, sum(c.tiebreak)::bigint,
+            coalesce(max(c.occurred_at) FILTER (WHERE c.points <> 0 OR c.tiebreak <> 0), min(c.occurred_at)),
+            bool_or(c.points <> 0 OR c.tiebreak <> 0)
+        INTO v_left
+        FROM credits_v1(p_board, p_player, p_period, p_start, p_end, p_gone) c
+        HAVING count(*) > 0;
+    END IF;
+    IF FOUND THEN
+        RETURN NEXT v_left;
+    END IF;
+END $$;
+-- +goose StatementEnd
+
+REVOKE ALL ON FUNCTION fold_v1, fold_all_v1(credit_v1, text, integer), credits_v1, credits_left_v1 FROM PUBLIC;

@@ -122,7 +122,7 @@ BEGIN
             SELECT c.*, CASE WHEN row_number() OVER (PARTITION BY c.board, c.player, c.start ORDER BY c.item) > 1 THEN 0 ELSE (
                 SELECT coalesce(sum(e.points), 0)
                 FROM entries e
-                WHERE e.board = c.board AND e.player = c.player -- as in credits_left_v1
+                WHERE e.board = c.board -- as in credits_v1
                   AND (e.player, e.occurred_at) >= (c.player, c.start) AND (e.player, e.occurred_at) < (c.player, c."end")
                   AND e.kind IN ('result', 'import')
                   AND (SELECT r.id FROM entries r WHERE r.reverses = e.id) IS NULL) END AS before
@@ -156,9 +156,9 @@ LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 BEGIN
     WITH less AS MATERIALIZED (
-        SELECT q.no, t.player, l.*, CASE b."order" WHEN 'desc' THEN -1 ELSE 1 END AS sign, b.ties
+        SELECT t.no, t.player, l.*, CASE b."order" WHEN 'desc' THEN -1 ELSE 1 END AS sign, b.ties
         FROM (
-            SELECT i.board, i.player, c.no, array_agg(i.reverses) AS gone
+            SELECT i.board, i.player, c.no, array_agg(i.reverses) AS gone, sum(i.points)::bigint AS points, sum(i.tiebreak)::bigint AS tiebreak
             FROM unnest(p_items) i
             CROSS JOIN LATERAL unnest((p_open[i.spans]).periods) AS c (no)
             WHERE i.reverses IS NOT NULL
@@ -166,18 +166,45 @@ BEGIN
         ) t
         JOIN boards b ON b.no = t.board
         JOIN periods q ON q.no = t.no
-        CROSS JOIN credits_left_v1(t.board, t.player, t.no, q.start_at, q.end_at, b.combine,
-            CASE b."order" WHEN 'desc' THEN -1 ELSE 1 END, t.gone) l
+        CROSS JOIN LATERAL (
+            SELECT s.score, s.tiebreak FROM standings s WHERE s.period = t.no AND s.player = t.player LIMIT 1) s
+        LEFT JOIN LATERAL (
+            -- A sum is subtracted from. Of its credits no more are read than it
+            -- takes to find when it was reached.
+            SELECT s.score + t.points AS score, s.tiebreak + t.tiebreak AS tiebreak, coalesce(c.latest, c.earliest) AS reached_at,
+                c.latest IS NOT NULL AS moved
+            FROM (
+                SELECT c.latest, CASE WHEN c.latest IS NULL THEN (
+                    SELECT c.occurred_at FROM credits_v1(t.board, t.player, t.no, q.start_at, q.end_at, t.gone) c
+                    ORDER BY c.player, c.occurred_at
+                    LIMIT 1) END AS earliest
+                FROM (
+                    SELECT (
+                        SELECT c.occurred_at FROM credits_v1(t.board, t.player, t.no, q.start_at, q.end_at, t.gone) c
+                        WHERE c.points <> 0 OR c.tiebreak <> 0
+                        ORDER BY c.player DESC, c.occurred_at DESC
+                        LIMIT 1) AS latest
+                    OFFSET 0
+                ) c
+                WHERE b.combine = 'sum'
+                OFFSET 0
+            ) c
+            WHERE coalesce(c.latest, c.earliest) IS NOT NULL
+            UNION ALL
+            SELECT c.*
+            FROM credits_left_v1(t.board, t.player, t.no, q.start_at, q.end_at, b.combine, CASE b."order" WHEN 'desc' THEN -1 ELSE 1 END, t.gone) c
+            WHERE b.combine <> 'sum'
+        ) l ON true
     ), without AS (
         DELETE FROM standings s
         USING less l
-        WHERE s.period = l.no AND s.player = l.player AND l.n = 0
+        WHERE s.period = l.no AND s.player = l.player AND l.score IS NULL
     )
     UPDATE standings s
     SET score = l.score, tiebreak = l.tiebreak, reached_at = l.reached_at, moved = l.moved, key_score = l.sign * l.score,
         key_tiebreak = l.sign * l.tiebreak, key_reached = CASE l.ties WHEN 'first' THEN l.reached_at ELSE '-infinity' END
     FROM less l
-    WHERE s.period = l.no AND s.player = l.player AND l.n > 0;
+    WHERE s.period = l.no AND s.player = l.player AND l.score IS NOT NULL;
 END $$;
 -- +goose StatementEnd
 

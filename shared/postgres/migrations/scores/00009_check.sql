@@ -34,7 +34,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
                 || CASE WHEN q.end_at + b.grace > plaudit_now() THEN jsonb_build_object('status', s.status,
                     'categories', to_jsonb((ARRAY[s.cat1, s.cat2, s.cat3, s.cat4])[1:cardinality(b.categories)])) ELSE '{}' END
             END AS stored,
-            CASE WHEN l.n > 0 THEN jsonb_build_object(
+            CASE WHEN l.score IS NOT NULL THEN jsonb_build_object(
                 'score', l.score, 'tiebreak', l.tiebreak, 'reached_at', l.reached_at,
                 'place', jsonb_build_array(b.sign * l.score, b.sign * l.tiebreak,
                     CASE b.ties WHEN 'first' THEN l.reached_at ELSE '-infinity' END))
@@ -47,7 +47,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
         JOIN periods q ON q.no = pair.period
         LEFT JOIN players p ON p.board = b.no AND p.id = pair.player
         LEFT JOIN standings s ON s.period = pair.period AND s.player = pair.player
-        CROSS JOIN credits_left_v1(b.no, pair.player, q.no, q.start_at, q.end_at, b.combine, b.sign, '{}') l
+        LEFT JOIN LATERAL credits_left_v1(b.no, pair.player, q.no, q.start_at, q.end_at, b.combine, b.sign, '{}') l ON true
     )
     SELECT name, start_at, player, stored, ledger
     FROM compared
