@@ -224,6 +224,27 @@ func TestBatchTouchesNoMoreAsTablesGrow(t *testing.T) {
 	}
 }
 
+// A repeated item makes no run of a period for the time of its repetition.
+func TestARepeatedItemBeginsNoRun(t *testing.T) {
+	s := newScores(t, 1)
+	s.board(t, "b", func(b *score.Board) { b.Periods, b.Grace = []score.Period{{Name: score.Day}}, score.Duration(72*time.Hour) })
+	today := time.Now().UTC().Truncate(24 * time.Hour).Add(time.Minute)
+	first := score.BatchItem{Board: "b", Submission: score.Submission{Player: "p", Points: ptr[int64](1), Key: "k"}}
+	s.adder.Now = func() time.Time { return today.AddDate(0, 0, -1) }
+	if _, _, err := s.adder.AddAll(ctxOf(t), owner, batchRoute, []score.BatchItem{first}, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.adder.Now = func() time.Time { return today }
+	second := score.BatchItem{Board: "b", Submission: score.Submission{Player: "p", Points: ptr[int64](1), OccurredAt: ptr(today.AddDate(0, 0, -1))}}
+	_, lines, err := s.adder.AddAll(ctxOf(t), owner, batchRoute, []score.BatchItem{first, second}, nil)
+	if err != nil || !lines[0].Replayed || lines[1].Replayed {
+		t.Fatalf("%+v, %v", lines, err)
+	}
+	if n := s.count(t, "periods"); n != 1 {
+		t.Errorf("%d runs, want that of the entries alone", n)
+	}
+}
+
 // What an item says arrives as it is, whatever characters are in it.
 func TestItemsArriveAsTheyAre(t *testing.T) {
 	s := newScores(t, 1)

@@ -37,6 +37,7 @@ DECLARE
     v_reversals boolean;
     v_profiles  boolean;
     v_capped    boolean;
+    v_spans     integer[]; -- the numbers of those of v_fresh, null for all
     v_open      open_v1[]; -- by the number of the spans
     v_missing   boolean;
     v_until     timestamptz; -- when the first of the open periods closes
@@ -180,6 +181,7 @@ BEGIN
                 LEFT JOIN entry_keys k ON k.board = i.board AND k.key = i.key
                 WHERE i.key IS NULL OR k.entry = i.id
                 ORDER BY i.item);
+            v_spans := ARRAY(SELECT i.spans FROM unnest(v_fresh) i);
         END IF;
     END IF;
 
@@ -203,7 +205,7 @@ BEGIN
                 INTO v_open, v_missing, v_until
                 FROM (
                     SELECT s.spans, array_agg(s.no ORDER BY s.n) FILTER (WHERE s.closes > v_now) AS periods,
-                        bool_or(s.closes <= v_now) AS shut, bool_or(s.no IS NULL AND s.closes > v_now) AS missing,
+                        bool_or(s.closes <= v_now) AS shut, bool_or(s.no IS NULL AND s.closes > v_now AND (v_spans IS NULL OR s.spans = ANY (v_spans))) AS missing,
                         min(s.closes) FILTER (WHERE s.closes > v_now) AS until
                     FROM (
                         SELECT s.spans, s.n, coalesce(s."end", 'infinity') + b.grace AS closes, q.no
@@ -246,6 +248,7 @@ BEGIN
                 FROM unnest(p_spans) s
                 JOIN boards b ON b.no = v_nos[s.board]
                 WHERE coalesce(s."end", 'infinity') + b.grace > v_now
+                  AND (v_spans IS NULL OR s.spans = ANY (v_spans))
                   AND (SELECT p.no FROM periods p
                        WHERE p.board = b.no AND p.name = s.name AND p.start_at = coalesce(s.start, '-infinity')) IS NULL
                 ORDER BY 1, 2, 3
