@@ -58,7 +58,7 @@ var kinds = map[Kind]struct {
 	AddressTaken:         {http.StatusConflict, "The address has an account"},
 	BoardTaken:           {http.StatusConflict, "The board's id is taken"},
 	BoardClosed:          {http.StatusConflict, "The board is closed"},
-	BoardInUse:           {http.StatusConflict, "The board has entries"},
+	BoardInUse:           {http.StatusConflict, "The board is in use"},
 	PeriodClosed:         {http.StatusConflict, "The period is closed"},
 	AlreadyReversed:      {http.StatusConflict, "The entry is reversed"},
 	DailyCap:             {http.StatusConflict, "The day's points are used up"},

@@ -82,12 +82,12 @@ func (s *Scores) Change(ctx context.Context, c score.Change) (score.ChangeOutcom
 		return score.ChangeOutcome{}, wrap(fmt.Errorf("change board %s: %w", c.Board.ID, err))
 	}
 	var out struct {
-		Board       json.RawMessage
-		Stale, Used bool
+		Board                json.RawMessage
+		Stale, Used, Peopled bool
 	}
 	if err := json.Unmarshal(doc, &out); err != nil {
 		return score.ChangeOutcome{}, fmt.Errorf("read a changed board: %w", err)
 	}
 	b, err := parseBoard(out.Board)
-	return score.ChangeOutcome{Board: b, Stale: out.Stale, Used: out.Used}, err
+	return score.ChangeOutcome{Board: b, Stale: out.Stale, Used: out.Used, Peopled: out.Peopled}, err
 }

@@ -42,9 +42,10 @@ type FromTo struct {
 
 // ChangeOutcome is what came of a change. Board is the board as it is now.
 type ChangeOutcome struct {
-	Board Board
-	Stale bool // its version was another: nothing is written
-	Used  bool // it has entries although it must not: nothing is written
+	Board   Board
+	Stale   bool // its version was another: nothing is written
+	Used    bool // it has entries although it must not: nothing is written
+	Peopled bool // it has players and was to become one of registered ones: nothing is written
 }
 
 // Boards makes and changes boards and their players.
@@ -125,6 +126,8 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 			old, faults = out.Board, nil
 		case out.Used:
 			return Board{}, inUse(fields)
+		case out.Peopled:
+			return Board{}, fault.Field(fault.BoardInUse, "players", "The board has players already, who need not be users. Make a new board for registered players.")
 		default:
 			return out.Board, nil
 		}

@@ -164,6 +164,22 @@ func TestFrozenFieldsOfABoardInUse(t *testing.T) {
 	}
 }
 
+// A player of a board of registered ones belongs to the user of that id.
+func TestPlayersDoNotBecomeRegistered(t *testing.T) {
+	s := startScores(t)
+	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b"}`)
+	s.must(200, "owner", "PATCH", "/v1/boards/b", `{"players":"registered"}`)
+	s.must(200, "owner", "PATCH", "/v1/boards/b", `{"players":"any"}`)
+	s.must(201, "owner", "PATCH", "/v1/boards/b/players/01a20075-fb21-7f26-936d-76ca57b266da", `{"user":"someone-else"}`)
+	w := s.send("owner", "PATCH", "/v1/boards/b", `{"players":"registered","title":"x"}`)
+	if w.Code != 409 || faultFields(w.Body.String()) != "players" || !strings.Contains(w.Body.String(), "board-in-use") {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	if b := s.must(200, "owner", "PATCH", "/v1/boards/b", `{"title":"x"}`); b["players"] != "any" {
+		t.Errorf("the board is %v", b)
+	}
+}
+
 func TestWhoMay(t *testing.T) {
 	s := startScores(t)
 	for _, c := range []struct {

@@ -94,7 +94,8 @@ END $$;
 -- +goose StatementEnd
 
 -- Writes a changed board and its event where its version is still p_board's,
--- and answers {board, stale, used}. While it runs nobody adds to the board.
+-- and answers {board, stale, used, peopled}. While it runs nobody adds to the
+-- board.
 -- +goose StatementBegin
 CREATE FUNCTION change_board_v1(p_board jsonb, p_changes jsonb, p_unused boolean, p_actor text, p_traceparent text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -112,6 +113,10 @@ BEGIN
     END IF;
     IF p_unused AND EXISTS (SELECT FROM entries WHERE board = v_old.no) THEN
         RETURN jsonb_build_object('board', board_json_v1(v_old), 'used', true);
+    END IF;
+    -- Players made before may belong to somebody else than their id says.
+    IF v_new.players = 'registered' AND v_old.players <> 'registered' AND EXISTS (SELECT FROM players WHERE board = v_old.no) THEN
+        RETURN jsonb_build_object('board', board_json_v1(v_old), 'peopled', true);
     END IF;
     UPDATE boards b SET
         title = v_new.title, combine = v_new.combine, "order" = v_new."order", ties = v_new.ties,
