@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
@@ -291,4 +292,31 @@ func TestEntriesThatAreRefused(t *testing.T) {
 		t.Errorf("refusals wrote:\n%s\n%s", before, after)
 	}
 	s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"p","points":1,"key":"a"}`, "Idempotency-Key", "a")
+}
+
+// A problem passes the load balancer, however much is wrong with a body.
+func TestProblemsAreShort(t *testing.T) {
+	s := startScores(t)
+	s.must(201, "owner", "POST", "/v1/boards", `{"id": "b", "title": "B"}`)
+	var unknown strings.Builder
+	for i := range 60_000 {
+		fmt.Fprintf(&unknown, `"f%d": 1, `, i)
+	}
+	long := strings.Repeat("\u0001é", 100_000)
+	quoted, err := json.Marshal(long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ target, body string }{
+		"many faults": {"/v1/entries/batch", `{"entries": [` + strings.Repeat(`{"bord": "b", "plyer": "p", "pints": 1},`, 999) + `{"bord": "b"}]}`},
+		"many names":  {"/v1/boards/b/entries", "{" + unknown.String() + `"player": "p", "points": 1}`},
+		"a long name": {"/v1/boards/b/entries", "{" + string(quoted) + `: 1, "player": "p", "points": 1}`},
+		"a long id":   {"/v1/entries/batch", `{"entries": [{"player": "p", "points": 1, "board": ` + string(quoted) + `}]}`},
+		"a long kind": {"/v1/boards/b/entries", `{"player": "p", "points": 1, "kind": ` + string(quoted) + `}`},
+	} {
+		w := s.send("owner", "POST", c.target, c.body)
+		if w.Code != 400 && w.Code != 404 || w.Body.Len() > 200_000 || !utf8.ValidString(w.Body.String()) || faultFields(w.Body.String()) == "" {
+			t.Errorf("%s: %d, %d bytes: %.300s", name, w.Code, w.Body.Len(), w.Body)
+		}
+	}
 }
