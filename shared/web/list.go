@@ -44,6 +44,10 @@ func readList[P any](q *query, name string, filters []string, valid func(P) bool
 	}
 	other := c.List != name
 	for _, f := range filters {
+		if !storable(c.Filters[f]) {
+			q.faults.Add("cursor", "is none that this API gave")
+			return l, nil
+		}
 		switch value, carried := c.Filters[f]; {
 		case q.has(f):
 			other = other || !carried || value != q.str(f)

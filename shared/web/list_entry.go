@@ -110,7 +110,7 @@ func wantsCSV(w http.ResponseWriter, r *http.Request) bool {
 		}
 		return best
 	}
-	return wanted("text/csv", "text/*") > max(0, wanted("application/json", "application/*"))
+	return wanted("text/csv", "text/*", "*/*") > max(0, wanted("application/json", "application/*", "*/*"))
 }
 
 var csvHeader = []string{

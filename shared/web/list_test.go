@@ -229,12 +229,13 @@ func TestCursorsBelongToTheirList(t *testing.T) {
 			`{"l":"entries/b","p":{"o":1,"i":"01a20075-fb21-7f26-936d-76ca57b266da"}}`,
 			`{"l":"entries/b","f":{"player":"a b"},"p":{"o":"2026-04-01T00:00:00Z","i":"01a20075-fb21-7f26-936d-76ca57b266da"}}`,
 			`{"l":"entries/b","f":{"from":"x"},"p":{"o":"2026-04-01T00:00:00Z","i":"01a20075-fb21-7f26-936d-76ca57b266da"}}`,
+			`{"l":"entries/b","f":{"reason":"a\u0000"},"p":{"o":"2026-04-01T00:00:00Z","i":"01a20075-fb21-7f26-936d-76ca57b266da"}}`,
 			`{"l":"entries/b","p":null}`, `{"l":"entries/b"}`, `null`, `{}`, `[]`,
 		},
-		"/v1/boards":              {`{"l":"boards","p":{"t":true,"k":"\u0000","i":"b"}}`, `{"l":"boards","p":{"k":"b","i":"\u0000"}}`, `{"l":"boards","f":{"mine":"x"},"p":{"k":"b","i":"b"}}`},
+		"/v1/boards":              {`{"l":"boards","p":{"t":true,"k":"\u0000","i":"b"}}`, `{"l":"boards","p":{"k":"b","i":"\u0000"}}`, `{"l":"boards","f":{"mine":"x"},"p":{"k":"b","i":"b"}}`, `{"l":"boards","f":{"q":"a\u0000"},"p":{"k":"b","i":"b"}}`},
 		"/v1/boards/b/periods":    {`{"l":"periods/b","p":{"s":"2026-04-01T00:00:00Z","n":"\u0000"}}`},
 		"/v1/players/u/standings": {`{"l":"standings of/u","p":{"b":"\u0000","p":"p"}}`},
-		"/v1/boards/b/standings":  {`{"l":"standings/b","p":{"s":1,"t":0,"r":"2026-04-01T00:00:00Z","p":"\u0000","a":"0001-01-01T00:00:00Z"}}`, `{"l":"standings/b","p":{"s":1e30,"t":0,"r":"2026-04-01T00:00:00Z","p":"p","a":"0001-01-01T00:00:00Z"}}`},
+		"/v1/boards/b/standings":  {`{"l":"standings/b","f":{"category":"c:\u0000"},"p":{"s":1,"t":0,"r":"2026-04-01T00:00:00Z","p":"p","a":"0001-01-01T00:00:00Z"}}`, `{"l":"standings/b","p":{"s":1,"t":0,"r":"2026-04-01T00:00:00Z","p":"\u0000","a":"0001-01-01T00:00:00Z"}}`, `{"l":"standings/b","p":{"s":1e30,"t":0,"r":"2026-04-01T00:00:00Z","p":"p","a":"0001-01-01T00:00:00Z"}}`},
 	} {
 		for _, doc := range docs {
 			w := s.send("owner", "GET", target+"?cursor="+base64.RawURLEncoding.EncodeToString([]byte(doc)), "")
@@ -498,7 +499,7 @@ func TestEntriesAsCSV(t *testing.T) {
 	}
 	for accept, csv := range map[string]bool{
 		"": false, "*/*": false, "application/json": false, "text/csv": true, "text/csv, application/json": false, "text/csv;q=0.9, application/json;q=0.8": true,
-		"application/json, text/csv;q=0.9": false, "text/csv;q=0": false, "TEXT/CSV": true, "text/*": true, "text/html, text/csv;q=0.5, */*;q=0.1": true, "nonsense": false, "text/csv;q=x": false,
+		"application/json, text/csv;q=0.9": false, "text/csv;q=0": false, "TEXT/CSV": true, "text/*": true, "text/html, text/csv;q=0.5, */*;q=0.1": true, "nonsense": false, "text/csv;q=x": false, "text/csv;q=0.1, */*": false, "application/json;q=0.1, */*": true,
 	} {
 		w := s.send("", "GET", "/v1/boards/b/entries?limit=1", "", "Accept", accept)
 		if got := strings.HasPrefix(w.Header().Get("Content-Type"), "text/csv"); w.Code != 200 || got != csv || !slices.Contains(w.Header().Values("Vary"), "Accept") {

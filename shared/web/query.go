@@ -41,12 +41,15 @@ func readQuery(r *http.Request, allowed ...string) *query {
 			q.faults.Add(name, "is not a parameter of this request; it takes %s", orNone(allowed))
 		case len(values) > 1:
 			q.faults.Add(name, "stands there twice")
-		case !utf8.ValidString(values[0]) || strings.ContainsRune(values[0], 0):
+		case !storable(values[0]):
 			q.faults.Add(name, "must be UTF-8 without NUL")
 		}
 	}
 	return q
 }
+
+// storable says whether PostgreSQL takes a text.
+func storable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
 
 func orNone(names []string) string {
 	if len(names) == 0 {
