@@ -13,8 +13,9 @@ import (
 
 // lineRow is an entry in a list.
 type lineRow struct {
-	Doc  []byte
-	User string
+	Doc     []byte
+	User    string
+	SeesAll bool `db:"sees_all"`
 }
 
 // whole makes a query of entries of one of their ids. LIMIT 1 keeps the
@@ -22,7 +23,7 @@ type lineRow struct {
 func whole(query string) string {
 	return `
 		WITH page AS MATERIALIZED (` + query + `)
-		SELECT l.doc, p.user
+		SELECT l.doc, p.user, page.sees_all
 		FROM page
 		CROSS JOIN LATERAL (SELECT to_jsonb(l) AS doc FROM ledger l WHERE l.id = page.id LIMIT 1) l
 		CROSS JOIN LATERAL (SELECT coalesce(p.user_id, '') AS user FROM players p WHERE p.board = page.board AND p.id = page.player LIMIT 1) p
@@ -44,7 +45,7 @@ func (s *Scores) lines(ctx context.Context, query string, args []any) ([]score.L
 		if err != nil {
 			return nil, err
 		}
-		lines[i] = score.Line{Entry: e, User: r.User}
+		lines[i] = score.Line{Entry: e, User: r.User, SeesAll: r.SeesAll}
 	}
 	return lines, nil
 }
@@ -67,7 +68,7 @@ func entriesQuery(board string, f score.EntryFilter, hidden bool, after *score.E
 	if f.Batch != "" {
 		from = `(SELECT id, board, player, kind, reason, actor, occurred_at FROM entries WHERE batch = ` + a.add(f.Batch) + `::uuid OFFSET 0)`
 	}
-	query := `SELECT ` + lineColumns + ` FROM ` + from + ` e WHERE e.board = (SELECT no FROM boards WHERE id = ` + a.add(board) + `)` + older(&a, after)
+	query := `SELECT ` + lineColumns + `, false AS sees_all FROM ` + from + ` e WHERE e.board = (SELECT no FROM boards WHERE id = ` + a.add(board) + `)` + older(&a, after)
 	for _, c := range []struct{ column, value, as string }{
 		{"e.player", f.Player, "text"}, {"e.actor", f.Actor, "text"}, {"e.reason", f.Reason, "text"}, {"e.kind", string(f.Kind), "text"},
 	} {
@@ -103,42 +104,90 @@ func (s *Scores) Entries(ctx context.Context, board string, f score.EntryFilter,
 	return s.lines(ctx, query, args)
 }
 
-// EntriesOf implements score.Lists: the newest of each player's newest.
-func (s *Scores) EntriesOf(ctx context.Context, players []score.Link, after *score.EntryPlace, limit int) ([]score.Line, error) {
-	boards, ids := make([]string, len(players)), make([]string, len(players))
-	for i, p := range players {
-		boards[i], ids[i] = p.Board.ID, p.Player
+// boardsOf gives the boards with a player of the user.
+func boardsOf(user string) string {
+	return `SELECT DISTINCT board FROM players WHERE user_id = ` + user
+}
+
+// readable gives the boards b with a player of the user that are in the view.
+// Each is looked at once, however many of its players are the user's.
+func readable(a *arguments, user string, v score.View) string {
+	read, all := `b.public`, `false`
+	switch in := within(a, v); {
+	case v.Every:
+		read, all = `(b.public OR `+in+`)`, in
+	case v.User != "":
+		me := a.add(v.User) + `::text`
+		read = `(b.public OR ` + in + ` AND (` + me + ` = ANY (b.owners || b.writers || b.viewers)
+			OR EXISTS (SELECT FROM players r WHERE r.user_id = ` + me + ` AND r.board = b.no)))`
+		all = in + ` AND ` + me + ` = ANY (b.owners || b.writers)`
 	}
+	return `SELECT b.no, b.id, ` + all + ` AS sees_all FROM (` + boardsOf(user) + `) l JOIN boards b ON b.no = l.board WHERE ` + read
+}
+
+// within gives the condition that b is one of the boards of which the view's
+// user may read more than anybody does.
+func within(a *arguments, v score.View) string {
+	switch {
+	case v.User == "":
+		return `false`
+	case len(v.Within) == 0:
+		return `true`
+	}
+	return `b.id = ANY (` + a.add(pq.Array(v.Within)) + `::text[])`
+}
+
+// entriesOfQuery gives the query of a page. Its entries belong to no more
+// players than it has room for, those with the newest ones: of every other
+// player one place in an index is looked at.
+func entriesOfQuery(user string, v score.View, after *score.EntryPlace, limit int) (string, []any) {
 	var a arguments
-	query := `SELECT ` + lineColumns + `
-		FROM unnest(` + a.add(pq.Array(boards)) + `::text[], ` + a.add(pq.Array(ids)) + `::text[]) AS w (board, player)
-		JOIN boards b ON b.id = w.board
-		CROSS JOIN LATERAL (
-			SELECT ` + lineColumns + ` FROM entries e
-			WHERE e.board = b.no AND e.player = w.player COLLATE "C"` + older(&a, after) + `
-			ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + a.add(limit) + `::bigint
-		) e
-		ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + a.add(limit) + `::bigint`
-	return s.lines(ctx, whole(query), a)
+	u, n := a.add(user)+`::text`, a.add(limit)+`::bigint`
+	newest := `FROM entries e WHERE e.board = p.board AND e.player = p.player` + older(&a, after) + ` ORDER BY e.occurred_at DESC, e.id DESC LIMIT `
+	return whole(`
+		WITH readable AS MATERIALIZED (` + readable(&a, u, v) + `
+		), player AS MATERIALIZED (
+			SELECT p.board, p.player, r.sees_all
+			FROM readable r
+			CROSS JOIN LATERAL (
+				SELECT p.board, p.id AS player FROM players p
+				WHERE p.user_id = ` + u + ` AND p.board = r.no AND (p.status <> 'hidden' OR r.sees_all) OFFSET 0
+			) p
+			CROSS JOIN LATERAL (SELECT e.occurred_at, e.id ` + newest + `1) e
+			ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + n + `
+		)
+		SELECT ` + lineColumns + `, p.sees_all
+		FROM player p
+		CROSS JOIN LATERAL (SELECT ` + lineColumns + ` ` + newest + n + `) e
+		ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + n), a
+}
+
+// EntriesOf implements score.Lists.
+func (s *Scores) EntriesOf(ctx context.Context, user string, v score.View, after *score.EntryPlace, limit int) ([]score.Line, error) {
+	query, args := entriesOfQuery(user, v, after, limit)
+	return s.lines(ctx, query, args)
 }
 
 // boardsQuery gives the boards of a page. Each source is a range of an index:
 // public boards, or every board, or the few that concern the user.
-func boardsQuery(user string, mine, every bool, search string, after *score.BoardPlace, limit int) (string, []any) {
+func boardsQuery(v score.View, named, search string, after *score.BoardPlace, limit int) (string, []any) {
 	var a arguments
-	me := a.add(user) + `::text`
-	named := `SELECT no FROM boards WHERE (owners || writers || viewers) @> ARRAY[` + me + `]`
-	linked := `SELECT board FROM players WHERE user_id = ` + me
+	naming := func(user string) string {
+		return `SELECT no FROM boards WHERE (owners || writers || viewers) @> ARRAY[` + user + `]`
+	}
 	var sources []string
-	switch {
-	case mine:
-		sources = []string{`b.no IN (` + named + `)`}
-	case every:
-		sources = []string{`true`}
-	case user == "":
+	switch in := within(&a, v); {
+	case named != "":
+		sources = []string{`b.no IN (` + naming(a.add(named)+`::text`) + `) AND (b.public OR ` + in + `)`}
+	case v.User == "":
 		sources = []string{`b.public`}
+	case v.Every && len(v.Within) == 0:
+		sources = []string{`true`}
+	case v.Every:
+		sources = []string{`b.public`, `NOT b.public AND ` + in}
 	default:
-		sources = []string{`b.public`, `NOT b.public AND b.no IN (` + named + ` UNION ` + linked + `)`}
+		me := a.add(v.User) + `::text`
+		sources = []string{`b.public`, `NOT b.public AND ` + in + ` AND b.no IN (` + naming(me) + ` UNION ` + boardsOf(me) + `)`}
 	}
 	type order struct {
 		byTitle   bool
@@ -165,27 +214,26 @@ func boardsQuery(user string, mine, every bool, search string, after *score.Boar
 			o.cond += ` AND b.id > ` + a.add(after.ID) + `::text`
 		}
 		for _, source := range sources {
-			parts = append(parts, fmt.Sprintf(`(SELECT b.no, b.id, %t AS by_title, %s AS key FROM boards b
+			parts = append(parts, fmt.Sprintf(`(SELECT b.id, %t AS by_title, %s AS key FROM boards b
 				WHERE b.state <> 'archived' AND %s AND %s ORDER BY %s, b.id LIMIT %s)`, o.byTitle, o.key, source, o.cond, o.key, n))
 		}
 	}
 	return `
-		SELECT board_v1(f.id) AS doc, f.id, f.by_title, f.key, EXISTS (` + linked + ` AND board = f.no) AS linked
+		SELECT board_v1(f.id) AS doc, f.id, f.by_title, f.key
 		FROM (SELECT * FROM (` + strings.Join(parts, ` UNION ALL `) + `) p ORDER BY by_title, key, id LIMIT ` + n + `) f
 		ORDER BY f.by_title, f.key, f.id`, a
 }
 
 // Boards implements score.Lists.
-func (s *Scores) Boards(ctx context.Context, user string, mine, every bool, search string, after *score.BoardPlace, limit int) ([]score.Listed, error) {
+func (s *Scores) Boards(ctx context.Context, v score.View, named, search string, after *score.BoardPlace, limit int) ([]score.Listed, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	query, args := boardsQuery(user, mine, every, search, after, limit)
+	query, args := boardsQuery(v, named, search, after, limit)
 	var rows []struct {
 		Doc     []byte
 		ID      string
 		ByTitle bool `db:"by_title"`
 		Key     string
-		Linked  bool
 	}
 	if err := s.db.SelectContext(ctx, &rows, query, args...); err != nil {
 		return nil, wrap(fmt.Errorf("list boards: %w", err))
@@ -196,42 +244,59 @@ func (s *Scores) Boards(ctx context.Context, user string, mine, every bool, sear
 		if err != nil {
 			return nil, err
 		}
-		listed[i] = score.Listed{Board: b, Linked: r.Linked, Place: score.BoardPlace{ByTitle: r.ByTitle, Key: r.Key, ID: r.ID}}
+		listed[i] = score.Listed{Board: b, Place: score.BoardPlace{ByTitle: r.ByTitle, Key: r.Key, ID: r.ID}}
 	}
 	return listed, nil
 }
 
+// linksQuery gives the query of a page. A board is in the first row of its
+// players only.
+func linksQuery(user string, v score.View, after *score.LinkPlace, limit int) (string, []any) {
+	var a arguments
+	u, n := a.add(user)+`::text`, a.add(limit)+`::bigint`
+	boards, players := readable(&a, u, v), ``
+	if after != nil {
+		board, player := a.add(after.Board)+`::text`, a.add(after.Player)+`::text`
+		boards += ` AND b.id >= ` + board
+		players = ` AND p.id > CASE WHEN r.id = ` + board + ` THEN ` + player + ` ELSE '' END`
+	}
+	return `
+		SELECT CASE WHEN lag(board) OVER (ORDER BY board, player) IS DISTINCT FROM board THEN board_v1(board) - 'catalogue' END AS doc, player
+		FROM (
+			SELECT r.id AS board, p.id AS player
+			FROM (` + boards + ` ORDER BY b.id) r
+			CROSS JOIN LATERAL (
+				SELECT p.id FROM players p
+				WHERE p.user_id = ` + u + ` AND p.board = r.no AND (p.status <> 'hidden' OR r.sees_all)` + players + `
+				ORDER BY p.id LIMIT ` + n + `
+			) p
+			ORDER BY r.id, p.id LIMIT ` + n + `
+		) page
+		ORDER BY board, player`, a
+}
+
 // Links implements score.Lists.
-func (s *Scores) Links(ctx context.Context, user, reader string, after *score.LinkPlace, limit int) ([]score.Link, error) {
+func (s *Scores) Links(ctx context.Context, user string, v score.View, after *score.LinkPlace, limit int) ([]score.Link, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	var a arguments
-	query := `
-		SELECT board_v1(b.id) - 'catalogue' AS doc, p.id AS player, p.status,
-			EXISTS (SELECT FROM players l WHERE l.user_id = ` + a.add(reader) + ` AND l.board = p.board) AS linked
-		FROM players p
-		JOIN boards b ON b.no = p.board
-		WHERE p.user_id = ` + a.add(user)
-	if after != nil {
-		query += ` AND (b.id, p.id) > (` + a.add(after.Board) + `, ` + a.add(after.Player) + `)`
-	}
-	query += ` ORDER BY b.id, p.id LIMIT ` + a.add(limit)
+	query, args := linksQuery(user, v, after, limit)
 	var rows []struct {
 		Doc    []byte
 		Player string
-		Status score.Status
-		Linked bool
 	}
-	if err := s.db.SelectContext(ctx, &rows, query, a...); err != nil {
+	if err := s.db.SelectContext(ctx, &rows, query, args...); err != nil {
 		return nil, wrap(fmt.Errorf("players of user %s: %w", user, err))
 	}
 	links := make([]score.Link, len(rows))
+	var board score.Board
 	for i, r := range rows {
-		b, err := parseBoard(r.Doc)
-		if err != nil {
-			return nil, err
+		if r.Doc != nil {
+			var err error
+			if board, err = parseBoard(r.Doc); err != nil {
+				return nil, err
+			}
 		}
-		links[i] = score.Link{Board: b, Player: r.Player, Status: r.Status, Linked: r.Linked}
+		links[i] = score.Link{Board: board, Player: r.Player}
 	}
 	return links, nil
 }

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -96,18 +97,31 @@ func TestListsAreRangesOfIndexes(t *testing.T) {
 	entries("an actor's", "entries_actor", score.EntryFilter{Actor: "user/rare"})
 	entries("a reason's", "entries_reason", score.EntryFilter{Reason: "rare"})
 	entries("a kind's", "entries_kind", score.EntryFilter{Kind: score.Adjustment})
-	boards := func(name, index, user string, mine, every bool, search string, after *score.BoardPlace) {
-		q, args := postgres.BoardsQuery(user, mine, every, search, after, 51)
+	boards := func(name, index string, v score.View, named, search string, after *score.BoardPlace) {
+		q, args := postgres.BoardsQuery(v, named, search, after, 51)
 		queries = append(queries, query{name, index, q, args})
 	}
-	boards("public boards", "boards_public", "", false, false, "", nil)
-	boards("after one", "boards_public", "", false, false, "", &score.BoardPlace{Key: "x5", ID: "x5"})
-	boards("one's own too", "boards_people", "u5", false, false, "", nil)
-	boards("one's own", "boards_people", "u5", true, false, "", nil)
-	boards("every board", "boards_id_key", "root", false, true, "", nil)
-	boards("by the beginning", "boards_public_title", "", false, false, "title 10", nil)
-	boards("after one by title", "boards_public_title", "", false, false, "title 10", &score.BoardPlace{ByTitle: true, Key: "title 100", ID: "x100"})
-	boards("every board by the beginning", "boards_title", "root", false, true, "title 10", nil)
+	nobody, u5, root := score.View{}, score.View{User: "u5"}, score.View{User: "root", Every: true}
+	cut := score.View{User: "root", Every: true, Within: []string{"x1", "x2"}}
+	boards("public boards", "boards_public", nobody, "", "", nil)
+	boards("after one", "boards_public", nobody, "", "", &score.BoardPlace{Key: "x5", ID: "x5"})
+	boards("one's own too", "boards_people", u5, "", "", nil)
+	boards("one's own", "boards_people", u5, "u5", "", nil)
+	boards("every board", "boards_id_key", root, "", "", nil)
+	boards("by the beginning", "boards_public_title", nobody, "", "title 10", nil)
+	boards("after one by title", "boards_public_title", nobody, "", "title 10", &score.BoardPlace{ByTitle: true, Key: "title 100", ID: "x100"})
+	boards("every board by the beginning", "boards_title", root, "", "title 10", nil)
+	boards("those of a key", "boards_id_key", cut, "", "", nil)
+	boards("those of a key by the beginning", "boards_id_key", cut, "", "title 10", nil)
+	boards("one's own of a key", "boards_id_key", score.View{User: "u5", Within: []string{"x1", "x2"}}, "", "", nil)
+	for _, v := range []score.View{nobody, u5, root, cut} {
+		for _, index := range []string{"players_user", "entries_player"} {
+			q, args := postgres.EntriesOfQuery("u5", v, after, 51)
+			queries = append(queries, query{"a user's entries", index, q, args})
+		}
+		q, args := postgres.LinksQuery("u5", v, &score.LinkPlace{Board: "b", Player: "p"}, 51)
+		queries = append(queries, query{"a user's players", "players_user", q, args})
+	}
 	for _, q := range queries {
 		got := plan(t, s.db.Owner(), "EXPLAIN", q.query, q.args)
 		for _, large := range []string{"standings", "entries", "boards", "players"} {
@@ -117,6 +131,94 @@ func TestListsAreRangesOfIndexes(t *testing.T) {
 		}
 		if !strings.Contains(got, q.index) {
 			t.Errorf("%s does not use %s:\n%s", q.name, q.index, got)
+		}
+	}
+}
+
+// node is a part of a plan, with what it did.
+type node struct {
+	Relation string  `json:"Relation Name"`
+	Rows     float64 `json:"Actual Rows"` // a loop
+	Filtered float64 `json:"Rows Removed by Filter"`
+	Loops    float64 `json:"Actual Loops"`
+	Plans    []node
+}
+
+// rowsRead adds up the rows that were read of each table.
+func (n node) rowsRead(of map[string]int) {
+	of[n.Relation] += int((n.Rows + n.Filtered) * n.Loops)
+	for _, p := range n.Plans {
+		p.rowsRead(of)
+	}
+}
+
+func rowsRead(t *testing.T, db *sqlx.DB, query string, args []any) map[string]int {
+	t.Helper()
+	var plans []struct{ Plan node }
+	if err := json.Unmarshal([]byte(plan(t, db, "EXPLAIN (ANALYZE, FORMAT JSON)", query, args)), &plans); err != nil {
+		t.Fatal(err)
+	}
+	of := map[string]int{}
+	plans[0].Plan.rowsRead(of)
+	return of
+}
+
+// An owner may make any number of players and say that all of them are one
+// user. A page of the user's lists must not cost what a page of each would.
+func TestPageOfAUserWithManyPlayers(t *testing.T) {
+	s := newScores(t, 1)
+	const links, each, limit = 2000, 20, 11
+	s.board(t, "b", func(b *score.Board) { b.Catalogue = map[string]int64{"full": 1} })
+	db := s.db.Owner()
+	db.MustExec(`INSERT INTO players (board, id, seq, recorded_at, user_id) SELECT 1, 'x' || n, 1, now(), 'u' FROM generate_series(1, $1::integer) n`, links)
+	db.MustExec(`INSERT INTO players (board, id, seq, recorded_at) SELECT 1, 'a' || n, 0, now() FROM generate_series(1, $1::integer) n`, links)
+	db.MustExec(`INSERT INTO entries (id, board, player, seq, kind, points, tiebreak, actor, occurred_at, recorded_at, periods, scores)
+		SELECT gen_random_uuid(), 1, 'x' || n % $1, 1, 'result', n, 0, 'key/k', timestamptz '2026-01-01Z' + n * interval '1 second', now(), '{}', '{}'
+		FROM generate_series(1, $1::integer * $2) n`, links, each)
+	db.MustExec(`VACUUM ANALYZE players, entries, boards`)
+	for _, v := range []score.View{{}, {User: "u"}, {User: "o"}, {User: "root", Every: true}} {
+		query, args := postgres.EntriesOfQuery("u", v, nil, limit)
+		if read := rowsRead(t, db, query, args); read["entries"] > links+limit*limit+2*limit || read["boards"] > 2*limit {
+			t.Errorf("%+v: %d entries on a page of %d players cost %v", v, limit, links, read)
+		}
+		// Which boards there are is read from an index.
+		for _, after := range []*score.LinkPlace{{Board: "b", Player: "x1900"}, nil} {
+			query, args = postgres.LinksQuery("u", v, after, limit)
+			if read := rowsRead(t, db, query, args); read["players"] > links+2*limit || read["boards"] > 2 {
+				t.Errorf("%+v after %v: %d players on a page of %d cost %v", v, after, limit, links, read)
+			}
+		}
+		var page []struct {
+			Doc    []byte
+			Player string
+		}
+		if err := db.Select(&page, query, args...); err != nil || len(page) != limit {
+			t.Fatalf("%+v: %d players, %v", v, len(page), err)
+		}
+		for i, row := range page {
+			if (row.Doc != nil) != (i == 0) {
+				t.Errorf("%+v: the board comes with player %d: %t", v, i, row.Doc != nil)
+			}
+		}
+	}
+}
+
+// A key that is cut to some boards costs what these cost.
+func TestPageOfBoardsOfAKey(t *testing.T) {
+	s := newScores(t, 1)
+	large(t, s, 5000)
+	for name, v := range map[string]score.View{
+		"an admin's key for two boards": {User: "root", Every: true, Within: []string{"x1", "x2"}},
+		"a key for two boards":          {User: "u5", Within: []string{"x1", "x2"}},
+		"a key that does not read":      {},
+	} {
+		for _, named := range []string{"", "u5"} {
+			for _, search := range []string{"", "x1"} {
+				query, args := postgres.BoardsQuery(v, named, search, nil, 51)
+				if read := rowsRead(t, s.db.Owner(), query, args); read["boards"] > 50 {
+					t.Errorf("%s, named %q, %q: read %v", name, named, search, read)
+				}
+			}
 		}
 	}
 }

@@ -227,7 +227,9 @@ func TestBatchTouchesNoMoreAsTablesGrow(t *testing.T) {
 // A repeated item makes no run of a period for the time of its repetition.
 func TestARepeatedItemBeginsNoRun(t *testing.T) {
 	s := newScores(t, 1)
-	s.board(t, "b", func(b *score.Board) { b.Periods, b.Grace = []score.Period{{Name: score.Day}}, score.Duration(72*time.Hour) })
+	s.board(t, "b", func(b *score.Board) {
+		b.Periods, b.Grace = []score.Period{{Name: score.Day}}, score.Duration(72*time.Hour)
+	})
 	today := time.Now().UTC().Truncate(24 * time.Hour).Add(time.Minute)
 	first := score.BatchItem{Board: "b", Submission: score.Submission{Player: "p", Points: ptr[int64](1), Key: "k"}}
 	s.adder.Now = func() time.Time { return today.AddDate(0, 0, -1) }

@@ -2,7 +2,9 @@ package postgres
 
 // What tests look at the plans of.
 var (
-	TableQuery   = tableQuery
-	EntriesQuery = entriesQuery
-	BoardsQuery  = boardsQuery
+	TableQuery     = tableQuery
+	EntriesQuery   = entriesQuery
+	EntriesOfQuery = entriesOfQuery
+	LinksQuery     = linksQuery
+	BoardsQuery    = boardsQuery
 )

@@ -2,7 +2,6 @@ package score
 
 import (
 	"context"
-	"math"
 	"regexp"
 	"slices"
 	"time"
@@ -18,18 +17,43 @@ type Lists interface {
 	// Entries gives entries, the newest first. Those of hidden players are
 	// left out unless hidden.
 	Entries(ctx context.Context, board string, f EntryFilter, hidden bool, after *EntryPlace, limit int) ([]Line, error)
-	// EntriesOf gives the entries of the players, the newest first.
-	EntriesOf(ctx context.Context, players []Link, after *EntryPlace, limit int) ([]Line, error)
-	// Boards gives boards that are not archived: public ones, those that name
-	// the user, those with a player of the user; mine: only those that name
-	// the user; every: all. Who may read one is for the caller to see to.
-	Boards(ctx context.Context, user string, mine, every bool, search string, after *BoardPlace, limit int) ([]Listed, error)
-	// Links gives the players that belong to the user, ordered by board and
-	// player, and who of their boards' players belong to the reader.
-	Links(ctx context.Context, user, reader string, after *LinkPlace, limit int) ([]Link, error)
+	// EntriesOf gives the entries of the user's players that are in the view,
+	// the newest first.
+	EntriesOf(ctx context.Context, user string, v View, after *EntryPlace, limit int) ([]Line, error)
+	// Boards gives the boards of the view that are not archived; where named is
+	// not empty, only those that name this user as owner, writer or viewer.
+	Boards(ctx context.Context, v View, named, search string, after *BoardPlace, limit int) ([]Listed, error)
+	// Links gives the user's players that are in the view, ordered by board and
+	// player.
+	Links(ctx context.Context, user string, v View, after *LinkPlace, limit int) ([]Link, error)
 	// Periods gives the runs of the board's periods that have entries, the
 	// latest first.
 	Periods(ctx context.Context, b Board, name string, after *RunPlace, limit int) ([]Run, error)
+}
+
+// View is what somebody may read, as permit and seesAll say it of one board:
+// lists are cut to it where they are read, because what they leave out has no
+// bound. The zero View is that of public boards.
+type View struct {
+	// User reads, beside public boards, those that name the user and those
+	// with a player of theirs; hidden players where they are owner or writer.
+	User string
+	// Every: User reads every board and every player.
+	Every bool
+	// Within are the only boards of which User reads more than anybody does;
+	// of all where it is empty.
+	Within []string
+}
+
+func viewOf(c access.Caller) View {
+	if c.Anonymous() || !c.Scoped(scopes[read], "") {
+		return View{}
+	}
+	v := View{User: c.User, Every: c.Rights() == access.Admin || c.Rights() == access.Auditor}
+	if c.Role == access.Service {
+		v.Within = c.Boards
+	}
+	return v
 }
 
 // EntryFilter leaves entries out of a list. What is empty or nil leaves none
@@ -43,7 +67,8 @@ type EntryFilter struct {
 // Line is an entry in a list, and whom its player belongs to.
 type Line struct {
 	Entry
-	User string
+	User    string
+	SeesAll bool // in a list of EntriesOf: see Board.seesAll
 }
 
 // EntryPlace is where a page of entries ends.
@@ -64,20 +89,16 @@ type BoardPlace struct {
 	ID      string `json:"i"`
 }
 
-// Listed is a board in a list. Linked says that a player of it belongs to the
-// reader.
+// Listed is a board in a list.
 type Listed struct {
 	Board
-	Linked bool
-	Place  BoardPlace
+	Place BoardPlace
 }
 
 // Link is a player who belongs to a user. Board lacks its catalogue.
 type Link struct {
 	Board  Board
 	Player string
-	Status Status
-	Linked bool // a player of the board belongs to the reader
 }
 
 // LinkPlace is where a page of a user's players ends.
@@ -93,8 +114,7 @@ type RunPlace struct {
 	Name  string    `json:"n"`
 }
 
-// Page is one page of a list. It may hold fewer items than there was room for:
-// what is not for the caller is left out.
+// Page is one page of a list. It may hold fewer items than there was room for.
 type Page[T, P any] struct {
 	Items  []T
 	Places []P // the items' own, for who shows fewer of them
@@ -127,11 +147,6 @@ func entryPage(lines []Line, limit int, metadata func(Line) bool) Page[Entry, En
 	return page
 }
 
-// readable says whether the caller may read the board, as permit does.
-func (b Board) readable(c access.Caller, linked bool) bool {
-	return b.Public || (b.rightOf(c) >= read || linked && !c.Anonymous()) && c.Scoped(scopes[read], b.ID)
-}
-
 // Boards gives a page of the boards that the caller may read. Mine: of those
 // that name them as owner, writer or viewer. Search is how an id or a title
 // begins.
@@ -139,46 +154,20 @@ func (r *Reader) Boards(ctx context.Context, who access.Caller, mine bool, searc
 	if mine && who.Anonymous() {
 		return Page[Board, BoardPlace]{}, fault.Field(fault.Unauthenticated, "mine", "Send an access token: without one no board is yours.")
 	}
-	every := who.Rights() == access.Admin || who.Rights() == access.Auditor
-	found, next, err := fill(limit, after,
-		func(after *BoardPlace, n int) ([]Listed, error) {
-			return r.Tables.Boards(ctx, who.User, mine, every, search, after, n)
-		},
-		func(l Listed) BoardPlace { return l.Place },
-		func(l Listed) bool { return l.readable(who, l.Linked) })
-	page := Page[Board, BoardPlace]{Next: next}
-	for _, l := range found {
+	named := ""
+	if mine {
+		named = who.User
+	}
+	found, err := r.Tables.Boards(ctx, viewOf(who), named, search, after, limit+1)
+	page := Page[Board, BoardPlace]{}
+	for _, l := range found[:min(limit, len(found))] {
 		page.Items = append(page.Items, l.Board)
 		page.Places = append(page.Places, l.Place)
 	}
-	return page, err
-}
-
-// fill gives a page of up to limit of what may be seen, and the place of its
-// last where there is more. It reads on past what may not be seen, so that
-// neither the length of a page nor where the next one begins tells of it.
-func fill[T, P any](limit int, after *P, read func(after *P, n int) ([]T, error), place func(T) P, visible func(T) bool) (page []T, next *P, err error) {
-	for n := limit + 1; ; n = max(n, 200) {
-		found, err := read(after, n)
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, item := range found {
-			if !visible(item) {
-				continue
-			}
-			if len(page) == limit {
-				last := place(page[limit-1])
-				return page, &last, nil
-			}
-			page = append(page, item)
-		}
-		if len(found) < n {
-			return page, nil, nil
-		}
-		last := place(found[n-1])
-		after = &last
+	if len(found) > limit {
+		page.Next = &page.Places[limit-1]
 	}
+	return page, err
 }
 
 // Periods gives a page of the runs of the board's periods that have entries,
@@ -202,26 +191,24 @@ func (r *Reader) Periods(ctx context.Context, who access.Caller, board, name str
 	return page, err
 }
 
-// links gives up to limit of the user's players that the caller may see.
-func (r *Reader) links(ctx context.Context, who access.Caller, user string, after *LinkPlace, limit int) (seen []Link, next *LinkPlace, err error) {
-	if !userID.MatchString(user) {
-		return nil, nil, fault.New(fault.NotFound, "There is no user %q.", user)
-	}
-	return fill(limit, after,
-		func(after *LinkPlace, n int) ([]Link, error) { return r.Tables.Links(ctx, user, who.User, after, n) },
-		func(l Link) LinkPlace { return LinkPlace{l.Board.ID, l.Player} },
-		func(l Link) bool {
-			return l.Board.readable(who, l.Linked) && (l.Status != Hidden || l.Board.seesAll(who))
-		})
+func noUser(user string) error {
+	return fault.New(fault.NotFound, "There is no user %q.", user)
 }
 
 // StandingsOf gives a page of a user's standings on every board that the
 // caller may read, each in the board's default period of now.
 func (r *Reader) StandingsOf(ctx context.Context, who access.Caller, user string, after *LinkPlace, limit int) (Page[Report, LinkPlace], error) {
 	page := Page[Report, LinkPlace]{}
-	links, next, err := r.links(ctx, who, user, after, limit)
+	if !userID.MatchString(user) {
+		return page, noUser(user)
+	}
+	links, err := r.Tables.Links(ctx, user, viewOf(who), after, limit+1)
 	if err != nil {
 		return page, err
+	}
+	if len(links) > limit {
+		links = links[:limit]
+		page.Next = &LinkPlace{links[limit-1].Board.ID, links[limit-1].Player}
 	}
 	var wanted []Wanted
 	for _, l := range links {
@@ -234,7 +221,6 @@ func (r *Reader) StandingsOf(ctx context.Context, who access.Caller, user string
 		}
 		wanted = append(wanted, Wanted{Board: l.Board, Span: s, Player: l.Player})
 	}
-	page.Next = next
 	if len(wanted) == 0 {
 		return page, nil
 	}
@@ -253,16 +239,12 @@ func (r *Reader) StandingsOf(ctx context.Context, who access.Caller, user string
 // EntriesOfUser gives a page of a user's entries on every board that the
 // caller may read.
 func (r *Reader) EntriesOfUser(ctx context.Context, who access.Caller, user string, after *EntryPlace, limit int) (Page[Entry, EntryPlace], error) {
-	links, _, err := r.links(ctx, who, user, nil, math.MaxInt32) // all
-	if err != nil || len(links) == 0 {
-		return Page[Entry, EntryPlace]{}, err
+	if !userID.MatchString(user) {
+		return Page[Entry, EntryPlace]{}, noUser(user)
 	}
-	boards := map[string]Board{}
-	for _, l := range links {
-		boards[l.Board.ID] = l.Board
-	}
-	lines, err := r.Tables.EntriesOf(ctx, links, after, limit+1)
-	return entryPage(lines, limit, func(l Line) bool { return boards[l.Board].seesMetadata(who, l.User) }), err
+	lines, err := r.Tables.EntriesOf(ctx, user, viewOf(who), after, limit+1)
+	own := !who.Anonymous() && user == who.User
+	return entryPage(lines, limit, func(l Line) bool { return l.SeesAll || own && who.Scoped(scopes[read], l.Board) }), err
 }
 
 var actorName = regexp.MustCompile(`^(user|key)/[A-Za-z0-9-]{1,64}$`)

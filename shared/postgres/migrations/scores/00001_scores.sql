@@ -56,7 +56,7 @@ CREATE TABLE players (
     PRIMARY KEY (board, id)
 ) WITH (fillfactor = 80); -- seq changes with every entry, in the same page
 
-CREATE INDEX players_user ON players (user_id, board) WHERE user_id IS NOT NULL;
+CREATE INDEX players_user ON players (user_id, board, id) WHERE user_id IS NOT NULL;
 
 -- One run of a period of a board, made by the first entry in it. `all` runs
 -- from -infinity to infinity. It is closed when plaudit_now() has reached
