@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"strconv"
-	_ "time/tzdata" // the image holds this program and nothing else
 
 	_ "golang.org/x/crypto/x509roots/fallback"
 

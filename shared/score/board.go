@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"plaudit/shared/fault"
+	"plaudit/shared/timezone"
 )
 
 // Combine says how a player's entries become one score.
@@ -145,7 +146,7 @@ func (b Board) check(faults *fault.List) {
 	oneOf(faults, "ties", b.Ties, First, Shared)
 	b.checkPeriods(faults)
 	b.checkCategories(faults)
-	if _, err := loadZone(b.TimeZone); err != nil {
+	if _, err := timezone.Load(b.TimeZone); err != nil {
 		faults.Add("time_zone", "must be a name of the IANA time zone database, such as Asia/Seoul or UTC")
 	}
 	if len(b.Catalogue) > maxReasons {

@@ -3,9 +3,9 @@ package score
 import (
 	"encoding/json"
 	"fmt"
-	"sync"
 	"time"
-	_ "time/tzdata" // a container FROM scratch has no time zones of its own
+
+	"plaudit/shared/timezone"
 )
 
 // The periods that every board may have. All never ends.
@@ -105,7 +105,7 @@ func (b Board) Spans(at time.Time) ([]Span, error) {
 // Span gives the run of the board's period that contains the instant; ok is
 // false where none does.
 func (b Board) Span(p Period, at time.Time) (s Span, ok bool, err error) {
-	zone, err := loadZone(b.TimeZone)
+	zone, err := timezone.Load(b.TimeZone)
 	if err != nil {
 		return Span{}, false, err
 	}
@@ -194,23 +194,3 @@ func (d date) begin(zone *time.Location) time.Time {
 	}
 	return t.UTC()
 }
-
-// loadZone takes IANA names only: the empty name and Local mean something else
-// on every machine.
-func loadZone(name string) (*time.Location, error) {
-	if name == "" || name == "Local" {
-		return nil, fmt.Errorf("no time zone %q", name)
-	}
-	if zone, ok := zones.Load(name); ok {
-		return zone.(*time.Location), nil
-	}
-	zone, err := time.LoadLocation(name)
-	if err != nil {
-		return nil, err
-	}
-	zones.Store(name, zone)
-	return zone, nil
-}
-
-// zones keeps what loadZone has read: LoadLocation opens a file each time.
-var zones sync.Map

@@ -14,6 +14,7 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
+	"plaudit/shared/timezone"
 )
 
 // User is an account. Its id is a UUIDv7, so ids sort by time of sign-up.
@@ -76,7 +77,7 @@ func checkLocale(faults *fault.List, locale string) {
 }
 
 func checkTimeZone(faults *fault.List, name string) {
-	if !validTimeZone(name) {
+	if _, err := timezone.Load(name); err != nil {
 		faults.Add("time_zone", "must be a name of the IANA time zone database, such as Asia/Seoul")
 	}
 }
@@ -146,19 +147,6 @@ func breaksText(r rune) bool {
 // visible leaves out spaces, and marks and joiners that show nothing alone.
 func visible(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S)
-}
-
-// zoneName is the form of a zone's name in the database's own list: it keeps
-// out Go's "Local" beside "" and the extra folders (posix/, right/) and files
-// that some systems have and others have not.
-var zoneName = regexp.MustCompile(`^[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`)
-
-func validTimeZone(name string) bool {
-	if name == "Local" || !zoneName.MatchString(name) {
-		return false
-	}
-	_, err := time.LoadLocation(name)
-	return err == nil
 }
 
 // validCountry also refuses codes that were withdrawn for another one.

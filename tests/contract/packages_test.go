@@ -17,8 +17,8 @@ var layers = []struct {
 	of    []string
 	may   []string
 }{
-	{"the bottom", []string{"shared/fault", "shared/access", "shared/trace"}, nil},
-	{"the domains", []string{"shared/score", "shared/user"}, []string{"shared/fault", "shared/access", "shared/trace"}},
+	{"the bottom", []string{"shared/fault", "shared/access", "shared/trace", "shared/timezone"}, nil},
+	{"the domains", []string{"shared/score", "shared/user"}, []string{"shared/fault", "shared/access", "shared/trace", "shared/timezone"}},
 	// pgtest is a tool of tests: it starts a real database.
 	{"test tools", []string{"shared/postgres/pgtest"}, []string{"shared/postgres", "local/rds", "local/process"}},
 	{"the adapters", []string{"shared/web", "shared/postgres", "shared/jose", "shared/alb", "shared/boot"},

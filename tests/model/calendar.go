@@ -5,7 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	_ "time/tzdata" // the same days on every machine
+
+	"plaudit/shared/timezone"
 )
 
 // Period is one of a board's: all, day, week, month, a cron expression, or a
@@ -25,7 +26,7 @@ type Span struct {
 // Zone is where the board's days are.
 func (b *Board) Zone() *time.Location {
 	if zones[b.TimeZone] == nil {
-		zone, err := time.LoadLocation(b.TimeZone)
+		zone, err := timezone.Load(b.TimeZone)
 		if err != nil {
 			panic(err)
 		}
