@@ -3,7 +3,7 @@ package score
 import (
 	"errors"
 	"fmt"
-	"slices"
+	"math/bits"
 	"strings"
 	"sync"
 	"time"
@@ -32,18 +32,20 @@ func parseCron(expression string) (*cron.SpecSchedule, error) {
 	return schedule, nil
 }
 
-// cronKey names the firings of an expression in a zone.
-type cronKey struct{ zone, expression string }
+// schedules keeps what parseCron has read, by expression.
+var schedules sync.Map // of string: *cron.SpecSchedule
 
-// cronRuns keeps the newest run that was asked for, because looking one up
-// steps through the firings before it.
-var cronRuns sync.Map // of cronKey: cronRun
-
-type cronRun struct{ start, end time.Time }
-
-// maxSearch is how many days around an instant firings are looked for. None
-// are further apart than 29 February around a year that has none, 2100.
-const maxSearch = 9 * 366
+func scheduleOf(expression string) (*cron.SpecSchedule, error) {
+	if kept, ok := schedules.Load(expression); ok {
+		return kept.(*cron.SpecSchedule), nil
+	}
+	schedule, err := parseCron(expression)
+	if err != nil {
+		return nil, fmt.Errorf("cron %q: %w", expression, err)
+	}
+	schedules.Store(expression, schedule)
+	return schedule, nil
+}
 
 // cronSpan gives the run from the last firing at or before the instant to the
 // next one. An expression fires at every minute whose local date and time it
@@ -51,82 +53,144 @@ const maxSearch = 9 * 366
 // (robfig/cron reads it. Its Next is not used: where clocks change by half an
 // hour, it depends on where the search begins.)
 func cronSpan(p Period, zone *time.Location, at time.Time) (Span, error) {
-	key := cronKey{zone.String(), p.Cron}
-	if kept, ok := cronRuns.Load(key); ok {
-		r := kept.(cronRun)
-		if s := (Span{p.Name, r.start, r.end}); s.contains(at) {
-			return s, nil
-		}
-	}
-	schedule, err := parseCron(p.Cron)
+	schedule, err := scheduleOf(p.Cron)
 	if err != nil {
-		return Span{}, fmt.Errorf("cron %q: %w", p.Cron, err)
+		return Span{}, err
 	}
-	var r cronRun
-	today := dateOf(at.In(zone))
-	// A day more on both sides: near midnight the date may come twice. And one
-	// more after the first with a firing: where clocks are put back across
-	// midnight (St. John's did, a minute past it), what they show of two dates
-	// is mixed.
-	for n, last := 1, -maxSearch; n > last; n-- {
-		for _, t := range firings(schedule, today.add(0, n), zone) {
-			if !t.After(at) && t.After(r.start) {
-				r.start, last = t, max(last, n-2)
+	return Span{p.Name, lastFiring(schedule, zone, at), nextFiring(schedule, zone, at)}, nil
+}
+
+// maxSearch is how far from an instant firings are looked for. None are further
+// apart than 29 February around a year that has none, 2100.
+const maxSearch = 9 * 366 * 24 * time.Hour
+
+// lastFiring gives the last one at or before the instant. It goes back from one
+// change of the clocks to the one before: between them they show every time
+// once, in order, so the fields alone tell the last that is named.
+func lastFiring(s *cron.SpecSchedule, zone *time.Location, at time.Time) time.Time {
+	for limit := at.Add(-maxSearch); at.After(limit); {
+		start, _, offset := steady(zone, at)
+		if start.Before(limit) {
+			start = limit
+		}
+		if shown, ok := lastNamed(s, at.UTC().Add(offset), start.UTC().Add(offset)); ok {
+			return shown.Add(-offset)
+		}
+		at = start.Add(-time.Nanosecond)
+	}
+	return time.Time{}
+}
+
+// nextFiring gives the first one after the instant.
+func nextFiring(s *cron.SpecSchedule, zone *time.Location, at time.Time) time.Time {
+	at = at.Add(time.Nanosecond)
+	for limit := at.Add(maxSearch); at.Before(limit); {
+		_, end, offset := steady(zone, at)
+		if end.IsZero() || end.After(limit) {
+			end = limit
+		}
+		if shown, ok := nextNamed(s, at.UTC().Add(offset), end.UTC().Add(offset)); ok {
+			return shown.Add(-offset)
+		}
+		at = end
+	}
+	return time.Time{}
+}
+
+// steady gives how far the zone's clocks are ahead of UTC at the instant, and a
+// time around it in which they do not change; zero is for ever.
+func steady(zone *time.Location, at time.Time) (start, end time.Time, offset time.Duration) {
+	local := at.In(zone)
+	_, seconds := local.Zone()
+	start, end = local.ZoneBounds()
+	// Where only the zone's rule tells the bounds, Go 1.26 makes them of it and
+	// of years of 365 days. So a start may lie before the last change that is
+	// not the rule's (Metlakatla's of 20 January 2019), which the time at that
+	// start knows as its end; and a 366th day, on which no rule changes clocks,
+	// gets its own beginning as its end.
+	for _, next := start.ZoneBounds(); next.After(start) && !next.After(at); _, next = start.ZoneBounds() {
+		start = next
+	}
+	if !end.IsZero() && !end.After(at) {
+		end = at.Truncate(day).Add(day)
+	}
+	return start, end, time.Duration(seconds) * time.Second
+}
+
+const day = 24 * time.Hour
+
+// lastNamed gives the last time at or before the one that a clock shows, and
+// not before the limit, that the schedule names. Clocks' times are held in UTC.
+func lastNamed(s *cron.SpecSchedule, shown, limit time.Time) (time.Time, bool) {
+	hour, minute := shown.Hour(), shown.Minute()
+	for date := shown.Truncate(day); date.Add(day).After(limit); hour, minute = 23, 59 {
+		if s.Month&(1<<date.Month()) == 0 {
+			date = date.AddDate(0, 0, -date.Day())
+			continue
+		}
+		if namesDate(s, date) {
+			for h := atMost(s.Hour, hour); h >= 0; h = atMost(s.Hour, h-1) {
+				if h < hour {
+					minute = 59
+				}
+				if m := atMost(s.Minute, minute); m >= 0 {
+					t := date.Add(time.Duration(h)*time.Hour + time.Duration(m)*time.Minute)
+					return t, !t.Before(limit)
+				}
 			}
 		}
+		date = date.Add(-day)
 	}
-	for n, last := -1, maxSearch; n < last; n++ {
-		for _, t := range firings(schedule, today.add(0, n), zone) {
-			if t.After(at) && (r.end.IsZero() || t.Before(r.end)) {
-				r.end, last = t, min(last, n+2)
+	return time.Time{}, false
+}
+
+// nextNamed gives the first time at or after the one that a clock shows, and
+// before the limit, that the schedule names.
+func nextNamed(s *cron.SpecSchedule, shown, limit time.Time) (time.Time, bool) {
+	if whole := shown.Truncate(time.Minute); whole.Before(shown) {
+		shown = whole.Add(time.Minute)
+	}
+	hour, minute := shown.Hour(), shown.Minute()
+	for date := shown.Truncate(day); date.Before(limit); hour, minute = 0, 0 {
+		if s.Month&(1<<date.Month()) == 0 {
+			date = date.AddDate(0, 1, 1-date.Day())
+			continue
+		}
+		if namesDate(s, date) {
+			for h := atLeast(s.Hour, hour); h < 24; h = atLeast(s.Hour, h+1) {
+				if h > hour {
+					minute = 0
+				}
+				if m := atLeast(s.Minute, minute); m < 60 {
+					t := date.Add(time.Duration(h)*time.Hour + time.Duration(m)*time.Minute)
+					return t, t.Before(limit)
+				}
 			}
 		}
+		date = date.Add(day)
 	}
-	cronRuns.Store(key, r)
-	return Span{p.Name, r.start, r.end}, nil
+	return time.Time{}, false
 }
 
 // star is the bit by which the parser says that a field was *.
 const star = 1 << 63
 
-// firings gives the instants of a local date at which the schedule fires, in
-// order.
-func firings(s *cron.SpecSchedule, d date, zone *time.Location) []time.Time {
-	noon := time.Date(d.year, d.month, d.day, 12, 0, 0, 0, time.UTC)
-	dom, dow := s.Dom&(1<<d.day) != 0, s.Dow&(1<<noon.Weekday()) != 0
-	day := dom && dow
+// namesDate leaves the month to its callers.
+func namesDate(s *cron.SpecSchedule, date time.Time) bool {
+	dom, dow := s.Dom&(1<<date.Day()) != 0, s.Dow&(1<<date.Weekday()) != 0
 	if s.Dom&star == 0 && s.Dow&star == 0 {
-		day = dom || dow // crontab(5): either, where both are restricted
+		return dom || dow // crontab(5): either, where both are restricted
 	}
-	if !day || s.Month&(1<<d.month) == 0 {
-		return nil
-	}
-	// The clock shows a time by the offset of the day before or by that of the
-	// day after; where both are good, it shows it twice.
-	_, before := noon.Add(-36 * time.Hour).In(zone).Zone()
-	_, after := noon.Add(36 * time.Hour).In(zone).Zone()
-	offsets := []int{before, after}
-	if before == after {
-		offsets = offsets[:1]
-	}
-	var out []time.Time
-	for hour := range 24 {
-		if s.Hour&(1<<hour) == 0 {
-			continue
-		}
-		for minute := range 60 {
-			if s.Minute&(1<<minute) == 0 {
-				continue
-			}
-			shown := time.Date(d.year, d.month, d.day, hour, minute, 0, 0, time.UTC)
-			for _, offset := range offsets {
-				t := shown.Add(-time.Duration(offset) * time.Second)
-				if _, now := t.In(zone).Zone(); now == offset {
-					out = append(out, t)
-				}
-			}
-		}
-	}
-	slices.SortFunc(out, time.Time.Compare)
-	return out
+	return dom && dow
+}
+
+// atMost gives the greatest of a field's values up to n, or -1.
+func atMost(field uint64, n int) int {
+	return bits.Len64(field&(1<<(n+1)-1)) - 1
+}
+
+// atLeast gives the least of a field's values from n on, or 64 or star's bit,
+// which are greater than every value.
+func atLeast(field uint64, n int) int {
+	return bits.TrailingZeros64(field &^ (1<<n - 1))
 }
