@@ -55,7 +55,9 @@ func newConnector(c Config, l limits) (*connector, error) {
 	if c.Name == "" {
 		config.ApplicationName = config.User
 	}
-	config.Runtime = map[string]string{"timezone": "UTC"}
+	// Compiling a plan takes longer than most statements, and the many small ones
+	// of a check would each be compiled.
+	config.Runtime = map[string]string{"timezone": "UTC", "jit": "off"}
 	for name, value := range l.settings {
 		config.Runtime[name] = value
 	}

@@ -67,8 +67,6 @@ func Open(c Config) (*sqlx.DB, error) {
 		// A Lambda that is frozen in the middle of a transaction would keep
 		// its locks.
 		"idle_in_transaction_session_timeout": "5000",
-		// Compiling a plan takes longer than any statement that has 2 s.
-		"jit": "off",
 	}})
 }
 

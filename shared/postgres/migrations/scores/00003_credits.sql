@@ -44,7 +44,9 @@ CREATE AGGREGATE fold_all_v1(credit credit_v1, p_combine text, p_sign integer) (
 --
 -- Rows are compared, because no other index than entries_player serves them:
 -- with each column on its own, or in the order of time alone, a planner without
--- statistics may take entries_board, and read all players.
+-- statistics may take entries_board, and read all players. Who reads all of
+-- them says player = p_player beside it, or else a planner with statistics
+-- takes them for half of the table.
 -- +goose StatementBegin
 CREATE FUNCTION credits_v1(p_board integer, p_player text, p_period bigint, p_start timestamptz, p_end timestamptz, p_gone uuid[])
 RETURNS SETOF entries
@@ -71,6 +73,7 @@ BEGIN
     IF p_combine = 'best' THEN
         SELECT c.points, c.tiebreak, c.occurred_at, c.points <> 0 OR c.tiebreak <> 0 INTO v_left
         FROM credits_v1(p_board, p_player, p_period, p_start, p_end, p_gone) c
+        WHERE c.player = p_player
         ORDER BY p_sign * c.points, p_sign * c.tiebreak, c.occurred_at, c.seq DESC
         LIMIT 1;
     ELSIF p_combine = 'last' THEN
@@ -89,6 +92,7 @@ BEGIN
             bool_or(c.points <> 0 OR c.tiebreak <> 0)
         INTO v_left
         FROM credits_v1(p_board, p_player, p_period, p_start, p_end, p_gone) c
+        WHERE c.player = p_player
         HAVING count(*) > 0;
     END IF;
     IF FOUND THEN

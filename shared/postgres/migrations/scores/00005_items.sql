@@ -122,7 +122,7 @@ BEGIN
             SELECT c.*, CASE WHEN row_number() OVER (PARTITION BY c.board, c.player, c.start ORDER BY c.item) > 1 THEN 0 ELSE (
                 SELECT coalesce(sum(e.points), 0)
                 FROM entries e
-                WHERE e.board = c.board -- as in credits_v1
+                WHERE e.board = c.board AND e.player = c.player -- as in credits_v1
                   AND (e.player, e.occurred_at) >= (c.player, c.start) AND (e.player, e.occurred_at) < (c.player, c."end")
                   AND e.kind IN ('result', 'import')
                   AND (SELECT r.id FROM entries r WHERE r.reverses = e.id) IS NULL) END AS before
