@@ -12,7 +12,7 @@ const maxBoardSearch = 200 // characters
 
 func (h readHandlers) boards(w http.ResponseWriter, r *http.Request) error {
 	q := readQuery(r, "mine", "q", "limit", "cursor")
-	l, after := readList(q, "boards", []string{"mine", "q"}, func(p score.BoardPlace) bool { return plain(p.Key) && plain(p.ID) })
+	l, after := readList[score.BoardPlace](q, "boards", []string{"mine", "q"}, nil)
 	mine, search, limit := q.bool("mine"), q.text("q"), int(q.int("limit", 50, 1, 100))
 	if utf8.RuneCountInString(search) > maxBoardSearch {
 		q.faults.Add("q", "may have %d characters", maxBoardSearch)
@@ -34,7 +34,7 @@ func (h readHandlers) boards(w http.ResponseWriter, r *http.Request) error {
 func (h readHandlers) periods(w http.ResponseWriter, r *http.Request) error {
 	q := readQuery(r, "name", "limit", "cursor")
 	board := param(r, "board")
-	l, after := readList(q, "periods/"+board, []string{"name"}, func(p score.RunPlace) bool { return plain(p.Name) && inEra(p.Start) })
+	l, after := readList(q, "periods/"+board, []string{"name"}, func(p score.RunPlace) bool { return inEra(p.Start) })
 	name, limit := q.text("name"), int(q.int("limit", 50, 1, 100))
 	if err := l.err(); err != nil {
 		return err
@@ -57,7 +57,7 @@ func (h readHandlers) periods(w http.ResponseWriter, r *http.Request) error {
 func (h readHandlers) standingsOf(w http.ResponseWriter, r *http.Request) error {
 	q := readQuery(r, "limit", "cursor")
 	user := param(r, "user")
-	l, after := readList(q, "standings of/"+user, nil, func(p score.LinkPlace) bool { return plain(p.Board) && plain(p.Player) })
+	l, after := readList[score.LinkPlace](q, "standings of/"+user, nil, nil)
 	limit := int(q.int("limit", 50, 1, 100))
 	if err := l.err(); err != nil {
 		return err

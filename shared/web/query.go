@@ -41,15 +41,12 @@ func readQuery(r *http.Request, allowed ...string) *query {
 			q.faults.Add(name, "is not a parameter of this request; it takes %s", orNone(allowed))
 		case len(values) > 1:
 			q.faults.Add(name, "stands there twice")
-		case !storable(values[0]):
+		case !utf8.ValidString(values[0]) || strings.ContainsRune(values[0], 0):
 			q.faults.Add(name, "must be UTF-8 without NUL")
 		}
 	}
 	return q
 }
-
-// storable says whether PostgreSQL takes a text.
-func storable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
 
 func orNone(names []string) string {
 	if len(names) == 0 {
@@ -123,9 +120,6 @@ func inEra(t time.Time) bool {
 	year := t.UTC().Year()
 	return t.IsZero() || year >= 1000 && year <= 8999
 }
-
-// plain says whether a text can be sent to a database.
-func plain(text string) bool { return !strings.ContainsRune(text, 0) }
 
 // err gives every fault that was found, one for each parameter: what is no
 // text is not also a text of the wrong kind.
