@@ -243,8 +243,7 @@ func (r *Reader) EntriesOfUser(ctx context.Context, who access.Caller, user stri
 		return Page[Entry, EntryPlace]{}, noUser(user)
 	}
 	lines, err := r.Tables.EntriesOf(ctx, user, viewOf(who), after, limit+1)
-	own := !who.Anonymous() && user == who.User
-	return entryPage(lines, limit, func(l Line) bool { return l.SeesAll || own && who.Scoped(scopes[read], l.Board) }), err
+	return entryPage(lines, limit, func(l Line) bool { return l.SeesAll || seesOwn(who, l.User, l.Board) }), err
 }
 
 var actorName = regexp.MustCompile(`^(user|key)/[A-Za-z0-9-]{1,64}$`)

@@ -284,5 +284,10 @@ func (r *Reader) Entry(ctx context.Context, who access.Caller, board, id string)
 // seesMetadata says whether the caller may see the metadata of the entries of
 // a player who belongs to the user.
 func (b Board) seesMetadata(c access.Caller, user string) bool {
-	return b.seesAll(c) || !c.Anonymous() && user == c.User && c.Scoped(scopes[read], b.ID)
+	return b.seesAll(c) || seesOwn(c, user, b.ID)
+}
+
+// seesOwn says whether a player of the user is the caller's own.
+func seesOwn(c access.Caller, user, board string) bool {
+	return !c.Anonymous() && user == c.User && c.Scoped(scopes[read], board)
 }
