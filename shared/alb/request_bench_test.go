@@ -83,11 +83,11 @@ func (ledger) Linked(context.Context, string, string) (bool, error) { return fal
 
 func (ledger) Add(_ context.Context, a score.Addition) (score.Outcome, error) {
 	if a.Batch != "" {
-		lines := make([]score.BatchLine, len(a.Items))
+		lines := make([]score.BatchEntry, len(a.Items))
 		for i, item := range a.Items {
-			lines[i] = score.BatchLine{ID: item.ID, Board: item.Board, Player: item.Player, Points: item.Points, Batch: a.Batch}
+			lines[i] = score.BatchEntry{ID: item.ID, Board: item.Board, Player: item.Player, Points: item.Points, Batch: a.Batch}
 		}
-		return score.Outcome{Lines: lines}, nil
+		return score.Outcome{Entries: lines}, nil
 	}
 	item, total := a.Items[0], int64(1234)
 	return score.Outcome{Added: &score.Added{Entry: score.Entry{

@@ -77,7 +77,7 @@ func (s *Scores) Change(ctx context.Context, c score.Change) (score.ChangeOutcom
 	}
 	var doc []byte
 	err = s.db.GetContext(ctx, &doc, `SELECT change_board_v1($1, $2, $3, $4, $5)`,
-		string(board), string(changes), c.Unused, c.Actor, trace.From(ctx).Parent)
+		string(board), string(changes), c.NoEntries, c.Actor, trace.From(ctx).Parent)
 	if err != nil {
 		return score.ChangeOutcome{}, wrap(fmt.Errorf("change board %s: %w", c.Board.ID, err))
 	}
@@ -89,5 +89,5 @@ func (s *Scores) Change(ctx context.Context, c score.Change) (score.ChangeOutcom
 		return score.ChangeOutcome{}, fmt.Errorf("read a changed board: %w", err)
 	}
 	b, err := parseBoard(out.Board)
-	return score.ChangeOutcome{Board: b, Stale: out.Stale, Used: out.Used, Peopled: out.Peopled}, err
+	return score.ChangeOutcome{Board: b, Stale: out.Stale, HasEntries: out.Used, HasPlayers: out.Peopled}, err
 }

@@ -31,7 +31,7 @@ func whole(query string) string {
 }
 
 // lines reads a page of entries.
-func (s *Scores) lines(ctx context.Context, query string, args []any) ([]score.Line, error) {
+func (s *Scores) lines(ctx context.Context, query string, args []any) ([]score.OwnedEntry, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	var rows []lineRow
@@ -39,13 +39,13 @@ func (s *Scores) lines(ctx context.Context, query string, args []any) ([]score.L
 	if err != nil {
 		return nil, wrap(fmt.Errorf("list entries: %w", err))
 	}
-	lines := make([]score.Line, len(rows))
+	lines := make([]score.OwnedEntry, len(rows))
 	for i, r := range rows {
 		e, err := parseEntry(r.Doc)
 		if err != nil {
 			return nil, err
 		}
-		lines[i] = score.Line{Entry: e, User: r.User, SeesAll: r.SeesAll}
+		lines[i] = score.OwnedEntry{Entry: e, User: r.User, SeesAll: r.SeesAll}
 	}
 	return lines, nil
 }
@@ -99,7 +99,7 @@ func wholeMicros(t time.Time) time.Time {
 }
 
 // Entries implements score.Lists.
-func (s *Scores) Entries(ctx context.Context, board string, f score.EntryFilter, hidden bool, after *score.EntryPlace, limit int) ([]score.Line, error) {
+func (s *Scores) Entries(ctx context.Context, board string, f score.EntryFilter, hidden bool, after *score.EntryPlace, limit int) ([]score.OwnedEntry, error) {
 	query, args := entriesQuery(board, f, hidden, after, limit)
 	return s.lines(ctx, query, args)
 }
@@ -163,7 +163,7 @@ func entriesOfQuery(user string, v score.View, after *score.EntryPlace, limit in
 }
 
 // EntriesOf implements score.Lists.
-func (s *Scores) EntriesOf(ctx context.Context, user string, v score.View, after *score.EntryPlace, limit int) ([]score.Line, error) {
+func (s *Scores) EntriesOf(ctx context.Context, user string, v score.View, after *score.EntryPlace, limit int) ([]score.OwnedEntry, error) {
 	query, args := entriesOfQuery(user, v, after, limit)
 	return s.lines(ctx, query, args)
 }
@@ -225,7 +225,7 @@ func boardsQuery(v score.View, named, search string, after *score.BoardPlace, li
 }
 
 // Boards implements score.Lists.
-func (s *Scores) Boards(ctx context.Context, v score.View, named, search string, after *score.BoardPlace, limit int) ([]score.Listed, error) {
+func (s *Scores) Boards(ctx context.Context, v score.View, named, search string, after *score.BoardPlace, limit int) ([]score.PlacedBoard, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	query, args := boardsQuery(v, named, search, after, limit)
@@ -238,13 +238,13 @@ func (s *Scores) Boards(ctx context.Context, v score.View, named, search string,
 	if err := s.db.SelectContext(ctx, &rows, query, args...); err != nil {
 		return nil, wrap(fmt.Errorf("list boards: %w", err))
 	}
-	listed := make([]score.Listed, len(rows))
+	listed := make([]score.PlacedBoard, len(rows))
 	for i, r := range rows {
 		b, err := parseBoard(r.Doc)
 		if err != nil {
 			return nil, err
 		}
-		listed[i] = score.Listed{Board: b, Place: score.BoardPlace{ByTitle: r.ByTitle, Key: r.Key, ID: r.ID}}
+		listed[i] = score.PlacedBoard{Board: b, Place: score.BoardPlace{ByTitle: r.ByTitle, Key: r.Key, ID: r.ID}}
 	}
 	return listed, nil
 }
@@ -302,7 +302,7 @@ func (s *Scores) Links(ctx context.Context, user string, v score.View, after *sc
 }
 
 // Periods implements score.Lists.
-func (s *Scores) Periods(ctx context.Context, b score.Board, name string, after *score.RunPlace, limit int) ([]score.Run, error) {
+func (s *Scores) Periods(ctx context.Context, b score.Board, name string, after *score.RunPlace, limit int) ([]score.RunStatus, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	var a arguments
@@ -326,9 +326,9 @@ func (s *Scores) Periods(ctx context.Context, b score.Board, name string, after 
 	if err := s.db.SelectContext(ctx, &rows, query, a...); err != nil {
 		return nil, wrap(fmt.Errorf("periods of board %s: %w", b.ID, err))
 	}
-	runs := make([]score.Run, len(rows))
+	runs := make([]score.RunStatus, len(rows))
 	for i, r := range rows {
-		runs[i] = score.Run{Span: score.Span{Name: r.Name}, Closed: r.Closed}
+		runs[i] = score.RunStatus{Run: score.Run{Name: r.Name}, Closed: r.Closed}
 		if r.Start != nil {
 			runs[i].Start = r.Start.UTC()
 		}

@@ -14,7 +14,7 @@ import (
 
 // large fills a board of the owner with so much that a scan of all of it would
 // show: n players in categories and countries, n entries, and n more boards.
-func large(t testing.TB, s *scores, n int) (score.Board, score.Span) {
+func large(t testing.TB, s *scores, n int) (score.Board, score.Run) {
 	t.Helper()
 	s.board(t, "b", func(b *score.Board) { b.Categories = []string{"club", "sex"} })
 	s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](1)})
@@ -41,7 +41,7 @@ func large(t testing.TB, s *scores, n int) (score.Board, score.Span) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b, score.Span{Name: score.All}
+	return b, score.Run{Name: score.All}
 }
 
 // plan gives how the database would do it, each node on a line of its own.
@@ -66,22 +66,22 @@ func TestListsAreRangesOfIndexes(t *testing.T) {
 		args        []any
 	}
 	var queries []query
-	table := func(name, index string, c *score.Category, p score.Part) {
+	table := func(name, index string, c *score.Category, p score.PageRequest) {
 		p.Limit = 50
 		q, args := postgres.TableQuery(b, all, c, p)
 		queries = append(queries, query{name, index, q, args})
 	}
 	place := &score.Place{Score: 500, ReachedAt: at, Player: "x500"}
 	club := &score.Category{Name: "club", Value: "club 7", No: 1}
-	table("the top", "standings_rank", nil, score.Part{})
-	table("a page", "standings_rank", nil, score.Part{After: place})
-	table("around a player", "standings_rank", nil, score.Part{Around: "x9000"})
-	table("a category", "standings_cat1", club, score.Part{After: place})
-	table("around a player of a category", "standings_cat1", club, score.Part{Around: "x9007"})
-	table("scores from to", "standings_rank", nil, score.Part{Filter: score.Filter{Min: ptr[int64](100), Max: ptr[int64](900)}})
-	table("some players", "standings_pkey", nil, score.Part{Filter: score.Filter{Players: []string{"x1", "x2"}}})
-	table("a small country", "players_country", nil, score.Part{Filter: score.Filter{Country: "KR"}})
-	table("a large country", "standings_rank", nil, score.Part{Filter: score.Filter{Country: "DE"}})
+	table("the top", "standings_rank", nil, score.PageRequest{})
+	table("a page", "standings_rank", nil, score.PageRequest{After: place})
+	table("around a player", "standings_rank", nil, score.PageRequest{Around: "x9000"})
+	table("a category", "standings_cat1", club, score.PageRequest{After: place})
+	table("around a player of a category", "standings_cat1", club, score.PageRequest{Around: "x9007"})
+	table("scores from to", "standings_rank", nil, score.PageRequest{Filter: score.Filter{Min: ptr[int64](100), Max: ptr[int64](900)}})
+	table("some players", "standings_pkey", nil, score.PageRequest{Filter: score.Filter{Players: []string{"x1", "x2"}}})
+	table("a small country", "players_country", nil, score.PageRequest{Filter: score.Filter{Country: "KR"}})
+	table("a large country", "standings_rank", nil, score.PageRequest{Filter: score.Filter{Country: "DE"}})
 	entries := func(name, index string, f score.EntryFilter) {
 		for _, hidden := range []bool{false, true} {
 			for _, after := range []*score.EntryPlace{nil, after} {

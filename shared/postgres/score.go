@@ -92,7 +92,7 @@ func (s *Scores) Add(ctx context.Context, a score.Addition) (score.Outcome, erro
 	for i, id := range boards {
 		versions[i] = a.Versions[id]
 	}
-	items, spans, err := itemRecords(a.Items, boards)
+	items, runs, err := itemRecords(a.Items, boards)
 	if err != nil {
 		return score.Outcome{}, err
 	}
@@ -108,7 +108,7 @@ func (s *Scores) Add(ctx context.Context, a score.Addition) (score.Outcome, erro
 	err = s.db.SelectContext(ctx, &rows, `
 		SELECT item, outcome, body, id, player, points, batch
 		FROM add_entries_v1($1, $2, $3, $4, $5, $6, nullif($7, '')::uuid)`,
-		pq.Array(boards), pq.Array(versions), pq.Array(items), pq.Array(spans), a.Actor, trace.From(ctx).Parent, a.Batch)
+		pq.Array(boards), pq.Array(versions), pq.Array(items), pq.Array(runs), a.Actor, trace.From(ctx).Parent, a.Batch)
 	if err != nil {
 		var e *pq.Error
 		if errors.As(err, &e) && e.Code == notWritten {
@@ -129,7 +129,7 @@ func (s *Scores) Add(ctx context.Context, a score.Addition) (score.Outcome, erro
 		case "added", "replayed":
 			replayed := row.Outcome == "replayed"
 			if a.Batch != "" {
-				out.Lines = append(out.Lines, score.BatchLine{
+				out.Entries = append(out.Entries, score.BatchEntry{
 					ID: row.ID.String, Board: a.Items[row.Item.Int64].Board, Player: row.Player.String, Points: row.Points.Int64,
 					Batch: row.Batch.String, Replayed: replayed,
 				})
@@ -147,8 +147,8 @@ func (s *Scores) Add(ctx context.Context, a score.Addition) (score.Outcome, erro
 			out.Refusal.Items = append(out.Refusal.Items, int(row.Item.Int64))
 		}
 	}
-	if out.Stale == nil && out.Refusal == nil && out.Added == nil && len(out.Lines) != len(a.Items) {
-		return score.Outcome{}, fmt.Errorf("add %d entries: %d came back", len(a.Items), len(out.Lines))
+	if out.Stale == nil && out.Refusal == nil && out.Added == nil && len(out.Entries) != len(a.Items) {
+		return score.Outcome{}, fmt.Errorf("add %d entries: %d came back", len(a.Items), len(out.Entries))
 	}
 	return out, nil
 }

@@ -27,7 +27,7 @@ func TestLedgerWritesItemsAsOneChange(t *testing.T) {
 		digest := sha256.Sum256(fmt.Append(nil, board, player, points))
 		return score.Item{
 			ID: uuid.Must(uuid.NewV7()).String(), Board: board, Player: player, Key: key, Digest: digest[:], Kind: score.Result,
-			Points: points, OccurredAt: time.Date(2026, 4, 5, 0, 0, 0, 0, time.UTC), Spans: []score.Span{{Name: score.All}},
+			Points: points, OccurredAt: time.Date(2026, 4, 5, 0, 0, 0, 0, time.UTC), Runs: []score.Run{{Name: score.All}},
 		}
 	}
 	add := func(items ...score.Item) score.Outcome {
@@ -43,7 +43,7 @@ func TestLedgerWritesItemsAsOneChange(t *testing.T) {
 	out := add(item("z", "p", "", 7), item("a", "p", "k1", 1), item("a", "q", "", 2), item("a", "p", "first", 5), item("a", "p", "", 10), item("z", "p", "k1", 3))
 	var got []string
 	var recorded []time.Time
-	for _, l := range out.Lines {
+	for _, l := range out.Entries {
 		var e struct {
 			Seq, Score int64
 			Recorded   time.Time
@@ -54,8 +54,8 @@ func TestLedgerWritesItemsAsOneChange(t *testing.T) {
 		got = append(got, fmt.Sprint(l.Board, " ", l.Player, " ", e.Seq, " ", l.Points, " ", e.Score, " ", l.Replayed))
 		recorded = append(recorded, e.Recorded)
 	}
-	if out.Lines[3].Batch != first.Lines[0].Batch || out.Lines[4].Batch == first.Lines[0].Batch {
-		t.Errorf("batches %+v, the first was %s", out.Lines, first.Lines[0].Batch)
+	if out.Entries[3].Batch != first.Entries[0].Batch || out.Entries[4].Batch == first.Entries[0].Batch {
+		t.Errorf("batches %+v, the first was %s", out.Entries, first.Entries[0].Batch)
 	}
 	want := []string{"z p 1 7 3 false", "a p 2 1 16 false", "a q 1 2 2 false", "a p 1 5 5 true", "a p 3 10 16 false", "z p 2 3 3 false"}
 	if !slices.Equal(got, want) {
@@ -81,7 +81,7 @@ func TestLedgerWritesItemsAsOneChange(t *testing.T) {
 	}
 	// A board that is out of date is all that comes back.
 	s.change(t, "z", func(b *score.Board) { b.Title = "new" })
-	if out := add(item("a", "new", "", 1), item("z", "new", "", 1)); len(out.Stale) != 1 || out.Stale[0].Title != "new" || out.Lines != nil {
+	if out := add(item("a", "new", "", 1), item("z", "new", "", 1)); len(out.Stale) != 1 || out.Stale[0].Title != "new" || out.Entries != nil {
 		t.Errorf("got %+v, want board z", out)
 	}
 }
@@ -107,7 +107,7 @@ func TestOverlappingItemsDoNotDeadlock(t *testing.T) {
 				digest := sha256.Sum256(fmt.Append(nil, n))
 				items = append(items, score.Item{
 					ID: uuid.Must(uuid.NewV7()).String(), Board: []string{"a", "z"}[n%2], Player: fmt.Sprint("p", n/2), Key: fmt.Sprint("k", round, n%4, n),
-					Digest: digest[:], Kind: score.Result, Points: 1, OccurredAt: time.Now(), Spans: []score.Span{{Name: score.All}},
+					Digest: digest[:], Kind: score.Result, Points: 1, OccurredAt: time.Now(), Runs: []score.Run{{Name: score.All}},
 				})
 			}
 			if i%2 == 0 {
@@ -197,7 +197,7 @@ func TestBatchTouchesNoMoreAsTablesGrow(t *testing.T) {
 	adder, pages := s.counted(t)
 	const batches, lines = 12, 1000
 	var touched []int
-	var last []score.BatchLine
+	var last []score.BatchEntry
 	for n := range batches {
 		var items []score.BatchItem
 		for i := range lines {
@@ -294,7 +294,7 @@ func BenchmarkLedgerOfAThousandItems(b *testing.B) {
 		for n := range items {
 			items[n] = score.Item{
 				ID: uuid.Must(uuid.NewV7()).String(), Board: "bench", Player: fmt.Sprint("p", n*7%800), Key: fmt.Sprint("k", i, ".", n),
-				Digest: digest[:], Kind: score.Result, Points: 1, OccurredAt: time.Now(), Spans: []score.Span{{Name: score.All}},
+				Digest: digest[:], Kind: score.Result, Points: 1, OccurredAt: time.Now(), Runs: []score.Run{{Name: score.All}},
 			}
 		}
 		if _, err := ledger.Add(ctxOf(b), score.Addition{Versions: map[string]int64{"bench": 1}, Items: items, Batch: uuid.NewString(), Actor: "user/o"}); err != nil {

@@ -12,9 +12,9 @@ import (
 )
 
 // itemRecords gives the items as records of the type add_item_v1, and what
-// they credit as records of span_v1: each set of spans once, because most
+// they credit as records of span_v1: each set of runs once, because most
 // items credit the same. Boards go by their places among the boards, from 1.
-func itemRecords(items []score.Item, boards []string) (records, spans []string, err error) {
+func itemRecords(items []score.Item, boards []string) (records, runs []string, err error) {
 	places := map[string]int64{}
 	for i, id := range boards {
 		places[id] = int64(i + 1)
@@ -22,23 +22,23 @@ func itemRecords(items []score.Item, boards []string) (records, spans []string, 
 	credits := make([]int64, len(items)) // the numbers of what they credit
 	sets := map[string]int64{}
 	for i, item := range items {
-		if len(item.Spans) == 0 {
+		if len(item.Runs) == 0 {
 			continue
 		}
 		set := item.Board
-		for _, s := range item.Spans {
+		for _, s := range item.Runs {
 			set += fmt.Sprint(" ", s.Name, s.Start.UnixMicro(), s.End.UnixMicro())
 		}
 		if sets[set] == 0 {
 			sets[set] = int64(len(sets) + 1)
-			for _, s := range item.Spans {
+			for _, s := range item.Runs {
 				var r record
 				r.integer(sets[set])
 				r.integer(places[item.Board])
 				r.text(s.Name)
 				r.time(s.Start)
 				r.time(s.End)
-				spans = append(spans, r.String())
+				runs = append(runs, r.String())
 			}
 		}
 		credits[i] = sets[set]
@@ -60,7 +60,7 @@ func itemRecords(items []score.Item, boards []string) (records, spans []string, 
 				return nil, nil, err
 			}
 		}
-		var day score.Span
+		var day score.Run
 		if item.Day != nil {
 			day = *item.Day
 		}
@@ -95,7 +95,7 @@ func itemRecords(items []score.Item, boards []string) (records, spans []string, 
 		}
 		records[i] = r.String()
 	}
-	return records, spans, nil
+	return records, runs, nil
 }
 
 // record writes the text of a composite value, field by field

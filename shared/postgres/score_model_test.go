@@ -142,7 +142,7 @@ func (s *scores) comparePages(t *testing.T, board string, limit int, want []rank
 	var got []ranking
 	var after *score.Place
 	for {
-		page, err := s.reader.Standings(ctxOf(t), owner, board, score.Select{}, score.Part{After: after, Limit: limit})
+		page, err := s.reader.Standings(ctxOf(t), owner, board, score.Select{}, score.PageRequest{After: after, Limit: limit})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,12 +170,12 @@ func TestPagesSurviveInserts(t *testing.T) {
 	for i := range 20 {
 		s.add(t, "b", score.Submission{Player: fmt.Sprintf("p%02d", i), Points: ptr(int64(100 - i))})
 	}
-	first, err := s.reader.Standings(ctxOf(t), owner, "b", score.Select{}, score.Part{Limit: 10})
+	first, err := s.reader.Standings(ctxOf(t), owner, "b", score.Select{}, score.PageRequest{Limit: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.add(t, "b", score.Submission{Player: "new", Points: ptr[int64](1000)})
-	second, err := s.reader.Standings(ctxOf(t), owner, "b", score.Select{}, score.Part{After: ptr(first.Items[9].Place()), Limit: 10})
+	second, err := s.reader.Standings(ctxOf(t), owner, "b", score.Select{}, score.PageRequest{After: ptr(first.Items[9].Place()), Limit: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func TestOnlyRankedPlayersCount(t *testing.T) {
 	}
 	s.db.Owner().MustExec(`UPDATE players SET status = 'disqualified' WHERE id = 'a'`)
 	s.db.Owner().MustExec(`UPDATE standings SET status = 'disqualified' WHERE player = 'a'`)
-	page, err := s.reader.Standings(ctxOf(t), owner, "b", score.Select{}, score.Part{Limit: 10})
+	page, err := s.reader.Standings(ctxOf(t), owner, "b", score.Select{}, score.PageRequest{Limit: 10})
 	if err != nil || page.Of != 2 || page.Items[0].Player != "b" || *page.Items[0].Rank != 1 {
 		t.Errorf("got %+v (%v)", page, err)
 	}

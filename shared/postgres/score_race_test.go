@@ -153,7 +153,7 @@ func TestClosedTableStays(t *testing.T) {
 	end := time.Now().Add(1500 * time.Millisecond).UTC().Truncate(time.Millisecond)
 	season := score.Period{Name: "season", Start: end.AddDate(-1, 0, 0), End: end}
 	b := s.board(t, "b", func(b *score.Board) { b.Periods, b.Grace = []score.Period{season, {Name: score.All}}, 0 })
-	span := score.Span{Name: season.Name, Start: season.Start, End: season.End}
+	run := score.Run{Name: season.Name, Start: season.Start, End: season.End}
 
 	var added atomic.Int64
 	done := make(chan struct{})
@@ -186,7 +186,7 @@ func TestClosedTableStays(t *testing.T) {
 	}()
 
 	read := func() score.Table {
-		table, _, err := s.reader.Tables.Table(ctxOf(t), b, span, nil, score.Part{Limit: 1000})
+		table, _, err := s.reader.Tables.Table(ctxOf(t), b, run, nil, score.PageRequest{Limit: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -78,7 +78,7 @@ func (r standingRow) closed() bool { return r.State != runOpen }
 // selectSettled reads parts of tables. Where one of them has closed a moment
 // ago, it waits for what was added before that and reads again: who saw a
 // table closed never sees it change.
-func (s *Scores) selectSettled(ctx context.Context, rows *[]standingRow, of []score.Wanted, query string, args ...any) error {
+func (s *Scores) selectSettled(ctx context.Context, rows *[]standingRow, of []score.StandingQuery, query string, args ...any) error {
 	if err := s.db.SelectContext(ctx, rows, query, args...); err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (s *Scores) selectSettled(ctx context.Context, rows *[]standingRow, of []sc
 	}
 	boards, names, starts := make([]string, len(of)), make([]string, len(of)), make([]string, len(of))
 	for i, w := range of {
-		boards[i], names[i], starts[i] = w.Board.ID, w.Span.Name, orInfinity(w.Span.Start, "-infinity")
+		boards[i], names[i], starts[i] = w.Board.ID, w.Run.Name, orInfinity(w.Run.Start, "-infinity")
 	}
 	if _, err := s.db.ExecContext(ctx, `SELECT settle_v1($1, $2, $3)`, pq.Array(boards), pq.Array(names), pq.Array(starts)); err != nil {
 		return err
@@ -104,9 +104,9 @@ func (s *Scores) selectSettled(ctx context.Context, rows *[]standingRow, of []sc
 // is a second range, backwards, and who asked cuts the middle out. Where
 // nothing between two rows of the page is left out, ranks follow from that of
 // the first row; else what is between them is counted.
-func tableQuery(b score.Board, span score.Span, c *score.Category, p score.Part) (string, []any) {
+func tableQuery(b score.Board, run score.Run, c *score.Category, p score.PageRequest) (string, []any) {
 	var a arguments
-	board, name, start, end := a.add(b.ID), a.add(span.Name), a.add(instant(span.Start)), a.add(instant(span.End))
+	board, name, start, end := a.add(b.ID), a.add(run.Name), a.add(instant(run.Start)), a.add(instant(run.End))
 	grace := a.add(time.Duration(b.Grace).Seconds())
 	category, value := "0", "NULL"
 	where := `s.period = (SELECT no FROM period) AND s.status = 'ranked'`
@@ -245,16 +245,16 @@ func orderKeys(b score.Board, p score.Place) score.Place {
 
 // Table implements score.Tables. It is one statement, so the ranks, the list
 // and the number of all come from one snapshot.
-func (s *Scores) Table(ctx context.Context, b score.Board, span score.Span, c *score.Category, p score.Part) (score.Table, bool, error) {
+func (s *Scores) Table(ctx context.Context, b score.Board, run score.Run, c *score.Category, p score.PageRequest) (score.Table, bool, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	query, args := tableQuery(b, span, c, p)
+	query, args := tableQuery(b, run, c, p)
 	var rows []standingRow
-	err := s.selectSettled(ctx, &rows, []score.Wanted{{Board: b, Span: span}}, query, args...)
+	err := s.selectSettled(ctx, &rows, []score.StandingQuery{{Board: b, Run: run}}, query, args...)
 	if err != nil {
 		return score.Table{}, false, wrap(fmt.Errorf("table of board %s: %w", b.ID, err))
 	}
-	t := score.Table{Board: b.ID, Run: score.Run{Span: span, Closed: rows[0].closed()}, Category: c, Of: rows[0].Of, Items: []score.Standing{}}
+	t := score.Table{Board: b.ID, Run: score.RunStatus{Run: run, Closed: rows[0].closed()}, Category: c, Of: rows[0].Of, Items: []score.Standing{}}
 	found := p.Around == "" || rows[0].Centre
 	if !rows[0].Player.Valid { // the table is empty, or the page
 		return t, found, nil
@@ -288,15 +288,15 @@ func window(rows []standingRow, limit int) []standingRow {
 }
 
 // Standings implements score.Tables, in one statement.
-func (s *Scores) Standings(ctx context.Context, of []score.Wanted) ([]score.Report, error) {
+func (s *Scores) Standings(ctx context.Context, of []score.StandingQuery) ([]score.Report, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	n := len(of)
 	boards, names, starts, ends, players := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	graces, categories, values := make([]float64, n), make([]int64, n), make([]sql.NullString, n)
 	for i, w := range of {
-		boards[i], names[i], players[i] = w.Board.ID, w.Span.Name, w.Player
-		starts[i], ends[i] = orInfinity(w.Span.Start, "-infinity"), orInfinity(w.Span.End, "infinity")
+		boards[i], names[i], players[i] = w.Board.ID, w.Run.Name, w.Player
+		starts[i], ends[i] = orInfinity(w.Run.Start, "-infinity"), orInfinity(w.Run.End, "infinity")
 		graces[i] = time.Duration(w.Board.Grace).Seconds()
 		if w.Category != nil {
 			categories[i], values[i] = int64(w.Category.No), sql.NullString{String: w.Category.Value, Valid: true}
@@ -345,7 +345,7 @@ func (s *Scores) Standings(ctx context.Context, of []score.Wanted) ([]score.Repo
 		if err != nil {
 			return nil, err
 		}
-		report := score.Report{Standing: standing, Board: w.Board.ID, Run: score.Run{Span: w.Span, Closed: row.closed()}, Category: w.Category, Of: row.Of}
+		report := score.Report{Standing: standing, Board: w.Board.ID, Run: score.RunStatus{Run: w.Run, Closed: row.closed()}, Category: w.Category, Of: row.Of}
 		var ranks []struct {
 			No    int
 			Value string

@@ -15,7 +15,7 @@ import (
 // Ledger writes entries.
 type Ledger interface {
 	Directory
-	// Add writes the items' entries, credits the standings of their spans and
+	// Add writes the items' entries, credits the standings of their runs and
 	// puts the events into the outbox, all or nothing, in one transaction. An
 	// item whose key is there already with the same digest comes back as it
 	// was, marked as replayed.
@@ -53,8 +53,8 @@ type Item struct {
 	Metadata string
 	User     string // whom a player that is new belongs to
 	Profile  *Profile
-	Spans    []Span // the periods that it credits
-	Day      *Span  // in which the daily cap counts it, nil without one
+	Runs     []Run // the periods that it credits
+	Day      *Run  // in which the daily cap counts it, nil without one
 }
 
 // Outcome is what came of an addition: exactly one of its fields is set, and
@@ -62,8 +62,8 @@ type Item struct {
 type Outcome struct {
 	Stale   []Board // the boards whose version is another, as they are now
 	Refusal *Refusal
-	Added   *Added      // of one item alone
-	Lines   []BatchLine // of a batch, in the order of its items
+	Added   *Added       // of one item alone
+	Entries []BatchEntry // of a batch, in the order of its items
 }
 
 // Added is an entry that is written, now or, where it is replayed, before.
@@ -72,9 +72,9 @@ type Added struct {
 	Replayed bool
 }
 
-// BatchLine is what a batch says of an entry that is written, now or, where it is
+// BatchEntry is what a batch says of an entry that is written, now or, where it is
 // replayed, before.
-type BatchLine struct {
+type BatchEntry struct {
 	ID, Board, Player string
 	Points            int64
 	Batch             string // where it was written; empty for one alone
@@ -142,7 +142,7 @@ func (a *Adder) Add(ctx context.Context, who access.Caller, route, board string,
 // batch: of the first entry's where all were there already. Faults are what
 // was wrong with the request as it came, by the fields of the request. Other
 // faults are those of Add, and name the line as `entries[1]`.
-func (a *Adder) AddAll(ctx context.Context, who access.Caller, route string, lines []BatchItem, faults fault.List) (batch string, added []BatchLine, err error) {
+func (a *Adder) AddAll(ctx context.Context, who access.Caller, route string, lines []BatchItem, faults fault.List) (batch string, added []BatchEntry, err error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return "", nil, err
@@ -151,10 +151,10 @@ func (a *Adder) AddAll(ctx context.Context, who access.Caller, route string, lin
 	if err != nil {
 		return "", nil, err
 	}
-	if !slices.ContainsFunc(out.Lines, func(l BatchLine) bool { return !l.Replayed }) {
-		return out.Lines[0].Batch, out.Lines, nil
+	if !slices.ContainsFunc(out.Entries, func(l BatchEntry) bool { return !l.Replayed }) {
+		return out.Entries[0].Batch, out.Entries, nil
 	}
-	return id.String(), out.Lines, nil
+	return id.String(), out.Entries, nil
 }
 
 // addition is a request to add: one line, or a batch of them.
@@ -332,13 +332,13 @@ func (in Submission) item(b Board, now time.Time) (item Item, refusal, err error
 		item.User = in.Player
 	}
 	if b.DailyCap != nil && b.Combine == Sum && item.Kind != Adjustment {
-		day, _, err := b.Span(Period{Name: Day}, item.OccurredAt)
+		day, _, err := b.RunAt(Period{Name: Day}, item.OccurredAt)
 		if err != nil {
 			return item, refusal, err
 		}
 		item.Day = &day
 	}
-	item.Spans, err = b.Spans(item.OccurredAt)
+	item.Runs, err = b.Runs(item.OccurredAt)
 	return item, refusal, err
 }
 

@@ -28,10 +28,10 @@ type Registry interface {
 
 // Change is a change of a board. No add sees half of it.
 type Change struct {
-	Board   Board             // as it is to be, its version still the old one
-	Changes map[string]FromTo // what differs, by the names of the API
-	Unused  bool              // the board must not have entries
-	Actor   string
+	Board     Board             // as it is to be, its version still the old one
+	Changes   map[string]FromTo // what differs, by the names of the API
+	NoEntries bool              // the board must not have entries
+	Actor     string
 }
 
 // FromTo is a change of a field, both as JSON.
@@ -42,10 +42,10 @@ type FromTo struct {
 
 // ChangeOutcome is what came of a change. Board is the board as it is now.
 type ChangeOutcome struct {
-	Board   Board
-	Stale   bool // its version was another: nothing is written
-	Used    bool // it has entries although it must not: nothing is written
-	Peopled bool // it has players and was to become one of registered ones: nothing is written
+	Board      Board
+	Stale      bool // its version was another: nothing is written
+	HasEntries bool // it has entries although it must not: nothing is written
+	HasPlayers bool // it has players and was to become one of registered ones: nothing is written
 }
 
 // Boards makes and changes boards and their players.
@@ -118,15 +118,15 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 			return old, nil
 		}
 		fields := frozen(old, b)
-		out, err := s.Registry.Change(ctx, Change{Board: b, Changes: changes, Unused: len(fields) > 0, Actor: who.Actor()})
+		out, err := s.Registry.Change(ctx, Change{Board: b, Changes: changes, NoEntries: len(fields) > 0, Actor: who.Actor()})
 		switch {
 		case err != nil:
 			return Board{}, err
 		case out.Stale:
-			old, faults = out.Board, nil
-		case out.Used:
+			old = out.Board
+		case out.HasEntries:
 			return Board{}, inUse(fields)
-		case out.Peopled:
+		case out.HasPlayers:
 			return Board{}, fault.Field(fault.BoardInUse, "players", "The board has players already, who need not be users. Make a new board for registered players.")
 		default:
 			return out.Board, nil

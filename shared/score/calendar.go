@@ -71,63 +71,63 @@ func (p Period) Same(o Period) bool {
 	return p.Name == o.Name && p.Cron == o.Cron && p.Start.Equal(o.Start) && p.End.Equal(o.End)
 }
 
-// Span is one run of a period: from Start up to End, which is no longer in it.
+// Run is one run of a period: from Start up to End, which is no longer in it.
 // Zero times stand for a run without a beginning or an end.
-type Span struct {
+type Run struct {
 	Name       string
 	Start, End time.Time
 }
 
-// contains says whether the instant is in the span.
-func (s Span) contains(at time.Time) bool {
+// contains says whether the instant is in the run.
+func (s Run) contains(at time.Time) bool {
 	return (s.Start.IsZero() || !at.Before(s.Start)) && (s.End.IsZero() || at.Before(s.End))
 }
 
-// Spans gives the run of each of the board's periods that contains the
+// Runs gives the run of each of the board's periods that contains the
 // instant, in the board's order; a season that does not is left out. It is the
 // one calendar of the product: what an entry credits, what a list shows and
 // what is announced as closed all come from here, because two sets of time
 // zone rules would differ at a border.
-func (b Board) Spans(at time.Time) ([]Span, error) {
-	spans := make([]Span, 0, len(b.Periods))
+func (b Board) Runs(at time.Time) ([]Run, error) {
+	runs := make([]Run, 0, len(b.Periods))
 	for _, p := range b.Periods {
-		s, ok, err := b.Span(p, at)
+		s, ok, err := b.RunAt(p, at)
 		if err != nil {
 			return nil, err
 		}
 		if ok {
-			spans = append(spans, s)
+			runs = append(runs, s)
 		}
 	}
-	return spans, nil
+	return runs, nil
 }
 
-// Span gives the run of the board's period that contains the instant; ok is
+// RunAt gives the run of the board's period that contains the instant; ok is
 // false where none does.
-func (b Board) Span(p Period, at time.Time) (s Span, ok bool, err error) {
+func (b Board) RunAt(p Period, at time.Time) (s Run, ok bool, err error) {
 	zone, err := timezone.Load(b.TimeZone)
 	if err != nil {
-		return Span{}, false, err
+		return Run{}, false, err
 	}
 	switch {
 	case p.Name == All:
-		return Span{Name: All}, true, nil
+		return Run{Name: All}, true, nil
 	case p.Cron != "":
-		s, err = cronSpan(p, zone, at)
+		s, err = cronRun(p, zone, at)
 	case !p.Start.IsZero():
-		s = Span{p.Name, p.Start, p.End}
+		s = Run{p.Name, p.Start, p.End}
 		return s, s.contains(at), nil
 	default:
-		s, err = span(p.Name, zone, at)
+		s, err = calendarRun(p.Name, zone, at)
 	}
 	if err != nil {
-		return Span{}, false, fmt.Errorf("board %s: %w", b.ID, err)
+		return Run{}, false, fmt.Errorf("board %s: %w", b.ID, err)
 	}
 	return s, true, nil
 }
 
-// span gives the run of a period that follows the calendar.
-func span(name string, zone *time.Location, at time.Time) (Span, error) {
+// calendarRun gives the run of a period that follows the calendar.
+func calendarRun(name string, zone *time.Location, at time.Time) (Run, error) {
 	first, days, months := date{}, 0, 0
 	today := dateOf(at.In(zone))
 	switch name {
@@ -139,16 +139,16 @@ func span(name string, zone *time.Location, at time.Time) (Span, error) {
 	case Month:
 		first, months = date{today.year, today.month, 1}, 1
 	default:
-		return Span{}, fmt.Errorf("no period %q", name)
+		return Run{}, fmt.Errorf("no period %q", name)
 	}
-	s := Span{name, first.begin(zone), first.add(months, days).begin(zone)}
+	s := Run{name, first.begin(zone), first.add(months, days).begin(zone)}
 	// Where clocks were put back across midnight, an evening's last hour comes
 	// twice, and its date does not say on which side of the border it is.
 	switch {
 	case at.Before(s.Start):
-		s = Span{name, first.add(-months, -days).begin(zone), s.Start}
+		s = Run{name, first.add(-months, -days).begin(zone), s.Start}
 	case !at.Before(s.End):
-		s = Span{name, s.End, first.add(2*months, 2*days).begin(zone)}
+		s = Run{name, s.End, first.add(2*months, 2*days).begin(zone)}
 	}
 	return s, nil
 }

@@ -8,7 +8,7 @@ import (
 	"plaudit/shared/timezone"
 )
 
-func TestSpans(t *testing.T) {
+func TestRuns(t *testing.T) {
 	for _, c := range []struct{ name, zone, period, at, start, end string }{
 		{"a day is the zone's", "Asia/Seoul", "day", "2026-04-05T15:00:00Z", "2026-04-05T15:00:00Z", "2026-04-06T15:00:00Z"},
 		{"its last instant", "Asia/Seoul", "day", "2026-04-05T14:59:59.999999Z", "2026-04-04T15:00:00Z", "2026-04-05T15:00:00Z"},
@@ -27,15 +27,15 @@ func TestSpans(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := Board{ID: "b", TimeZone: c.zone, Periods: []Period{{Name: All}, {Name: c.period}}}
-			spans, err := b.Spans(instantOf(t, c.at))
+			runs, err := b.Runs(instantOf(t, c.at))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if spans[0] != (Span{Name: All}) {
-				t.Errorf("all is %v", spans[0])
+			if runs[0] != (Run{Name: All}) {
+				t.Errorf("all is %v", runs[0])
 			}
-			if want := (Span{c.period, instantOf(t, c.start), instantOf(t, c.end)}); spans[1] != want {
-				t.Errorf("got %v, want %v", spans[1], want)
+			if want := (Run{c.period, instantOf(t, c.start), instantOf(t, c.end)}); runs[1] != want {
+				t.Errorf("got %v, want %v", runs[1], want)
 			}
 		})
 	}
@@ -63,12 +63,12 @@ func TestRunsOfAPeriodFollowEachOther(t *testing.T) {
 		}
 		for _, period := range []string{"day", "week", "month"} {
 			at := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-			last, err := span(period, zone, at)
+			last, err := calendarRun(period, zone, at)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for at.Year() < 2030 {
-				next, err := span(period, zone, last.End)
+				next, err := calendarRun(period, zone, last.End)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -76,7 +76,7 @@ func TestRunsOfAPeriodFollowEachOther(t *testing.T) {
 					t.Fatalf("%s %s: after %v comes %v", name, period, last, next)
 				}
 				for _, inside := range []time.Time{last.Start, last.End.Add(-time.Microsecond), last.Start.Add(last.End.Sub(last.Start) / 2)} {
-					if got, err := span(period, zone, inside); err != nil || got != last {
+					if got, err := calendarRun(period, zone, inside); err != nil || got != last {
 						t.Fatalf("%s %s: %v is in %v (%v), want %v", name, period, inside, got, err, last)
 					}
 				}
@@ -103,9 +103,9 @@ func TestCronRuns(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := Board{ID: "b", TimeZone: c.zone, Periods: []Period{{Name: "s", Cron: c.cron}}}
 			for range 2 { // looked up, then kept
-				spans, err := b.Spans(instantOf(t, c.at))
-				if want := (Span{"s", instantOf(t, c.start), instantOf(t, c.end)}); err != nil || len(spans) != 1 || spans[0] != want {
-					t.Errorf("got %v (%v), want %v", spans, err, want)
+				runs, err := b.Runs(instantOf(t, c.at))
+				if want := (Run{"s", instantOf(t, c.start), instantOf(t, c.end)}); err != nil || len(runs) != 1 || runs[0] != want {
+					t.Errorf("got %v (%v), want %v", runs, err, want)
 				}
 			}
 		})
@@ -119,17 +119,17 @@ func TestRunsOfACronFollowEachOther(t *testing.T) {
 		for _, cron := range []string{"0 0 * * *", "30 2 * * *", "15 */5 * * 0", "0 12 1 1,4,7,10 *", "59 23 31 * *"} {
 			b := Board{ID: "b", TimeZone: name}
 			p := Period{Name: "s", Cron: cron}
-			last, _, err := b.Span(p, time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC))
+			last, _, err := b.RunAt(p, time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC))
 			if err != nil {
 				t.Fatal(err)
 			}
 			for last.End.Year() < 2027 {
-				next, _, err := b.Span(p, last.End)
+				next, _, err := b.RunAt(p, last.End)
 				if err != nil || !next.Start.Equal(last.End) {
 					t.Fatalf("%s %s: after %v comes %v (%v)", name, cron, last, next, err)
 				}
 				for _, inside := range []time.Time{last.End.Add(-time.Microsecond), last.Start.Add(last.End.Sub(last.Start) / 2), last.Start} {
-					if got, _, err := b.Span(p, inside); err != nil || got != last {
+					if got, _, err := b.RunAt(p, inside); err != nil || got != last {
 						t.Fatalf("%s %s: %v is in %v (%v), want %v", name, cron, inside, got, err, last)
 					}
 				}
@@ -145,8 +145,8 @@ func TestSeasonHasBorders(t *testing.T) {
 	for at, in := range map[string]bool{
 		"2026-03-31T23:59:59.999999Z": false, "2026-04-01T00:00:00Z": true, "2026-04-30T23:59:59.999999Z": true, "2026-05-01T00:00:00Z": false,
 	} {
-		if spans, err := b.Spans(instantOf(t, at)); err != nil || (len(spans) == 1) != in {
-			t.Errorf("%s: %v (%v)", at, spans, err)
+		if runs, err := b.Runs(instantOf(t, at)); err != nil || (len(runs) == 1) != in {
+			t.Errorf("%s: %v (%v)", at, runs, err)
 		}
 	}
 }

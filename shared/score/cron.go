@@ -47,17 +47,17 @@ func scheduleOf(expression string) (*cron.SpecSchedule, error) {
 	return schedule, nil
 }
 
-// cronSpan gives the run from the last firing at or before the instant to the
+// cronRun gives the run from the last firing at or before the instant to the
 // next one. An expression fires at every minute whose local date and time it
 // names: in an hour that clocks skip never, in one that comes twice each time.
 // (robfig/cron reads it. Its Next is not used: where clocks change by half an
 // hour, it depends on where the search begins.)
-func cronSpan(p Period, zone *time.Location, at time.Time) (Span, error) {
+func cronRun(p Period, zone *time.Location, at time.Time) (Run, error) {
 	schedule, err := scheduleOf(p.Cron)
 	if err != nil {
-		return Span{}, err
+		return Run{}, err
 	}
-	return Span{p.Name, lastFiring(schedule, zone, at), nextFiring(schedule, zone, at)}, nil
+	return Run{p.Name, lastFiring(schedule, zone, at), nextFiring(schedule, zone, at)}, nil
 }
 
 // maxSearch is how far from an instant firings are looked for. None are further

@@ -44,7 +44,7 @@ func TestCronRunsAreThoseOfEveryMinute(t *testing.T) {
 			for _, expression := range expressions {
 				ask := everyMinute(t, expression, zone)
 				for _, at := range instants(random, zone, from, to) {
-					got, err := cronSpan(Period{Name: "s", Cron: expression}, zone, at)
+					got, err := cronRun(Period{Name: "s", Cron: expression}, zone, at)
 					if want := ask(at); err != nil || got != want {
 						t.Fatalf("%s at %v: got %v (%v), want %v", expression, at.Format(time.RFC3339Nano), got, err, want)
 					}
@@ -81,7 +81,7 @@ func instants(random *rand.Rand, zone *time.Location, from, to time.Time) []time
 
 // everyMinute is cronSpan in the plain way: it tries all minutes of the days
 // around the instant.
-func everyMinute(t *testing.T, expression string, zone *time.Location) func(at time.Time) Span {
+func everyMinute(t *testing.T, expression string, zone *time.Location) func(at time.Time) Run {
 	schedule, err := parseCron(expression)
 	if err != nil {
 		t.Fatal(err)
@@ -94,8 +94,8 @@ func everyMinute(t *testing.T, expression string, zone *time.Location) func(at t
 		return kept[d]
 	}
 	const maxDays = 9 * 366
-	return func(at time.Time) Span {
-		s := Span{Name: "s"}
+	return func(at time.Time) Run {
+		s := Run{Name: "s"}
 		today := dateOf(at.In(zone))
 		// A day more on both sides: near midnight the date may come twice. And
 		// one more after the first with a firing: where clocks are put back
@@ -161,8 +161,8 @@ func firings(s *cron.SpecSchedule, d date, zone *time.Location) []time.Time {
 	return out
 }
 
-// BenchmarkSpans is one item of a batch whose times are 7 hours apart.
-func BenchmarkSpans(b *testing.B) {
+// BenchmarkRuns is one item of a batch whose times are 7 hours apart.
+func BenchmarkRuns(b *testing.B) {
 	minutely := make([]Period, 8)
 	for i := range minutely {
 		minutely[i] = Period{Name: string(rune('a' + i)), Cron: []string{"*", "*/1", "0-59", "1-59", "0-58", "2-59", "0-57", "3-59"}[i] + " * * * *"}
@@ -182,7 +182,7 @@ func BenchmarkSpans(b *testing.B) {
 				board := Board{ID: "b", TimeZone: zone, Periods: c.periods}
 				start := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 				for i := 0; b.Loop(); i++ {
-					if _, err := board.Spans(start.Add(time.Duration(i%1000) * 7 * time.Hour)); err != nil {
+					if _, err := board.Runs(start.Add(time.Duration(i%1000) * 7 * time.Hour)); err != nil {
 						b.Fatal(err)
 					}
 				}

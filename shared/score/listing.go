@@ -16,19 +16,19 @@ import (
 type Lists interface {
 	// Entries gives entries, the newest first. Those of hidden players are
 	// left out unless hidden.
-	Entries(ctx context.Context, board string, f EntryFilter, hidden bool, after *EntryPlace, limit int) ([]Line, error)
+	Entries(ctx context.Context, board string, f EntryFilter, hidden bool, after *EntryPlace, limit int) ([]OwnedEntry, error)
 	// EntriesOf gives the entries of the user's players that are in the view,
 	// the newest first.
-	EntriesOf(ctx context.Context, user string, v View, after *EntryPlace, limit int) ([]Line, error)
+	EntriesOf(ctx context.Context, user string, v View, after *EntryPlace, limit int) ([]OwnedEntry, error)
 	// Boards gives the boards of the view that are not archived; where named is
 	// not empty, only those that name this user as owner, writer or viewer.
-	Boards(ctx context.Context, v View, named, search string, after *BoardPlace, limit int) ([]Listed, error)
+	Boards(ctx context.Context, v View, named, search string, after *BoardPlace, limit int) ([]PlacedBoard, error)
 	// Links gives the user's players that are in the view, ordered by board and
 	// player.
 	Links(ctx context.Context, user string, v View, after *LinkPlace, limit int) ([]Link, error)
 	// Periods gives the runs of the board's periods that have entries, the
 	// latest first.
-	Periods(ctx context.Context, b Board, name string, after *RunPlace, limit int) ([]Run, error)
+	Periods(ctx context.Context, b Board, name string, after *RunPlace, limit int) ([]RunStatus, error)
 }
 
 // View is what somebody may read, as permit and seesAll say it of one board:
@@ -64,8 +64,8 @@ type EntryFilter struct {
 	From, To                     *time.Time // of occurred_at; To is exclusive
 }
 
-// Line is an entry in a list, and whom its player belongs to.
-type Line struct {
+// OwnedEntry is an entry in a list, and whom its player belongs to.
+type OwnedEntry struct {
 	Entry
 	User    string
 	SeesAll bool // in a list of EntriesOf: see Board.seesAll
@@ -89,8 +89,8 @@ type BoardPlace struct {
 	ID      string `json:"i"`
 }
 
-// Listed is a board in a list.
-type Listed struct {
+// PlacedBoard is a board in a list.
+type PlacedBoard struct {
 	Board
 	Place BoardPlace
 }
@@ -129,10 +129,10 @@ func (r *Reader) Entries(ctx context.Context, who access.Caller, board string, f
 		return Page[Entry, EntryPlace]{}, err
 	}
 	lines, err := r.Tables.Entries(ctx, b.ID, f, b.seesAll(who), after, limit+1)
-	return entryPage(lines, limit, func(l Line) bool { return b.seesMetadata(who, l.User) }), err
+	return entryPage(lines, limit, func(l OwnedEntry) bool { return b.seesMetadata(who, l.User) }), err
 }
 
-func entryPage(lines []Line, limit int, metadata func(Line) bool) Page[Entry, EntryPlace] {
+func entryPage(lines []OwnedEntry, limit int, metadata func(OwnedEntry) bool) Page[Entry, EntryPlace] {
 	page := Page[Entry, EntryPlace]{}
 	for _, l := range lines[:min(limit, len(lines))] {
 		if !metadata(l) {
@@ -172,16 +172,16 @@ func (r *Reader) Boards(ctx context.Context, who access.Caller, mine bool, searc
 
 // Periods gives a page of the runs of the board's periods that have entries,
 // of the named period only where there is a name.
-func (r *Reader) Periods(ctx context.Context, who access.Caller, board, name string, after *RunPlace, limit int) (Page[Run, RunPlace], error) {
+func (r *Reader) Periods(ctx context.Context, who access.Caller, board, name string, after *RunPlace, limit int) (Page[RunStatus, RunPlace], error) {
 	b, err := r.Board(ctx, who, board)
 	if err != nil {
-		return Page[Run, RunPlace]{}, err
+		return Page[RunStatus, RunPlace]{}, err
 	}
 	if names := b.periodNames(); name != "" && !slices.Contains(names, name) {
-		return Page[Run, RunPlace]{}, badField("name", "must be one of the board's periods: %s", list(names))
+		return Page[RunStatus, RunPlace]{}, badField("name", "must be one of the board's periods: %s", list(names))
 	}
 	runs, err := r.Tables.Periods(ctx, b, name, after, limit+1)
-	page := Page[Run, RunPlace]{Items: runs[:min(limit, len(runs))]}
+	page := Page[RunStatus, RunPlace]{Items: runs[:min(limit, len(runs))]}
 	for _, run := range page.Items {
 		page.Places = append(page.Places, RunPlace{run.Start, run.Name})
 	}
@@ -210,16 +210,16 @@ func (r *Reader) StandingsOf(ctx context.Context, who access.Caller, user string
 		links = links[:limit]
 		page.Next = &LinkPlace{links[limit-1].Board.ID, links[limit-1].Player}
 	}
-	var wanted []Wanted
+	var wanted []StandingQuery
 	for _, l := range links {
-		s, err := r.span(l.Board, Select{})
+		s, err := r.run(l.Board, Select{})
 		if fault.Is(err, fault.NotFound) { // between two seasons
 			continue
 		}
 		if err != nil {
 			return page, err
 		}
-		wanted = append(wanted, Wanted{Board: l.Board, Span: s, Player: l.Player})
+		wanted = append(wanted, StandingQuery{Board: l.Board, Run: s, Player: l.Player})
 	}
 	if len(wanted) == 0 {
 		return page, nil
@@ -243,7 +243,7 @@ func (r *Reader) EntriesOfUser(ctx context.Context, who access.Caller, user stri
 		return Page[Entry, EntryPlace]{}, noUser(user)
 	}
 	lines, err := r.Tables.EntriesOf(ctx, user, viewOf(who), after, limit+1)
-	return entryPage(lines, limit, func(l Line) bool { return l.SeesAll || seesOwn(who, l.User, l.Board) }), err
+	return entryPage(lines, limit, func(l OwnedEntry) bool { return l.SeesAll || seesOwn(who, l.User, l.Board) }), err
 }
 
 var actorName = regexp.MustCompile(`^(user|key)/[A-Za-z0-9-]{1,64}$`)

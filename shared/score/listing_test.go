@@ -19,9 +19,9 @@ func (a *asked) note(what string, v View, limit int) {
 	a.log = append(a.log, fmt.Sprintf("%s %+v %d", what, v, limit))
 }
 
-func (a *asked) Boards(_ context.Context, v View, named, _ string, _ *BoardPlace, limit int) ([]Listed, error) {
+func (a *asked) Boards(_ context.Context, v View, named, _ string, _ *BoardPlace, limit int) ([]PlacedBoard, error) {
 	a.note("boards"+named, v, limit)
-	return make([]Listed, limit), nil
+	return make([]PlacedBoard, limit), nil
 }
 
 func (a *asked) Links(_ context.Context, _ string, v View, _ *LinkPlace, limit int) ([]Link, error) {
@@ -29,9 +29,9 @@ func (a *asked) Links(_ context.Context, _ string, v View, _ *LinkPlace, limit i
 	return nil, nil
 }
 
-func (a *asked) EntriesOf(_ context.Context, _ string, v View, _ *EntryPlace, limit int) ([]Line, error) {
+func (a *asked) EntriesOf(_ context.Context, _ string, v View, _ *EntryPlace, limit int) ([]OwnedEntry, error) {
 	a.note("entries", v, limit)
-	return make([]Line, limit), nil
+	return make([]OwnedEntry, limit), nil
 }
 
 // However much there is that is not for the caller, a page is one question,

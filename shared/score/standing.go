@@ -40,9 +40,9 @@ type Standing struct {
 	Rank        *int64 // 1 + how many are strictly better; nil unless ranked
 }
 
-// Run is one run of a period as a table shows it.
-type Run struct {
-	Span
+// RunStatus is one run of a period as a table shows it.
+type RunStatus struct {
+	Run
 	Closed bool // by the database's clock: the end and the board's grace are past
 }
 
@@ -61,7 +61,7 @@ func (c Category) String() string { return c.Name + ":" + c.Value }
 // ranked in all of it, in the same snapshot as the ranks.
 type Table struct {
 	Board    string
-	Run      Run
+	Run      RunStatus
 	Category *Category // nil for the whole board
 	Of       int64
 	Items    []Standing
@@ -72,7 +72,7 @@ type Table struct {
 type Report struct {
 	Standing
 	Board      string
-	Run        Run
+	Run        RunStatus
 	Category   *Category // whose table Rank and Of are of
 	Of         int64
 	Categories []CategoryRank
@@ -101,8 +101,8 @@ type Filter struct {
 	Country  string // empty for all
 }
 
-// Part is what a list shows of a table. At most one of After and Around is set.
-type Part struct {
+// PageRequest is what a list shows of a table. At most one of After and Around is set.
+type PageRequest struct {
 	After  *Place // from the top where it is nil
 	Around string // a player in whose middle the page is
 	Filter
@@ -116,21 +116,21 @@ type Tables interface {
 	Player(ctx context.Context, board, player string) (p Player, ok bool, err error)
 	// Table gives up to p.Limit ranked players of the table. Found is false
 	// where the player that the page is around has no rank in it.
-	Table(ctx context.Context, b Board, s Span, c *Category, p Part) (t Table, found bool, err error)
+	Table(ctx context.Context, b Board, s Run, c *Category, p PageRequest) (t Table, found bool, err error)
 	// Standings gives the standings that there are of the players; their
 	// order is the queries'.
-	Standings(ctx context.Context, of []Wanted) ([]Report, error)
+	Standings(ctx context.Context, of []StandingQuery) ([]Report, error)
 	// Entry gives an entry of the board; ok is false where there is none.
 	// User is whom its player belongs to, hidden that the player is hidden.
 	Entry(ctx context.Context, board, id string) (e Entry, user string, hidden, ok bool, err error)
 	Lists
 }
 
-// Wanted names the standing of a player. The rank is that among all of the
+// StandingQuery names the standing of a player. The rank is that among all of the
 // category where there is one.
-type Wanted struct {
+type StandingQuery struct {
 	Board    Board
-	Span     Span
+	Run      Run
 	Category *Category
 	Player   string
 }
@@ -162,9 +162,9 @@ func (r *Reader) Board(ctx context.Context, who access.Caller, id string) (Board
 	return b, permit(ctx, r.Tables, b, who, read)
 }
 
-// span gives the selected run of a period; a fault where the board has no such
+// run gives the selected run of a period; a fault where the board has no such
 // period, or the instant is outside every run of it.
-func (r *Reader) span(b Board, sel Select) (Span, error) {
+func (r *Reader) run(b Board, sel Select) (Run, error) {
 	at := sel.At
 	if at.IsZero() {
 		at = r.Now()
@@ -178,9 +178,9 @@ func (r *Reader) span(b Board, sel Select) (Span, error) {
 	case i < 0 && sel.Period == "":
 		i = 0
 	case i < 0:
-		return Span{}, badField("period", "must be one of the board's periods: %s", list(b.periodNames()))
+		return Run{}, badField("period", "must be one of the board's periods: %s", list(b.periodNames()))
 	}
-	s, ok, err := b.Span(b.Periods[i], at)
+	s, ok, err := b.RunAt(b.Periods[i], at)
 	if err == nil && !ok {
 		err = fault.Field(fault.NotFound, "at", "The period %q of the board %q has no run at %s.", b.Periods[i].Name, b.ID, at.UTC().Format(time.RFC3339))
 	}
@@ -203,21 +203,21 @@ func (b Board) category(text string) (*Category, error) {
 }
 
 // table finds the board and what of it is selected.
-func (r *Reader) table(ctx context.Context, who access.Caller, board string, sel Select) (Board, Span, *Category, error) {
+func (r *Reader) table(ctx context.Context, who access.Caller, board string, sel Select) (Board, Run, *Category, error) {
 	b, err := r.Board(ctx, who, board)
 	if err != nil {
-		return Board{}, Span{}, nil, err
+		return Board{}, Run{}, nil, err
 	}
 	c, err := b.category(sel.Category)
 	if err != nil {
-		return Board{}, Span{}, nil, err
+		return Board{}, Run{}, nil, err
 	}
-	s, err := r.span(b, sel)
+	s, err := r.run(b, sel)
 	return b, s, c, err
 }
 
 // Standings gives a part of the selected table. It holds ranked players only.
-func (r *Reader) Standings(ctx context.Context, who access.Caller, board string, sel Select, p Part) (Table, error) {
+func (r *Reader) Standings(ctx context.Context, who access.Caller, board string, sel Select, p PageRequest) (Table, error) {
 	b, s, c, err := r.table(ctx, who, board, sel)
 	if err != nil {
 		return Table{}, err
@@ -243,7 +243,7 @@ func (r *Reader) Standing(ctx context.Context, who access.Caller, board, player 
 	if !ValidPlayer(player) {
 		return Report{}, missing
 	}
-	found, err := r.Tables.Standings(ctx, []Wanted{{b, s, c, player}})
+	found, err := r.Tables.Standings(ctx, []StandingQuery{{b, s, c, player}})
 	if err != nil {
 		return Report{}, err
 	}

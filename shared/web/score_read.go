@@ -34,7 +34,7 @@ type periodOut struct {
 	State string     `json:"state"` // open or closed; `all` never closes
 }
 
-func newPeriodOut(r score.Run) periodOut {
+func newPeriodOut(r score.RunStatus) periodOut {
 	state := "open"
 	if r.Closed {
 		state = "closed"
@@ -140,7 +140,7 @@ func (h readHandlers) standings(w http.ResponseWriter, r *http.Request) error {
 	l, after := readList(q, "standings/"+board, tableFilters, func(p standingsPlace) bool {
 		return score.ValidPlayer(p.Player) && inEra(p.Start) && inEra(p.ReachedAt)
 	})
-	part := score.Part{Around: q.text("around"), Limit: int(q.int("limit", 50, 1, 1000))}
+	part := score.PageRequest{Around: q.text("around"), Limit: int(q.int("limit", 50, 1, 1000))}
 	if q.has("around") && q.has("cursor") {
 		q.faults.Add("around", "cannot stand beside a cursor: leave one of them out")
 	} else if part.Around != "" && !score.ValidPlayer(part.Around) {

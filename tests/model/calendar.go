@@ -16,9 +16,9 @@ type Period struct {
 	Start, End time.Time
 }
 
-// Span is one run of a period, from Start until just before End. `all` has
+// Run is one run of a period, from Start until just before End. `all` has
 // neither.
-type Span struct {
+type Run struct {
 	Name       string
 	Start, End time.Time
 }
@@ -35,8 +35,8 @@ func (b *Board) Zone() *time.Location {
 	return zones[b.TimeZone]
 }
 
-// Span gives the run of the period that contains the instant, if one does.
-func (b *Board) Span(p Period, at time.Time) (Span, bool) {
+// Run gives the run of the period that contains the instant, if one does.
+func (b *Board) RunAt(p Period, at time.Time) (Run, bool) {
 	zone := b.Zone()
 	y, m, d := at.In(zone).Date()
 	// Clocks that are put back across midnight show a date again that is over.
@@ -50,26 +50,26 @@ func (b *Board) Span(p Period, at time.Time) (Span, bool) {
 		s.Name = p.Name
 		return s, true
 	case !p.Start.IsZero():
-		return Span{p.Name, p.Start, p.End}, !at.Before(p.Start) && at.Before(p.End)
+		return Run{p.Name, p.Start, p.End}, !at.Before(p.Start) && at.Before(p.End)
 	case p.Name == "day":
-		return Span{p.Name, begin(zone, y, m, d), begin(zone, y, m, d+1)}, true
+		return Run{p.Name, begin(zone, y, m, d), begin(zone, y, m, d+1)}, true
 	case p.Name == "week":
 		for time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Weekday() != time.Monday {
 			d--
 		}
-		return Span{p.Name, begin(zone, y, m, d), begin(zone, y, m, d+7)}, true
+		return Run{p.Name, begin(zone, y, m, d), begin(zone, y, m, d+7)}, true
 	case p.Name == "month":
-		return Span{p.Name, begin(zone, y, m, 1), begin(zone, y, m+1, 1)}, true
+		return Run{p.Name, begin(zone, y, m, 1), begin(zone, y, m+1, 1)}, true
 	}
-	return Span{Name: "all"}, true
+	return Run{Name: "all"}, true
 }
 
-// Spans are the runs that an entry of this instant belongs to, in the board's
+// Runs are the runs that an entry of this instant belongs to, in the board's
 // order.
-func (b *Board) Spans(at time.Time) []Span {
-	var list []Span
+func (b *Board) Runs(at time.Time) []Run {
+	var list []Run
 	for _, p := range b.Periods {
-		if s, ok := b.Span(p, at); ok {
+		if s, ok := b.RunAt(p, at); ok {
 			list = append(list, s)
 		}
 	}
@@ -78,7 +78,7 @@ func (b *Board) Spans(at time.Time) []Span {
 
 // Day is when the day of an instant began where the board is.
 func (b *Board) Day(at time.Time) time.Time {
-	s, _ := b.Span(Period{Name: "day"}, at)
+	s, _ := b.RunAt(Period{Name: "day"}, at)
 	return s.Start
 }
 
@@ -87,7 +87,7 @@ func (b *Board) Day(at time.Time) time.Time {
 var (
 	zones  = map[string]*time.Location{}
 	begins = map[string]time.Time{}
-	runs   = map[string][]Span{}
+	runs   = map[string][]Run{}
 )
 
 // begin is the first minute at which clocks show the date, or one after it.
@@ -109,7 +109,7 @@ func begin(zone *time.Location, y int, m time.Month, d int) time.Time {
 // firings are the last one up to the instant, and the next after it. A cron
 // expression fires at every minute at which clocks show a time that it names:
 // one that they show twice is two, one that they skip is none.
-func firings(cron string, zone *time.Location, at time.Time) Span {
+func firings(cron string, zone *time.Location, at time.Time) Run {
 	key := zone.String() + " " + cron
 	for _, s := range runs[key] {
 		if !at.Before(s.Start) && at.Before(s.End) {
@@ -117,7 +117,7 @@ func firings(cron string, zone *time.Location, at time.Time) Span {
 		}
 	}
 	f := parse(cron)
-	s := Span{Start: at.UTC().Truncate(time.Minute)}
+	s := Run{Start: at.UTC().Truncate(time.Minute)}
 	for !f.name(s.Start.In(zone)) {
 		s.Start = s.Start.Add(-time.Minute)
 	}

@@ -146,9 +146,9 @@ func (s *stack) sameRuns(t *testing.T, b *Board, change time.Time, at []time.Tim
 		for _, c := range e.Standings {
 			got = append(got, fmt.Sprint(c.Period, " ", c.Start))
 		}
-		for _, span := range b.Spans(e.OccurredAt) {
-			want = append(want, fmt.Sprint(span.Name, " ", span.Start))
-			wanted[fmt.Sprint(span.Name, span.Start, span.End)] = true
+		for _, run := range b.Runs(e.OccurredAt) {
+			want = append(want, fmt.Sprint(run.Name, " ", run.Start))
+			wanted[fmt.Sprint(run.Name, run.Start, run.End)] = true
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("an entry at %s in %s (%s) is credited to\n%q, not to\n%q", e.OccurredAt, b.TimeZone, e.OccurredAt.In(b.Zone()), got, want)
@@ -183,10 +183,10 @@ func (s *stack) sameRuns(t *testing.T, b *Board, change time.Time, at []time.Tim
 		var table struct {
 			Period struct{ Start, End time.Time }
 		}
-		span, _ := b.Span(p, at[0])
+		run, _ := b.RunAt(p, at[0])
 		s.read("/v1/boards/"+b.ID+"/standings?limit=1&period="+p.Name+"&at="+url.QueryEscape(at[0].Format(time.RFC3339Nano)), &table)
-		if !table.Period.Start.Equal(span.Start) || !table.Period.End.Equal(span.End) {
-			t.Errorf("the run of %s at %s in %s is %+v, not %+v", p.Name, at[0], b.TimeZone, table.Period, span)
+		if !table.Period.Start.Equal(run.Start) || !table.Period.End.Equal(run.End) {
+			t.Errorf("the run of %s at %s in %s is %+v, not %+v", p.Name, at[0], b.TimeZone, table.Period, run)
 		}
 	}
 }

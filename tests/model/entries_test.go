@@ -359,7 +359,7 @@ func maybe(at time.Time) any {
 // sameEntry compares an entry as the API shows it.
 func (m *machine) sameEntry(t *rapid.T, got map[string]any, e *Entry, metadata bool) {
 	standings := []any{}
-	for i, s := range e.Spans {
+	for i, s := range e.Runs {
 		standings = append(standings, map[string]any{"period": s.Name, "start": maybe(s.Start), "score": generic(e.Scores[i])})
 	}
 	want := map[string]any{

@@ -249,11 +249,11 @@ func (w *World) make(c Caller, route string, items []Item, single bool, name fun
 			Actor: c.Actor, OccurredAt: w.Now.Truncate(time.Microsecond), Metadata: in.Metadata,
 			Key: in.Key, Identity: c.Actor + " " + route + " " + in.Identity,
 		}
-		spans := []Span(nil)
+		runs := []Run(nil)
 		if in.Reversal {
 			old := w.Entry(in.Board, in.Reverses)
 			e.Kind, e.Player, e.Points, e.Tiebreak, e.Reverses = "reversal", old.Player, -old.Points, -old.Tiebreak, old.ID
-			spans = old.Spans
+			runs = old.Runs
 			again := slices.ContainsFunc(w.Entries, func(r *Entry) bool { return r.Reverses == old.ID })
 			if again || old.Reverses != "" {
 				against(i, "already-reversed", "")
@@ -273,17 +273,17 @@ func (w *World) make(c Caller, route string, items []Item, single bool, name fun
 			} else {
 				e.Points = *in.Points
 			}
-			spans = b.Spans(e.OccurredAt)
+			runs = b.Runs(e.OccurredAt)
 		}
 		if b.State != "open" {
 			against(i, "board-closed", "")
 		}
-		for _, s := range spans {
+		for _, s := range runs {
 			if !w.Closed(b, s) {
-				e.Spans = append(e.Spans, s)
+				e.Runs = append(e.Runs, s)
 			}
 		}
-		if len(e.Spans) == 0 || len(e.Spans) < len(spans) && !in.Late {
+		if len(e.Runs) == 0 || len(e.Runs) < len(runs) && !in.Late {
 			against(i, "period-closed", "occurred_at")
 		}
 		e.Seq = 1
@@ -323,7 +323,7 @@ func (w *World) make(c Caller, route string, items []Item, single bool, name fun
 		if e == nil {
 			continue
 		}
-		for _, s := range e.Spans {
+		for _, s := range e.Runs {
 			var score *int64
 			if st, ok := w.Standing(w.Board(e.Board), e.Player, s); ok {
 				score = &st.Score
@@ -360,7 +360,7 @@ func (w *World) overCap(b *Board, e *Entry) bool {
 // clients hold: of points or of tiebreaks, in a run of a period.
 func (w *World) outOfRange(b *Board, e *Entry) []string {
 	var list []string
-	for _, s := range e.Spans {
+	for _, s := range e.Runs {
 		st, _ := w.Standing(b, e.Player, s)
 		if st.Score > MaxPoints || st.Score < -MaxPoints {
 			list = append(list, fmt.Sprint("points ", s))

@@ -150,13 +150,13 @@ func (m *machine) listPeriods(t *rapid.T) {
 		if run["start"] != nil {
 			at = m.instant(t, run["start"])
 		}
-		s, ok := b.Span(b.Periods[p], at)
+		s, ok := b.RunAt(b.Periods[p], at)
 		if want := m.periodJSON(b, s); !ok || !holds(run, want) {
 			m.fail(t, "period %d should be %v, not %v", i, want, item)
 		}
 	}
 	for _, e := range m.w.Entries {
-		for _, s := range e.Spans {
+		for _, s := range e.Runs {
 			want := m.periodJSON(b, s)
 			listed := 0
 			for _, item := range got {

@@ -42,7 +42,7 @@ type Board struct {
 	State                string
 }
 
-// Entry is one line of the ledger. Spans are the runs of periods that it
+// Entry is one line of the ledger. Runs are the runs of periods that it
 // credited, or, for a reversal, those of its original that it cancelled.
 type Entry struct {
 	ID, Board, Player      string
@@ -53,8 +53,8 @@ type Entry struct {
 	OccurredAt, RecordedAt time.Time
 	Batch, Reverses        string
 	Metadata               any
-	Spans                  []Span
-	Scores                 []*int64 // of the moment, one for each of Spans; nil: nothing was left
+	Runs                   []Run
+	Scores                 []*int64 // of the moment, one for each of Runs; nil: nothing was left
 
 	Key      string
 	Identity string // what a request under the same key must equal
@@ -130,7 +130,7 @@ func (p *Player) Today() State { return p.History[len(p.History)-1] }
 
 // In is the player's state as a table shows it: a closed table keeps the one
 // it closed with.
-func (w *World) In(b *Board, p *Player, s Span) State {
+func (w *World) In(b *Board, p *Player, s Run) State {
 	if !w.Closed(b, s) {
 		return p.Today()
 	}
@@ -144,7 +144,7 @@ func (w *World) In(b *Board, p *Player, s Span) State {
 }
 
 // Closed: the clock has reached the end of the period and its board's grace.
-func (w *World) Closed(b *Board, s Span) bool {
+func (w *World) Closed(b *Board, s Run) bool {
 	return !s.End.IsZero() && !w.Now.Before(s.End.Add(b.Grace))
 }
 

@@ -143,7 +143,7 @@ func (m *machine) jump(t *rapid.T) {
 	if len(m.w.Entries) > 0 && chance(t, 30, "to a closing") {
 		e := pick(t, "of entry", m.w.Entries)
 		b := m.w.Board(e.Board)
-		s := pick(t, "of run", append(slices.Clone(e.Spans), b.Spans(m.w.Now)...))
+		s := pick(t, "of run", append(slices.Clone(e.Runs), b.Runs(m.w.Now)...))
 		if at := s.End.Add(b.Grace - time.Duration(uniform(t, "before", 2))*time.Microsecond); at.After(m.w.Now) {
 			to = at
 		}

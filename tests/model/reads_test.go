@@ -90,7 +90,7 @@ func (m *machine) pages(t *rapid.T, name, path string, q url.Values) iter.Seq[pa
 // table is what a list of standings is of.
 type table struct {
 	Board            string
-	Span             Span
+	Run              Run
 	Attribute, Value string
 }
 
@@ -101,7 +101,7 @@ func (x table) category() any {
 	return x.Attribute + ":" + x.Value
 }
 
-func (m *machine) periodJSON(b *Board, s Span) map[string]any {
+func (m *machine) periodJSON(b *Board, s Run) map[string]any {
 	state := "open"
 	if m.w.Closed(b, s) {
 		state = "closed"
@@ -130,12 +130,12 @@ func (m *machine) drawTable(t *rapid.T, b *Board, q url.Values, category bool) (
 		q.Set("category", x.Attribute+":"+x.Value)
 	}
 	var ok bool
-	x.Span, ok = b.Span(p, at)
+	x.Run, ok = b.RunAt(p, at)
 	return x, ok
 }
 
 func (m *machine) rows(x table) []Row {
-	return m.w.Table(m.w.Board(x.Board), x.Span, x.Attribute, x.Value)
+	return m.w.Table(m.w.Board(x.Board), x.Run, x.Attribute, x.Value)
 }
 
 // sameRow compares a line of a table. Of a closed table the attributes shown
@@ -146,7 +146,7 @@ func (m *machine) sameRow(t *rapid.T, got map[string]any, x table, r Row) {
 		"rank": float64(r.Rank), "player": r.Player, "display_name": generic(today.DisplayName), "country": generic(today.Country),
 		"score": float64(r.Score), "reached_at": maybe(r.ReachedAt),
 	}
-	if !m.w.Closed(m.w.Board(x.Board), x.Span) {
+	if !m.w.Closed(m.w.Board(x.Board), x.Run) {
 		want["attributes"] = generic(r.State.Attributes)
 	}
 	for _, k := range slices.Sorted(maps.Keys(want)) {
@@ -182,7 +182,7 @@ func (m *machine) head(t *rapid.T, w *httptest.ResponseRecorder, x table) {
 	got := decode[map[string]any](t, w)
 	b := m.w.Board(x.Board)
 	for k, want := range map[string]any{
-		"board": b.ID, "period": m.periodJSON(b, x.Span), "category": x.category(), "of": float64(len(m.rows(x))),
+		"board": b.ID, "period": m.periodJSON(b, x.Run), "category": x.category(), "of": float64(len(m.rows(x))),
 	} {
 		if !reflect.DeepEqual(got[k], want) {
 			m.fail(t, "%s of %+v should be %v, not %v", k, x, want, got[k])
@@ -340,7 +340,7 @@ func (m *machine) getStanding(t *rapid.T) {
 	w := m.get(t, name, path+"?"+q.Encode())
 	st, has := Standing{}, false
 	if ok {
-		st, has = m.w.Standing(b, player, x.Span)
+		st, has = m.w.Standing(b, player, x.Run)
 	}
 	if !has {
 		m.refused(t, w, 404)
@@ -375,7 +375,7 @@ func (m *machine) sameStanding(t *rapid.T, w *httptest.ResponseRecorder, x table
 	categories := []any{}
 	for _, a := range b.Categories {
 		if v, ok := st.State.Attributes[a]; ok {
-			rank, of := rankIn(table{x.Board, x.Span, a, v})
+			rank, of := rankIn(table{x.Board, x.Run, a, v})
 			categories = append(categories, map[string]any{"category": a + ":" + v, "rank": rank, "of": float64(of)})
 		}
 	}
@@ -390,7 +390,7 @@ func (m *machine) sameStanding(t *rapid.T, w *httptest.ResponseRecorder, x table
 		}
 	}
 	want := map[string]any{
-		"board": b.ID, "player": st.Player, "period": m.periodJSON(b, x.Span), "category": nil, "score": float64(st.Score), "rank": rank,
+		"board": b.ID, "player": st.Player, "period": m.periodJSON(b, x.Run), "category": nil, "score": float64(st.Score), "rank": rank,
 		"of": float64(of), "reached_at": maybe(st.ReachedAt), "status": st.State.Status, "categories": categories,
 	}
 	for _, k := range slices.Sorted(maps.Keys(want)) {

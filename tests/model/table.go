@@ -22,13 +22,13 @@ type Row struct {
 
 // credits are the entries that count for a player in a run: those that
 // credited it and were not cancelled in it.
-func (w *World) credits(board, player string, s Span) []*Entry {
+func (w *World) credits(board, player string, s Run) []*Entry {
 	var list []*Entry
 	for _, e := range w.Entries {
 		cancelled := slices.ContainsFunc(w.Entries, func(r *Entry) bool {
-			return r.Reverses == e.ID && r.Reverses != "" && slices.Contains(r.Spans, s)
+			return r.Reverses == e.ID && r.Reverses != "" && slices.Contains(r.Runs, s)
 		})
-		if e.Board == board && e.Player == player && e.Reverses == "" && slices.Contains(e.Spans, s) && !cancelled {
+		if e.Board == board && e.Player == player && e.Reverses == "" && slices.Contains(e.Runs, s) && !cancelled {
 			list = append(list, e)
 		}
 	}
@@ -36,7 +36,7 @@ func (w *World) credits(board, player string, s Span) []*Entry {
 }
 
 // Standing folds a player's credits. A player with no credit left has none.
-func (w *World) Standing(b *Board, player string, s Span) (Standing, bool) {
+func (w *World) Standing(b *Board, player string, s Run) (Standing, bool) {
 	list := w.credits(b.ID, player, s)
 	if len(list) == 0 {
 		return Standing{}, false
@@ -113,7 +113,7 @@ func (b *Board) PageOrder(x, y Standing) int {
 
 // Table is a run's table, of the whole board or of the players whose attribute
 // has the value, best first. Only ranked players stand in it.
-func (w *World) Table(b *Board, s Span, attribute, value string) []Row {
+func (w *World) Table(b *Board, s Run, attribute, value string) []Row {
 	var all []Standing
 	for _, p := range w.Players {
 		if p.Board != b.ID {

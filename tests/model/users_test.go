@@ -44,7 +44,7 @@ func (m *machine) listUserStandings(t *rapid.T) {
 			if run["start"] != nil {
 				at = m.instant(t, run["start"])
 			}
-			s, _ := b.Span(b.Periods[i], at)
+			s, _ := b.RunAt(b.Periods[i], at)
 			st, ok := m.w.Standing(b, player, s)
 			var rank any
 			for _, r := range m.w.Table(b, s, "", "") {
@@ -61,7 +61,7 @@ func (m *machine) listUserStandings(t *rapid.T) {
 	for _, p := range visible {
 		b := m.w.Board(p.Board)
 		i := max(slices.IndexFunc(b.Periods, func(p Period) bool { return p.Name == "all" }), 0)
-		s, ok := b.Span(b.Periods[i], m.w.Now)
+		s, ok := b.RunAt(b.Periods[i], m.w.Now)
 		if _, has := m.w.Standing(b, p.ID, s); ok && has && b.State != "archived" && !seen[p.Board+" "+p.ID] {
 			m.fail(t, "%s on %s should be listed", p.ID, p.Board)
 		}
@@ -96,11 +96,11 @@ func (m *machine) listUserEntries(t *rapid.T) {
 func (m *machine) sweep(t *rapid.T) {
 	m.log("the end: everything is read")
 	for _, b := range m.w.Boards {
-		spans := b.Spans(m.w.Now)
+		runs := b.Runs(m.w.Now)
 		for _, e := range m.w.Entries {
-			for _, s := range e.Spans {
-				if e.Board == b.ID && !slices.Contains(spans, s) {
-					spans = append(spans, s)
+			for _, s := range e.Runs {
+				if e.Board == b.ID && !slices.Contains(runs, s) {
+					runs = append(runs, s)
 				}
 			}
 			if e.Board == b.ID {
@@ -108,7 +108,7 @@ func (m *machine) sweep(t *rapid.T) {
 				m.sameEntry(t, decode[map[string]any](t, w), e, true)
 			}
 		}
-		for _, s := range spans {
+		for _, s := range runs {
 			m.sweepTables(t, b, s)
 		}
 		m.sameEntries(t, "admin", "/v1/boards/"+b.ID+"/entries", url.Values{"limit": {"100"}}, m.w.Listed(who(m.run, "admin"), b))
@@ -116,7 +116,7 @@ func (m *machine) sweep(t *rapid.T) {
 }
 
 // sweepTables reads the tables of a run, and each player in it.
-func (m *machine) sweepTables(t *rapid.T, b *Board, s Span) {
+func (m *machine) sweepTables(t *rapid.T, b *Board, s Run) {
 	q := url.Values{"period": {s.Name}}
 	if !s.Start.IsZero() {
 		q.Set("at", maybe(s.Start).(string))
