@@ -15,6 +15,7 @@ import (
 
 	"plaudit/shared/fault"
 	"plaudit/shared/postgres"
+	pgscores "plaudit/shared/postgres/scores"
 )
 
 // errDiffers is a board whose standings are not those of its ledger.
@@ -39,7 +40,7 @@ func boards(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 			return err
 		}
 	}
-	found, err := postgres.CheckBoard(ctx, databaseConfig(*dsn), board)
+	found, err := pgscores.CheckBoard(ctx, databaseConfig(*dsn), board)
 	if fault.Is(err, fault.NotFound) {
 		return fmt.Errorf("there is no board %q", board)
 	}
@@ -94,7 +95,7 @@ func databaseConfig(dsn string) postgres.Config {
 }
 
 // describe names the standing and each field that differs.
-func describe(d postgres.Difference) (string, error) {
+func describe(d pgscores.Difference) (string, error) {
 	var stored, ledger map[string]json.RawMessage
 	for doc, to := range map[*[]byte]*map[string]json.RawMessage{&d.Stored: &stored, &d.Ledger: &ledger} {
 		if *doc == nil {

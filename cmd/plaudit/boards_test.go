@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"plaudit/shared/access"
-	"plaudit/shared/postgres"
 	"plaudit/shared/postgres/pgtest"
+	pgscores "plaudit/shared/postgres/scores"
 	"plaudit/shared/score"
 	"plaudit/shared/trace"
 )
@@ -23,11 +23,11 @@ func TestBoardsCheck(t *testing.T) {
 	d := pgtest.Scores(t)
 	owner := access.Caller{User: "o", Role: access.Organizer}
 	ctx := trace.With(t.Context(), trace.Info{Parent: trace.Parent("")})
-	if _, err := (&score.Boards{Registry: postgres.NewScores(d.Open("board_admin"))}).Create(ctx, owner, "demo", nil, func(*score.Board) {}); err != nil {
+	if _, err := (&score.Boards{Registry: pgscores.New(d.Open("board_admin"))}).Create(ctx, owner, "demo", nil, func(*score.Board) {}); err != nil {
 		t.Fatal(err)
 	}
 	points := int64(5)
-	adder := &score.Adder{Ledger: postgres.NewScores(d.Open("score_add")), Now: time.Now}
+	adder := &score.Adder{Ledger: pgscores.New(d.Open("score_add")), Now: time.Now}
 	if _, err := adder.Add(ctx, owner, "POST", "demo", score.Submission{Player: "p", Points: &points}); err != nil {
 		t.Fatal(err)
 	}

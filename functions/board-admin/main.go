@@ -11,6 +11,7 @@ import (
 	"plaudit/shared/boot"
 	"plaudit/shared/jose"
 	"plaudit/shared/postgres"
+	pgscores "plaudit/shared/postgres/scores"
 	"plaudit/shared/score"
 	"plaudit/shared/web"
 )
@@ -39,7 +40,7 @@ func run(ctx context.Context, cfg config) error {
 		return err
 	}
 	defer db.Close()
-	boards := &score.Boards{Registry: postgres.NewScores(db)}
+	boards := &score.Boards{Registry: pgscores.New(db)}
 	return alb.Serve(ctx, web.New(web.Config{
 		Deployable: "board-admin", Verifier: verifier, Origins: cfg.AllowedOrigins,
 		Observe: boot.Observe,

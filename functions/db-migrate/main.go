@@ -15,6 +15,7 @@ import (
 
 	"plaudit/shared/boot"
 	"plaudit/shared/postgres"
+	"plaudit/shared/postgres/migrate"
 )
 
 // config is all this function reads from its environment.
@@ -33,7 +34,7 @@ type config struct {
 type event struct {
 	// Masters are the users that RDS made, by database. Where one is given, its
 	// database's roles are made or set anew.
-	Masters map[string]*postgres.Master `json:"masters"`
+	Masters map[string]*migrate.Master `json:"masters"`
 }
 
 func main() { boot.Main("db-migrate", run) }
@@ -43,16 +44,16 @@ func run(ctx context.Context, cfg config) error {
 		"scores": {DSN: cfg.ScoresDSN, Password: cfg.ScoresPassword, Auth: cfg.DBAuth, Region: cfg.Region},
 		"users":  {DSN: cfg.UsersDSN, Password: cfg.UsersPassword, Auth: cfg.DBAuth, Region: cfg.Region},
 	}
-	return boot.Invoke(ctx, func(ctx context.Context, e event) (map[string]postgres.Migrated, error) {
+	return boot.Invoke(ctx, func(ctx context.Context, e event) (map[string]migrate.Versions, error) {
 		for name := range e.Masters {
 			if _, ok := databases[name]; !ok {
 				return nil, fmt.Errorf("masters: there is no database %q, only scores and users", name)
 			}
 		}
-		done := map[string]postgres.Migrated{}
+		done := map[string]migrate.Versions{}
 		var faults error
 		for name, database := range databases { // one's fault does not keep the other back
-			migrated, err := postgres.Migrate(ctx, postgres.MigrateConfig{
+			migrated, err := migrate.Up(ctx, migrate.Config{
 				Database: name, Config: database, Master: e.Masters[name],
 				ScoreConcurrency: cfg.ScoreConcurrency, OtherConcurrency: cfg.OtherConcurrency,
 			})

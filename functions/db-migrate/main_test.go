@@ -8,6 +8,7 @@ import (
 
 	"plaudit/shared/boot/boottest"
 	"plaudit/shared/postgres"
+	"plaudit/shared/postgres/migrate"
 	"plaudit/shared/postgres/pgtest"
 )
 
@@ -38,7 +39,7 @@ func TestBothDatabasesAreMigrated(t *testing.T) {
 		}
 	}
 
-	type result map[string]postgres.Migrated
+	type result map[string]migrate.Versions
 	read := func(a boottest.Answer) (out result) {
 		if err := json.Unmarshal([]byte(a.Body), &out); err != nil || a.Failed || len(out) != 2 {
 			t.Fatalf("answered %s", a.Body)
@@ -64,7 +65,7 @@ func TestBothDatabasesAreMigrated(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := postgres.Ready(t.Context(), db); err != nil {
+		if err := pgtest.Ping(t.Context(), db); err != nil {
 			t.Errorf("%s: %v", role, err)
 		}
 		db.Close()
@@ -81,7 +82,7 @@ func TestBothDatabasesAreMigrated(t *testing.T) {
 	}
 }
 
-func encode(t *testing.T, m postgres.Master) string {
+func encode(t *testing.T, m migrate.Master) string {
 	t.Helper()
 	text, err := json.Marshal(m)
 	if err != nil {

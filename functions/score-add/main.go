@@ -11,6 +11,7 @@ import (
 	"plaudit/shared/boot"
 	"plaudit/shared/jose"
 	"plaudit/shared/postgres"
+	pgscores "plaudit/shared/postgres/scores"
 	"plaudit/shared/score"
 	"plaudit/shared/web"
 )
@@ -39,7 +40,7 @@ func run(ctx context.Context, cfg config) error {
 		return err
 	}
 	defer db.Close()
-	adder := &score.Adder{Ledger: postgres.NewScores(db), Now: time.Now}
+	adder := &score.Adder{Ledger: pgscores.New(db), Now: time.Now}
 	return alb.Serve(ctx, web.New(web.Config{
 		Deployable: "score-add", Verifier: verifier, Origins: cfg.AllowedOrigins,
 		Observe: boot.Observe,

@@ -11,6 +11,7 @@ import (
 	"plaudit/shared/boot"
 	"plaudit/shared/jose"
 	"plaudit/shared/postgres"
+	pgscores "plaudit/shared/postgres/scores"
 	"plaudit/shared/score"
 	"plaudit/shared/web"
 )
@@ -39,7 +40,7 @@ func run(ctx context.Context, cfg config) error {
 		return err
 	}
 	defer db.Close()
-	reader := &score.Reader{Tables: postgres.NewScores(db), Now: time.Now}
+	reader := &score.Reader{Tables: pgscores.New(db), Now: time.Now}
 	return alb.Serve(ctx, web.New(web.Config{
 		Deployable: "score-query", Verifier: verifier, Origins: cfg.AllowedOrigins,
 		Observe: boot.Observe,

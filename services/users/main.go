@@ -16,6 +16,7 @@ import (
 
 	"plaudit/shared/boot"
 	"plaudit/shared/postgres"
+	pgusers "plaudit/shared/postgres/users"
 	"plaudit/shared/user"
 	"plaudit/shared/web"
 )
@@ -33,7 +34,7 @@ func run(ctx context.Context, cfg config) error {
 	}
 	defer db.Close()
 	users := &user.Service{
-		Store:     postgres.NewUsers(db),
+		Store:     pgusers.New(db),
 		Signer:    signer,
 		Passwords: user.NewPasswords(hashesAtOnce, hashesWaiting),
 		Limits:    user.Limits{LoginsPerAddress: cfg.LoginsPerAddress, SignUpsPerHour: cfg.SignUpsPerHour},

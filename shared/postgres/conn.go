@@ -10,21 +10,26 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/feature/rds/auth"
 	"github.com/lib/pq"
 )
 
-// maxIdle is how long a connection may have been idle. The server ends idle
-// ones after idleTimeout, and a Lambda environment that was frozen meanwhile
-// may not have heard of it.
-const maxIdle = idleTimeout - 10*time.Second
+// IdleTimeout is how long the server lets a session of a deployable's role be
+// idle, so that an environment that sleeps costs no connection. The roles have it
+// from migrate.
+const IdleTimeout = 60 * time.Second
+
+// maxIdle is how long the pool lets a connection be idle: shorter than the
+// server, because a Lambda environment that was frozen may not have noticed that
+// the server ended the session.
+const maxIdle = IdleTimeout - 10*time.Second
 
 //go:embed rds-ca.pem
 var rdsCA []byte
@@ -35,13 +40,13 @@ const rdsTLS = "rds"
 // connector makes the pool's connections.
 type connector struct {
 	config pq.Config
-	limits limits
+	limits Limits
 	// token makes a connection's password, nil where it is always the same.
 	token func(context.Context) (string, error)
 }
 
-func newConnector(c Config, l limits) (*connector, error) {
-	u, err := parseDSN(c.DSN)
+func newConnector(c Config, l Limits) (*connector, error) {
+	u, err := ParseDSN(c.DSN)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +63,7 @@ func newConnector(c Config, l limits) (*connector, error) {
 	// Compiling a plan takes longer than most statements, and the many small ones
 	// of a check would each be compiled.
 	config.Runtime = map[string]string{"timezone": "UTC", "jit": "off"}
-	for name, value := range l.settings {
+	for name, value := range l.Settings {
 		config.Runtime[name] = value
 	}
 	if err := setRoots(&config, u); err != nil {
@@ -74,22 +79,19 @@ func newConnector(c Config, l limits) (*connector, error) {
 		to.config.Password = c.Password
 	case IAM:
 		if u.Query().Get("sslmode") != string(pq.SSLModeVerifyFull) {
-			return nil, errors.New("authentication by IAM wants sslmode=verify-full in the DSN: a token is as good as a password")
+			return nil, errors.New("authentication by IAM needs sslmode=verify-full in the DSN: a token is as good as a password")
 		}
 		if c.Region == "" {
-			return nil, errors.New("authentication by IAM wants the database's region")
+			return nil, errors.New("authentication by IAM needs the database's region")
 		}
-		to.token, err = tokens(config.Host, config.Port, config.User, c.Region)
-		if err != nil {
-			return nil, err
-		}
+		to.token = tokens(config.Host, config.Port, config.User, c)
 	default:
 		return nil, fmt.Errorf("authentication is %q, but must be %s or %s", c.Auth, IAM, Password)
 	}
 	return to, nil
 }
 
-// setRoots makes certificates of RDS known where the DSN names no authority.
+// setRoots adds the certificates of RDS if the DSN names no authority.
 func setRoots(config *pq.Config, u *url.URL) error {
 	verifies := config.SSLMode == pq.SSLModeVerifyFull || config.SSLMode == pq.SSLModeVerifyCA
 	if !verifies || u.Query().Get("sslrootcert") != "" {
@@ -105,39 +107,54 @@ func setRoots(config *pq.Config, u *url.URL) error {
 	return pq.RegisterTLSConfig(rdsTLS, &tls.Config{RootCAs: roots})
 }
 
-// tokens gives what makes tokens for a role, 15 minutes valid each, without a
-// network call of its own.
+// tokens returns the function that makes tokens for a role. Each is valid for 15
+// minutes, and signing it needs no network call.
 // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html
-func tokens(host string, port uint16, role, region string) (func(context.Context) (string, error), error) {
-	// Nothing is fetched before the first token is wanted.
-	account, err := awsconfig.LoadDefaultConfig(context.Background(), awsconfig.WithRegion(region))
-	if err != nil {
-		return nil, fmt.Errorf("read the AWS configuration: %w", err)
-	}
+func tokens(host string, port uint16, role string, c Config) func(context.Context) (string, error) {
 	endpoint := net.JoinHostPort(host, strconv.Itoa(int(port)))
-	credentials := aws.NewCredentialsCache(account.Credentials)
+	provider := c.Credentials
+	if provider == nil {
+		provider = aws.CredentialsProviderFunc(environmentCredentials)
+	}
 	return func(ctx context.Context) (string, error) {
-		token, err := auth.BuildAuthToken(ctx, endpoint, region, role, credentials)
+		token, err := auth.BuildAuthToken(ctx, endpoint, c.Region, role, provider)
 		if err != nil {
 			return "", fmt.Errorf("make a token for role %s: %w", role, err)
 		}
 		return token, nil
-	}, nil
+	}
 }
 
-// connectError is a connection that did not come about.
+// environmentCredentials returns the credentials that Lambda puts into a
+// function's environment. The SDK's own search for credentials would add three
+// megabytes to each function.
+// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
+func environmentCredentials(context.Context) (aws.Credentials, error) {
+	c := aws.Credentials{
+		AccessKeyID:     os.Getenv("AWS_ACCESS_KEY_ID"),
+		SecretAccessKey: os.Getenv("AWS_SECRET_ACCESS_KEY"),
+		SessionToken:    os.Getenv("AWS_SESSION_TOKEN"),
+		Source:          "the environment",
+	}
+	if !c.HasKeys() {
+		return c, errors.New("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set")
+	}
+	return c, nil
+}
+
+// connectError is a failure to connect.
 type connectError struct{ err error }
 
 func (e *connectError) Error() string { return "connect to " + e.err.Error() }
 func (e *connectError) Unwrap() error { return e.err }
 
-// Driver is only there for database/sql.
+// Driver is required by database/sql.
 func (c *connector) Driver() driver.Driver { return &pq.Driver{} }
 
 // Connect makes a connection and logs in, within the pool's patience and the
 // context's deadline.
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.limits.patience)
+	ctx, cancel := context.WithTimeout(ctx, c.limits.Patience)
 	defer cancel()
 	made, err := c.connect(ctx)
 	if err != nil {
@@ -156,7 +173,7 @@ func (c *connector) connect(ctx context.Context) (driver.Conn, error) {
 		config.Password = token
 	}
 	deadline, _ := ctx.Deadline()
-	// It covers the handshakes too; none is what lib/pq takes 0 for.
+	// It bounds the handshakes too. lib/pq reads 0 as no bound.
 	config.ConnectTimeout = max(time.Until(deadline), time.Millisecond)
 	inner, err := pq.NewConnectorConfig(config)
 	if err != nil {
@@ -168,7 +185,7 @@ func (c *connector) connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{pqConn: opened.(pqConn), socket: dial.socket, patience: c.limits.patience, used: now()}, nil
+	return &conn{pqConn: opened.(pqConn), socket: dial.socket, patience: c.limits.Patience, used: now()}, nil
 }
 
 // now is the time by the wall clock: a monotonic one stands still while a
@@ -200,16 +217,16 @@ type conn struct {
 	used     time.Time // when the last operation began
 }
 
-// lostError is a statement of which nobody knows whether the server ran it.
-// lib/pq reports driver.ErrBadConn there, and database/sql would send the
-// statement again.
+// lostError reports a statement that the server may or may not have run. lib/pq
+// reports driver.ErrBadConn for it, and database/sql would send the statement
+// again.
 type lostError struct{ err error }
 
 func (e *lostError) Error() string {
 	return "the connection was lost while a statement ran: " + e.err.Error()
 }
 
-// begin prepares the socket for one operation and gives the context for it.
+// begin prepares the socket for one operation and returns the context for it.
 func (c *conn) begin(ctx context.Context) context.Context {
 	c.used = now()
 	deadline := c.used.Add(c.patience)
@@ -217,12 +234,12 @@ func (c *conn) begin(ctx context.Context) context.Context {
 		deadline = d
 	}
 	c.socket.sent.Store(false)
-	// An error would show again at the operation itself.
+	// The operation itself reports an error of the socket.
 	_ = c.socket.SetDeadline(deadline)
 	return context.WithoutCancel(ctx)
 }
 
-// end gives the operation's error.
+// end returns the operation's error.
 func (c *conn) end(err error) error {
 	if errors.Is(err, driver.ErrBadConn) && c.socket.sent.Load() {
 		return &lostError{err}
@@ -268,8 +285,8 @@ func (t *tx) Commit() error {
 	return t.conn.end(t.inner.Commit())
 }
 
-// rollbackTime is what a rollback may take. It often comes when the
-// transaction's own time is over.
+// rollbackTime bounds a rollback, which often comes when the transaction's own
+// time is over.
 const rollbackTime = 100 * time.Millisecond
 
 func (t *tx) Rollback() error {
@@ -288,10 +305,10 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	return c.pqConn.ResetSession(ctx)
 }
 
-// IsValid says whether the connection may go back into the pool.
+// IsValid reports whether the connection may go back into the pool.
 func (c *conn) IsValid() bool { return !c.socket.broken.Load() && c.pqConn.IsValid() }
 
-// Close says good-bye, but waits for nobody.
+// Close takes leave of the server and does not wait for it.
 func (c *conn) Close() error {
 	_ = c.socket.SetDeadline(time.Now().Add(rollbackTime))
 	return c.pqConn.Close()
@@ -346,9 +363,9 @@ func (s *socket) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// quiet says whether the server has neither hung up nor said anything since
+// quiet reports whether the server has neither hung up nor sent anything since
 // the last statement. It looks into the receive buffer, which costs no round
-// trip. What a server says unasked is mostly that it ends the connection.
+// trip. A server that sends unasked mostly announces that it ends the connection.
 func (s *socket) quiet() bool {
 	if s.broken.Load() {
 		return false

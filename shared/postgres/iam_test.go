@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"plaudit/shared/postgres"
+	"plaudit/shared/postgres/pgtest"
 )
 
 // authority makes certificates that only this test knows.
@@ -208,13 +209,13 @@ func TestEveryConnectionHasATokenOfItsOwn(t *testing.T) {
 	}
 	// A token's time is in seconds.
 	time.Sleep(1100 * time.Millisecond)
-	if err := postgres.Ready(t.Context(), db); err != nil {
+	if err := pgtest.Ping(t.Context(), db); err != nil {
 		t.Fatal(err)
 	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := postgres.Ready(t.Context(), db); err != nil { // on one of the two
+	if err := pgtest.Ping(t.Context(), db); err != nil { // on one of the two
 		t.Fatal(err)
 	}
 
@@ -261,7 +262,7 @@ func TestTokenIsShownToTheDatabaseOnly(t *testing.T) {
 		}
 		defer db.Close()
 		start := time.Now()
-		err = postgres.Ready(t.Context(), db)
+		err = pgtest.Ping(t.Context(), db)
 		unavailableIn(t, start, err)
 		var invalid *tls.CertificateVerificationError
 		if !errors.As(err, &invalid) {

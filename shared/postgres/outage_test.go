@@ -13,6 +13,7 @@ import (
 
 	"plaudit/shared/fault"
 	"plaudit/shared/postgres"
+	"plaudit/shared/postgres/migrate"
 	"plaudit/shared/postgres/pgtest"
 )
 
@@ -26,7 +27,7 @@ func newFreezer(t *testing.T) freezer {
 	t.Helper()
 	c := pgtest.NewCluster(t, "users")
 	config := c.Config("db_migrate", "hush", "users")
-	_, err := postgres.Migrate(t.Context(), postgres.MigrateConfig{
+	_, err := migrate.Up(t.Context(), migrate.Config{
 		Database: "users", Config: config, Master: &c.Master, ScoreConcurrency: 1, OtherConcurrency: 1,
 	})
 	if err != nil {
@@ -53,7 +54,7 @@ func TestFrozenDatabaseIsToldInTime(t *testing.T) {
 	f := newFreezer(t)
 	one, fresh, pool := f.open(1), f.open(1), f.open(2)
 	for _, db := range []*sqlx.DB{one, pool} {
-		if err := postgres.Ready(t.Context(), db); err != nil {
+		if err := pgtest.Ping(t.Context(), db); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -79,15 +80,15 @@ func TestFrozenDatabaseIsToldInTime(t *testing.T) {
 	thaw := pgtest.Freeze(t, f.PID())
 	close(frozen)
 	start := time.Now()
-	wg.Go(func() { unavailableIn(t, start, postgres.Ready(t.Context(), one)) })
-	wg.Go(func() { unavailableIn(t, start, postgres.Ready(t.Context(), fresh)) })
+	wg.Go(func() { unavailableIn(t, start, pgtest.Ping(t.Context(), one)) })
+	wg.Go(func() { unavailableIn(t, start, pgtest.Ping(t.Context(), fresh)) })
 	for range 6 { // more than the pool has
-		wg.Go(func() { unavailableIn(t, start, postgres.Ready(t.Context(), pool)) })
+		wg.Go(func() { unavailableIn(t, start, pgtest.Ping(t.Context(), pool)) })
 	}
 	wg.Go(func() { // a client that goes away
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(100*time.Millisecond, cancel)
-		if err := postgres.Ready(ctx, f.open(1)); err == nil || time.Since(start) > tolerance {
+		if err := pgtest.Ping(ctx, f.open(1)); err == nil || time.Since(start) > tolerance {
 			t.Errorf("gave %v after %v", err, time.Since(start))
 		}
 	})
@@ -111,7 +112,7 @@ func recovers(t *testing.T, db *sqlx.DB) {
 	t.Helper()
 	var err error
 	for range 100 {
-		if err = postgres.Ready(t.Context(), db); err == nil {
+		if err = pgtest.Ping(t.Context(), db); err == nil {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -140,7 +141,7 @@ func TestStoppedAndSilentDatabases(t *testing.T) {
 		}
 		defer db.Close()
 		start := time.Now()
-		err = postgres.Ready(t.Context(), db)
+		err = pgtest.Ping(t.Context(), db)
 		unavailableIn(t, start, err)
 		if err != nil && (!strings.Contains(err.Error(), address) || strings.Contains(err.Error(), "hush")) {
 			t.Errorf("%s: %v", name, err)
@@ -257,12 +258,12 @@ func TestConnectionLimitIsAnOutage(t *testing.T) {
 	f := newFreezer(t)
 	for range 40 {
 		db := f.open(1)
-		if err := postgres.Ready(t.Context(), db); err != nil {
+		if err := pgtest.Ping(t.Context(), db); err != nil {
 			t.Fatal(err)
 		}
 	}
 	start := time.Now()
-	unavailableIn(t, start, postgres.Ready(t.Context(), f.open(1)))
+	unavailableIn(t, start, pgtest.Ping(t.Context(), f.open(1)))
 }
 
 func TestFullPoolIsAnOutage(t *testing.T) {
@@ -279,12 +280,12 @@ func TestFullPoolIsAnOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	err = postgres.Ready(t.Context(), db)
+	err = pgtest.Ping(t.Context(), db)
 	unavailableIn(t, start, err)
 	if err := taken.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := postgres.Ready(t.Context(), db); err != nil {
+	if err := pgtest.Ping(t.Context(), db); err != nil {
 		t.Error(err)
 	}
 	if !fault.Is(err, fault.DatabaseUnavailable) {

@@ -1,6 +1,6 @@
-// Package postgres keeps the domains' data in PostgreSQL, in files named after
-// the domain. SQL is written by hand, columns listed, in the file that owns
-// the table; the schemas are under migrations/.
+// Package postgres connects to PostgreSQL: pools that keep their limits,
+// transactions, and errors that clients may see. The domains' SQL is in the
+// packages below it, scores and users; their schemas are in migrate.
 package postgres
 
 import (
@@ -14,40 +14,44 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 	"github.com/lib/pq/pqerror"
 
 	"plaudit/shared/fault"
+	"plaudit/shared/trace"
 )
 
-// How a role proves who it is, see Config.
+// The ways in which a role authenticates, see Config.
 const (
-	IAM      = "iam"      // a token for each connection, signed locally
-	Password = "password" // the laptop
+	IAM      = "iam"      // by a token for each connection, signed locally
+	Password = "password" // by a password, on the laptop
 )
 
-// patience is what one call of a store may take in all: waiting for a
-// connection, making one, its statements. A database that does not answer is
-// a 503 within 2 s.
+// patience bounds one call of a store in all: waiting for a connection, making
+// one, and its statements. A database that does not answer is a 503 within 2 s.
 const patience = 1800 * time.Millisecond
 
-// retryAfter is what a client is told to wait for the database.
+// retryAfter is how long a client should wait before it repeats a request.
 const retryAfter = time.Second
 
-// Config says which database, and who logs in.
+// Config names a database and the role that logs in.
 type Config struct {
 	// DSN is postgres://role@host:port/database?sslmode=…, where sslmode is
-	// verify-full or, in a network nobody else is in, disable. Certificates of
-	// RDS are known; sslrootcert=<file> names another authority's.
+	// verify-full or, in a network of one's own, disable. The certificates of RDS
+	// are known; sslrootcert=<file> names another authority's.
 	DSN string
-	// Auth is iam or password. iam wants sslmode=verify-full, because a token
-	// is as good as a password.
+	// Auth is iam or password. iam needs sslmode=verify-full, because a token is
+	// as good as a password.
 	Auth     string
-	Password string // where Auth is password
-	Region   string // of the database, where Auth is iam
-	// MaxConns bounds the pool. A Lambda environment serves one request at a
-	// time and has 1, the default.
+	Password string // if Auth is password
+	Region   string // of the database, if Auth is iam
+	// Credentials sign the tokens if Auth is iam; by default those of the
+	// environment, where Lambda puts a function's.
+	Credentials aws.CredentialsProvider
+	// MaxConns bounds the pool. The default is 1, for a Lambda environment, which
+	// serves one request at a time.
 	MaxConns int
 	// Name is the application_name under which pg_stat_activity shows the
 	// connections; by default the role's.
@@ -56,13 +60,12 @@ type Config struct {
 
 // Open prepares a pool and connects at the first statement.
 //
-// A statement is cut off after 2 s by the server and after 1.8 s by the pool,
-// whatever state the server is in: see conn. A connection that the server may
-// have closed meanwhile is replaced before a statement is sent on it, and a
-// statement that has been sent is never sent again. There are no prepared
-// statements, because they pin a connection of RDS Proxy.
+// The server cuts a statement off after 2 s, and the pool after 1.8 s, whatever
+// state the server is in: see conn. The pool replaces a connection that the server
+// may have closed before it sends a statement on it, and never sends a statement
+// twice. It prepares no statements, because they pin a connection of RDS Proxy.
 func Open(c Config) (*sqlx.DB, error) {
-	return open(c, limits{patience: patience, settings: map[string]string{
+	return OpenWithin(c, Limits{Patience: patience, Settings: map[string]string{
 		"statement_timeout": "2000",
 		// A Lambda that is frozen in the middle of a transaction would keep
 		// its locks.
@@ -70,13 +73,15 @@ func Open(c Config) (*sqlx.DB, error) {
 	}})
 }
 
-// limits is what Open and Migrate differ in.
-type limits struct {
-	patience time.Duration     // for a connection to come about, and for a statement
-	settings map[string]string // of the session, sent as it starts: no round trip
+// Limits bound what a pool may wait for.
+type Limits struct {
+	Patience time.Duration     // for making a connection, and for each statement
+	Settings map[string]string // of the session, sent as it starts: no round trip
 }
 
-func open(c Config, l limits) (*sqlx.DB, error) {
+// OpenWithin is Open with limits of the caller's own, for work that is no
+// request's.
+func OpenWithin(c Config, l Limits) (*sqlx.DB, error) {
 	connector, err := newConnector(c, l)
 	if err != nil {
 		return nil, err
@@ -89,8 +94,9 @@ func open(c Config, l limits) (*sqlx.DB, error) {
 	return sqlx.NewDb(db, "postgres"), nil
 }
 
-// parseDSN checks a DSN. Its errors do not repeat it: it may hold a password.
-func parseDSN(dsn string) (*url.URL, error) {
+// ParseDSN checks a DSN. Its errors do not repeat the DSN, which may hold a
+// password.
+func ParseDSN(dsn string) (*url.URL, error) {
 	u, err := url.Parse(dsn)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 		return nil, errors.New("the DSN must read postgres://role@host:port/database?sslmode=…")
@@ -114,39 +120,40 @@ func parseDSN(dsn string) (*url.URL, error) {
 	return u, nil
 }
 
-// bounded gives the context of one call of a store. Every call begins with it:
-// it is what bounds the wait for a connection of a full pool.
-func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+// Bounded returns the context for one call of a store. Every call begins with it,
+// because nothing else bounds the wait for a connection of a full pool.
+func Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, patience)
 }
 
-// inTx runs f in one transaction of a bounded call. What f returns goes
-// through wrap. Statements of f use its context.
-func inTx(ctx context.Context, db *sqlx.DB, f func(ctx context.Context, tx *sqlx.Tx) error) error {
-	ctx, cancel := bounded(ctx)
+// InTx runs f in one transaction of a bounded call, and passes f's error through
+// Wrap. Statements of f use its context.
+func InTx(ctx context.Context, db *sqlx.DB, f func(ctx context.Context, tx *sqlx.Tx) error) error {
+	ctx, cancel := Bounded(ctx)
 	defer cancel()
 	tx, err := db.BeginTxx(ctx, nil)
 	if err != nil {
-		return wrap(err)
+		return Wrap(err)
 	}
 	defer tx.Rollback() // does nothing after a commit
 	if err := f(ctx, tx); err != nil {
-		return wrap(err)
+		return Wrap(err)
 	}
-	return wrap(tx.Commit())
+	return Wrap(tx.Commit())
 }
 
-// Ready says whether the database answers statements.
-func Ready(ctx context.Context, db *sqlx.DB) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	_, err := db.ExecContext(ctx, "SELECT 1")
-	return wrap(err)
+// TraceParent returns the traceparent for what the context's request writes: the
+// request's, or a new one for work that no request asked for.
+func TraceParent(ctx context.Context) string { return trace.Parent(trace.From(ctx).Parent) }
+
+// LikePrefix returns the LIKE pattern of the texts that begin with a text.
+func LikePrefix(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s) + "%"
 }
 
-// wrap turns an error of the database that repeating can cure into a fault,
-// and leaves every other as it is. Stores send what they return through it.
-func wrap(err error) error {
+// Wrap turns an error of the database that repeating can cure into a fault, and
+// returns every other error as it is. Stores pass all their errors through it.
+func Wrap(err error) error {
 	if _, ok := fault.As(err); ok || err == nil {
 		return err
 	}
@@ -174,7 +181,7 @@ func unavailable(err error) error {
 	}
 }
 
-// outage says whether err means an unreachable or overloaded database.
+// outage reports whether err means an unreachable or overloaded database.
 func outage(err error) bool {
 	if e := pq.As(err); e != nil {
 		switch e.Code {

@@ -12,8 +12,8 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
-	"plaudit/shared/postgres"
 	"plaudit/shared/postgres/pgtest"
+	pgusers "plaudit/shared/postgres/users"
 	"plaudit/shared/user"
 )
 
@@ -30,7 +30,7 @@ func (unsigned) Sign(c access.Caller, _ time.Duration) (string, error) {
 
 func newService(d *pgtest.Database) *user.Service {
 	return &user.Service{
-		Store: postgres.NewUsers(d.Open("users_service")), Signer: unsigned{}, Passwords: user.NewPasswords(2, 100),
+		Store: pgusers.New(d.Open("users_service")), Signer: unsigned{}, Passwords: user.NewPasswords(2, 100),
 		Limits: user.Limits{LoginsPerAddress: 1000, SignUpsPerHour: 1000},
 		First:  user.Credentials{Email: "admin@example.com", Password: "the first admin's"},
 	}

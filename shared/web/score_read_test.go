@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"plaudit/shared/postgres"
+	pgscores "plaudit/shared/postgres/scores"
 	"plaudit/shared/score"
 	"plaudit/shared/web"
 )
@@ -246,7 +246,7 @@ func TestCategoriesHaveTablesOfTheirOwn(t *testing.T) {
 func (s *scoreStack) at(now time.Time) {
 	s.Helper()
 	s.query = web.New(web.Config{Deployable: "score-query", Verifier: callers},
-		web.ScoreQuery(&score.Reader{Tables: postgres.NewScores(s.db.Open("score_query")), Now: func() time.Time { return now }}))
+		web.ScoreQuery(&score.Reader{Tables: pgscores.New(s.db.Open("score_query")), Now: func() time.Time { return now }}))
 	s.db.Owner().MustExec(`CREATE OR REPLACE FUNCTION plaudit_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT timestamptz ''` + now.Format(time.RFC3339Nano) + `'''`)
 }
 

@@ -13,8 +13,8 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
-	"plaudit/shared/postgres"
 	"plaudit/shared/postgres/pgtest"
+	pgscores "plaudit/shared/postgres/scores"
 	"plaudit/shared/score"
 	"plaudit/shared/trace"
 	"plaudit/shared/web"
@@ -55,7 +55,7 @@ func startScores(t *testing.T) *scoreStack {
 	t.Helper()
 	d := pgtest.Scores(t)
 	cfg := func(deployable string) web.Config { return web.Config{Deployable: deployable, Verifier: callers} }
-	store := func(role string) *postgres.Scores { return postgres.NewScores(d.Open(role)) }
+	store := func(role string) *pgscores.Store { return pgscores.New(d.Open(role)) }
 	return &scoreStack{
 		T: t, db: d,
 		add:   web.New(cfg("score-add"), web.ScoreAdd(&score.Adder{Ledger: store("score_add"), Now: time.Now})),

@@ -9,8 +9,8 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/jose"
-	"plaudit/shared/postgres"
 	"plaudit/shared/postgres/pgtest"
+	pgscores "plaudit/shared/postgres/scores"
 	"plaudit/shared/score"
 	"plaudit/shared/web"
 )
@@ -27,7 +27,7 @@ func TestWhatKeysMayDoOnBoards(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := pgtest.Scores(t)
-	store := func(role string) *postgres.Scores { return postgres.NewScores(d.Open(role)) }
+	store := func(role string) *pgscores.Store { return pgscores.New(d.Open(role)) }
 	cfg := func(deployable string) web.Config { return web.Config{Deployable: deployable, Verifier: verifier} }
 	functions := map[string]http.Handler{
 		"add":   web.New(cfg("score-add"), web.ScoreAdd(&score.Adder{Ledger: store("score_add"), Now: time.Now})),

@@ -17,8 +17,8 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/jose"
-	"plaudit/shared/postgres"
 	"plaudit/shared/postgres/pgtest"
+	pgusers "plaudit/shared/postgres/users"
 	"plaudit/shared/user"
 	"plaudit/shared/web"
 )
@@ -55,7 +55,7 @@ func startUsers(t *testing.T, limits user.Limits) *usersUnderTest {
 	}
 	d := pgtest.Users(t)
 	service := &user.Service{
-		Store: postgres.NewUsers(d.Open("users_service")), Signer: signer, Passwords: user.NewPasswords(2, 50), Limits: limits,
+		Store: pgusers.New(d.Open("users_service")), Signer: signer, Passwords: user.NewPasswords(2, 50), Limits: limits,
 		First: user.Credentials{Email: "admin@example.com", Password: "the first admin's"},
 	}
 	handler := web.New(web.Config{Deployable: "users", Verifier: verifier}, web.Users(service, jwks))

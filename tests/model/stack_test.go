@@ -21,6 +21,7 @@ import (
 	"plaudit/shared/fault"
 	"plaudit/shared/postgres"
 	"plaudit/shared/postgres/pgtest"
+	pgscores "plaudit/shared/postgres/scores"
 	"plaudit/shared/score"
 	"plaudit/shared/trace"
 	"plaudit/shared/web"
@@ -70,7 +71,7 @@ func start(t testing.TB, connections int) *stack {
 func (s *stack) open(connections int) {
 	s.Helper()
 	config := func(deployable string) web.Config { return web.Config{Deployable: deployable, Verifier: tokens{}} }
-	store := func(role string) *postgres.Scores {
+	store := func(role string) *pgscores.Store {
 		c := s.db.Config(role)
 		c.MaxConns = connections
 		db, err := postgres.Open(c)
@@ -78,7 +79,7 @@ func (s *stack) open(connections int) {
 			s.Fatal(err)
 		}
 		s.pools = append(s.pools, db)
-		return postgres.NewScores(db)
+		return pgscores.New(db)
 	}
 	s.add = web.New(config("score-add"), web.ScoreAdd(&score.Adder{Ledger: store("score_add"), Now: s.clock}))
 	s.query = web.New(config("score-query"), web.ScoreQuery(&score.Reader{Tables: store("score_query"), Now: s.clock}))

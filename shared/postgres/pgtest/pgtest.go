@@ -1,5 +1,5 @@
-// Package pgtest gives tests a real PostgreSQL: one cluster for a test binary,
-// each database migrated once and cloned for every test.
+// Package pgtest starts a real PostgreSQL for tests: one cluster for a test binary,
+// with each database migrated once and cloned for every test.
 package pgtest
 
 import (
@@ -23,11 +23,12 @@ import (
 	"plaudit/local/process"
 	"plaudit/local/rds"
 	"plaudit/shared/postgres"
+	"plaudit/shared/postgres/migrate"
 )
 
 const (
 	master = "plaudit"
-	// concurrency makes connection limits that tests do not meet.
+	// concurrency is so high that tests do not reach the connection limits.
 	concurrency    = 50
 	maxConnections = "300"
 )
@@ -48,7 +49,7 @@ func run(m *testing.M) int {
 	return code
 }
 
-// shared is what the tests of the binary have in common.
+// shared is the server of the binary's tests.
 var shared server
 
 type server struct {
@@ -66,8 +67,8 @@ func (s *server) start() error {
 	if s.group != nil {
 		return nil
 	}
-	// Not t.TempDir: the server runs as another user when the tests run as
-	// root, and has to get there.
+	// Not t.TempDir: if the tests run as root, the server runs as another user, who
+	// must be able to enter the folder.
 	dir, err := os.MkdirTemp("/var/tmp", "plaudit-test-")
 	if err != nil {
 		return err
@@ -86,8 +87,8 @@ func (s *server) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cluster != nil {
-		// The data is thrown away, so a server that will not stop is no fault
-		// of a test's; the group's end kills it.
+		// The data is thrown away, so a server that does not stop fails no test; the
+		// end of the group kills it.
 		_ = s.cluster.Stop(context.Background())
 	}
 	if s.group != nil {
@@ -108,7 +109,7 @@ func (s *server) newCluster(ctx context.Context, name, database string) (*rds.Cl
 	})
 }
 
-// template makes sure that the migrated database is there.
+// template makes the migrated database if it does not exist yet.
 func (s *server) template(ctx context.Context, name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,10 +129,10 @@ func (s *server) template(ctx context.Context, name string) error {
 	if err := s.exec(ctx, "CREATE DATABASE "+name); err != nil {
 		return err
 	}
-	_, err := postgres.Migrate(ctx, postgres.MigrateConfig{
+	_, err := migrate.Up(ctx, migrate.Config{
 		Database:         name,
 		Config:           s.config("db_migrate", name),
-		Master:           &postgres.Master{Username: master, Password: s.password},
+		Master:           &migrate.Master{Username: master, Password: s.password},
 		ScoreConcurrency: concurrency,
 		OtherConcurrency: concurrency,
 	})
@@ -179,15 +180,15 @@ type Database struct {
 
 var clones atomic.Int64
 
-// Scores gives the test a scores database, empty and migrated. It goes when
-// the test ends.
+// Scores returns a scores database of the test's own, empty and migrated, which is
+// dropped when the test ends.
 func Scores(t testing.TB) *Database {
 	t.Helper()
 	return clone(t, "scores")
 }
 
-// Users gives the test a users database, empty and migrated. It goes when the
-// test ends.
+// Users returns a users database of the test's own, empty and migrated, which is
+// dropped when the test ends.
 func Users(t testing.TB) *Database {
 	t.Helper()
 	return clone(t, "users")
@@ -237,11 +238,19 @@ func (d *Database) Owner() *sqlx.DB {
 	return d.owner
 }
 
+// Ping sends a statement as a store does, and returns its error.
+func Ping(ctx context.Context, db *sqlx.DB) error {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	_, err := db.ExecContext(ctx, "SELECT 1")
+	return postgres.Wrap(err)
+}
+
 // Cluster is a cluster of one test's own, to be frozen, stopped or filled with
 // roles. Its master user is Master.
 type Cluster struct {
 	*rds.Cluster
-	Master postgres.Master
+	Master migrate.Master
 }
 
 // NewCluster starts a cluster that ends with the test. It has one empty
@@ -263,7 +272,7 @@ func NewCluster(t testing.TB, database string) *Cluster {
 			t.Errorf("pgtest: %v", err)
 		}
 	})
-	return &Cluster{made, postgres.Master{Username: master, Password: shared.password}}
+	return &Cluster{made, migrate.Master{Username: master, Password: shared.password}}
 }
 
 // Config logs in to one of the cluster's databases.
@@ -271,14 +280,14 @@ func (c *Cluster) Config(role, password, database string) postgres.Config {
 	return configFor(c.Cluster, role, password, database)
 }
 
-// Freeze stops a server with all its processes, and returns when none of them
-// runs any more. The kernel still accepts connections for it. thaw lets it go
-// on; so does the test's end.
+// Freeze stops a server with all its processes, and returns when none of them runs
+// any more. The kernel still accepts connections for it. thaw, or the end of the
+// test, resumes it.
 func Freeze(t testing.TB, postmaster int) (thaw func()) {
 	t.Helper()
 	thaw = func() { signal(t, syscall.SIGCONT, slices.Collect(maps.Keys(family(t, postmaster)))...) }
 	t.Cleanup(thaw)
-	// The postmaster first: from then on nobody starts another backend.
+	// The postmaster first, so that no new backend starts.
 	signal(t, syscall.SIGSTOP, postmaster)
 	for family(t, postmaster)[postmaster] {
 		time.Sleep(time.Millisecond)

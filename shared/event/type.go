@@ -1,0 +1,73 @@
+package event
+
+// Type is an event's type. Those that begin with `plaudit.` are ours alone.
+type Type string
+
+// The types of our own events. The functions of the scores database write some
+// of them; a test of shared/postgres/migrate holds those to this list.
+const (
+	BoardCreated        Type = "plaudit.board.created"
+	BoardUpdated        Type = "plaudit.board.updated"
+	PlayerChanged       Type = "plaudit.player.changed"
+	EntryAdded          Type = "plaudit.entry.added"
+	EntryAdjusted       Type = "plaudit.entry.adjusted"
+	EntryImported       Type = "plaudit.entry.imported"
+	EntryReversed       Type = "plaudit.entry.reversed"
+	UserCreated         Type = "plaudit.user.created"
+	UserUpdated         Type = "plaudit.user.updated"
+	UserErased          Type = "plaudit.user.erased"
+	UserRoleChanged     Type = "plaudit.user.role-changed"
+	UserPasswordChanged Type = "plaudit.user.password-changed"
+	UserLoginFailed     Type = "plaudit.user.login-failed"
+	SessionReused       Type = "plaudit.session.reused"
+	SessionRevoked      Type = "plaudit.session.revoked"
+	KeyCreated          Type = "plaudit.key.created"
+	KeyDeleted          Type = "plaudit.key.deleted"
+)
+
+// Types returns every type above.
+func Types() []Type {
+	return []Type{
+		BoardCreated, BoardUpdated, PlayerChanged,
+		EntryAdded, EntryAdjusted, EntryImported, EntryReversed,
+		UserCreated, UserUpdated, UserErased, UserRoleChanged, UserPasswordChanged, UserLoginFailed,
+		SessionReused, SessionRevoked, KeyCreated, KeyDeleted,
+	}
+}
+
+// OfEntry returns the type of an entry's event by the entry's kind.
+func OfEntry(kind string) Type {
+	switch kind {
+	case "adjustment":
+		return EntryAdjusted
+	case "import":
+		return EntryImported
+	case "reversal":
+		return EntryReversed
+	}
+	return EntryAdded
+}
+
+// Board returns the subject of a board's events.
+func Board(board string) string { return "board/" + board }
+
+// Player returns the subject of a player's events, entries included.
+func Player(board, player string) string { return Board(board) + "/player/" + player }
+
+// User returns the subject of an account's events. It is also the actor's form.
+func User(id string) string { return "user/" + id }
+
+// Notified returns the user whom mail tells of an event about a player, "" if
+// nobody is told. User is the one to whom the player belongs, "" if nobody: they
+// learn what others did to their points or their status. Results and imports are
+// nobody's news. Of changes of a player only those of the status count, which
+// callers see to.
+func Notified(t Type, actor, user string) string {
+	switch t {
+	case EntryAdjusted, EntryReversed, PlayerChanged:
+		if user != "" && actor != User(user) {
+			return user
+		}
+	}
+	return ""
+}

@@ -1,0 +1,178 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
+)
+
+const (
+	functionsDir = "functions"
+	// internalSchema holds what only other functions call.
+	internalSchema = "internal"
+)
+
+// routine is a function or an aggregate that the database has.
+type routine struct {
+	OID       int64
+	Signature string // as DROP ROUTINE takes it
+}
+
+// applyFunctions makes the database's functions those of the files, all or
+// nothing: it applies the files that changed since they were last applied, and
+// drops a function whose file is gone. So the file of a function that the version
+// before still calls has to stay for one more release.
+func (f files) applyFunctions(ctx context.Context, db *sqlx.DB) error {
+	tx, err := db.BeginTxx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // does nothing after a commit
+	applied, err := digests(ctx, tx, functionsDir+"/")
+	if err != nil {
+		return err
+	}
+	// A function may call one whose file comes later, so bodies are validated once
+	// all are there.
+	if _, err := tx.ExecContext(ctx, `SET LOCAL check_function_bodies = off`); err != nil {
+		return err
+	}
+	var changed []int64
+	for _, one := range f.functions {
+		digest, ok := applied[one.path]
+		delete(applied, one.path)
+		if ok && digest == one.digest {
+			continue
+		}
+		oid, err := applyFunction(ctx, tx, one)
+		if err != nil {
+			return fmt.Errorf("%s: %w", one.path, err)
+		}
+		changed = append(changed, oid)
+		if _, err := tx.ExecContext(ctx, recordFile, one.path, one.digest); err != nil {
+			return err
+		}
+	}
+	for gone := range applied {
+		schema, name := function(gone)
+		found, err := routines(ctx, tx, schema, name)
+		if err != nil {
+			return err
+		}
+		if err := drop(ctx, tx, found); err != nil {
+			return fmt.Errorf("%s is gone: %w", gone, err)
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM applied_files WHERE path = $1`, gone); err != nil {
+			return err
+		}
+	}
+	if err := validate(ctx, tx, changed); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// function returns the schema and the name of the function that a file defines.
+func function(file string) (schema, name string) {
+	schema = "public"
+	if path.Base(path.Dir(file)) == internalSchema {
+		schema = internalSchema
+	}
+	return schema, strings.TrimSuffix(path.Base(file), ".sql")
+}
+
+// applyFunction runs a function's file. A function that Go calls keeps its
+// parameters and its result for good, because old code goes on calling it; an
+// internal one is replaced, whatever changed.
+func applyFunction(ctx context.Context, tx *sqlx.Tx, one file) (int64, error) {
+	schema, name := function(one.path)
+	before, err := routines(ctx, tx, schema, name)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := tx.ExecContext(ctx, `SAVEPOINT apply`); err != nil {
+		return 0, err
+	}
+	_, err = tx.ExecContext(ctx, one.text)
+	if pq.As(err, pqerror.InvalidFunctionDefinition) != nil && schema == internalSchema && len(before) > 0 {
+		// Its result or the name of a parameter is another.
+		if _, err := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT apply`); err != nil {
+			return 0, err
+		}
+		if err := drop(ctx, tx, before); err != nil {
+			return 0, err
+		}
+		before = nil
+		_, err = tx.ExecContext(ctx, one.text)
+	}
+	if pq.As(err, pqerror.InvalidFunctionDefinition) != nil {
+		err = fmt.Errorf("%w; %s", err, rename)
+	}
+	if err != nil {
+		return 0, err
+	}
+	after, err := routines(ctx, tx, schema, name)
+	if err != nil {
+		return 0, err
+	}
+	if len(after) == 0 {
+		return 0, fmt.Errorf("the file must define the function %s.%s, which its name says", schema, name)
+	}
+	made := after[len(after)-1]
+	if len(after) > 1 {
+		// The parameters are others, so the old function is still there.
+		if schema != internalSchema {
+			return 0, fmt.Errorf("%s is still called by old code, and %s would stand beside it; %s", after[0].Signature, made.Signature, rename)
+		}
+		if err := drop(ctx, tx, before); err != nil {
+			return 0, err
+		}
+	}
+	return made.OID, nil
+}
+
+const rename = "a function that Go calls keeps its parameters and result: put the new one into a file with the next version in its name"
+
+// routines returns those of a name, the newest last.
+func routines(ctx context.Context, tx *sqlx.Tx, schema, name string) (found []routine, err error) {
+	err = tx.SelectContext(ctx, &found, `
+		SELECT p.oid, p.oid::regprocedure::text AS signature
+		FROM pg_proc p
+		JOIN pg_namespace n ON n.oid = p.pronamespace
+		WHERE n.nspname = $1 AND p.proname = $2
+		ORDER BY p.oid`, schema, name)
+	return found, err
+}
+
+func drop(ctx context.Context, tx *sqlx.Tx, list []routine) error {
+	for _, r := range list {
+		if _, err := tx.ExecContext(ctx, `DROP ROUTINE `+r.Signature); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// validate has the languages check the bodies of functions.
+func validate(ctx context.Context, tx *sqlx.Tx, oids []int64) error {
+	if _, err := tx.ExecContext(ctx, `SET LOCAL check_function_bodies = on`); err != nil {
+		return err
+	}
+	for _, oid := range oids {
+		// Aggregates (language internal) have no body.
+		_, err := tx.ExecContext(ctx, `
+			SELECT CASE l.lanname WHEN 'plpgsql' THEN plpgsql_validator(p.oid)::text WHEN 'sql' THEN fmgr_sql_validator(p.oid)::text END
+			FROM pg_proc p
+			JOIN pg_language l ON l.oid = p.prolang
+			WHERE p.oid = $1::oid`, oid)
+		if err != nil {
+			return err // its context names the function
+		}
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+-- Applies the items' profiles to their players, in the order of the items, and
+-- returns the players that changed. If a player would end up with too many
+-- attributes, it refuses the first item after which that is so. The players are
+-- locked.
+CREATE OR REPLACE FUNCTION internal.apply_profiles(p_items internal.item[], p_now timestamptz) RETURNS internal.player_change[]
+LANGUAGE plpgsql VOLATILE
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+DECLARE
+    v_changes internal.player_change[];
+    v_item    integer;
+    v_boards  integer[];
+    v_players text[];
+BEGIN
+    v_changes := ARRAY(
+        SELECT (c.board, c.id, c.old, c.new)::internal.player_change
+        FROM (
+            SELECT p.board, p.id, internal.player_json(p) AS old, internal.player_patch_all(internal.player_json(p), (i.sent).profile ORDER BY i.item) AS new
+            FROM unnest(p_items) i
+            JOIN players p ON p.board = i.board AND p.id = i.player
+            WHERE (i.sent).profile IS NOT NULL
+            GROUP BY p.board, p.id
+        ) c
+        WHERE c.new <> c.old
+        ORDER BY c.board, c.id);
+
+    SELECT x.item INTO v_item
+    FROM (
+        SELECT i.item, internal.player_patch_all(c.old, (i.sent).profile) OVER (PARTITION BY i.board, i.player ORDER BY i.item) AS new
+        FROM unnest(v_changes) c
+        JOIN unnest(p_items) i ON i.board = c.board AND i.player = c.player AND (i.sent).profile IS NOT NULL
+        WHERE internal.too_many_attributes(c.new -> 'attributes')
+    ) x
+    WHERE internal.too_many_attributes(x.new -> 'attributes')
+    ORDER BY x.item
+    LIMIT 1;
+    IF FOUND THEN
+        PERFORM internal.refuse('attributes', v_item);
+    END IF;
+
+    UPDATE players p
+    SET display_name = c.new ->> 'display_name', country = c.new ->> 'country', user_id = c.new ->> 'user', attributes = c.new -> 'attributes'
+    FROM unnest(v_changes) c
+    WHERE p.board = c.board AND p.id = c.player;
+
+    SELECT array_agg(c.board), array_agg(c.player) INTO v_boards, v_players FROM unnest(v_changes) c;
+    PERFORM internal.follow_players(v_boards, v_players, p_now);
+    RETURN v_changes;
+END $$;

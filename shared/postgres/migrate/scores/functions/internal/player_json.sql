@@ -1,0 +1,6 @@
+-- A player as patches see it.
+CREATE OR REPLACE FUNCTION internal.player_json(p players) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_build_object('display_name', p.display_name, 'country', p.country, 'user', p.user_id,
+        'status', p.status, 'note', p.note, 'attributes', p.attributes)
+$$;

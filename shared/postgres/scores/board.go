@@ -1,0 +1,95 @@
+package scores
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"plaudit/shared/postgres"
+	"plaudit/shared/score"
+)
+
+// parseBoard reads a board as internal.board_json writes it.
+func parseBoard(doc []byte) (score.Board, error) {
+	var b score.Board
+	if err := json.Unmarshal(doc, &b); err != nil {
+		return score.Board{}, fmt.Errorf("read a board: %w", err)
+	}
+	b.CreatedAt = b.CreatedAt.UTC()
+	return b, nil
+}
+
+// Board implements score.Directory.
+func (s *Store) Board(ctx context.Context, id string) (score.Board, error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	var doc []byte
+	if err := s.db.GetContext(ctx, &doc, `SELECT board_v1($1)`, id); err != nil {
+		return score.Board{}, postgres.Wrap(fmt.Errorf("board %s: %w", id, err))
+	}
+	if doc == nil {
+		return score.Board{}, score.NoBoard(id)
+	}
+	return parseBoard(doc)
+}
+
+// Linked implements score.Directory.
+func (s *Store) Linked(ctx context.Context, board, user string) (bool, error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	var linked bool
+	if err := s.db.GetContext(ctx, &linked, `SELECT linked_v1($1, $2)`, board, user); err != nil {
+		return false, postgres.Wrap(fmt.Errorf("links of board %s: %w", board, err))
+	}
+	return linked, nil
+}
+
+// Create implements score.Registry.
+func (s *Store) Create(ctx context.Context, b score.Board, actor string) (score.Board, bool, error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	in, err := json.Marshal(b)
+	if err != nil {
+		return score.Board{}, false, err
+	}
+	var doc []byte
+	if err := s.db.GetContext(ctx, &doc, `SELECT create_board_v1($1, $2, $3)`, string(in), actor, postgres.TraceParent(ctx)); err != nil {
+		return score.Board{}, false, postgres.Wrap(fmt.Errorf("create board %s: %w", b.ID, err))
+	}
+	if doc == nil {
+		return score.Board{}, false, nil
+	}
+	created, err := parseBoard(doc)
+	return created, true, err
+}
+
+// Change implements score.Registry.
+func (s *Store) Change(ctx context.Context, c score.Change) (score.ChangeOutcome, error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	board, err := json.Marshal(c.Board)
+	if err != nil {
+		return score.ChangeOutcome{}, err
+	}
+	changes, err := json.Marshal(c.Changes)
+	if err != nil {
+		return score.ChangeOutcome{}, err
+	}
+	var doc []byte
+	err = s.db.GetContext(ctx, &doc, `SELECT change_board_v1($1, $2, $3, $4, $5)`,
+		string(board), string(changes), c.NoEntries, c.Actor, postgres.TraceParent(ctx))
+	if err != nil {
+		return score.ChangeOutcome{}, postgres.Wrap(fmt.Errorf("change board %s: %w", c.Board.ID, err))
+	}
+	var out struct {
+		Board      json.RawMessage
+		Stale      bool
+		HasEntries bool `json:"has_entries"`
+		HasPlayers bool `json:"has_players"`
+	}
+	if err := json.Unmarshal(doc, &out); err != nil {
+		return score.ChangeOutcome{}, fmt.Errorf("read a changed board: %w", err)
+	}
+	b, err := parseBoard(out.Board)
+	return score.ChangeOutcome{Board: b, Stale: out.Stale, HasEntries: out.HasEntries, HasPlayers: out.HasPlayers}, err
+}

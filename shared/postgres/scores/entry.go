@@ -1,0 +1,165 @@
+// Package scores keeps boards, players, entries and standings in the scores
+// database. Tables are in migrate/scores/migrations; what writes them is one SQL
+// function a file in migrate/scores/functions.
+package scores
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
+
+	"plaudit/shared/postgres"
+	"plaudit/shared/score"
+)
+
+// Store is the scores database. What a method may do depends on the role that its
+// pool logs in as: score_add adds, score_query reads, board_admin makes and
+// changes boards.
+type Store struct{ db *sqlx.DB }
+
+// New returns the store over a pool.
+func New(db *sqlx.DB) *Store { return &Store{db} }
+
+var (
+	_ score.Ledger   = (*Store)(nil)
+	_ score.Tables   = (*Store)(nil)
+	_ score.Registry = (*Store)(nil)
+)
+
+// entryDoc is a row of the view ledger.
+type entryDoc struct {
+	ID         string     `json:"id"`
+	Board      string     `json:"board"`
+	Player     string     `json:"player"`
+	Seq        int64      `json:"seq"`
+	Kind       score.Kind `json:"kind"`
+	Points     int64      `json:"points"`
+	Tiebreak   int64      `json:"tiebreak"`
+	Reason     string     `json:"reason"`
+	Note       string     `json:"note"`
+	Actor      string     `json:"actor"`
+	OccurredAt time.Time  `json:"occurred_at"`
+	RecordedAt time.Time  `json:"recorded_at"`
+	Batch      string     `json:"batch"`
+	Reverses   string     `json:"reverses"`
+	Metadata   string     `json:"metadata"`
+	Standings  []struct {
+		Period string     `json:"period"`
+		Start  *time.Time `json:"start"`
+		Score  *int64     `json:"score"`
+	} `json:"standings"`
+}
+
+func parseEntry(doc []byte) (score.Entry, error) {
+	var d entryDoc
+	if err := json.Unmarshal(doc, &d); err != nil {
+		return score.Entry{}, fmt.Errorf("read an entry: %w", err)
+	}
+	return d.entry(), nil
+}
+
+func (d entryDoc) entry() score.Entry {
+	e := score.Entry{
+		ID: d.ID, Board: d.Board, Player: d.Player, Seq: d.Seq, Kind: d.Kind, Points: d.Points, Tiebreak: d.Tiebreak,
+		Reason: d.Reason, Note: d.Note, Actor: d.Actor, OccurredAt: d.OccurredAt.UTC(), RecordedAt: d.RecordedAt.UTC(),
+		Batch: d.Batch, Reverses: d.Reverses, Metadata: d.Metadata,
+	}
+	for _, s := range d.Standings {
+		c := score.Credit{Period: s.Period, Score: s.Score}
+		if s.Start != nil {
+			c.Start = s.Start.UTC()
+		}
+		e.Standings = append(e.Standings, c)
+	}
+	return e
+}
+
+// notWritten is the SQLSTATE with which internal.refuse ends a transaction: the
+// message is the cause, the detail the item.
+const notWritten pqerror.Code = "PA409"
+
+// Add implements score.Ledger, in one round trip.
+func (s *Store) Add(ctx context.Context, a score.Addition) (score.Outcome, error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	boards := slices.Sorted(maps.Keys(a.Versions))
+	items, runs, err := itemRecords(a.Items, a.Versions)
+	if err != nil {
+		return score.Outcome{}, err
+	}
+	var doc []byte
+	err = s.db.GetContext(ctx, &doc, `SELECT add_entries_v1($1, $2, $3, $4, $5, nullif($6, '')::uuid)`,
+		pq.Array(boards), pq.Array(items), pq.Array(runs), a.Actor, postgres.TraceParent(ctx), a.Batch)
+	var refusal *pq.Error
+	if errors.As(err, &refusal) && refusal.Code == notWritten {
+		item, err := strconv.Atoi(refusal.Detail)
+		return score.Outcome{Refusal: &score.Refusal{Items: []int{item}, Reason: score.Cause(refusal.Message)}}, err
+	}
+	if err != nil {
+		return score.Outcome{}, postgres.Wrap(fmt.Errorf("add %d entries: %w", len(a.Items), err))
+	}
+	out, err := parseOutcome(a, doc)
+	if err != nil {
+		return score.Outcome{}, fmt.Errorf("add %d entries: %w", len(a.Items), err)
+	}
+	return out, nil
+}
+
+// parseOutcome reads what add_entries_v1 returns.
+func parseOutcome(a score.Addition, doc []byte) (out score.Outcome, err error) {
+	var d struct {
+		Stale    []json.RawMessage
+		Cause    score.Cause
+		Items    []int
+		Entry    *entryDoc
+		Replayed bool
+		Batch    string
+		Entries  []struct {
+			Item     int
+			ID       string
+			Player   string
+			Points   int64
+			Batch    string
+			Replayed bool
+		}
+	}
+	if err := json.Unmarshal(doc, &d); err != nil {
+		return score.Outcome{}, err
+	}
+	switch {
+	case d.Stale != nil:
+		for _, doc := range d.Stale {
+			b, err := parseBoard(doc)
+			if err != nil {
+				return score.Outcome{}, err
+			}
+			out.Stale = append(out.Stale, b)
+		}
+	case d.Cause != "":
+		out.Refusal = &score.Refusal{Items: d.Items, Reason: d.Cause}
+	case d.Entry != nil:
+		out.Added = &score.Added{Entry: d.Entry.entry(), Replayed: d.Replayed}
+	case d.Batch != "":
+		out.Entries = make([]score.BatchEntry, len(a.Items))
+		for i, item := range a.Items {
+			out.Entries[i] = score.BatchEntry{ID: item.ID, Board: item.Board, Player: item.Player, Points: item.Points, Batch: d.Batch}
+		}
+		for _, e := range d.Entries { // differ from what was sent
+			out.Entries[e.Item] = score.BatchEntry{
+				ID: e.ID, Board: a.Items[e.Item].Board, Player: e.Player, Points: e.Points, Batch: e.Batch, Replayed: e.Replayed,
+			}
+		}
+	default:
+		return score.Outcome{}, fmt.Errorf("add_entries_v1 returned %.100s", doc)
+	}
+	return out, nil
+}

@@ -1,0 +1,342 @@
+package scores
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/lib/pq"
+
+	"plaudit/shared/postgres"
+	"plaudit/shared/score"
+)
+
+// lineRow is an entry in a list.
+type lineRow struct {
+	Doc     []byte
+	User    string
+	SeesAll bool `db:"sees_all"`
+}
+
+// whole makes a query of entries of one of their ids. LIMIT 1 keeps the
+// planner from reading a table for the sake of a page.
+func whole(query string) string {
+	return `
+		WITH page AS MATERIALIZED (` + query + `)
+		SELECT l.doc, p.user, page.sees_all
+		FROM page
+		CROSS JOIN LATERAL (SELECT row_to_json(l) AS doc FROM ledger l WHERE l.id = page.id LIMIT 1) l
+		CROSS JOIN LATERAL (SELECT coalesce(p.user_id, '') AS user FROM players p WHERE p.board = page.board AND p.id = page.player LIMIT 1) p
+		ORDER BY page.occurred_at DESC, page.id DESC`
+}
+
+// lines reads a page of entries.
+func (s *Store) lines(ctx context.Context, query string, args []any) ([]score.OwnedEntry, error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	var rows []lineRow
+	err := s.db.SelectContext(ctx, &rows, query, args...)
+	if err != nil {
+		return nil, postgres.Wrap(fmt.Errorf("list entries: %w", err))
+	}
+	lines := make([]score.OwnedEntry, len(rows))
+	for i, r := range rows {
+		e, err := parseEntry(r.Doc)
+		if err != nil {
+			return nil, err
+		}
+		lines[i] = score.OwnedEntry{Entry: e, User: r.User, SeesAll: r.SeesAll}
+	}
+	return lines, nil
+}
+
+const lineColumns = `e.id, e.board, e.player, e.occurred_at`
+
+// older gives the condition that an entry comes after the place.
+func older(a *arguments, after *score.EntryPlace) string {
+	if after == nil {
+		return ``
+	}
+	return ` AND (e.occurred_at, e.id) < (` + a.add(after.OccurredAt) + `::timestamptz, ` + a.add(after.ID) + `::uuid)`
+}
+
+// entriesQuery gives the query of a page. Each filter has an index with what the
+// list is sorted by; but a batch is small, and sorted when all of it was found.
+func entriesQuery(board string, f score.EntryFilter, hidden bool, after *score.EntryPlace, limit int) (string, []any) {
+	var a arguments
+	from := `entries`
+	if f.Batch != "" {
+		from = `(SELECT id, board, player, kind, reason, actor, occurred_at FROM entries WHERE batch = ` + a.add(f.Batch) + `::uuid OFFSET 0)`
+	}
+	query := `SELECT ` + lineColumns + `, false AS sees_all FROM ` + from + ` e WHERE e.board = (SELECT no FROM boards WHERE id = ` + a.add(board) + `)` + older(&a, after)
+	for _, c := range []struct{ column, value, as string }{
+		{"e.player", f.Player, "text"}, {"e.actor", f.Actor, "text"}, {"e.reason", f.Reason, "text"}, {"e.kind", string(f.Kind), "text"},
+	} {
+		if c.value != "" {
+			query += ` AND ` + c.column + ` = ` + a.add(c.value) + `::` + c.as
+		}
+	}
+	if f.From != nil {
+		query += ` AND e.occurred_at >= ` + a.add(wholeMicros(*f.From)) + `::timestamptz`
+	}
+	if f.To != nil {
+		query += ` AND e.occurred_at < ` + a.add(wholeMicros(*f.To)) + `::timestamptz`
+	}
+	if !hidden {
+		query += ` AND (SELECT p.status FROM players p WHERE p.board = e.board AND p.id = e.player) <> 'hidden'`
+	}
+	return whole(query + ` ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + a.add(limit)), a
+}
+
+// wholeMicros rounds up, as a border of times that are in whole µs: PostgreSQL
+// would round to the nearest.
+func wholeMicros(t time.Time) time.Time {
+	whole := t.Truncate(time.Microsecond)
+	if whole.Before(t) {
+		whole = whole.Add(time.Microsecond)
+	}
+	return whole
+}
+
+// Entries implements score.Lists.
+func (s *Store) Entries(ctx context.Context, board string, f score.EntryFilter, hidden bool, after *score.EntryPlace, limit int) ([]score.OwnedEntry, error) {
+	query, args := entriesQuery(board, f, hidden, after, limit)
+	return s.lines(ctx, query, args)
+}
+
+// boardsOf gives the boards with a player of the user.
+func boardsOf(user string) string {
+	return `SELECT DISTINCT board FROM players WHERE user_id = ` + user
+}
+
+// readable gives the boards b with a player of the user that are in the view.
+// Each is looked at once, however many of its players are the user's.
+func readable(a *arguments, user string, v score.View) string {
+	read, all := `b.public`, `false`
+	switch in := within(a, v); {
+	case v.Every:
+		read, all = `(b.public OR `+in+`)`, in
+	case v.User != "":
+		me := a.add(v.User) + `::text`
+		read = `(b.public OR ` + in + ` AND (` + me + ` = ANY (b.owners || b.writers || b.viewers)
+			OR EXISTS (SELECT FROM players r WHERE r.user_id = ` + me + ` AND r.board = b.no)))`
+		all = in + ` AND ` + me + ` = ANY (b.owners || b.writers)`
+	}
+	return `SELECT b.no, b.id, ` + all + ` AS sees_all FROM (` + boardsOf(user) + `) l JOIN boards b ON b.no = l.board WHERE ` + read
+}
+
+// within gives the condition that b is one of the boards of which the view's
+// user may read more than anybody does.
+func within(a *arguments, v score.View) string {
+	switch {
+	case v.User == "":
+		return `false`
+	case len(v.Within) == 0:
+		return `true`
+	}
+	return `b.id = ANY (` + a.add(pq.Array(v.Within)) + `::text[])`
+}
+
+// entriesOfQuery gives the query of a page. Its entries belong to no more
+// players than it has room for, those with the newest ones: of every other
+// player one place in an index is looked at.
+func entriesOfQuery(user string, v score.View, after *score.EntryPlace, limit int) (string, []any) {
+	var a arguments
+	u, n := a.add(user)+`::text`, a.add(limit)+`::bigint`
+	newest := `FROM entries e WHERE e.board = p.board AND e.player = p.player` + older(&a, after) + ` ORDER BY e.occurred_at DESC, e.id DESC LIMIT `
+	return whole(`
+		WITH readable AS MATERIALIZED (` + readable(&a, u, v) + `
+		), player AS MATERIALIZED (
+			SELECT p.board, p.player, r.sees_all
+			FROM readable r
+			CROSS JOIN LATERAL (
+				SELECT p.board, p.id AS player FROM players p
+				WHERE p.user_id = ` + u + ` AND p.board = r.no AND (p.status <> 'hidden' OR r.sees_all) OFFSET 0
+			) p
+			CROSS JOIN LATERAL (SELECT e.occurred_at, e.id ` + newest + `1) e
+			ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + n + `
+		)
+		SELECT ` + lineColumns + `, p.sees_all
+		FROM player p
+		CROSS JOIN LATERAL (SELECT ` + lineColumns + ` ` + newest + n + `) e
+		ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + n), a
+}
+
+// EntriesOf implements score.Lists.
+func (s *Store) EntriesOf(ctx context.Context, user string, v score.View, after *score.EntryPlace, limit int) ([]score.OwnedEntry, error) {
+	query, args := entriesOfQuery(user, v, after, limit)
+	return s.lines(ctx, query, args)
+}
+
+// boardsQuery gives the boards of a page. Each source is a range of an index:
+// public boards, or every board, or the few that concern the user.
+func boardsQuery(v score.View, named, search string, after *score.BoardPlace, limit int) (string, []any) {
+	var a arguments
+	naming := func(user string) string {
+		return `SELECT no FROM boards WHERE (owners || writers || viewers) @> ARRAY[` + user + `]`
+	}
+	var sources []string
+	switch in := within(&a, v); {
+	case named != "":
+		sources = []string{`b.no IN (` + naming(a.add(named)+`::text`) + `) AND (b.public OR ` + in + `)`}
+	case v.User == "":
+		sources = []string{`b.public`}
+	case v.Every && len(v.Within) == 0:
+		sources = []string{`true`}
+	case v.Every:
+		sources = []string{`b.public`, `NOT b.public AND ` + in}
+	default:
+		me := a.add(v.User) + `::text`
+		sources = []string{`b.public`, `NOT b.public AND ` + in + ` AND b.no IN (` + naming(me) + ` UNION ` + boardsOf(me) + `)`}
+	}
+	type order struct {
+		byTitle   bool
+		key, cond string
+	}
+	const title = `(lower(b.title) COLLATE "C")`
+	orders := []order{{false, `b.id`, `true`}}
+	if search != "" {
+		pattern := `lower(` + a.add(postgres.LikePrefix(search)) + `::text)`
+		orders = []order{
+			{false, `b.id`, `b.id LIKE ` + pattern},
+			{true, title, title + ` LIKE ` + pattern + ` AND b.id NOT LIKE ` + pattern},
+		}
+	}
+	n := a.add(limit) + `::bigint`
+	var parts []string
+	for _, o := range orders {
+		if after != nil && after.ByTitle {
+			if !o.byTitle {
+				continue
+			}
+			o.cond += ` AND (` + o.key + `, b.id) > (` + a.add(after.Key) + `::text, ` + a.add(after.ID) + `::text)`
+		} else if after != nil && !o.byTitle {
+			o.cond += ` AND b.id > ` + a.add(after.ID) + `::text`
+		}
+		for _, source := range sources {
+			parts = append(parts, fmt.Sprintf(`(SELECT b.id, %t AS by_title, %s AS key FROM boards b
+				WHERE b.state <> 'archived' AND %s AND %s ORDER BY %s, b.id LIMIT %s)`, o.byTitle, o.key, source, o.cond, o.key, n))
+		}
+	}
+	return `
+		SELECT board_v1(f.id) AS doc, f.id, f.by_title, f.key
+		FROM (SELECT * FROM (` + strings.Join(parts, ` UNION ALL `) + `) p ORDER BY by_title, key, id LIMIT ` + n + `) f
+		ORDER BY f.by_title, f.key, f.id`, a
+}
+
+// Boards implements score.Lists.
+func (s *Store) Boards(ctx context.Context, v score.View, named, search string, after *score.BoardPlace, limit int) ([]score.PlacedBoard, error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	query, args := boardsQuery(v, named, search, after, limit)
+	var rows []struct {
+		Doc     []byte
+		ID      string
+		ByTitle bool `db:"by_title"`
+		Key     string
+	}
+	if err := s.db.SelectContext(ctx, &rows, query, args...); err != nil {
+		return nil, postgres.Wrap(fmt.Errorf("list boards: %w", err))
+	}
+	listed := make([]score.PlacedBoard, len(rows))
+	for i, r := range rows {
+		b, err := parseBoard(r.Doc)
+		if err != nil {
+			return nil, err
+		}
+		listed[i] = score.PlacedBoard{Board: b, Place: score.BoardPlace{ByTitle: r.ByTitle, Key: r.Key, ID: r.ID}}
+	}
+	return listed, nil
+}
+
+// linksQuery gives the query of a page. A board is in the first row of its
+// players only.
+func linksQuery(user string, v score.View, after *score.LinkPlace, limit int) (string, []any) {
+	var a arguments
+	u, n := a.add(user)+`::text`, a.add(limit)+`::bigint`
+	boards, players := readable(&a, u, v), ``
+	if after != nil {
+		board, player := a.add(after.Board)+`::text`, a.add(after.Player)+`::text`
+		boards += ` AND b.id >= ` + board
+		players = ` AND p.id > CASE WHEN r.id = ` + board + ` THEN ` + player + ` ELSE '' END`
+	}
+	return `
+		SELECT CASE WHEN lag(board) OVER (ORDER BY board, player) IS DISTINCT FROM board THEN board_v1(board) - 'catalogue' END AS doc, player
+		FROM (
+			SELECT r.id AS board, p.id AS player
+			FROM (` + boards + ` ORDER BY b.id) r
+			CROSS JOIN LATERAL (
+				SELECT p.id FROM players p
+				WHERE p.user_id = ` + u + ` AND p.board = r.no AND (p.status <> 'hidden' OR r.sees_all)` + players + `
+				ORDER BY p.id LIMIT ` + n + `
+			) p
+			ORDER BY r.id, p.id LIMIT ` + n + `
+		) page
+		ORDER BY board, player`, a
+}
+
+// Links implements score.Lists.
+func (s *Store) Links(ctx context.Context, user string, v score.View, after *score.LinkPlace, limit int) ([]score.Link, error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	query, args := linksQuery(user, v, after, limit)
+	var rows []struct {
+		Doc    []byte
+		Player string
+	}
+	if err := s.db.SelectContext(ctx, &rows, query, args...); err != nil {
+		return nil, postgres.Wrap(fmt.Errorf("players of user %s: %w", user, err))
+	}
+	links := make([]score.Link, len(rows))
+	var board score.Board
+	for i, r := range rows {
+		if r.Doc != nil {
+			var err error
+			if board, err = parseBoard(r.Doc); err != nil {
+				return nil, err
+			}
+		}
+		links[i] = score.Link{Board: board, Player: r.Player}
+	}
+	return links, nil
+}
+
+// Periods implements score.Lists.
+func (s *Store) Periods(ctx context.Context, b score.Board, name string, after *score.RunPlace, limit int) ([]score.RunStatus, error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	var a arguments
+	query := `
+		SELECT r.period, CASE WHEN isfinite(r.start_at) THEN r.start_at END AS start, CASE WHEN isfinite(r.end_at) THEN r.end_at END AS until,
+			run_state_v1(b.id, r.end_at) <> '` + runOpen + `' AS closed
+		FROM boards b
+		JOIN runs r ON r.board = b.no
+		WHERE b.id = ` + a.add(b.ID)
+	if name != "" {
+		query += ` AND r.period = ` + a.add(name)
+	}
+	if after != nil {
+		query += ` AND (r.start_at, r.period) < (coalesce(` + a.add(instant(after.Start)) + `::timestamptz, '-infinity'), ` + a.add(after.Name) + `::text)`
+	}
+	query += ` ORDER BY r.start_at DESC, r.period DESC LIMIT ` + a.add(limit)
+	var rows []struct {
+		Period       string
+		Start, Until *time.Time
+		Closed       bool
+	}
+	if err := s.db.SelectContext(ctx, &rows, query, a...); err != nil {
+		return nil, postgres.Wrap(fmt.Errorf("runs of board %s: %w", b.ID, err))
+	}
+	runs := make([]score.RunStatus, len(rows))
+	for i, r := range rows {
+		runs[i] = score.RunStatus{Run: score.Run{Name: r.Period}, Closed: r.Closed}
+		if r.Start != nil {
+			runs[i].Start = r.Start.UTC()
+		}
+		if r.Until != nil {
+			runs[i].End = r.Until.UTC()
+		}
+	}
+	return runs, nil
+}

@@ -1,0 +1,224 @@
+package scores_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	pgscores "plaudit/shared/postgres/scores"
+	"plaudit/shared/score"
+)
+
+// large fills a board of the owner with so much that a scan of all of it would
+// show: n players in categories and countries, n entries, and n more boards.
+func large(t testing.TB, s *scores, n int) (score.Board, score.Run) {
+	t.Helper()
+	s.board(t, "b", func(b *score.Board) { b.Categories = []string{"club", "sex"} })
+	s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](1)})
+	db := s.db.Owner()
+	for from := 1; from <= n; from += 20_000 { // a statement has two seconds
+		to := min(n, from+19_999)
+		db.MustExec(`INSERT INTO players (board, id, seq, recorded_at, country, user_id)
+			SELECT 1, 'x' || n, 1, now(), CASE WHEN n % 1000 = 0 THEN 'KR' ELSE 'DE' END, 'u' || n / 2 FROM generate_series($1::integer, $2) n`, from, to)
+		db.MustExec(`INSERT INTO standings (run, player, score, tiebreak, reached_at, nonzero, status, cat1, cat2, key_score, key_tiebreak, key_reached)
+			SELECT 1, 'x' || n, n, 0, now(), true, 'ranked', 'club ' || n % 500, CASE WHEN n % 2 = 0 THEN 'f' END, -n, 0, now() FROM generate_series($1::integer, $2) n`, from, to)
+		db.MustExec(`INSERT INTO entries (id, board, player, seq, kind, points, tiebreak, reason, actor, occurred_at, recorded_at, batch, runs, scores)
+			SELECT gen_random_uuid(), 1, 'x' || 1 + n / 2, 1, CASE WHEN n % 5000 = 0 THEN 'adjustment' ELSE 'result' END, n, 0,
+				CASE WHEN n % 4000 = 0 THEN 'rare' ELSE 'full' END, CASE WHEN n % 3000 = 0 THEN 'user/rare' ELSE 'key/k' END,
+				timestamptz '2026-01-01Z' + n * interval '1 second', now(), md5((n / 500)::text)::uuid, '{1}', '{1}' FROM generate_series($1::integer, $2) n`, from, to)
+		db.MustExec(`INSERT INTO boards (id, title, combine, "order", ties, periods, categories, time_zone, min, decimals, unit, grace, players, public,
+				owners, writers, viewers, state, version, created_at, changed_at)
+			SELECT 'x' || n, 'Title ' || n, 'sum', 'desc', 'first', '["all"]', '{}', 'UTC', 0, 0, 'points', '1 day', 'any', n % 1000 = 0,
+				ARRAY['u' || n / 3], '{}', '{}', 'open', 1, now(), now() FROM generate_series($1::integer, $2) n`, from, to)
+	}
+	for _, table := range []string{"players", "standings", "entries", "boards"} {
+		db.MustExec(`VACUUM ANALYZE ` + table)
+	}
+	b, err := s.reader.Board(ctxOf(t), owner, "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, score.Run{Name: score.All}
+}
+
+// plan gives how the database would do it, each node on a line of its own.
+func plan(t testing.TB, db *sqlx.DB, explain, query string, args []any) string {
+	t.Helper()
+	var lines []string
+	if err := db.Select(&lines, explain+` `+query, args...); err != nil {
+		t.Fatalf("%v\n%s", err, query)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Every list is a range of an index, however much there is.
+func TestListsAreRangesOfIndexes(t *testing.T) {
+	s := newScores(t, 1)
+	b, all := large(t, s, 20_000)
+	at := time.Date(2026, 1, 1, 2, 0, 0, 0, time.UTC)
+	after := &score.EntryPlace{OccurredAt: at, ID: "00000000-0000-0000-0000-000000000000"}
+	type query struct {
+		name, index string
+		query       string
+		args        []any
+	}
+	var queries []query
+	table := func(name, index string, c *score.Category, p score.PageRequest) {
+		p.Limit = 50
+		q, args := pgscores.TableQuery(b, all, c, p)
+		queries = append(queries, query{name, index, q, args})
+	}
+	place := &score.Place{Score: 500, ReachedAt: at, Player: "x500"}
+	club := &score.Category{Name: "club", Value: "club 7", No: 1}
+	table("the top", "standings_rank", nil, score.PageRequest{})
+	table("a page", "standings_rank", nil, score.PageRequest{After: place})
+	table("around a player", "standings_rank", nil, score.PageRequest{Around: "x9000"})
+	table("a category", "standings_cat1", club, score.PageRequest{After: place})
+	table("around a player of a category", "standings_cat1", club, score.PageRequest{Around: "x9007"})
+	table("scores from to", "standings_rank", nil, score.PageRequest{Filter: score.Filter{Min: ptr[int64](100), Max: ptr[int64](900)}})
+	table("some players", "standings_pkey", nil, score.PageRequest{Filter: score.Filter{Players: []string{"x1", "x2"}}})
+	table("a small country", "players_country", nil, score.PageRequest{Filter: score.Filter{Country: "KR"}})
+	table("a large country", "standings_rank", nil, score.PageRequest{Filter: score.Filter{Country: "DE"}})
+	entries := func(name, index string, f score.EntryFilter) {
+		for _, hidden := range []bool{false, true} {
+			for _, after := range []*score.EntryPlace{nil, after} {
+				q, args := pgscores.EntriesQuery("b", f, hidden, after, 51)
+				queries = append(queries, query{name, index, q, args})
+			}
+		}
+	}
+	entries("entries", "entries_board", score.EntryFilter{})
+	entries("entries from to", "entries_board", score.EntryFilter{From: ptr(at.Add(-time.Hour)), To: ptr(at.Add(time.Hour))})
+	entries("a player's", "entries_player", score.EntryFilter{Player: "x500"})
+	entries("a batch's", "entries_batch", score.EntryFilter{Batch: "c4ca4238-a0b9-2382-0dcc-509a6f75849b"})
+	entries("an actor's", "entries_actor", score.EntryFilter{Actor: "user/rare"})
+	entries("a reason's", "entries_reason", score.EntryFilter{Reason: "rare"})
+	entries("a kind's", "entries_kind", score.EntryFilter{Kind: score.Adjustment})
+	boards := func(name, index string, v score.View, named, search string, after *score.BoardPlace) {
+		q, args := pgscores.BoardsQuery(v, named, search, after, 51)
+		queries = append(queries, query{name, index, q, args})
+	}
+	nobody, u5, root := score.View{}, score.View{User: "u5"}, score.View{User: "root", Every: true}
+	cut := score.View{User: "root", Every: true, Within: []string{"x1", "x2"}}
+	boards("public boards", "boards_public", nobody, "", "", nil)
+	boards("after one", "boards_public", nobody, "", "", &score.BoardPlace{Key: "x5", ID: "x5"})
+	boards("one's own too", "boards_people", u5, "", "", nil)
+	boards("one's own", "boards_people", u5, "u5", "", nil)
+	boards("every board", "boards_id_key", root, "", "", nil)
+	boards("by the beginning", "boards_public_title", nobody, "", "title 10", nil)
+	boards("after one by title", "boards_public_title", nobody, "", "title 10", &score.BoardPlace{ByTitle: true, Key: "title 100", ID: "x100"})
+	boards("every board by the beginning", "boards_title", root, "", "title 10", nil)
+	boards("those of a key", "boards_id_key", cut, "", "", nil)
+	boards("those of a key by the beginning", "boards_id_key", cut, "", "title 10", nil)
+	boards("one's own of a key", "boards_id_key", score.View{User: "u5", Within: []string{"x1", "x2"}}, "", "", nil)
+	for _, v := range []score.View{nobody, u5, root, cut} {
+		for _, index := range []string{"players_user", "entries_player"} {
+			q, args := pgscores.EntriesOfQuery("u5", v, after, 51)
+			queries = append(queries, query{"a user's entries", index, q, args})
+		}
+		q, args := pgscores.LinksQuery("u5", v, &score.LinkPlace{Board: "b", Player: "p"}, 51)
+		queries = append(queries, query{"a user's players", "players_user", q, args})
+	}
+	for _, q := range queries {
+		got := plan(t, s.db.Owner(), "EXPLAIN", q.query, q.args)
+		for _, large := range []string{"standings", "entries", "boards", "players"} {
+			if strings.Contains(got, "Seq Scan on "+large) {
+				t.Errorf("%s scans all %s:\n%s", q.name, large, got)
+			}
+		}
+		if !strings.Contains(got, q.index) {
+			t.Errorf("%s does not use %s:\n%s", q.name, q.index, got)
+		}
+	}
+}
+
+// node is a part of a plan, with what it did.
+type node struct {
+	Relation string  `json:"Relation Name"`
+	Rows     float64 `json:"Actual Rows"` // a loop
+	Filtered float64 `json:"Rows Removed by Filter"`
+	Loops    float64 `json:"Actual Loops"`
+	Plans    []node
+}
+
+// rowsRead adds up the rows that were read of each table.
+func (n node) rowsRead(of map[string]int) {
+	of[n.Relation] += int((n.Rows + n.Filtered) * n.Loops)
+	for _, p := range n.Plans {
+		p.rowsRead(of)
+	}
+}
+
+func rowsRead(t *testing.T, db *sqlx.DB, query string, args []any) map[string]int {
+	t.Helper()
+	var plans []struct{ Plan node }
+	if err := json.Unmarshal([]byte(plan(t, db, "EXPLAIN (ANALYZE, FORMAT JSON)", query, args)), &plans); err != nil {
+		t.Fatal(err)
+	}
+	of := map[string]int{}
+	plans[0].Plan.rowsRead(of)
+	return of
+}
+
+// An owner may make any number of players and say that all of them are one
+// user. A page of the user's lists must not cost what a page of each would.
+func TestPageOfAUserWithManyPlayers(t *testing.T) {
+	s := newScores(t, 1)
+	const links, each, limit = 2000, 20, 11
+	s.board(t, "b", func(b *score.Board) { b.Catalogue = map[string]int64{"full": 1} })
+	db := s.db.Owner()
+	db.MustExec(`INSERT INTO players (board, id, seq, recorded_at, user_id) SELECT 1, 'x' || n, 1, now(), 'u' FROM generate_series(1, $1::integer) n`, links)
+	db.MustExec(`INSERT INTO players (board, id, seq, recorded_at) SELECT 1, 'a' || n, 0, now() FROM generate_series(1, $1::integer) n`, links)
+	db.MustExec(`INSERT INTO entries (id, board, player, seq, kind, points, tiebreak, actor, occurred_at, recorded_at, runs, scores)
+		SELECT gen_random_uuid(), 1, 'x' || n % $1, 1, 'result', n, 0, 'key/k', timestamptz '2026-01-01Z' + n * interval '1 second', now(), '{}', '{}'
+		FROM generate_series(1, $1::integer * $2) n`, links, each)
+	db.MustExec(`VACUUM ANALYZE players, entries, boards`)
+	for _, v := range []score.View{{}, {User: "u"}, {User: "o"}, {User: "root", Every: true}} {
+		query, args := pgscores.EntriesOfQuery("u", v, nil, limit)
+		if read := rowsRead(t, db, query, args); read["entries"] > links+limit*limit+2*limit || read["boards"] > 2*limit {
+			t.Errorf("%+v: %d entries on a page of %d players cost %v", v, limit, links, read)
+		}
+		// Which boards there are is read from an index.
+		for _, after := range []*score.LinkPlace{{Board: "b", Player: "x1900"}, nil} {
+			query, args = pgscores.LinksQuery("u", v, after, limit)
+			if read := rowsRead(t, db, query, args); read["players"] > links+2*limit || read["boards"] > 2 {
+				t.Errorf("%+v after %v: %d players on a page of %d cost %v", v, after, limit, links, read)
+			}
+		}
+		var page []struct {
+			Doc    []byte
+			Player string
+		}
+		if err := db.Select(&page, query, args...); err != nil || len(page) != limit {
+			t.Fatalf("%+v: %d players, %v", v, len(page), err)
+		}
+		for i, row := range page {
+			if (row.Doc != nil) != (i == 0) {
+				t.Errorf("%+v: the board comes with player %d: %t", v, i, row.Doc != nil)
+			}
+		}
+	}
+}
+
+// A key that is cut to some boards costs what these cost.
+func TestPageOfBoardsOfAKey(t *testing.T) {
+	s := newScores(t, 1)
+	large(t, s, 5000)
+	for name, v := range map[string]score.View{
+		"an admin's key for two boards": {User: "root", Every: true, Within: []string{"x1", "x2"}},
+		"a key for two boards":          {User: "u5", Within: []string{"x1", "x2"}},
+		"a key that does not read":      {},
+	} {
+		for _, named := range []string{"", "u5"} {
+			for _, search := range []string{"", "x1"} {
+				query, args := pgscores.BoardsQuery(v, named, search, nil, 51)
+				if read := rowsRead(t, s.db.Owner(), query, args); read["boards"] > 50 {
+					t.Errorf("%s, named %q, %q: read %v", name, named, search, read)
+				}
+			}
+		}
+	}
+}

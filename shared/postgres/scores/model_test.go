@@ -1,0 +1,210 @@
+package scores_test
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"plaudit/shared/score"
+)
+
+// credit is what the model keeps of an entry.
+type credit struct {
+	points, tiebreak int64
+	at               time.Time
+	seq              int
+}
+
+// ranking is a player's standing by the rules, from the set of credits alone.
+type ranking struct {
+	player          string
+	score, tiebreak int64
+	reached         time.Time
+	rank            int64
+}
+
+// fold makes a standing of a player's credits by the rules. sum: reached at the latest credit that moved it, else at the earliest; best:
+// the best (points, tiebreak), reached when first had; last: the latest by
+// (occurred_at, seq).
+func fold(combine score.Combine, order score.Order, credits []credit) ranking {
+	var r ranking
+	sign := int64(1)
+	if order == score.Desc {
+		sign = -1
+	}
+	switch combine {
+	case score.Sum:
+		var moved, all []time.Time
+		for _, c := range credits {
+			r.score += c.points
+			r.tiebreak += c.tiebreak
+			all = append(all, c.at)
+			if c.points != 0 || c.tiebreak != 0 {
+				moved = append(moved, c.at)
+			}
+		}
+		if len(moved) > 0 {
+			r.reached = slices.MaxFunc(moved, time.Time.Compare)
+		} else {
+			r.reached = slices.MinFunc(all, time.Time.Compare)
+		}
+		return r
+	case score.Best:
+		best := slices.MinFunc(credits, func(a, b credit) int {
+			return cmp.Or(cmp.Compare(sign*a.points, sign*b.points), cmp.Compare(sign*a.tiebreak, sign*b.tiebreak), a.at.Compare(b.at))
+		})
+		return ranking{score: best.points, tiebreak: best.tiebreak, reached: best.at}
+	}
+	last := slices.MaxFunc(credits, func(a, b credit) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.seq, b.seq)) })
+	return ranking{score: last.points, tiebreak: last.tiebreak, reached: last.at}
+}
+
+// table ranks every player: 1 + how many are strictly better.
+func table(combine score.Combine, order score.Order, ties score.Ties, players map[string][]credit) []ranking {
+	var out []ranking
+	for name, credits := range players {
+		r := fold(combine, order, credits)
+		r.player = name
+		out = append(out, r)
+	}
+	better := func(a, b ranking) int {
+		c := cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.tiebreak, b.tiebreak))
+		if order == score.Desc {
+			c = -c
+		}
+		if ties == score.First {
+			c = cmp.Or(c, a.reached.Compare(b.reached))
+		}
+		return c
+	}
+	for i := range out {
+		out[i].rank = 1
+		for _, other := range out {
+			if better(other, out[i]) < 0 {
+				out[i].rank++
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b ranking) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.player, b.player)) })
+	return out
+}
+
+// Every way to combine, with every order and tie rule, against a model in
+// memory: few values, so that ties are many, in any order of time.
+func TestStandingsAreThoseOfTheModel(t *testing.T) {
+	s := newScores(t, 1)
+	for _, combine := range []score.Combine{score.Sum, score.Best, score.Last} {
+		for _, order := range []score.Order{score.Desc, score.Asc} {
+			for _, ties := range []score.Ties{score.First, score.Shared} {
+				id := fmt.Sprintf("%s-%s-%s", combine, order, ties)
+				t.Run(id, func(t *testing.T) {
+					s.board(t, id, func(b *score.Board) { b.Combine, b.Order, b.Ties, b.Min = combine, order, ties, -100 })
+					random := rand.New(rand.NewPCG(1, 2))
+					players := map[string][]credit{}
+					for range 80 {
+						name := fmt.Sprintf("%c%d", "Za"[random.IntN(2)], random.IntN(8))
+						c := credit{
+							points: int64(random.IntN(4) - 1), tiebreak: int64(random.IntN(3) - 1),
+							at: time.Date(2026, 4, 5, 9, random.IntN(4), 0, 0, time.UTC), seq: len(players[name]),
+						}
+						players[name] = append(players[name], c)
+						added := s.add(t, id, score.Submission{Player: name, Points: &c.points, Tiebreak: &c.tiebreak, OccurredAt: &c.at})
+						if want := fold(combine, order, players[name]); *added.Standings[0].Score != want.score || added.Seq != int64(len(players[name])) {
+							t.Fatalf("after %+v: score %d, seq %d, want %+v", players[name], *added.Standings[0].Score, added.Seq, want)
+						}
+					}
+					want := table(combine, order, ties, players)
+					for limit := range 17 {
+						s.comparePages(t, id, limit+1, want)
+					}
+					for _, w := range want {
+						got, err := s.reader.Standing(ctxOf(t), owner, id, w.player, score.Select{})
+						if err != nil || asRanking(got.Standing) != w || got.Of != int64(len(want)) {
+							t.Errorf("got %+v (%v), want %+v", got, err, w)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+func asRanking(s score.Standing) ranking {
+	return ranking{s.Player, s.Score, s.Tiebreak, s.ReachedAt, *s.Rank}
+}
+
+// comparePages goes through the table page by page.
+func (s *scores) comparePages(t *testing.T, board string, limit int, want []ranking) {
+	t.Helper()
+	var got []ranking
+	var after *score.Place
+	for {
+		page, err := s.reader.Standings(ctxOf(t), owner, board, score.Select{}, score.PageRequest{After: after, Limit: limit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if page.Of != int64(len(want)) || len(page.Items) > limit {
+			t.Errorf("pages of %d: %d items of %d", limit, len(page.Items), page.Of)
+		}
+		for _, item := range page.Items {
+			got = append(got, asRanking(item))
+		}
+		if !page.More {
+			break
+		}
+		after = ptr(page.Items[len(page.Items)-1].Place())
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("pages of %d:\n got %v\nwant %v", limit, got, want)
+	}
+}
+
+// A page begins behind a place, so what comes in meanwhile neither repeats nor
+// drops anybody, and every rank is the one of its moment.
+func TestPagesSurviveInserts(t *testing.T) {
+	s := newScores(t, 1)
+	s.board(t, "b", nil)
+	for i := range 20 {
+		s.add(t, "b", score.Submission{Player: fmt.Sprintf("p%02d", i), Points: ptr(int64(100 - i))})
+	}
+	first, err := s.reader.Standings(ctxOf(t), owner, "b", score.Select{}, score.PageRequest{Limit: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.add(t, "b", score.Submission{Player: "new", Points: ptr[int64](1000)})
+	second, err := s.reader.Standings(ctxOf(t), owner, "b", score.Select{}, score.PageRequest{After: ptr(first.Items[9].Place()), Limit: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, item := range second.Items {
+		if item.Player != fmt.Sprintf("p%02d", 10+i) || *item.Rank != int64(12+i) {
+			t.Errorf("item %d is %s with rank %d", i, item.Player, *item.Rank)
+		}
+	}
+	if first.Of != 20 || second.Of != 21 || second.More || len(second.Items) != 10 {
+		t.Errorf("of %d, then %d; %d items, more %t", first.Of, second.Of, len(second.Items), second.More)
+	}
+}
+
+func TestOnlyRankedPlayersCount(t *testing.T) {
+	s := newScores(t, 1)
+	s.board(t, "b", nil)
+	for i, name := range []string{"a", "b", "c"} {
+		s.add(t, "b", score.Submission{Player: name, Points: ptr(int64(10 - i))})
+	}
+	s.db.Owner().MustExec(`UPDATE players SET status = 'disqualified' WHERE id = 'a'`)
+	s.db.Owner().MustExec(`UPDATE standings SET status = 'disqualified' WHERE player = 'a'`)
+	page, err := s.reader.Standings(ctxOf(t), owner, "b", score.Select{}, score.PageRequest{Limit: 10})
+	if err != nil || page.Of != 2 || page.Items[0].Player != "b" || *page.Items[0].Rank != 1 {
+		t.Errorf("got %+v (%v)", page, err)
+	}
+	// Points that come in later do not bring a rank back.
+	s.add(t, "b", score.Submission{Player: "a", Points: ptr[int64](1)})
+	got, err := s.reader.Standing(ctxOf(t), owner, "b", "a", score.Select{})
+	if err != nil || got.Rank != nil || got.Score != 11 || got.Of != 2 || got.Status != "disqualified" {
+		t.Errorf("got %+v (%v)", got, err)
+	}
+}

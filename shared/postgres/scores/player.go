@@ -1,0 +1,79 @@
+package scores
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/lib/pq"
+
+	"plaudit/shared/postgres"
+	"plaudit/shared/score"
+)
+
+// ChangePlayer implements score.Registry.
+func (s *Store) ChangePlayer(ctx context.Context, b score.Board, player, user string, c score.PlayerChange, actor string) (score.PlayerOutcome, error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	patch, err := json.Marshal(c.Patch())
+	if err != nil {
+		return score.PlayerOutcome{}, err
+	}
+	var doc []byte
+	err = s.db.GetContext(ctx, &doc, `SELECT change_player_v1($1, $2, $3, nullif($4, ''), $5, $6, $7)`,
+		b.ID, b.Version, player, user, string(patch), actor, postgres.TraceParent(ctx))
+	var refusal *pq.Error
+	if errors.As(err, &refusal) && refusal.Code == notWritten {
+		return score.PlayerOutcome{TooManyAttributes: true}, nil
+	}
+	if err != nil {
+		return score.PlayerOutcome{}, postgres.Wrap(fmt.Errorf("change player %s of board %s: %w", player, b.ID, err))
+	}
+	var out struct {
+		Stale  json.RawMessage
+		Player *score.Player
+		Made   bool
+	}
+	if err := json.Unmarshal(doc, &out); err != nil {
+		return score.PlayerOutcome{}, fmt.Errorf("read a changed player: %w", err)
+	}
+	if out.Stale != nil {
+		now, err := parseBoard(out.Stale)
+		return score.PlayerOutcome{Stale: &now}, err
+	}
+	return score.PlayerOutcome{Player: out.Player, Made: out.Made}, nil
+}
+
+// Player implements score.Tables.
+func (s *Store) Player(ctx context.Context, board, player string) (score.Player, bool, error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	var row struct {
+		DisplayName *string `db:"display_name"`
+		Country     *string
+		Attributes  []byte
+		User        *string
+		Status      score.Status
+		Note        *string
+	}
+	err := s.db.GetContext(ctx, &row, `
+		SELECT p.display_name, p.country, p.attributes, p.user_id AS user, p.status, p.note
+		FROM boards b
+		JOIN players p ON p.board = b.no
+		WHERE b.id = $1 AND p.id = $2`, board, player)
+	if errors.Is(err, sql.ErrNoRows) {
+		return score.Player{}, false, nil
+	}
+	if err != nil {
+		return score.Player{}, false, postgres.Wrap(fmt.Errorf("player %s of board %s: %w", player, board, err))
+	}
+	p := score.Player{
+		Board: board, ID: player, DisplayName: row.DisplayName, Country: row.Country, User: row.User, Status: row.Status, Note: row.Note,
+	}
+	if err := json.Unmarshal(row.Attributes, &p.Attributes); err != nil {
+		return score.Player{}, false, fmt.Errorf("read the attributes of %s: %w", player, err)
+	}
+	return p, true, nil
+}

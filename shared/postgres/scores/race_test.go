@@ -1,0 +1,271 @@
+package scores_test
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"plaudit/shared/fault"
+	"plaudit/shared/score"
+)
+
+const batchRoute = "POST /v1/entries/batch"
+
+// gapless fails where the entries of a player do not count from 1.
+func (s *scores) gapless(t *testing.T) {
+	t.Helper()
+	if n := s.count(t, `(SELECT board, player FROM entries GROUP BY 1, 2 HAVING max(seq) <> count(*) OR count(DISTINCT seq) <> count(*) OR min(seq) <> 1) gaps`); n != 0 {
+		t.Errorf("%d players have gaps in seq", n)
+	}
+}
+
+func TestAnEntryIsReversedOnceBySixteenAtOnce(t *testing.T) {
+	s := newScores(t, 16)
+	s.board(t, "b", nil)
+	for round := range 5 {
+		e := s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](5)})
+		var done atomic.Int64
+		together(func(i int) {
+			var err error
+			if i%2 == 0 {
+				_, err = s.reverse(t, "b", e.ID)
+			} else {
+				_, _, err = s.adder.AddAll(ctxOf(t), owner, batchRoute, []score.BatchItem{
+					{Board: "b", Submission: score.Submission{Player: "q", Points: ptr[int64](1)}},
+					{Board: "b", Submission: score.Submission{Reverses: e.ID, Note: ptr("wrong")}},
+				}, nil)
+			}
+			if err == nil {
+				done.Add(1)
+			} else if !fault.Is(err, fault.AlreadyReversed) {
+				t.Error(err)
+			}
+		})
+		if done.Load() != 1 || s.count(t, "entries WHERE kind = 'reversal'") != round+1 {
+			t.Errorf("%d say that they reversed it", done.Load())
+		}
+	}
+	if n := s.count(t, "standings WHERE player = 'p'"); n != 0 {
+		t.Error("a standing is left without credits")
+	}
+	s.gapless(t)
+}
+
+// Batches that overlap in opposite order of boards, players, keys and entries
+// to be reversed: nobody hears of a deadlock, and every key counts once.
+func TestBatchesInOppositeOrder(t *testing.T) {
+	s := newScores(t, 16)
+	for _, id := range []string{"a", "z"} {
+		s.board(t, id, func(b *score.Board) {
+			b.Periods = []score.Period{{Name: "all"}, {Name: "day"}, {Name: "hour", Cron: "0 * * * *"}}
+			b.Grace = score.Duration(366 * 24 * time.Hour)
+		})
+	}
+	start := time.Now().Add(-120 * time.Hour)
+	for round := range 4 {
+		together(func(i int) {
+			var items []score.BatchItem
+			for n := range 24 {
+				items = append(items, score.BatchItem{Board: []string{"a", "z"}[n%2], Submission: score.Submission{
+					Player: fmt.Sprint("p", n/2), Points: ptr(int64(n)), Key: fmt.Sprint("k", round, ".", n/3, ".", i%4),
+					OccurredAt: ptr(start.Add(time.Duration(n+24*round) * time.Hour)),
+					Profile:    &score.Profile{DisplayName: score.Text{Set: true, Value: ptr(fmt.Sprint("name ", n))}},
+				}})
+				items[n].Key += fmt.Sprint(".", n)
+			}
+			if i%2 == 0 {
+				slices.Reverse(items)
+			}
+			if _, _, err := s.adder.AddAll(ctxOf(t), owner, batchRoute, items, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if n := s.count(t, "entries"); n != 4*4*24 {
+		t.Errorf("%d entries, want %d: each key once", n, 4*4*24)
+	}
+	s.gapless(t)
+	for _, id := range []string{"a", "z"} {
+		if got := s.check(t, id); got != nil {
+			t.Errorf("%s: %q", id, got)
+		}
+	}
+}
+
+// An add is either before the closing of its board, or refused: none is
+// written after the PATCH was answered.
+func TestClosingABoardMeetsAdds(t *testing.T) {
+	s := newScores(t, 16)
+	s.board(t, "b", nil)
+	closed := make(chan int)
+	stop := make(chan struct{})
+	var added atomic.Int64
+	go func() {
+		for added.Load() < 20 && t.Context().Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		_, err := s.boards.Change(ctxOf(t), owner, "b", nil, func(b *score.Board) { b.State = score.Closed })
+		if err != nil {
+			t.Error(err)
+		}
+		closed <- s.count(t, "entries")
+		time.Sleep(50 * time.Millisecond)
+		close(stop)
+	}()
+	done := make(chan struct{})
+	go func() {
+		together(func(i int) {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				_, err := s.adder.Add(ctxOf(t), owner, addRoute, "b", score.Submission{Player: fmt.Sprint("p", n%3), Points: ptr[int64](1)})
+				if err == nil {
+					added.Add(1)
+				} else if !fault.Is(err, fault.BoardClosed) {
+					t.Error(err)
+				}
+			}
+		})
+		close(done)
+	}()
+	n := <-closed
+	<-done
+	if after := s.count(t, "entries"); after != n || int(added.Load()) != n {
+		t.Errorf("%d entries when it was closed, %d later, %d answers of success", n, after, added.Load())
+	}
+}
+
+// Who sees a table closed never sees it change, though what was added before
+// its end, and a status that was given then, is committed only afterwards.
+func TestClosedTableStays(t *testing.T) {
+	s := newScores(t, 16)
+	// Commits take a while.
+	s.db.Owner().MustExec(`
+		CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END';
+		CREATE CONSTRAINT TRIGGER dawdle AFTER INSERT ON outbox DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+		WHEN (new.type = 'plaudit.entry.added' OR new.type = 'plaudit.player.changed') EXECUTE FUNCTION dawdle()`)
+	end := time.Now().Add(1500 * time.Millisecond).UTC().Truncate(time.Millisecond)
+	season := score.Period{Name: "season", Start: end.AddDate(-1, 0, 0), End: end}
+	b := s.board(t, "b", func(b *score.Board) { b.Periods, b.Grace = []score.Period{season, {Name: score.All}}, 0 })
+	run := score.Run{Name: season.Name, Start: season.Start, End: season.End}
+
+	var added atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		together(func(i int) {
+			for n := 0; ; n++ {
+				in := score.Submission{Player: fmt.Sprint("p", i, ".", n), Points: ptr[int64](1), OccurredAt: ptr(end.Add(-time.Hour))}
+				var err error
+				switch {
+				case i == 0:
+					_, _, err = s.boards.ChangePlayer(ctxOf(t), owner, "b", fmt.Sprint("p1.", n), nil, score.PlayerChange{Status: ptr(score.Status("hidden")), Note: score.Text{Set: true, Value: ptr("why")}})
+				case i%2 == 0:
+					_, _, err = s.adder.AddAll(ctxOf(t), owner, batchRoute, []score.BatchItem{{Board: "b", Submission: in}}, nil)
+				default:
+					_, err = s.adder.Add(ctxOf(t), owner, addRoute, "b", in)
+				}
+				if fault.Is(err, fault.PeriodClosed) || i == 0 && time.Now().After(end.Add(time.Second/2)) {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if i > 0 {
+					added.Add(1)
+				}
+			}
+		})
+	}()
+
+	read := func() score.Table {
+		table, _, err := s.reader.Tables.Table(ctxOf(t), b, run, nil, score.PageRequest{Limit: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return table
+	}
+	var closed score.Table
+	for !closed.Run.Closed {
+		closed = read()
+	}
+	<-done
+	if later := read(); !reflect.DeepEqual(later, closed) {
+		t.Errorf("%d stood in the table when it was closed, %d later", len(closed.Items), len(later.Items))
+	}
+	if n := s.count(t, "standings WHERE run = (SELECT no FROM runs WHERE period = 'season')"); int64(n) != added.Load() || n == 0 {
+		t.Errorf("%d were added, %d stand there", added.Load(), n)
+	}
+}
+
+// The copies in open standings are the player's, whatever meets the change.
+func TestStatusChangesMeetAdds(t *testing.T) {
+	s := newScores(t, 16)
+	s.board(t, "b", func(b *score.Board) { b.Categories = []string{"sex"} })
+	s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](1)})
+	together(func(i int) {
+		for n := range 10 {
+			if i%4 == 0 {
+				c := score.PlayerChange{Status: ptr([]score.Status{score.Ranked, score.Disqualified}[n%2])}
+				c.Attributes = map[string]*string{"sex": ptr(fmt.Sprint(i, n))}
+				if _, _, err := s.boards.ChangePlayer(ctxOf(t), owner, "b", "p", nil, c); err != nil {
+					t.Error(err)
+				}
+			} else if _, err := s.adder.Add(ctxOf(t), owner, addRoute, "b", score.Submission{Player: "p", Points: ptr[int64](1)}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if got := s.check(t, "b"); got != nil {
+		t.Errorf("got %q", got)
+	}
+	s.gapless(t)
+	if n := s.count(t, `(SELECT recordedtime FROM outbox WHERE entry IS NOT NULL OR subject = 'board/b/player/p' GROUP BY 1 HAVING count(*) > 1) same`); n != 0 {
+		t.Errorf("%d events of the player have a time that another has", n)
+	}
+}
+
+// A batch of 1,000 on a filled board scans no table that grows.
+func TestAThousandItems(t *testing.T) {
+	s := newScores(t, 1)
+	s.board(t, "b", func(b *score.Board) {
+		b.Periods = []score.Period{{Name: "all"}, {Name: "day"}, {Name: "week"}}
+		b.Categories, b.DailyCap = []string{"sex"}, ptr[int64](100)
+	})
+	var items []score.BatchItem
+	for n := range 1000 {
+		items = append(items, score.BatchItem{Board: "b", Submission: score.Submission{
+			Player: fmt.Sprint("p", n*7%800), Points: ptr[int64](1), Key: fmt.Sprint("k", n),
+			Profile: &score.Profile{Attributes: map[string]*string{"sex": ptr("f")}},
+		}})
+	}
+	start := time.Now()
+	batch, added, err := s.adder.AddAll(ctxOf(t), owner, batchRoute, items, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("1,000 with profiles and a cap: %v", time.Since(start))
+	var reversals []score.BatchItem
+	for _, a := range added {
+		if a.Batch != batch {
+			t.Fatal("another batch")
+		}
+		reversals = append(reversals, score.BatchItem{Board: "b", Submission: score.Submission{Reverses: a.ID, Note: ptr("wrong")}})
+	}
+	start = time.Now()
+	if _, _, err = s.adder.AddAll(ctxOf(t), owner, batchRoute, reversals, nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("1,000 reversals: %v", time.Since(start))
+	if s.count(t, "standings") != 0 || s.count(t, "entries") != 2000 {
+		t.Errorf("%d standings, %d entries", s.count(t, "standings"), s.count(t, "entries"))
+	}
+	s.gapless(t)
+}

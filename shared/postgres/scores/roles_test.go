@@ -1,0 +1,68 @@
+package scores_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
+
+	"plaudit/shared/score"
+)
+
+func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
+	s := newScores(t, 1)
+	s.board(t, "b", nil)
+	s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](1)})
+	tables := []string{"boards", "players", "runs", "standings", "entries", "entry_keys", "outbox", "ledger"}
+	for role, reads := range map[string][]string{
+		"score_add":   {},
+		"score_query": {"players", "runs", "standings", "ledger"},
+		"board_admin": {},
+		// It sends what the outbox holds, and renders entries from the ledger.
+		"outbox_relay": {"outbox", "ledger"},
+	} {
+		db := s.db.Open(role)
+		refused := func(query string) bool {
+			_, err := db.Exec(query)
+			return pq.As(err, pqerror.InsufficientPrivilege) != nil
+		}
+		for _, table := range tables {
+			if refused(`SELECT * FROM `+table) == slices.Contains(reads, table) {
+				t.Errorf("%s reads %s: %t", role, table, !slices.Contains(reads, table))
+			}
+			for _, write := range []string{`DELETE FROM ` + table, `TRUNCATE ` + table} {
+				relays := role == "outbox_relay" && write == `DELETE FROM outbox`
+				if table != "ledger" && refused(write) == relays {
+					t.Errorf("%s may %s", role, write)
+				}
+			}
+		}
+		for query, who := range map[string]string{
+			`SELECT add_entries_v1('{}', '{}', '{}', 'a', 't', NULL)`:                  "score_add",
+			`SELECT create_board_v1('{}', 'a', 't')`:                                   "board_admin",
+			`SELECT change_board_v1('{}', '{}', false, 'a', 't')`:                      "board_admin",
+			`SELECT run_state_v1('b', 'infinity')`:                                     "score_query",
+			`SELECT settle_v1('{}', '{}', '{}')`:                                       "score_query",
+			`SELECT internal.share_closing('{}')`:                                      "",
+			`SELECT no, title, owners FROM boards`:                                     "score_query",
+			`SELECT catalogue FROM boards`:                                             "",
+			`SELECT metadata FROM entries`:                                             "",
+			`SELECT rank_of_v1(1)`:                                                     "score_query",
+			`SELECT plaudit_now()`:                                                     "",
+			`CREATE TABLE mine ()`:                                                     "",
+			`UPDATE entries SET points = 0`:                                            "",
+			`UPDATE outbox SET sent_at = now()`:                                        "outbox_relay",
+			`UPDATE outbox SET data = ''`:                                              "",
+			`INSERT INTO outbox (kind, type) VALUES ('event', 'plaudit.entry.forged')`: "",
+			`SELECT internal.refuse('x', 1)`:                                           "",
+			`SELECT internal.player_patch(NULL, '{}', '{}')`:                           "",
+			`SELECT internal.board_json(NULL::boards)`:                                 "",
+			`ALTER FUNCTION add_entries_v1 SECURITY INVOKER`:                           "",
+		} {
+			if refused(query) == (who == role) {
+				t.Errorf("%s, %s: refused %t", role, query, who == role)
+			}
+		}
+	}
+}

@@ -1,0 +1,175 @@
+// Package users keeps accounts, sessions, API keys and attempts in the users
+// database. Its tables are in migrate/users/migrations.
+package users
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"plaudit/shared/access"
+	"plaudit/shared/event"
+	"plaudit/shared/fault"
+	"plaudit/shared/postgres"
+	"plaudit/shared/user"
+)
+
+// Store is the users database.
+type Store struct{ db *sqlx.DB }
+
+// New returns the store over a pool that logs in as users_service.
+func New(db *sqlx.DB) *Store { return &Store{db} }
+
+var _ user.Store = (*Store)(nil)
+
+// userColumns are those of userRow, wherever an account is read.
+const userColumns = `id, email, email_verified, password_hash, password_version, display_name, role, locale, time_zone, coalesce(country, '') AS country, mail, created_at`
+
+type userRow struct {
+	ID              string
+	Email           string
+	EmailVerified   bool   `db:"email_verified"`
+	PasswordHash    string `db:"password_hash"`
+	PasswordVersion int64  `db:"password_version"`
+	DisplayName     string `db:"display_name"`
+	Role            string
+	Locale          string
+	TimeZone        string `db:"time_zone"`
+	Country         string
+	Mail            []byte
+	CreatedAt       time.Time `db:"created_at"`
+}
+
+func (r userRow) user() (user.User, error) {
+	u := user.User{
+		ID: r.ID, Email: r.Email, EmailVerified: r.EmailVerified, DisplayName: r.DisplayName, Role: access.Role(r.Role),
+		Locale: r.Locale, TimeZone: r.TimeZone, Country: r.Country, CreatedAt: r.CreatedAt.UTC(),
+	}
+	if err := json.Unmarshal(r.Mail, &u.Mail); err != nil {
+		return user.User{}, fmt.Errorf("read the mail preferences of user %s: %w", r.ID, err)
+	}
+	return u, nil
+}
+
+// one reads one account. No account is a fault of kind NotFound.
+func one(ctx context.Context, db sqlx.QueryerContext, query string, args ...any) (user.User, user.Password, error) {
+	var r userRow
+	err := sqlx.GetContext(ctx, db, &r, query, args...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return user.User{}, user.Password{}, noUser()
+	}
+	if err != nil {
+		return user.User{}, user.Password{}, postgres.Wrap(err)
+	}
+	u, err := r.user()
+	return u, user.Password{Hash: r.PasswordHash, Version: r.PasswordVersion}, err
+}
+
+func noUser() error { return fault.New(fault.NotFound, "This user does not exist.") }
+
+// Create implements user.Store.
+func (s *Store) Create(ctx context.Context, u user.User, passwordHash, actor string) (made user.User, err error) {
+	preferences, err := json.Marshal(u.Mail)
+	if err != nil {
+		return user.User{}, err
+	}
+	err = postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
+		made, _, err = one(ctx, tx, `
+			INSERT INTO users (id, email, email_key, email_verified, password_hash, display_name, role, locale, time_zone, country, mail,
+				created_at, changed_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, nullif($10, ''), $11, plaudit_now(), plaudit_now())
+			ON CONFLICT (email_key) DO NOTHING
+			RETURNING `+userColumns,
+			u.ID, u.Email, user.AddressKey(u.Email), u.EmailVerified, passwordHash, u.DisplayName, string(u.Role), u.Locale, u.TimeZone, u.Country, string(preferences))
+		if fault.Is(err, fault.NotFound) {
+			return user.AddressTaken()
+		}
+		if err != nil {
+			return err
+		}
+		if err := report(ctx, tx, userEvent{u.ID, event.UserCreated, actor, map[string]any{"role": u.Role}}); err != nil {
+			return err
+		}
+		return reportProfile(ctx, tx, u.ID)
+	})
+	return made, err
+}
+
+// ByID implements user.Store.
+func (s *Store) ByID(ctx context.Context, id string) (user.User, error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	u, _, err := one(ctx, s.db, `SELECT `+userColumns+` FROM users WHERE id = $1`, id)
+	return u, err
+}
+
+// ByAddress implements user.Store.
+func (s *Store) ByAddress(ctx context.Context, email string) (user.User, user.Password, error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	return one(ctx, s.db, `SELECT `+userColumns+` FROM users WHERE email_key = $1`, user.AddressKey(email))
+}
+
+// Rehash implements user.Store.
+func (s *Store) Rehash(ctx context.Context, id, old, new string) error {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	_, err := s.db.ExecContext(ctx, `UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2`, id, old, new)
+	return postgres.Wrap(err)
+}
+
+// lockAdmins returns the ids of the admins and leaves their rows locked. Whatever
+// may take the role from an admin begins with it, so that two admins cannot unmake
+// each other.
+func lockAdmins(ctx context.Context, tx *sqlx.Tx) (admins []string, err error) {
+	err = tx.SelectContext(ctx, &admins, `SELECT id FROM users WHERE role = 'admin' ORDER BY id FOR UPDATE`)
+	return admins, err
+}
+
+// SetRole implements user.Store.
+func (s *Store) SetRole(ctx context.Context, by, id string, role access.Role) (changed user.User, err error) {
+	err = postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
+		admins, err := lockAdmins(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(admins, by) {
+			return fault.New(fault.Forbidden, "Only admins may change roles, and this account is no longer one.")
+		}
+		if role != access.Admin && slices.Equal(admins, []string{id}) {
+			return fault.Field(fault.LastAdmin, "role", "This is the only admin. Make another account an admin first.")
+		}
+		before, _, err := one(ctx, tx, `SELECT `+userColumns+` FROM users WHERE id = $1 FOR NO KEY UPDATE`, id)
+		if err != nil || before.Role == role {
+			changed = before
+			return err
+		}
+		if changed, _, err = one(ctx, tx, `UPDATE users SET role = $2 WHERE id = $1 RETURNING `+userColumns, id, string(role)); err != nil {
+			return err
+		}
+		// A role is not personal, so the event holds both values.
+		return report(ctx, tx, userEvent{id, event.UserRoleChanged, access.Caller{User: by}.Actor(),
+			map[string]any{"changes": map[string]any{"role": map[string]access.Role{"from": before.Role, "to": role}}}})
+	})
+	return changed, err
+}
+
+// Ready implements user.Store: it reads every table.
+func (s *Store) Ready(ctx context.Context) error {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	_, err := s.db.ExecContext(ctx, `
+		SELECT plaudit_now(), users.password_version FROM users
+		JOIN sessions ON sessions.user_id = users.id
+		JOIN refresh_tokens ON refresh_tokens.session_id = sessions.id
+		CROSS JOIN attempts
+		CROSS JOIN api_keys
+		LIMIT 0`)
+	return postgres.Wrap(err)
+}
