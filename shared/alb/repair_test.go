@@ -63,7 +63,7 @@ func decodeResponse(t *testing.T, b []byte) response {
 // send sends an event through the runtime's own encoding and back.
 func send(t *testing.T, h http.HandlerFunc, event string) response {
 	t.Helper()
-	b, err := lambda.NewHandler(newEdge(h).invoke).Invoke(invokeContext(), []byte(event))
+	b, err := lambda.NewHandler(newServer(h).invoke).Invoke(invokeContext(), []byte(event))
 	if err != nil {
 		t.Fatalf("the function failed: %v", err)
 	}

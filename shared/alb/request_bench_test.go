@@ -16,6 +16,7 @@ import (
 	"plaudit/shared/jose"
 	"plaudit/shared/score"
 	"plaudit/shared/web"
+	"plaudit/shared/web/scores"
 )
 
 // BenchmarkAdd is all of score-add but its database: from the event's JSON to
@@ -40,9 +41,9 @@ func BenchmarkAdd(b *testing.B) {
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(io.Discard, nil)))
 	b.Cleanup(func() { slog.SetDefault(before) })
-	h := lambda.NewHandler(newEdge(web.New(
+	h := lambda.NewHandler(newServer(web.New(
 		web.Config{Deployable: "score-add", Verifier: verifier},
-		web.ScoreAdd(&score.Adder{Ledger: ledger{}, Now: time.Now}))).invoke)
+		scores.Add(&score.Adder{Ledger: ledger{}, Now: time.Now}))).invoke)
 
 	items := make([]string, 1000)
 	for i := range items {

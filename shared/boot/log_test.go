@@ -47,7 +47,7 @@ func TestLinesNameTheRequest(t *testing.T) {
 	}
 }
 
-// observed gives the lines of what a recorder is told.
+// observed returns the lines that a recorder writes.
 func observed(t *testing.T, f func(m *recorder)) []map[string]any {
 	t.Helper()
 	var b bytes.Buffer
@@ -65,8 +65,8 @@ func observed(t *testing.T, f func(m *recorder)) []map[string]any {
 
 func TestObserveWritesOneLineInTheEmbeddedMetricFormat(t *testing.T) {
 	lines := observed(t, func(m *recorder) {
-		m.observe(inRequest, "POST", "/v1/boards/{board}/entries", 201, 12345*time.Microsecond)
-		m.observe(inRequest, "POST", "/v1/boards/{board}/entries", 503, time.Millisecond)
+		m.request(inRequest, trace.Request{Method: "POST", Pattern: "/v1/boards/{board}/entries", Status: 201, Took: 12345 * time.Microsecond, Actor: "user/u1", Board: "seoul-2026"})
+		m.request(inRequest, trace.Request{Method: "POST", Pattern: "/v1/boards/{board}/entries", Status: 503, Took: time.Millisecond})
 	})
 	if len(lines) != 2 {
 		t.Fatalf("%d lines", len(lines))
@@ -105,19 +105,23 @@ func TestObserveWritesOneLineInTheEmbeddedMetricFormat(t *testing.T) {
 	if want := (map[string]any{
 		"level": "INFO", "message": "request", "request_id": "r-1", "trace_id": "0af7651916cd43dd8448eb211c80319c",
 		"Function": "score-add", "Route": "POST /v1/boards/{board}/entries",
-		"Requests": 1.0, "Errors": 0.0, "Latency": 12.345, "ColdStart": 1.0, "method": "POST", "status": 201.0,
+		"Requests": 1.0, "Errors": 0.0, "Latency": 12.345, "ColdStart": 1.0, "method": "POST", "status": 201.0, "actor": "user/u1", "board": "seoul-2026",
 	}); !reflect.DeepEqual(lines[0], want) {
 		t.Errorf("got %v, want %v", lines[0], want)
 	}
-	if second := lines[1]; second["Errors"] != 1.0 || second["ColdStart"] != nil {
+	second := lines[1]
+	if board, ok := second["board"]; ok {
+		t.Errorf("a request of no board has the board %v", board)
+	}
+	if second["Errors"] != 1.0 || second["ColdStart"] != nil || second["actor"] != "" {
 		t.Errorf("the second line is %v", second)
 	}
 }
 
 func TestRequestsThatNoRouteTakesAreOneSeries(t *testing.T) {
 	lines := observed(t, func(m *recorder) {
-		m.observe(inRequest, "GET", "none", 404, time.Millisecond)
-		m.observe(inRequest, strings.Repeat("X", 5000), "none", 0, time.Millisecond)
+		m.request(inRequest, trace.Request{Method: "GET", Pattern: "none", Status: 404})
+		m.request(inRequest, trace.Request{Method: strings.Repeat("X", 5000), Pattern: "none"})
 	})
 	if lines[0]["Route"] != "none" || lines[1]["Route"] != "none" || lines[1]["method"] != strings.Repeat("X", 16) || lines[1]["status"] != 200.0 {
 		t.Errorf("%v", lines)
@@ -128,6 +132,6 @@ func BenchmarkObserve(b *testing.B) {
 	m := &recorder{function: "score-add", lines: newLines(io.Discard, slog.LevelInfo)}
 	b.ReportAllocs()
 	for b.Loop() {
-		m.observe(inRequest, "POST", "/v1/boards/{board}/entries", 201, time.Millisecond)
+		m.request(inRequest, trace.Request{Method: "POST", Pattern: "/v1/boards/{board}/entries", Status: 201, Took: time.Millisecond, Actor: "user/u1", Board: "seoul-2026"})
 	}
 }

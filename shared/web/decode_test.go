@@ -35,7 +35,7 @@ func decodeText(contentType, body string) (bodyIn, error) {
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
-	return decode[bodyIn](r)
+	return Decode[bodyIn](r)
 }
 
 func TestDecodeTakesWhatIsDeclared(t *testing.T) {
