@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
+	"plaudit/shared/id"
 	"plaudit/shared/trace"
 )
 
@@ -140,6 +140,10 @@ func (d *dispatcher) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if found != nil {
 		pattern, render = found.Pattern, found.Render
 	}
+	board := params["board"]
+	if !id.Board(board) {
+		board = "" // the client's own words
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			slog.ErrorContext(r.Context(), "panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
@@ -150,7 +154,7 @@ func (d *dispatcher) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		if d.Observe != nil {
 			d.Observe(r.Context(), trace.Request{
 				Method: r.Method, Pattern: pattern, Status: w.status, Took: time.Since(start),
-				Actor: s.caller.Actor(), Board: boardID.FindString(params["board"]),
+				Actor: s.caller.Actor(), Board: board,
 			})
 		}
 	}()
@@ -166,10 +170,6 @@ func (d *dispatcher) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		fail(w, r, render, err)
 	}
 }
-
-// boardID is the form of a board's id. Package score has the same rule, which
-// this package must not import; a test of web/scores holds the two together.
-var boardID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 // secure sets the headers of every answer, refusals included. A handler may
 // set another Cache-Control if its answer may be kept.

@@ -7,6 +7,7 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
+	"plaudit/shared/id"
 	"plaudit/shared/user"
 	"plaudit/shared/web"
 )
@@ -180,7 +181,7 @@ func (h handlers) list(w http.ResponseWriter, r *http.Request) error {
 	if q.Has("email") {
 		return h.find(w, r, q)
 	}
-	l := web.ReadList(q, "users", []string{"q"}, isUUID)
+	l := web.ReadList(q, "users", []string{"q"}, id.UUID)
 	limit, search := limitOf(q), q.Value("q")
 	if utf8.RuneCountInString(search) > maxSearch {
 		q.Faults.Add("q", "must be at most %d characters", maxSearch)

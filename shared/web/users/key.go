@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"plaudit/shared/id"
 	"plaudit/shared/user"
 	"plaudit/shared/web"
 )
@@ -48,7 +49,7 @@ func (h handlers) makeKey(w http.ResponseWriter, r *http.Request) error {
 
 func (h handlers) keys(w http.ResponseWriter, r *http.Request) error {
 	q := web.ReadQuery(r, "limit", "cursor")
-	l := web.ReadList(q, "keys", nil, isUUID)
+	l := web.ReadList(q, "keys", nil, id.UUID)
 	limit := limitOf(q)
 	if err := l.Err(); err != nil {
 		return err

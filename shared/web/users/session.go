@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"plaudit/shared/id"
 	"plaudit/shared/user"
 	"plaudit/shared/web"
 )
@@ -70,7 +71,7 @@ type openSessionOut struct {
 
 func (h handlers) sessions(w http.ResponseWriter, r *http.Request) error {
 	q := web.ReadQuery(r, "limit", "cursor")
-	l := web.ReadList(q, "sessions", nil, isUUID)
+	l := web.ReadList(q, "sessions", nil, id.UUID)
 	limit := limitOf(q)
 	if err := l.Err(); err != nil {
 		return err

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/netip"
 
-	"github.com/google/uuid"
-
 	"plaudit/shared/user"
 	"plaudit/shared/web"
 )
@@ -120,6 +118,3 @@ func afterOf(l *web.List[string]) string {
 	}
 	return *l.After
 }
-
-// isUUID reports whether a text is a UUID in its usual form; there are others.
-func isUUID(s string) bool { return len(s) == 36 && uuid.Validate(s) == nil }
