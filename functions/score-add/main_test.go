@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// The three functions of the scores, as they are built, over one database.
+// The three functions of scores as they are built, over one database.
 func TestAScoreGoesInAndComesOutRanked(t *testing.T) {
 	pem, jwks, err := jose.GenerateKey()
 	if err != nil {
@@ -89,7 +89,7 @@ func TestAScoreGoesInAndComesOutRanked(t *testing.T) {
 		t.Errorf("the table is %+v", table)
 	}
 	if a := admin("DELETE", "/v1/boards/race", ""); a.StatusCode != 405 || !strings.Contains(fmt.Sprint(a.MultiValueHeaders["Allow"]), "PATCH") {
-		t.Errorf("a method that nobody serves: %+v", a)
+		t.Errorf("a method that no function serves: %+v", a)
 	}
 	if a := admin("PATCH", "/v1/boards/race", `{"state":"closed"}`); a.StatusCode != 200 {
 		t.Errorf("closing it: %+v", a)

@@ -19,7 +19,7 @@ import (
 	"plaudit/shared/web/scores"
 )
 
-// BenchmarkAdd is all of score-add but its database: from the event's JSON to
+// BenchmarkAdd measures score-add without its database, from the event's JSON to
 // the answer's.
 func BenchmarkAdd(b *testing.B) {
 	private, public, err := jose.GenerateKey()
@@ -73,7 +73,7 @@ func BenchmarkAdd(b *testing.B) {
 	}
 }
 
-// ledger writes nothing, and answers as if it had.
+// ledger writes nothing and answers as if it had.
 type ledger struct{}
 
 func (ledger) Board(_ context.Context, id string) (score.Board, error) {

@@ -152,7 +152,7 @@ func TestInvokeOfARealProgram(t *testing.T) {
 			t.Errorf("the line is of %v, the invoke was %s", lines[0]["request_id"], id)
 		}
 		if failed := p.Lines("the invoke failed"); len(failed) != 2 || failed[0]["level"] != "ERROR" {
-			t.Errorf("the log says of failures %v", failed)
+			t.Errorf("the log has the failures %v", failed)
 		}
 	})
 

@@ -74,7 +74,7 @@ func TestServeGivesUpAfterTheDrain(t *testing.T) {
 	}
 }
 
-func TestServeSaysThatTheAddressIsTaken(t *testing.T) {
+func TestServeOnATakenAddressIsAnError(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestServeSaysThatTheAddressIsTaken(t *testing.T) {
 	}
 }
 
-// The program is told to stop while a request is in flight.
+// The signal to stop arrives while a request is in flight.
 func TestSIGTERMLetsARequestInFlightEnd(t *testing.T) {
 	bin := boottest.Build(t, "./testdata/program")
 	p := boottest.Run(t, bin, "MODE=serve", "DSN=x", "PASSWORD=", "LIMIT=1")

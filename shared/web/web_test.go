@@ -78,25 +78,25 @@ func TestDispatcher(t *testing.T) {
 		{"the scheme in any case", "PATCH", "/v1/boards/x", "bearer member", 200, `"x"`},
 		{"an escaped slash stays in its segment", "PATCH", "/v1/boards/a%2Fb", "Bearer member", 200, `"a/b"`},
 		{"dots are a name like any other", "PATCH", "/v1/boards/..", "Bearer member", 200, `".."`},
-		{"no token where one is needed", "PATCH", "/v1/boards/x", "", 401, "unauthenticated"},
-		{"a bad token", "PATCH", "/v1/boards/x", "Bearer nope", 401, "unauthenticated"},
-		{"a bad token where there is nothing", "GET", "/v1/nothing", "Bearer nope", 401, "unauthenticated"},
+		{"no token on a route that needs one", "PATCH", "/v1/boards/x", "", 401, "unauthenticated"},
+		{"an invalid token", "PATCH", "/v1/boards/x", "Bearer nope", 401, "unauthenticated"},
+		{"an invalid token on an unknown path", "GET", "/v1/nothing", "Bearer nope", 401, "unauthenticated"},
 		{"another scheme", "PATCH", "/v1/boards/x", "Basic bWU6bWU=", 401, "Authorization"},
 		{"a role that does not suffice", "POST", "/v1/boards", "Bearer member", 403, "forbidden"},
 		{"an auditor makes nothing", "POST", "/v1/boards", "Bearer auditor", 403, "forbidden"},
 		{"a role that does", "POST", "/v1/boards", "Bearer organizer", 200, ""},
 		{"an admin", "POST", "/v1/boards", "Bearer admin", 200, ""},
 		{"a key has its owner's rights", "POST", "/v1/boards", "Bearer key", 200, ""},
-		{"nothing there", "POST", "/v1/boardsx", "", 404, "not-found"},
+		{"an unknown path", "POST", "/v1/boardsx", "", 404, "not-found"},
 		{"two slashes", "PATCH", "/v1//boards/x", "", 404, "not-found"},
 		{"a slash at the end", "PATCH", "/v1/boards/x/", "", 404, "not-found"},
 		{"dots are not followed", "PATCH", "/v1/users/../boards/x", "", 404, "not-found"},
 		{"another method", "DELETE", "/v1/boards/x", "", 405, "GET, HEAD, OPTIONS, PATCH"},
 		{"a method in lower case", "patch", "/v1/boards/x", "", 405, "GET, HEAD, OPTIONS, PATCH"},
-		{"what it may", "OPTIONS", "/v1/boards/x/entries", "", 204, "OPTIONS, POST"},
-		{"plain words are no name", "DELETE", "/v1/sessions/refresh", "", 405, "OPTIONS, POST"},
-		{"what it may, nowhere", "OPTIONS", "/v1/nothing", "", 404, "not-found"},
-		{"another's route", "GET", "/v1/boards/x", "", 500, "internal"},
+		{"the methods of a path", "OPTIONS", "/v1/boards/x/entries", "", 204, "OPTIONS, POST"},
+		{"a fixed path is no {name}", "DELETE", "/v1/sessions/refresh", "", 405, "OPTIONS, POST"},
+		{"the methods of an unknown path", "OPTIONS", "/v1/nothing", "", 404, "not-found"},
+		{"a route of another deployable", "GET", "/v1/boards/x", "", 500, "internal"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := send(h, c.method, c.target, c.authorization)
@@ -182,8 +182,8 @@ func TestHandlersAndTableAgree(t *testing.T) {
 	}
 }
 
-// The errors of a route are written by its renderer, whoever finds them; those
-// of other routes and of no route stay JSON.
+// A route's renderer writes all its errors, the dispatcher's included. Those of
+// other routes, and of paths without a route, stay JSON.
 func TestRendererIsTheRoutes(t *testing.T) {
 	page := func(w http.ResponseWriter, _ *http.Request, p problem.Problem) error {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -28,7 +28,7 @@ func TestBoardComesBackAsItWasMade(t *testing.T) {
 		t.Errorf("again: %d %s", w.Code, w.Body)
 	}
 
-	// A change of nothing is none; any other makes a version and an event.
+	// A change that changes nothing makes neither a version nor an event; any other makes both.
 	if b := s.must(200, "owner", "PATCH", "/v1/boards/a-0", `{"title":"Ä","owners":["o","s"]}`); b["version"] != 1.0 {
 		t.Errorf("a change of nothing made version %v", b["version"])
 	}
@@ -164,7 +164,7 @@ func TestFrozenFieldsOfABoardInUse(t *testing.T) {
 	}
 }
 
-// A player of a board of registered ones belongs to the user of that id.
+// A player of a board with registered players belongs to the user with that id.
 func TestPlayersDoNotBecomeRegistered(t *testing.T) {
 	s := startScores(t)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b"}`)
@@ -197,7 +197,7 @@ func TestWhoMay(t *testing.T) {
 		{true, "admin", 200, 200, 201, 1},
 		{true, "key", 200, 403, 201, 0},
 		{true, "reading", 200, 403, 403, 1},
-		{true, "elsewise", 200, 403, 403, 0},
+		{true, "elsewhere", 200, 403, 403, 0},
 		{true, "nonsense", 401, 401, 401, 0},
 		{false, "", 404, 401, 401, 0},
 		{false, "stranger", 404, 404, 404, 0},
@@ -209,7 +209,7 @@ func TestWhoMay(t *testing.T) {
 		{false, "admin", 200, 200, 201, 1},
 		{false, "key", 403, 403, 201, 0},
 		{false, "reading", 200, 403, 403, 1},
-		{false, "elsewise", 404, 404, 404, 0},
+		{false, "elsewhere", 404, 404, 404, 0},
 	} {
 		name := fmt.Sprintf("%s, public %t", c.caller, c.public)
 		id := "b"
@@ -235,13 +235,13 @@ func TestWhoMay(t *testing.T) {
 			t.Errorf("%s adds: %d %s", name, w.Code, w.Body)
 		}
 	}
-	for caller, status := range map[string]int{"": 401, "writer": 403, "auditor": 403, "key": 403, "reading": 403, "elsewise": 403, "stranger": 201, "admin": 201} {
+	for caller, status := range map[string]int{"": 401, "writer": 403, "auditor": 403, "key": 403, "reading": 403, "elsewhere": 403, "stranger": 201, "admin": 201} {
 		if w := s.send(caller, "POST", "/v1/boards", `{"id":"by-`+caller+`x"}`); w.Code != status {
 			t.Errorf("%s makes a board: %d %s", caller, w.Code, w.Body)
 		}
 	}
-	if w := s.send("elsewise", "POST", "/v1/boards", `{"id":"other"}`); w.Code != 201 {
-		t.Errorf("a key for a board that is to be: %d %s", w.Code, w.Body)
+	if w := s.send("elsewhere", "POST", "/v1/boards", `{"id":"other"}`); w.Code != 201 {
+		t.Errorf("a key for a board that does not exist yet: %d %s", w.Code, w.Body)
 	}
 }
 
@@ -307,7 +307,7 @@ func TestReadsThatAreRefused(t *testing.T) {
 	}
 }
 
-// A page ends before it is larger than the load balancer lets pass.
+// A page ends before it exceeds the load balancer's limit.
 func TestPageOfLargePlayersEndsEarly(t *testing.T) {
 	s := startScores(t)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b"}`)
@@ -335,7 +335,7 @@ func TestPageOfLargePlayersEndsEarly(t *testing.T) {
 	if seen != 601 {
 		t.Errorf("%d players on all pages, want 601", seen)
 	}
-	// A page around a player holds that player.
+	// A page around a player includes that player.
 	for _, player := range []string{"p", "x300", "x99"} {
 		w := s.send("", "GET", "/v1/boards/b/standings?limit=1000&around="+player, "")
 		if w.Code != 200 || w.Body.Len() > 710_000 || !strings.Contains(w.Body.String(), `"player":"`+player+`"`) {

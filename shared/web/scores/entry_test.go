@@ -21,7 +21,7 @@ import (
 	"plaudit/shared/web/scores"
 )
 
-// people are the callers of the tests by their token.
+// people are the callers in the tests, by their token.
 type people map[string]access.Caller
 
 func (p people) Verify(token string) (access.Caller, error) {
@@ -32,16 +32,16 @@ func (p people) Verify(token string) (access.Caller, error) {
 }
 
 var callers = people{
-	"owner":    {User: "o", Role: access.Organizer},
-	"writer":   {User: "w", Role: access.Member},
-	"viewer":   {User: "v", Role: access.Member},
-	"linked":   {User: "l", Role: access.Member},
-	"stranger": {User: "s", Role: access.Organizer},
-	"auditor":  {User: "a", Role: access.Auditor},
-	"admin":    {User: "root", Role: access.Admin},
-	"key":      {User: "o", Role: access.Service, Key: "k1", Owner: access.Organizer, Scopes: []string{"entries:write"}, Boards: []string{"b"}},
-	"reading":  {User: "o", Role: access.Service, Key: "k2", Owner: access.Organizer, Scopes: []string{"read"}},
-	"elsewise": {User: "o", Role: access.Service, Key: "k3", Owner: access.Organizer, Scopes: []string{"entries:write", "read", "boards:write"}, Boards: []string{"other"}},
+	"owner":     {User: "o", Role: access.Organizer},
+	"writer":    {User: "w", Role: access.Member},
+	"viewer":    {User: "v", Role: access.Member},
+	"linked":    {User: "l", Role: access.Member},
+	"stranger":  {User: "s", Role: access.Organizer},
+	"auditor":   {User: "a", Role: access.Auditor},
+	"admin":     {User: "root", Role: access.Admin},
+	"key":       {User: "o", Role: access.Service, Key: "k1", Owner: access.Organizer, Scopes: []string{"entries:write"}, Boards: []string{"b"}},
+	"reading":   {User: "o", Role: access.Service, Key: "k2", Owner: access.Organizer, Scopes: []string{"read"}},
+	"elsewhere": {User: "o", Role: access.Service, Key: "k3", Owner: access.Organizer, Scopes: []string{"entries:write", "read", "boards:write"}, Boards: []string{"other"}},
 }
 
 // scoreStack is the three functions behind rules like the load balancer's,
@@ -90,7 +90,8 @@ func (s *scoreStack) send(token, method, target, body string, headers ...string)
 	return w
 }
 
-// must sends a request and wants the status; it gives the body.
+// must sends a request, fails the test unless the answer has the status, and
+// returns the body.
 func (s *scoreStack) must(status int, token, method, target, body string, headers ...string) map[string]any {
 	s.Helper()
 	w := s.send(token, method, target, body, headers...)
@@ -169,8 +170,8 @@ func TestARaceIsRanked(t *testing.T) {
 	}
 }
 
-// The first answer comes again byte for byte, whatever has happened since, and
-// looks like the golden file. Run with UPDATE_GOLDEN=1 to write it anew.
+// A replay returns the first answer byte for byte, whatever has happened since.
+// It looks like the golden file; UPDATE_GOLDEN=1 rewrites that.
 func TestReplayIsTheFirstAnswerByteForByte(t *testing.T) {
 	s := startScores(t)
 	s.db.Owner().MustExec(`CREATE OR REPLACE FUNCTION plaudit_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$ SELECT timestamptz '2026-04-05 03:30:01.5Z' $$`)
@@ -295,7 +296,7 @@ func TestEntriesThatAreRefused(t *testing.T) {
 	s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"p","points":1,"key":"a"}`, "Idempotency-Key", "a")
 }
 
-// A problem passes the load balancer, however much is wrong with a body.
+// A problem passes the load balancer, however many faults a body has.
 func TestProblemsAreShort(t *testing.T) {
 	s := startScores(t)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id": "b", "title": "B"}`)

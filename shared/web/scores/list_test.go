@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// ids gives a field of each of a list's items, in their order.
+// ids returns a field of each of a list's items, in order.
 func ids(t *testing.T, page map[string]any, field string) []string {
 	t.Helper()
 	items, ok := page["items"].([]any)
@@ -26,8 +26,8 @@ func ids(t *testing.T, page map[string]any, field string) []string {
 	return out
 }
 
-// pages goes through a list to its end and gives a field of every item. After
-// each page it calls between.
+// pages reads a list to its end and returns a field of every item. It calls
+// between after each page.
 func (s *scoreStack) pages(token, target, field string, between func(page int)) []string {
 	s.Helper()
 	var all []string
@@ -65,7 +65,7 @@ func TestEntriesAreFilteredNewestFirst(t *testing.T) {
 	} {
 		s.must(201, []string{"owner", "writer"}[i%2], "POST", "/v1/boards/b/entries", e)
 	}
-	// The ids of one millisecond are in no order, so ask for them.
+	// Ids made in the same millisecond are in no order, so ask for them.
 	var order []string
 	if err := s.db.Owner().Select(&order, `SELECT points || player FROM entries ORDER BY occurred_at DESC, id DESC`); err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func TestListsSurviveInserts(t *testing.T) {
 			}
 		}
 	}
-	// What comes in behind the page is met, once.
+	// An item that is added behind the page appears once.
 	got := s.pages("", "/v1/boards/b/entries?limit=5&to=2026-05-01T00:00:00Z", "player", func(page int) {
 		if page == 0 {
 			add(50, "2026-04-01T00:00:00Z")
@@ -147,7 +147,7 @@ func TestListsSurviveInserts(t *testing.T) {
 	if len(got) != 21 || !slices.Contains(got, "p50") {
 		t.Errorf("got %v", got)
 	}
-	// So with standings.
+	// The same holds for standings.
 	got = s.pages("", "/v1/boards/b/standings?limit=4&max=19", "player", func(page int) {
 		add(n, "2026-05-01T00:00:00Z")
 		n++
@@ -157,7 +157,7 @@ func TestListsSurviveInserts(t *testing.T) {
 	}
 }
 
-// A cursor is opaque, safe in an address, carries its filters and goes with no
+// A cursor is opaque, safe in a URL, carries its filters and does not go with
 // others.
 func TestCursorsBelongToTheirList(t *testing.T) {
 	s := startScores(t)
@@ -221,7 +221,7 @@ func TestCursorsBelongToTheirList(t *testing.T) {
 	if rest := s.must(200, "", "GET", "/v1/boards/b/standings?cursor="+table, ""); fmt.Sprint(ids(t, rest, "player")) != "[p1 p0]" {
 		t.Errorf("the rest is %v", rest)
 	}
-	// Nobody makes one: each of these was changed.
+	// A client cannot make a cursor: each of these was changed.
 	for target, docs := range map[string][]string{
 		"/v1/boards/b/entries": {
 			`{"l":"entries/b","p":{"o":"2026-04-01T00:00:00Z","i":"x"}}`,
@@ -316,9 +316,9 @@ func TestListsThatAreRefused(t *testing.T) {
 	}
 }
 
-// An entry's metadata is for the board's writers and the player; who is hidden
-// is there for writers only.
-func TestWhoSeesWhatOfEntries(t *testing.T) {
+// Only the board's writers and the player see an entry's metadata; only writers
+// see hidden players.
+func TestVisibilityOfEntries(t *testing.T) {
 	s := startScores(t)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"open","writers":["w"],"viewers":["v"]}`)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"closed","writers":["w"],"viewers":["v"],"public":false}`)
@@ -328,17 +328,17 @@ func TestWhoSeesWhatOfEntries(t *testing.T) {
 		}
 	}
 	s.setStatus("hidden", "hidden")
-	for caller, want := range map[string][2]string{ // per board: the list, with a + where there is metadata
-		"":         {"p q", "404"},
-		"stranger": {"p q", "404"},
-		"viewer":   {"p q", "p q"},
-		"linked":   {"p+ q", "p+ q"},
-		"writer":   {"hidden+ p+ q+", "hidden+ p+ q+"},
-		"owner":    {"hidden+ p+ q+", "hidden+ p+ q+"},
-		"admin":    {"hidden+ p+ q+", "hidden+ p+ q+"},
-		"auditor":  {"hidden+ p+ q+", "hidden+ p+ q+"},
-		"reading":  {"hidden+ p+ q+", "hidden+ p+ q+"},
-		"elsewise": {"p q", "404"},
+	for caller, want := range map[string][2]string{ // per board: the list, with a + for metadata
+		"":          {"p q", "404"},
+		"stranger":  {"p q", "404"},
+		"viewer":    {"p q", "p q"},
+		"linked":    {"p+ q", "p+ q"},
+		"writer":    {"hidden+ p+ q+", "hidden+ p+ q+"},
+		"owner":     {"hidden+ p+ q+", "hidden+ p+ q+"},
+		"admin":     {"hidden+ p+ q+", "hidden+ p+ q+"},
+		"auditor":   {"hidden+ p+ q+", "hidden+ p+ q+"},
+		"reading":   {"hidden+ p+ q+", "hidden+ p+ q+"},
+		"elsewhere": {"p q", "404"},
 	} {
 		for i, b := range []string{"open", "closed"} {
 			show := func(target string) string {
@@ -365,9 +365,9 @@ func TestWhoSeesWhatOfEntries(t *testing.T) {
 				return strings.Join(seen, " ")
 			}
 			if got := show("/v1/boards/" + b + "/entries"); got != want[i] {
-				t.Errorf("%q sees of %s: %s, want %s", caller, b, got, want[i])
+				t.Errorf("%q sees on %s: %s, want %s", caller, b, got, want[i])
 			}
-			// The user's own lists say no more and no less.
+			// The user's own lists show the same.
 			mine := strings.Join(strings.Fields(show("/v1/players/l/entries")+" "+show("/v1/players/x/entries")), " ")
 			parts := strings.Fields(mine)
 			slices.Sort(parts)
@@ -398,8 +398,8 @@ func TestWhoSeesWhatOfEntries(t *testing.T) {
 	}
 }
 
-// A page of the largest entries stays below the load balancer's 1 MB, quotes
-// of quotes and all.
+// A page of the largest entries stays below the load balancer's 1 MB, with all
+// escapes counted.
 func TestLargeEntriesStayBelowTheLimit(t *testing.T) {
 	s := startScores(t)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b"}`)
@@ -440,7 +440,7 @@ func TestLargeEntriesStayBelowTheLimit(t *testing.T) {
 	}
 }
 
-// readCSV gives a page's rows and the address of the next page.
+// readCSV returns a page's rows and the address of the next page.
 func readCSV(t *testing.T, w *httptest.ResponseRecorder) (rows [][]string, next string) {
 	t.Helper()
 	if got := w.Header().Get("Content-Type"); w.Code != 200 || got != "text/csv; charset=utf-8; header=present" {

@@ -46,7 +46,7 @@ func TestPlayerIsMadeAndMerged(t *testing.T) {
 	var notify string
 	s.get(&notify, `SELECT string_agg(coalesce(notify, '-'), ' ' ORDER BY id) FROM outbox WHERE type = 'plaudit.player.changed'`)
 	if notify != "- - - l" {
-		t.Errorf("told are %s", notify)
+		t.Errorf("the event notifies %s", notify)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestPlayersThatAreRefused(t *testing.T) {
 		{"a long note", "owner", p, `{"note":"` + strings.Repeat("é", 1001) + `"}`, 400, "note"},
 		{"an unknown field", "owner", p, `{"score":1}`, 400, "score"},
 		{"an unknown parameter", "owner", p + "?x=1", `{}`, 400, "x"},
-		{"an id that is none", "owner", "/v1/boards/b/players/-p", `{}`, 400, "player"},
+		{"not an id", "owner", "/v1/boards/b/players/-p", `{}`, 400, "player"},
 		{"a long id", "owner", "/v1/boards/b/players/" + strings.Repeat("p", 65), `{}`, 400, "player"},
 		{"no such board", "owner", "/v1/boards/none/players/p", `{}`, 404, ""},
 		{"a stranger", "stranger", p, `{}`, 403, ""},
@@ -142,7 +142,7 @@ func TestPlayersThatAreRefused(t *testing.T) {
 	if s.written() != before {
 		t.Error("a refusal wrote something")
 	}
-	// A player of a board of users is that user, however they come there.
+	// A player of a board with registered players is that user, whichever request adds them.
 	s.must(201, "owner", "POST", "/v1/boards/registered/entries", `{"player":"`+registered+`","points":1}`)
 	other := registered[:len(registered)-1] + "2"
 	for _, p := range []*httptest.ResponseRecorder{
@@ -161,8 +161,8 @@ func TestHiddenPlayerIsThereForWritersOnly(t *testing.T) {
 	s.must(200, "owner", "PATCH", "/v1/boards/b/players/p", `{"status":"hidden"}`)
 	for token, status := range map[string]int{
 		"owner": 200, "writer": 200, "admin": 200, "auditor": 200, "": 404, "viewer": 404, "stranger": 404, "linked": 404,
-		// A key sees it by its owner's right and the scope `read` on this board.
-		"key": 404, "reading": 200, "elsewise": 404,
+		// A key sees the player by its owner's rights and the scope `read` on this board.
+		"key": 404, "reading": 200, "elsewhere": 404,
 	} {
 		for _, target := range []string{"/v1/boards/b/players/p", "/v1/boards/b/standings/p", "/v1/boards/b/entries/" + entry} {
 			if w := s.send(token, "GET", target, ""); w.Code != status {
@@ -173,7 +173,7 @@ func TestHiddenPlayerIsThereForWritersOnly(t *testing.T) {
 	s.must(200, "owner", "PATCH", "/v1/boards/b/players/p", `{"status":"ranked"}`)
 	for token, sees := range map[string]bool{
 		"owner": true, "writer": true, "admin": true, "auditor": true, "linked": true, "": false, "viewer": false, "stranger": false,
-		"key": false, "reading": true, "elsewise": false,
+		"key": false, "reading": true, "elsewhere": false,
 	} {
 		if w := s.send(token, "GET", "/v1/boards/b/entries/"+entry, ""); w.Code != 200 || strings.Contains(w.Body.String(), `"metadata"`) != sees {
 			t.Errorf("%s sees metadata: %d %s", token, w.Code, w.Body)
@@ -184,8 +184,8 @@ func TestHiddenPlayerIsThereForWritersOnly(t *testing.T) {
 	s.must(400, "owner", "GET", "/v1/boards/b/players/p?x=1", "")
 }
 
-// What a player is now counts in the periods that are open; those that are
-// closed stay as they were announced.
+// A player's present status and attributes count in open periods; closed periods
+// stay as they were announced.
 func TestStatusAndCategoriesAreFrozenWithThePeriod(t *testing.T) {
 	s := startScores(t)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b","periods":["day","all"],"categories":["sex","club"],"grace":"1h"}`)
@@ -210,8 +210,8 @@ func TestStatusAndCategoriesAreFrozenWithThePeriod(t *testing.T) {
 		}
 	}
 	s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"p","points":5,"occurred_at":"2026-04-06T00:00:00Z"}`)
-	// The profile of an entry goes to every open period, not only to those it
-	// credits.
+	// The profile of an entry counts in every open period, not only in those that
+	// the entry credits.
 	s.clock("2026-04-07 00:30:00Z")
 	s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"p","points":5,"occurred_at":"2026-04-07T00:00:00Z","profile":{"attributes":{"sex":"x"}}}`)
 	if got, want := copies(), "day 05 under_review f Han, day 06 ranked x -, day 07 ranked x -, all ranked x -"; got != want {
@@ -219,7 +219,7 @@ func TestStatusAndCategoriesAreFrozenWithThePeriod(t *testing.T) {
 	}
 }
 
-// A player in a closed table has the attributes that the table goes by.
+// A player in a closed table has the attributes of the time when it closed.
 func TestAttributesInAClosedTableAreThoseOfItsCategories(t *testing.T) {
 	s := startScores(t)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b","periods":["day","all"],"categories":["sex","club"],"grace":"1h"}`)

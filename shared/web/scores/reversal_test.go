@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// standings gives the standings of an entry's answer as `period=score`.
+// standingsOf returns the standings in an entry's answer as `period=score`.
 func standingsOf(entry map[string]any) string {
 	var out []string
 	for _, s := range entry["standings"].([]any) {
@@ -59,7 +59,7 @@ func TestReversalCancelsAnEntry(t *testing.T) {
 			}
 			if c.reached == "" {
 				s.must(404, "owner", "GET", "/v1/boards/b/standings/p", "")
-				// A new entry begins anew.
+				// A new entry starts from zero.
 				if e := s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"p","points":1}`); standingsOf(e) != "all=1" {
 					t.Errorf("got %v", e)
 				}
@@ -94,7 +94,7 @@ func TestReversalsThatAreRefused(t *testing.T) {
 		{"a bad key", "owner", target, `{"note":"x","key":"a b"}`, 400, "bad-request", "key", nil},
 		{"two keys", "owner", target, `{"note":"x","key":"a"}`, 400, "bad-request", "key", []string{"Idempotency-Key", "b"}},
 		{"a key of an entry", "owner", target, `{"note":"x","key":"k"}`, 422, "key-reused", "Idempotency-Key", nil},
-		{"an id that is none", "owner", "/v1/boards/b/entries/x/reversal", `{"note":"x"}`, 404, "not-found", "", nil},
+		{"not an id", "owner", "/v1/boards/b/entries/x/reversal", `{"note":"x"}`, 404, "not-found", "", nil},
 		{"no such entry", "owner", "/v1/boards/b/entries/01890000-0000-7000-8000-000000000000/reversal", `{"note":"x"}`, 404, "not-found", "", nil},
 		{"an entry of another board", "owner", "/v1/boards/other/entries/" + id + "/reversal", `{"note":"x"}`, 404, "not-found", "", nil},
 		{"no such board", "owner", "/v1/boards/none/entries/" + id + "/reversal", `{"note":"x"}`, 404, "not-found", "", nil},
@@ -112,8 +112,8 @@ func TestReversalsThatAreRefused(t *testing.T) {
 	}
 }
 
-// An entry credits every period of its board that contains it; one in a closed
-// period is refused, or with `late` counts in the others.
+// An entry credits every period of its board that contains it. If one of them is
+// closed the entry is refused, or with `late` counts in the others.
 func TestClosedPeriods(t *testing.T) {
 	s := startScores(t)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b","periods":["day",{"name":"s","start":"2026-04-01T00:00:00Z","end":"2026-05-01T00:00:00Z"},"all"],"grace":"24h"}`)
@@ -147,7 +147,7 @@ func TestClosedPeriods(t *testing.T) {
 	if standingsOf(late) != "all=10" {
 		t.Errorf("only `all` is open: %v", late)
 	}
-	// It touched no closed period, so its reversal does not either.
+	// The entry credited no closed period, so its reversal changes none either.
 	if got := s.must(201, "owner", "POST", "/v1/boards/b/entries/"+late["id"].(string)+"/reversal", `{"note":"x"}`); standingsOf(got) != "all=5" {
 		t.Errorf("got %v", got)
 	}
@@ -202,7 +202,7 @@ func TestDailyCap(t *testing.T) {
 	add(201, 5, day, "")
 	s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"q","points":10,"occurred_at":"`+day+`"}`)
 
-	// A batch is judged by what is there after it, and names who crosses.
+	// The state after the batch is what counts, and the fault names the item that crosses the cap.
 	batch := func(status int, points ...int) map[string]any {
 		t.Helper()
 		var items []string
@@ -259,7 +259,7 @@ func TestBatchIsOneChange(t *testing.T) {
 	if s.written() != before {
 		t.Error("a replay wrote something")
 	}
-	// Some of them are new: a new batch.
+	// If some items are new, the batch is new.
 	some := s.send("owner", "POST", "/v1/entries/batch", strings.Replace(body, `]}`, `,{"board":"a","player":"q","reason":"full"}]}`, 1), "Idempotency-Key", "h")
 	if strings.Contains(some.Body.String(), out.Batch) || some.Code != 201 || strings.Count(some.Body.String(), `"replayed":true`) != 4 || some.Header().Get("Idempotency-Replayed") != "" {
 		t.Errorf("some: %d %s", some.Code, some.Body)
@@ -271,7 +271,7 @@ func TestBatchIsOneChange(t *testing.T) {
 	}
 }
 
-// attributes gives n attributes in JSON.
+// attributes returns n attributes as JSON.
 func attributes(prefix string, n int) string {
 	var fields []string
 	for i := range n {
@@ -301,7 +301,7 @@ func TestBatchesThatAreRefused(t *testing.T) {
 	}{
 		{"no items", "owner", ``, 400, "entries"},
 		{"1,001 items", "owner", strings.Repeat(good+",", 1000) + good, 400, "entries"},
-		{"an item that is none", "owner", good + `,1`, 400, "entries[1]"},
+		{"not an item", "owner", good + `,1`, 400, "entries[1]"},
 		{"null", "owner", `null`, 400, "entries[0]"},
 		{"an unknown field", "owner", good + `,{"board":"z","player":"p","points":1,"seq":1}`, 400, "entries[1].seq"},
 		{"wrong types", "owner", `{"board":1,"player":1,"points":"1"}`, 400, "entries[0].board entries[0].player entries[0].points"},
@@ -316,11 +316,11 @@ func TestBatchesThatAreRefused(t *testing.T) {
 		{"one key twice", "owner", `{"board":"z","player":"p","points":1,"key":"k"},{"board":"z","player":"p","points":2,"key":"k"}`, 400, "entries[1].key"},
 		{"a reversal of nothing", "owner", good + `,{"board":"z","reverses":"","note":"x"}`, 400, "entries[1].reverses entries[1].player entries[1].points"},
 		{"no such board", "owner", good + `,{"board":"none","player":"p","points":1}`, 404, "entries[1].board"},
-		{"a board that is none", "owner", good + `,{"board":"A B","player":"p","points":1}`, 404, "entries[1].board"},
+		{"not a board", "owner", good + `,{"board":"A B","player":"p","points":1}`, 404, "entries[1].board"},
 		{"a private board", "writer", good + `,{"board":"mine","player":"p","points":1}`, 404, "entries[1].board"},
 		{"a board of others", "writer", good + `,{"board":"a","player":"p","reason":"full"}`, 403, "entries[1].board"},
 		{"a key that is taken", "owner", good + `,{"board":"z","player":"p","points":1,"key":"taken"}`, 422, "entries[1].key"},
-		{"which comes before any entry that is not there", "owner", `{"board":"z","reverses":"x","note":"n"},{"board":"z","player":"p","points":1,"key":"taken"}`, 422, "entries[1].key"},
+		{"that is checked before an unknown entry", "owner", `{"board":"z","reverses":"x","note":"n"},{"board":"z","player":"p","points":1,"key":"taken"}`, 422, "entries[1].key"},
 		{"no such entry", "owner", `{"board":"z","player":"p","points":11},{"board":"z","reverses":"x","note":"n"}`, 404, "entries[1].reverses"},
 		{"of another board", "owner", `{"board":"a","reverses":"` + live + `","note":"n"}`, 404, "entries[0].reverses"},
 		{"a closed board", "owner", good + `,{"board":"closed","player":"p","points":1}`, 409, "entries[1].board"},
@@ -345,11 +345,11 @@ func TestBatchesThatAreRefused(t *testing.T) {
 	if s.written() != before {
 		t.Error("a refusal wrote something")
 	}
-	// Within the range after all of it.
+	// The score is within its range after the whole batch.
 	s.must(201, "owner", "POST", "/v1/entries/batch", `{"entries":[`+adjust+`,{"board":"z","player":"p","kind":"adjustment","note":"n","points":-2}]}`)
 }
 
-// The first answer comes again, byte for byte, whatever has become of the
+// A replay returns the first answer, byte for byte, whatever has happened to the
 // entry, its player and its board.
 func TestReplaySurvivesWhatCameAfter(t *testing.T) {
 	s := startScores(t)

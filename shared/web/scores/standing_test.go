@@ -86,7 +86,7 @@ func TestPartsOfATableKeepItsRanks(t *testing.T) {
 			}
 		}
 	}
-	// After a page around a player the list goes on.
+	// The list continues after a page around a player.
 	around := s.must(200, "", "GET", "/v1/boards/desc/standings?around=d&limit=3", "")
 	if got := rows(t, s.must(200, "", "GET", "/v1/boards/desc/standings?limit=3&cursor="+around["next"].(string), "")); got != "5:f=7 5:g=7 8:h=1" {
 		t.Errorf("after the page around d: %s", got)
@@ -101,9 +101,8 @@ func TestPartsOfATableKeepItsRanks(t *testing.T) {
 	}
 }
 
-// Whatever part of whatever table is asked for, the ranks are those that
-// counting gives.
-func TestRanksAreWhatCountingGives(t *testing.T) {
+// The ranks in any part of any table are those that counting finds.
+func TestRanksAreThoseOfCounting(t *testing.T) {
 	s := startScores(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, order := range []string{"desc", "asc"} {
@@ -243,7 +242,7 @@ func TestCategoriesHaveTablesOfTheirOwn(t *testing.T) {
 	s.must(404, "", "GET", "/v1/boards/b/standings?category=age_group:W40&around=a", "")
 }
 
-// at sets the clocks of the handlers that read, and of the database.
+// at sets the clock of the read handlers and of the database.
 func (s *scoreStack) at(now time.Time) {
 	s.Helper()
 	s.query = web.New(web.Config{Deployable: "score-query", Verifier: callers},
@@ -301,7 +300,7 @@ func TestPeriodsOfABoard(t *testing.T) {
 		t.Errorf("in the season: %d %s", w.Code, w.Body)
 	}
 
-	// A page goes on in the week that it began in.
+	// The next page is of the week of the first one.
 	first := s.must(200, "", "GET", "/v1/boards/b/standings?period=week&at=2026-04-05T14:59:59Z&limit=1", "")
 	s.at(week.Add(8 * 24 * time.Hour))
 	if rest := s.must(200, "", "GET", "/v1/boards/b/standings?cursor="+first["next"].(string), ""); rows(t, rest) != "2:p0=1" {
@@ -350,7 +349,7 @@ func TestPeriodsOfABoard(t *testing.T) {
 	}
 }
 
-func TestAnswersThatMayBeKept(t *testing.T) {
+func TestAnswersThatCachesMayKeep(t *testing.T) {
 	s := startScores(t)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b"}`)
 	s.entry("b", `{"player":"p","points":1,"profile":{"user":"u"},"metadata":{"a":1}}`)
@@ -418,7 +417,7 @@ func TestBoardsAreListedAndFound(t *testing.T) {
 		{"auditor", "", "alpha alphabet alps beta gamma hidden"},
 		{"reading", "", "alpha alphabet alps beta gamma hidden"},
 		{"key", "", "alpha alphabet beta gamma"},
-		{"elsewise", "", "alpha alphabet beta gamma"},
+		{"elsewhere", "", "alpha alphabet beta gamma"},
 		{"owner", "mine=true", "alpha alphabet alps beta gamma hidden"},
 		{"viewer", "mine=true", "hidden"},
 		{"writer", "mine=true", "alphabet hidden"},
@@ -452,11 +451,11 @@ func TestBoardsAreListedAndFound(t *testing.T) {
 				t.Errorf("%q %s in pages of %d: got %s, want %s", c.caller, c.query, limit, got, c.want)
 			}
 		}
-		// What is listed can be read, and what can be read is listed.
+		// A board can be read if and only if it is listed.
 		if c.query == "" {
 			for _, id := range []string{"alpha", "alphabet", "alps", "beta", "gamma", "hidden"} {
 				if w := s.send(c.caller, "GET", "/v1/boards/"+id, ""); (w.Code == 200) != slices.Contains(strings.Fields(c.want), id) {
-					t.Errorf("%q: %s is listed otherwise than it is read: %d", c.caller, id, w.Code)
+					t.Errorf("%q: list and board disagree on %s, which answers %d", c.caller, id, w.Code)
 				}
 			}
 		}

@@ -16,7 +16,7 @@ import (
 	"plaudit/shared/user"
 )
 
-// items gives one field of each item of a list.
+// items returns one field of each item of a list.
 func (a answer) items(field string) []string {
 	values := []string{}
 	for _, item := range a.body["items"].([]any) {
@@ -71,7 +71,7 @@ func TestBodiesOfAccountRoutes(t *testing.T) {
 		"time_zone":    {"null", "9", `""`, `"Local"`, `"../etc/passwd"`},
 		"country":      {"82", `""`, `"kr"`, `"KOR"`, `"ZZ"`, "[]"},
 		"mail":         {"null", "true", "[]", `"plaudit.entry.adjusted"`},
-		// Not one's own to change.
+		// Fields that an account cannot change itself.
 		"role":           {`"admin"`},
 		"email":          {`"x@example.com"`},
 		"email_verified": {"true"},
@@ -154,7 +154,7 @@ func TestBodiesOfAccountRoutes(t *testing.T) {
 	}
 }
 
-func TestWhoMayDoWhatWithAccounts(t *testing.T) {
+func TestAccessToAccounts(t *testing.T) {
 	u := startUsers(t, generous)
 	adminID, admin := u.person(access.Admin)
 	memberID, member := u.person(access.Member)
@@ -209,7 +209,7 @@ func TestWhoMayDoWhatWithAccounts(t *testing.T) {
 		{"a key lists sessions", "GET", "/v1/sessions", key(access.Admin, "read"), "", 403, nil},
 		{"nobody ends a session", "DELETE", "/v1/sessions/" + memberID, "", "", 401, nil},
 		{"a key ends a session", "DELETE", "/v1/sessions/" + memberID, key(access.Admin, "read"), "", 403, nil},
-		{"a session that is none", "DELETE", "/v1/sessions/" + memberID, member, "", 404, nil},
+		{"an unknown session", "DELETE", "/v1/sessions/" + memberID, member, "", 404, nil},
 		{"a session with a bad id", "DELETE", "/v1/sessions/mine", member, "", 404, nil},
 		{"SQL for a session", "DELETE", "/v1/sessions/'%20OR%201=1--", member, "", 404, nil},
 	} {
@@ -359,7 +359,7 @@ func TestSessionsOfOnesOwn(t *testing.T) {
 		return u.send("DELETE", "/v1/sessions/"+id, s.str("access_token"), "")
 	}
 	u.want(end(others, newest), 404, "not-found")
-	sessions[2] = u.want(u.refresh(sessions[2]), 200, "") // it goes on
+	sessions[2] = u.want(u.refresh(sessions[2]), 200, "") // it continues
 	u.want(end(sessions[0], newest), 204, "")
 	u.want(end(sessions[0], newest), 404, "not-found")
 	u.want(u.refresh(sessions[2]), 401, "session-ended")
@@ -387,7 +387,7 @@ func TestErasure(t *testing.T) {
 	u.want(u.send("GET", "/v1/users/"+id, admin, ""), 404, "not-found")
 	u.want(u.send("PATCH", "/v1/users/"+id, admin, `{"role": "organizer"}`), 404, "not-found")
 	u.want(u.refresh(s), 401, "session-ended")
-	// As for an address that never had an account.
+	// The answer is the same as for an address that never had an account.
 	erased, never := u.want(u.logIn("jin@example.com", password), 401, "bad-credentials"), u.want(u.logIn("never@example.com", password), 401, "bad-credentials")
 	if erased.text != never.text {
 		t.Errorf("%s, and %s", erased.text, never.text)
@@ -396,12 +396,12 @@ func TestErasure(t *testing.T) {
 		t.Errorf("found: %s", found.text)
 	}
 	if again := u.want(u.signUp("jin@example.com"), 201, ""); again.str("id") == id {
-		t.Error("the id was given again")
+		t.Error("the id was used again")
 	}
 }
 
-// Sign-ups at the same address while it is erased: each answer is one that the
-// API has, and one account at most is there.
+// If an address signs up while its account is being erased, each answer is one
+// of the API's, and at most one account exists afterwards.
 func TestErasureAndSignUpAtOnce(t *testing.T) {
 	u := startUsers(t, generous)
 	id := u.want(u.signUp("jin@example.com"), 201, "").str("id")
@@ -422,8 +422,8 @@ func TestErasureAndSignUpAtOnce(t *testing.T) {
 	u.want(u.send("GET", "/v1/users/"+id, "", ""), 404, "not-found")
 }
 
-// An owner who answers with their password learns nothing that a guesser would
-// not, and a log holds nothing of either.
+// The log holds nothing of an account, whether its owner or an attacker sends
+// its data.
 func TestNothingOfAnAccountIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	before := slog.Default()
@@ -438,7 +438,7 @@ func TestNothingOfAnAccountIsLogged(t *testing.T) {
 	u.want(u.send("GET", "/v1/users?q=jin%40example", admin, ""), 200, "")
 	u.want(u.changePassword(token, "wrong horse", "another horse"), 401, "bad-credentials")
 	u.want(u.changePassword(token, password, "another horse"), 429, "too-many-requests")
-	// The inside fails.
+	// The database fails.
 	if _, err := u.db.Owner().ExecContext(t.Context(), `ALTER TABLE outbox ADD CHECK (id < 0) NOT VALID; ALTER TABLE attempts RENAME TO gone`); err != nil {
 		t.Fatal(err)
 	}

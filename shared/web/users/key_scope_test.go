@@ -16,8 +16,8 @@ import (
 	"plaudit/shared/web/scores"
 )
 
-// What a key may do where scores are kept, from the body that makes it to the
-// route that it is used on: every service is the real one.
+// A key's rights on boards, from the body that creates the key to the routes it
+// is used on. Every service is the real one.
 func TestWhatKeysMayDoOnBoards(t *testing.T) {
 	u := startUsers(t, generous)
 	ownerID, owner := u.loggedIn(access.Organizer)
@@ -50,7 +50,7 @@ func TestWhatKeysMayDoOnBoards(t *testing.T) {
 		{"add", "add", "POST", "/v1/boards/open/entries", `{"player": "p", "points": 1}`},
 		{"add private", "add", "POST", "/v1/boards/closed-door/entries", `{"player": "p", "points": 1}`},
 		{"change", "admin", "PATCH", "/v1/boards/open", `{"title": "y"}`},
-		{"make", "admin", "POST", "/v1/boards", ""}, // the body is the test's
+		{"make", "admin", "POST", "/v1/boards", ""}, // the loop below makes the body
 	}
 	for i, c := range []struct {
 		name, scopes, boards string
@@ -63,7 +63,7 @@ func TestWhatKeysMayDoOnBoards(t *testing.T) {
 		{"everything", `["read", "entries:write", "boards:write"]`, "null", access.Organizer, [6]int{200, 200, 201, 201, 200, 201}},
 		{"everything, on one board", `["read", "entries:write", "boards:write"]`, `["open"]`, access.Organizer, [6]int{200, 404, 201, 404, 200, 403}},
 		{"everything, on a board to be made", `["read", "entries:write", "boards:write"]`, `["made-6"]`, access.Organizer, [6]int{200, 404, 403, 404, 403, 201}},
-		// It still owns its boards, and makes no more of them.
+		// The owner still owns their boards, and cannot make more.
 		{"everything, of a member now", `["read", "entries:write", "boards:write"]`, "null", access.Member, [6]int{200, 200, 201, 201, 200, 403}},
 		{"everything, of an auditor now", `["read", "entries:write", "boards:write"]`, "null", access.Auditor, [6]int{200, 200, 403, 403, 403, 403}},
 		{"reads one board, of an auditor now", `["read"]`, `["open"]`, access.Auditor, [6]int{200, 404, 403, 404, 403, 403}},
@@ -83,7 +83,7 @@ func TestWhatKeysMayDoOnBoards(t *testing.T) {
 					t.Errorf("%s: got %d %s, want %d", o.name, a.status, a.text, c.status[n])
 				}
 				if o.name == "read private" {
-					// Nothing in a list tells of what the key may not see.
+					// A list reveals nothing that the key may not see.
 					list := u.want(call("query", "GET", "/v1/boards?mine=true&limit=1", token, ""), 200, "")
 					if len(list.items("items")) == 0 && list.body["next"] != nil || strings.Contains(list.text, "closed-door") != (a.status == 200) {
 						t.Errorf("its owner's boards are %s", list.text)

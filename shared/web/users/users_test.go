@@ -24,7 +24,7 @@ import (
 	"plaudit/shared/web/users"
 )
 
-// signing makes one key pair for all tests: it takes a while.
+// signing makes one key pair for all tests, because that is slow.
 var signing = sync.OnceValues(func() (pem, jwks string) {
 	pem, jwks, err := jose.GenerateKey()
 	if err != nil {
@@ -72,7 +72,7 @@ type answer struct {
 	text   string
 }
 
-// str gives a text of the answer's body, by path.
+// str returns a string in the answer's body, by its path.
 func (a answer) str(path ...string) string {
 	at := any(a.body)
 	for _, p := range path {
@@ -128,7 +128,7 @@ func (u *usersUnderTest) logIn(email, password string) answer {
 	return u.send("POST", "/v1/sessions", "", credentials(email, password))
 }
 
-// person makes an account of a role and gives its id and a token.
+// person makes an account with a role and returns its id and a token.
 func (u *usersUnderTest) person(role access.Role) (id, token string) {
 	u.Helper()
 	id = u.want(u.signUp(string(role)+"@example.org"), 201, "").str("id")
@@ -209,7 +209,7 @@ func TestRefreshReuseEndsTheFamily(t *testing.T) {
 	u.want(refresh(third), 401, "session-ended")
 	other = u.want(refresh(other), 200, "")
 
-	// The same token twice at once: one wins, and the family ends.
+	// If the same token is sent twice at once, one request wins and the family ends.
 	var answers [2]answer
 	var wg sync.WaitGroup
 	for i := range answers {
@@ -340,7 +340,7 @@ func TestWhoMaySeeAndChangeAccounts(t *testing.T) {
 		{"me with a bad token", "GET", "/v1/users/me", member + "x", "", 401, nil},
 		{"me as a key", "GET", "/v1/users/me", key, "", 403, nil},
 		{"me, but the account is gone", "GET", "/v1/users/me", u.token(stranger, access.Member), "", 401, nil},
-		{"me, but the token's id is none", "GET", "/v1/users/me", u.token("jin", access.Member), "", 401, nil},
+		{"me, with a token for an invalid id", "GET", "/v1/users/me", u.token("jin", access.Member), "", 401, nil},
 		{"logout without a token", "DELETE", "/v1/sessions", "", "", 401, nil},
 		{"logout as a key", "DELETE", "/v1/sessions", key, "", 403, nil},
 		{"nobody changes a role", "PATCH", "/v1/users/" + memberID, "", `{"role": "admin"}`, 401, nil},
@@ -364,8 +364,8 @@ func TestWhoMaySeeAndChangeAccounts(t *testing.T) {
 	}
 }
 
-// A role takes effect with the next access token, and there by the account, not
-// by what the token before said.
+// A role takes effect with the next access token, which takes it from the
+// account and not from the previous token.
 func TestRoleTakesEffectAtRefresh(t *testing.T) {
 	u := startUsers(t, generous)
 	_, admin := u.person(access.Admin)
@@ -374,7 +374,7 @@ func TestRoleTakesEffectAtRefresh(t *testing.T) {
 	u.want(u.send("PATCH", "/v1/users/"+id, admin, `{"role": "auditor"}`), 200, "")
 	profile := u.want(u.send("GET", "/v1/users/"+id, s.str("access_token"), ""), 200, "")
 	if profile.body["email"] != nil {
-		t.Error("the token of before has the role already")
+		t.Error("the previous token already has the role")
 	}
 	s = u.want(u.send("POST", "/v1/sessions/refresh", "", fmt.Sprintf(`{"refresh_token": %q}`, s.str("refresh_token"))), 200, "")
 	whole := u.want(u.send("GET", "/v1/users/"+id, s.str("access_token"), ""), 200, "")
@@ -386,6 +386,8 @@ func TestRoleTakesEffectAtRefresh(t *testing.T) {
 func TestFailedLoginsOfAnAccountAreLimited(t *testing.T) {
 	u := startUsers(t, generous)
 	u.want(u.signUp("jin@example.com"), 201, "")
+	now := time.Now()
+	u.at(now)
 	for _, email := range []string{"jin@example.com", "nobody@example.com"} {
 		for i := range 10 {
 			u.from = fmt.Sprintf("192.0.2.%d:1", i)
@@ -393,15 +395,12 @@ func TestFailedLoginsOfAnAccountAreLimited(t *testing.T) {
 		}
 		for _, p := range []string{"wrong password", password} {
 			a := u.want(u.logIn(strings.ToUpper(email), p), 429, "too-many-requests")
-			if wait := a.header.Get("Retry-After"); len(wait) != 3 { // seconds: some 890
+			if wait := a.header.Get("Retry-After"); wait != "900" {
 				t.Errorf("Retry-After: %s", wait)
 			}
 		}
 	}
-	if _, err := u.db.Owner().ExecContext(t.Context(), `CREATE OR REPLACE FUNCTION plaudit_now() RETURNS timestamptz LANGUAGE sql VOLATILE
-		AS 'SELECT clock_timestamp() + interval ''15 min'''`); err != nil {
-		t.Fatal(err)
-	}
+	u.at(now.Add(15 * time.Minute))
 	u.want(u.logIn("jin@example.com", password), 201, "")
 }
 
@@ -477,7 +476,7 @@ func TestNothingPersonalIsLogged(t *testing.T) {
 	s := u.want(u.logIn("jin@example.com", password), 201, "")
 	u.want(u.logIn("jin@example.com", "wrong password"), 401, "bad-credentials")
 	u.want(u.send("POST", "/v1/users", "", `{"email": "jin@example.com", "password": "short", "display_name": 1}`), 400, "bad-request")
-	// An error of the inside: bare 500s, and their reasons in the log.
+	// The database fails: bare 500s, with their reasons in the log.
 	if _, err := u.db.Owner().ExecContext(t.Context(), `ALTER TABLE refresh_tokens RENAME COLUMN digest TO gone; ALTER TABLE users RENAME COLUMN locale TO gone`); err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func (k *key) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// do does what a record says.
+// do handles a record, which names what to do.
 func do(ctx context.Context, id, what string) error {
 	slog.InfoContext(ctx, "record "+id)
 	switch what {
