@@ -2,22 +2,17 @@
 // their schemas. `plaudit setup` invokes it at every deployment.
 //
 //	plaudit setup -> db-migrate -> scores DB, users DB
-//
-// The first event is {"masters": {"scores": {"username", "password"}, "users":
-// …}}, later ones are {}. It answers with the versions of the schemas:
-// {"scores": {"from": 0, "to": 3}, "users": …}.
 package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"plaudit/shared/boot"
 	"plaudit/shared/postgres"
 )
 
-// config is everything that this function reads from its environment.
+// config is everything that this function reads from its environment. The names
+// are those in template.yaml.
 type config struct {
 	DB               postgres.Env
 	ScoresDSN        string `env:"SCORES_DSN"`        // postgres://db_migrate@…
@@ -28,35 +23,14 @@ type config struct {
 	OtherConcurrency int    `env:"OTHER_CONCURRENCY"` // of each other function with a connection
 }
 
-// event is what the function is invoked with.
-type event struct {
-	// Masters are the users that RDS made, by database. The roles of a database
-	// with a master here are made, or set to what they must be.
-	Masters map[string]*postgres.Master `json:"masters"`
-}
-
 func main() { boot.Main("db-migrate", run) }
 
 func run(ctx context.Context, cfg config) error {
-	databases := map[string]postgres.Config{
-		"scores": cfg.DB.Config(cfg.ScoresDSN, cfg.ScoresPassword),
-		"users":  cfg.DB.Config(cfg.UsersDSN, cfg.UsersPassword),
-	}
-	return boot.Invoke(ctx, func(ctx context.Context, e event) (map[string]postgres.Migrated, error) {
-		for name := range e.Masters {
-			if _, ok := databases[name]; !ok {
-				return nil, fmt.Errorf("masters: unknown database %q; it must be scores or users", name)
-			}
-		}
-		done := map[string]postgres.Migrated{}
-		var faults error
-		for name, database := range databases { // a fault of one does not stop the other
-			migrated, err := postgres.Migrate(ctx, postgres.MigrateConfig{
-				Database: name, Config: database, Master: e.Masters[name],
-				ScoreConcurrency: cfg.ScoreConcurrency, OtherConcurrency: cfg.OtherConcurrency,
-			})
-			done[name], faults = migrated, errors.Join(faults, err)
-		}
-		return done, faults
-	})
+	return boot.Invoke(ctx, migrations{
+		databases: map[string]postgres.Config{
+			"scores": cfg.DB.Config(cfg.ScoresDSN, cfg.ScoresPassword),
+			"users":  cfg.DB.Config(cfg.UsersDSN, cfg.UsersPassword),
+		},
+		scoreConcurrency: cfg.ScoreConcurrency, otherConcurrency: cfg.OtherConcurrency,
+	}.migrate)
 }

@@ -158,7 +158,7 @@ func scan(body []byte) error {
 			return syntaxFault(err, at)
 		}
 		if dec.StackDepth() > maxDepth {
-			return fault.Field(fault.BadRequest, orBody(path(at)), "is nested deeper than %d levels", maxDepth)
+			return fault.Field(fault.BadRequest, orBody(path(at)), "must be nested at most %d levels deep", maxDepth)
 		}
 		if tok.Kind() == '"' && strings.ContainsRune(tok.String(), 0) {
 			return fault.Field(fault.BadRequest, orBody(path(dec.StackPointer())), "must not hold the character NUL")

@@ -77,6 +77,10 @@ func (q *Query) Int(name string, def, min, max int64) int64 {
 	return n
 }
 
+// Limit returns the parameter limit of a list: how many items a page has at
+// most, from 1 to max, 50 if it is absent.
+func (q *Query) Limit(max int) int { return int(q.Int("limit", 50, 1, int64(max))) }
+
 // Text returns the parameter's value, "" if it is absent. A parameter that is
 // present must not be empty.
 func (q *Query) Text(name string) string {

@@ -198,9 +198,9 @@ func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request, found *route,
 		if len(allowed) > 0 {
 			methods := strings.Join(allowed, ", ")
 			w.Header().Set("Allow", methods)
-			return fault.New(fault.MethodNotAllowed, "This path takes %s.", methods)
+			return fault.New(fault.MethodNotAllowed, "This path accepts only %s.", methods)
 		}
-		return fault.New(fault.NotFound, "No route has this path.")
+		return fault.New(fault.NotFound, "This path does not exist.")
 	}
 	if found.Handle == nil {
 		return fmt.Errorf("%s %s was sent to %s, but %s serves it: a listener rule is wrong", r.Method, found.Pattern, d.Deployable, found.Deployable)

@@ -21,9 +21,6 @@ func replyPage[T, P, Out any](w http.ResponseWriter, r *http.Request, l *web.Lis
 	return web.ReplyCached(w, r, out)
 }
 
-// limitOf reads the parameter limit of all lists but the standings.
-func limitOf(q *web.Query) int { return int(q.Int("limit", 50, 1, 100)) }
-
 // maxBoardSearch is the longest beginning of an id or a title to search for, in
 // characters.
 const maxBoardSearch = 200
@@ -31,7 +28,7 @@ const maxBoardSearch = 200
 func (h readHandlers) boards(w http.ResponseWriter, r *http.Request) error {
 	q := web.ReadQuery(r, "mine", "q", "limit", "cursor")
 	l := web.ReadList[score.BoardPlace](q, "boards", []string{"mine", "q"}, nil)
-	mine, search, limit := q.Bool("mine"), q.Text("q"), limitOf(q)
+	mine, search, limit := q.Bool("mine"), q.Text("q"), q.Limit(100)
 	if utf8.RuneCountInString(search) > maxBoardSearch {
 		q.Faults.Add("q", "must be at most %d characters", maxBoardSearch)
 	}
@@ -49,7 +46,7 @@ func (h readHandlers) periods(w http.ResponseWriter, r *http.Request) error {
 	q := web.ReadQuery(r, "name", "limit", "cursor")
 	board := web.Param(r, "board")
 	l := web.ReadList(q, "periods/"+board, []string{"name"}, func(p score.RunPlace) bool { return web.InEra(p.Start) })
-	name, limit := q.Text("name"), limitOf(q)
+	name, limit := q.Text("name"), q.Limit(100)
 	if err := l.Err(); err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (h readHandlers) entries(w http.ResponseWriter, r *http.Request) error {
 		From: timeOrNil(q.Instant("from")), To: timeOrNil(q.Instant("to")),
 	}
 	f.Check(&q.Faults)
-	limit := limitOf(q)
+	limit := q.Limit(100)
 	if err := l.Err(); err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (h readHandlers) entriesOfUser(w http.ResponseWriter, r *http.Request) erro
 	q := web.ReadQuery(r, "limit", "cursor")
 	user := web.Param(r, "user")
 	l := web.ReadList(q, "entries of/"+user, nil, validEntryPlace)
-	limit := limitOf(q)
+	limit := q.Limit(100)
 	if err := l.Err(); err != nil {
 		return err
 	}

@@ -121,7 +121,7 @@ func (h readHandlers) standings(w http.ResponseWriter, r *http.Request) error {
 	l := web.ReadList(q, "standings/"+board, tableFilters, func(p standingsPlace) bool {
 		return score.ValidPlayer(p.Player) && web.InEra(p.Start) && web.InEra(p.ReachedAt)
 	})
-	part := score.PageRequest{Around: q.Text("around"), Limit: int(q.Int("limit", 50, 1, 1000))}
+	part := score.PageRequest{Around: q.Text("around"), Limit: q.Limit(1000)}
 	if q.Has("around") && q.Has("cursor") {
 		q.Faults.Add("around", "must not be combined with cursor: leave one of them out")
 	} else if part.Around != "" && !score.ValidPlayer(part.Around) {
@@ -194,7 +194,7 @@ func (h readHandlers) standingsOfUser(w http.ResponseWriter, r *http.Request) er
 	q := web.ReadQuery(r, "limit", "cursor")
 	user := web.Param(r, "user")
 	l := web.ReadList[score.LinkPlace](q, "standings of/"+user, nil, nil)
-	limit := limitOf(q)
+	limit := q.Limit(100)
 	if err := l.Err(); err != nil {
 		return err
 	}

@@ -182,7 +182,7 @@ func (h handlers) list(w http.ResponseWriter, r *http.Request) error {
 		return h.find(w, r, q)
 	}
 	l := web.ReadList(q, "users", []string{"q"}, id.UUID)
-	limit, search := limitOf(q), q.Value("q")
+	limit, search := q.Limit(100), q.Value("q")
 	if utf8.RuneCountInString(search) > maxSearch {
 		q.Faults.Add("q", "must be at most %d characters", maxSearch)
 	}

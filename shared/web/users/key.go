@@ -50,7 +50,7 @@ func (h handlers) makeKey(w http.ResponseWriter, r *http.Request) error {
 func (h handlers) keys(w http.ResponseWriter, r *http.Request) error {
 	q := web.ReadQuery(r, "limit", "cursor")
 	l := web.ReadList(q, "keys", nil, id.UUID)
-	limit := limitOf(q)
+	limit := q.Limit(100)
 	if err := l.Err(); err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ type openSessionOut struct {
 func (h handlers) sessions(w http.ResponseWriter, r *http.Request) error {
 	q := web.ReadQuery(r, "limit", "cursor")
 	l := web.ReadList(q, "sessions", nil, id.UUID)
-	limit := limitOf(q)
+	limit := q.Limit(100)
 	if err := l.Err(); err != nil {
 		return err
 	}

@@ -90,9 +90,6 @@ func clientNetwork(r *http.Request) string {
 	return netip.PrefixFrom(ip.WithZone(""), 64).Masked().String()
 }
 
-// limitOf reads the parameter limit of a list.
-func limitOf(q *web.Query) int { return int(q.Int("limit", 50, 1, 100)) }
-
 // replyIDs answers with a page of a list whose places are the items' ids. more
 // says that the list continues.
 func replyIDs[T any](w http.ResponseWriter, l *web.List[string], items []T, id func(T) string, more bool) error {
