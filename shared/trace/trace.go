@@ -1,5 +1,6 @@
 // Package trace carries a request's id and its W3C trace context from where
-// the request comes in to every log line, outbox row and problem.
+// the request comes in to every log line, outbox row and problem, and what the
+// request leaves behind to the log.
 package trace
 
 import (

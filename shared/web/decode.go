@@ -20,9 +20,9 @@ import (
 	"plaudit/shared/fault"
 )
 
-// MaxBody is the longest body of a request, in bytes. The load balancer's limit
+// maxBody is the longest body of a request, in bytes. The load balancer's limit
 // for a function is about the same, with everything around the body.
-const MaxBody = 1_000_000
+const maxBody = 1_000_000
 
 // maxList bounds the memory that a list takes: one item more is kept, so that a
 // check of the list's length still fails.
@@ -109,12 +109,12 @@ func readBody(r *http.Request) ([]byte, error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" {
 		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Encoding", "Send the body without a content encoding.")
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
 		return nil, fault.Field(fault.BadRequest, "body", "could not be read to the end")
 	}
-	if len(body) > MaxBody {
-		return nil, fault.Field(fault.TooLarge, "body", "The body must be at most %d bytes.", MaxBody)
+	if len(body) > maxBody {
+		return nil, fault.Field(fault.TooLarge, "body", "The body must be at most %d bytes.", maxBody)
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, fault.Field(fault.BadRequest, "body", "is empty; it must be a JSON object")

@@ -10,15 +10,12 @@ import (
 // playerIn is a change of a player as a client sends it. A field that is absent
 // stays as it is, null clears it.
 type playerIn struct {
-	DisplayName web.Optional[string]                          `json:"display_name"`
-	Country     web.Optional[string]                          `json:"country"`
-	Attributes  web.Optional[map[string]web.Optional[string]] `json:"attributes"`
-	User        web.Optional[string]                          `json:"user"`
-	Status      web.Optional[score.Status]                    `json:"status"`
-	Note        web.Optional[string]                          `json:"note"`
+	profileIn
+	Status web.Optional[score.Status] `json:"status"`
+	Note   web.Optional[string]       `json:"note"`
 }
 
-// profileIn is what an entry may bring along of its player.
+// profileIn is a player's profile as a client sends it, also within an entry.
 type profileIn struct {
 	DisplayName web.Optional[string]                          `json:"display_name"`
 	Country     web.Optional[string]                          `json:"country"`
@@ -47,7 +44,7 @@ func (h adminHandlers) changePlayer(w http.ResponseWriter, r *http.Request) erro
 		return err
 	}
 	change := score.PlayerChange{
-		Profile: *profileIn{in.DisplayName, in.Country, in.Attributes, in.User}.profile(),
+		Profile: *in.profile(),
 		Status:  valueOf(&faults, "status", in.Status),
 		Note:    score.Text{Set: in.Note.Set, Value: in.Note.OrNil()},
 	}
