@@ -57,12 +57,6 @@ func Kinds() []fault.Kind { return slices.Sorted(maps.Keys(kinds)) }
 // Status returns the HTTP status of the kind.
 func Status(k fault.Kind) int { return kinds[k].status }
 
-// Title returns the short text that is the same for every problem of the kind.
-func Title(k fault.Kind) string { return kinds[k].title }
-
-// Type returns the URI that a problem of the kind has as its type.
-func Type(k fault.Kind) string { return "urn:plaudit:error:" + string(k) }
-
 // Problem is what a client may see of a fault, as problem+json. A page for
 // people shows the same.
 type Problem struct {
@@ -87,7 +81,7 @@ const (
 // cuts what the fault quotes.
 func New(ctx context.Context, f *fault.Error) Problem {
 	p := Problem{
-		Type: Type(f.Kind), Title: Title(f.Kind), Status: Status(f.Kind),
+		Type: "urn:plaudit:error:" + string(f.Kind), Title: kinds[f.Kind].title, Status: Status(f.Kind),
 		Detail: short(f.Detail), Field: short(f.Field), RequestID: trace.From(ctx).RequestID,
 	}
 	for _, e := range f.Errors[:min(len(f.Errors), maxErrors)] {
