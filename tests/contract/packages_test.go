@@ -35,7 +35,7 @@ var layers = []struct {
 	{"web of audit", []string{"shared/web/audit"}, with(bottom, "shared/web", "shared/audit", "shared/event")},
 	{"pages", []string{"shared/web/pages"}, with(bottom, "shared/web", "shared/user", "shared/problem")},
 
-	{"postgres", []string{"shared/postgres"}, []string{"shared/score", "shared/user", "shared/access", "shared/fault", "shared/trace"}},
+	{"postgres", []string{"shared/postgres"}, []string{"shared/fault", "shared/trace"}},
 	{"postgres of scores", []string{"shared/postgres/scores"}, with(bottom, "shared/postgres", "shared/score", "shared/event")},
 	{"postgres of users", []string{"shared/postgres/users"}, with(bottom, "shared/postgres", "shared/user", "shared/event")},
 	{"migrations", []string{"shared/postgres/migrate"}, []string{"shared/postgres"}},
@@ -171,6 +171,7 @@ func TestLayersRefuse(t *testing.T) {
 		{"shared/web/users", "shared/score", true},
 		{"shared/web/pages", "shared/problem", false},
 		{"shared/web/other", "shared/fault", true}, // no layer
+		{"shared/postgres", "shared/score", true},
 		{"shared/postgres/scores", "shared/postgres", false},
 		{"shared/postgres/scores", "shared/postgres/migrate", true},
 		{"shared/postgres/scores", "shared/web", true},
