@@ -31,11 +31,11 @@ func TestBothDatabasesAreMigrated(t *testing.T) {
 
 	for event, want := range map[string]string{
 		`{}`: `cannot log in`,
-		`{"masters": {"audit": {"username": "x", "password": "hush"}}}`:  `there is no database \"audit\"`,
+		`{"masters": {"audit": {"username": "x", "password": "hush"}}}`:  `unknown database \"audit\"`,
 		`{"masters": {"scores": {"username": "x", "password": "hush"}}}`: "migrate the scores database: the master user cannot log in",
 	} {
 		if a := invoke(event); !a.Failed || !strings.Contains(a.Body, want) {
-			t.Errorf("%s gave %s", event, a.Body)
+			t.Errorf("%s is answered with %s", event, a.Body)
 		}
 	}
 

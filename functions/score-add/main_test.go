@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// The three functions of the scores, as they are built, over one database.
+// The three functions of scores as they are built, over one database.
 func TestAScoreGoesInAndComesOutRanked(t *testing.T) {
 	pem, jwks, err := jose.GenerateKey()
 	if err != nil {
@@ -35,10 +35,11 @@ func TestAScoreGoesInAndComesOutRanked(t *testing.T) {
 		Body              string
 		MultiValueHeaders map[string][]string
 	}
+	process := map[string]*boottest.Process{}
 	start := func(dir, role string) func(method, path, body string, headers ...string) answer {
 		config := d.Config(role)
 		runtime := boottest.StartRuntime(t)
-		boottest.Run(t, boottest.Build(t, dir), runtime.Env, "STAGE=local", "AWS_REGION=ap-northeast-2",
+		process[role] = boottest.Run(t, boottest.Build(t, dir), runtime.Env, "STAGE=local", "AWS_REGION=ap-northeast-2",
 			"JWKS="+jwks, "SAMPLE_JWKS=", "ALLOWED_ORIGINS=", "DB_AUTH=password", "SCORES_DSN="+config.DSN, "SCORES_PASSWORD="+config.Password)
 		return func(method, path, body string, headers ...string) answer {
 			t.Helper()
@@ -88,8 +89,11 @@ func TestAScoreGoesInAndComesOutRanked(t *testing.T) {
 	if err := json.Unmarshal([]byte(table.Body), &page); err != nil || page.Of != 3 || fmt.Sprint(page.Items) != "[{1 101 42} {2 102 42} {3 100 20}]" {
 		t.Errorf("the table is %+v", table)
 	}
+	if line := process["score_add"].Line("request"); line["actor"] != "user/o" || line["board"] != "race" || line["Route"] != "POST /v1/boards/{board}/entries" {
+		t.Errorf("the request's line is %v", line)
+	}
 	if a := admin("DELETE", "/v1/boards/race", ""); a.StatusCode != 405 || !strings.Contains(fmt.Sprint(a.MultiValueHeaders["Allow"]), "PATCH") {
-		t.Errorf("a method that nobody serves: %+v", a)
+		t.Errorf("a method that no function serves: %+v", a)
 	}
 	if a := admin("PATCH", "/v1/boards/race", `{"state":"closed"}`); a.StatusCode != 200 {
 		t.Errorf("closing it: %+v", a)

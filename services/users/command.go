@@ -10,7 +10,7 @@ import (
 	"plaudit/shared/boot"
 )
 
-// command does what the arguments say and gives the exit status.
+// command runs what the arguments name and returns the exit status.
 func command(args []string, stderr io.Writer) int {
 	switch {
 	case len(args) == 0:
@@ -23,7 +23,7 @@ func command(args []string, stderr io.Writer) int {
 		return 0
 	}
 	fmt.Fprintln(stderr, `usage: users          serve on HOST:PORT
-       users health   ask the one that serves on PORT, exit status 0 where it is well`)
+       users health   check the service on PORT; exit status 0 if it is healthy`)
 	return 2
 }
 
@@ -38,7 +38,7 @@ func askHealth(port string) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("/healthz answers %s", response.Status)
+		return fmt.Errorf("/healthz answered %s", response.Status)
 	}
 	return nil
 }

@@ -1,49 +1,65 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
+
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
 	"plaudit/shared/access"
 	"plaudit/shared/jose"
 	"plaudit/shared/postgres"
 )
 
-// config is all this service reads from its environment. The names are the
-// ones in template.yaml. Secrets leave the environment as they are read.
+// config is everything that this service reads from its environment. The names
+// are those in template.yaml. Secrets leave the environment once they are read.
 type config struct {
-	Host           string   `env:"HOST" envDefault:"127.0.0.1"`   // address to listen on; in the image 0.0.0.0
-	Port           int      `env:"PORT,notEmpty"`                 // and its port
-	Region         string   `env:"AWS_REGION,notEmpty"`           // for the database's IAM tokens
-	AllowedOrigins []string `env:"ALLOWED_ORIGINS"`               // origins whose pages may call from a browser, comma-separated; may be empty
-	JWKS           string   `env:"JWKS,notEmpty"`                 // public keys of the tokens that are good; must hold SIGNING_KEY's
-	SigningKey     string   `env:"SIGNING_KEY,notEmpty,unset"`    // RSA private key, PKCS 8 in PEM
-	AdminEmail     string   `env:"ADMIN_EMAIL,notEmpty"`          // the first admin's account, made where the address has none
-	AdminPassword  string   `env:"ADMIN_PASSWORD,notEmpty,unset"` // and its password
+	Host           string   `env:"HOST" envDefault:"127.0.0.1"` // address to listen on; 0.0.0.0 in the image
+	Port           int      `env:"PORT,notEmpty"`               // port to listen on
+	AllowedOrigins []string `env:"ALLOWED_ORIGINS"`             // origins whose pages may call from a browser, comma-separated; may be empty
 
-	LoginsPerAddress int `env:"LOGINS_PER_ADDRESS,notEmpty"` // failed logins of one client address in 15 minutes
-	SignUpsPerHour   int `env:"SIGN_UPS_PER_HOUR,notEmpty"`  // sign-ups of one client address
+	JWKS       string `env:"JWKS,notEmpty"`              // public keys that verify access tokens, a JSON Web Key Set; must include SIGNING_KEY's
+	SigningKey string `env:"SIGNING_KEY,notEmpty,unset"` // RSA private key, PKCS 8 in PEM
 
-	DBAuth        string `env:"DB_AUTH,notEmpty"`     // iam or password
+	AdminEmail    string `env:"ADMIN_EMAIL,notEmpty"`          // of the first admin, whose account is made if it does not exist
+	AdminPassword string `env:"ADMIN_PASSWORD,notEmpty,unset"` // of that account
+
+	LoginsPerAddress int `env:"LOGINS_PER_ADDRESS,notEmpty"` // failed logins of a client address in 15 minutes
+	SignUpsPerHour   int `env:"SIGN_UPS_PER_HOUR,notEmpty"`  // sign-ups of a client address in an hour
+
+	DB            postgres.Env
 	UsersDSN      string `env:"USERS_DSN,notEmpty"`   // the users database, as users_service
-	UsersPassword string `env:"USERS_PASSWORD,unset"` // empty where DB_AUTH is iam
+	UsersPassword string `env:"USERS_PASSWORD,unset"` // empty if DB_AUTH is iam
 }
 
 const (
 	// connections of one task. The role may have 40: two tasks of this version
-	// and two of the one before, see shared/postgres/roles.go.
+	// and two of the previous one, see roles.go in
+	// shared/postgres/migrate.
 	connections = 10
-	// A hash takes 19 MiB and some 20 ms, the container has 384 MB: the last
-	// one that waits does so for about half a second.
+	// A hash takes 19 MiB and about 20 ms, and the container has 384 MB. The
+	// last hash that waits does so for about half a second.
 	hashesAtOnce, hashesWaiting = 4, 64
 )
 
-func (c config) database() postgres.Config {
-	return postgres.Config{DSN: c.UsersDSN, Auth: c.DBAuth, Password: c.UsersPassword, Region: c.Region, MaxConns: connections, Name: "users"}
+func (c config) database(ctx context.Context) (postgres.Config, error) {
+	database := c.DB.Config(c.UsersDSN, c.UsersPassword)
+	database.MaxConns, database.Name = connections, "users"
+	if c.DB.Auth != postgres.IAM {
+		return database, nil
+	}
+	// ECS serves and renews a task's credentials; the SDK knows where.
+	account, err := awsconfig.LoadDefaultConfig(ctx)
+	if err != nil {
+		return postgres.Config{}, fmt.Errorf("find AWS credentials: %w", err)
+	}
+	database.Credentials = account.Credentials
+	return database, nil
 }
 
-// keys gives the signer, and the verifier of its tokens and those of every
-// other key that is good now.
+// keys returns the signer, and the verifier of its tokens and those of every
+// other key in JWKS.
 func keys(cfg config) (*jose.Signer, *jose.Verifier, error) {
 	signer, err := jose.NewSigner(cfg.SigningKey)
 	if err != nil {
@@ -58,7 +74,7 @@ func keys(cfg config) (*jose.Signer, *jose.Verifier, error) {
 		return nil, nil, err
 	}
 	if _, err := verifier.Verify(token); err != nil {
-		return nil, nil, fmt.Errorf("JWKS does not hold the public half of SIGNING_KEY, so nobody would take this service's tokens: %w", err)
+		return nil, nil, fmt.Errorf("JWKS does not hold the public half of SIGNING_KEY, so nobody would accept this service's tokens: %w", err)
 	}
 	return signer, verifier, nil
 }

@@ -1,9 +1,9 @@
-// Command users is the container behind everything that no function serves:
+// Command users is the container behind every path that no function serves:
 // sign-up, login, tokens, profiles and the public keys.
 //
 //	ALB -> users -> users DB (accounts, sessions, limits)
 //
-// `users` serves, `users health` asks a running one whether it does.
+// `users` serves; `users health` checks a running one.
 package main
 
 import (
@@ -19,6 +19,7 @@ import (
 	pgusers "plaudit/shared/postgres/users"
 	"plaudit/shared/user"
 	"plaudit/shared/web"
+	"plaudit/shared/web/users"
 )
 
 func main() { os.Exit(command(os.Args[1:], os.Stderr)) }
@@ -28,22 +29,26 @@ func run(ctx context.Context, cfg config) error {
 	if err != nil {
 		return err
 	}
-	db, err := postgres.Open(cfg.database())
+	database, err := cfg.database(ctx)
+	if err != nil {
+		return err
+	}
+	db, err := postgres.Open(database)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	users := &user.Service{
+	service := &user.Service{
 		Store:     pgusers.New(db),
 		Signer:    signer,
 		Passwords: user.NewPasswords(hashesAtOnce, hashesWaiting),
 		Limits:    user.Limits{LoginsPerAddress: cfg.LoginsPerAddress, SignUpsPerHour: cfg.SignUpsPerHour},
 		First:     user.Credentials{Email: cfg.AdminEmail, Password: cfg.AdminPassword},
 	}
-	if err := users.Check(); err != nil {
+	if err := service.Check(); err != nil {
 		return err
 	}
-	go users.Run(ctx)
+	go service.Run(ctx)
 	edge := web.Config{Deployable: "users", Verifier: verifier, Origins: cfg.AllowedOrigins, Observe: boot.Observe}
-	return boot.Serve(ctx, net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)), web.New(edge, web.Users(users, cfg.JWKS)))
+	return boot.Serve(ctx, net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)), web.New(edge, users.Endpoints(service, cfg.JWKS)))
 }

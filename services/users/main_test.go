@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// environment is a task's, with a database of the test's own.
+// environment returns a task's environment, with a database of its own.
 func environment(t testing.TB) map[string]string {
 	t.Helper()
 	key, jwks, err := jose.GenerateKey()
@@ -38,7 +38,7 @@ func environment(t testing.TB) map[string]string {
 	}
 }
 
-// pairs gives an environment as a process takes it.
+// pairs returns an environment as a process takes it.
 func pairs(env map[string]string) (list []string) {
 	for k, v := range env {
 		list = append(list, k+"="+v)
@@ -46,8 +46,8 @@ func pairs(env map[string]string) (list []string) {
 	return list
 }
 
-// health runs the subcommand and gives its exit status.
-func health(t *testing.T, program, port string) (status int, said string) {
+// health runs the subcommand and returns its exit status and output.
+func health(t *testing.T, program, port string) (status int, output string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, "health")
 	cmd.Env = []string{"PORT=" + port}
@@ -80,8 +80,8 @@ func TestServesAndStops(t *testing.T) {
 			t.Fatalf("not ready within a minute: %s", p.Output())
 		}
 	}
-	if status, said := health(t, program, port); status != 0 || said != "" {
-		t.Errorf("health: %d, %s", status, said)
+	if status, output := health(t, program, port); status != 0 || output != "" {
+		t.Errorf("health: %d, %s", status, output)
 	}
 
 	response, err := http.Post(url+"/v1/sessions", "application/json", strings.NewReader(`{"email": "admin@example.com", "password": "first admin's password"}`))
@@ -107,8 +107,8 @@ func TestServesAndStops(t *testing.T) {
 	if status := p.Wait(); status != 0 {
 		t.Errorf("after SIGTERM it ends with %d", status)
 	}
-	if status, said := health(t, program, port); status != 1 || !strings.Contains(said, "refused") {
-		t.Errorf("health of one that ended: %d, %s", status, said)
+	if status, output := health(t, program, port); status != 1 || !strings.Contains(output, "refused") {
+		t.Errorf("health after the end: %d, %s", status, output)
 	}
 	for _, secret := range []string{"admin@", "first admin's password", "PRIVATE KEY", env["USERS_PASSWORD"], session.AccessToken} {
 		if strings.Contains(p.Output(), secret) {
@@ -129,14 +129,14 @@ func TestDoesNotStart(t *testing.T) {
 		name  string
 		set   map[string]string
 		unset []string
-		want  []string // parts of what it says
+		want  []string // parts of its output
 	}{
 		{"with nothing set it names everything", nil, everything, everything},
-		{"a port that is no number", map[string]string{"PORT": "http"}, nil, []string{"PORT"}},
+		{"a port that is not a number", map[string]string{"PORT": "http"}, nil, []string{"PORT"}},
 		{"keys without the signer's", map[string]string{"JWKS": otherKeys}, nil, []string{"JWKS does not hold", "SIGNING_KEY"}},
-		{"keys that are none", map[string]string{"JWKS": "{}"}, nil, []string{"JWKS"}},
-		{"a signing key that is none", map[string]string{"SIGNING_KEY": "secret"}, nil, []string{"SIGNING_KEY"}},
-		{"an address that is none", map[string]string{"ADMIN_EMAIL": "admin"}, nil, []string{"first admin", "email"}},
+		{"keys that are not a key set", map[string]string{"JWKS": "{}"}, nil, []string{"JWKS"}},
+		{"a signing key that is not one", map[string]string{"SIGNING_KEY": "secret"}, nil, []string{"SIGNING_KEY"}},
+		{"an address that is not one", map[string]string{"ADMIN_EMAIL": "admin"}, nil, []string{"first admin", "email"}},
 		{"a password too short", map[string]string{"ADMIN_PASSWORD": "secret"}, nil, []string{"first admin", "password"}},
 		{"no room for logins", map[string]string{"LOGINS_PER_ADDRESS": "0"}, nil, []string{"limits"}},
 		{"another way to log in", map[string]string{"DB_AUTH": "magic"}, nil, []string{"magic"}},
@@ -154,18 +154,18 @@ func TestDoesNotStart(t *testing.T) {
 			out := p.Output()
 			for _, want := range c.want {
 				if !strings.Contains(out, want) {
-					t.Errorf("it does not say %s: %s", want, out)
+					t.Errorf("its output lacks %s: %s", want, out)
 				}
 			}
 			if strings.Contains(out, `secret"`) || strings.Contains(out, base["USERS_PASSWORD"]) {
-				t.Errorf("it tells a secret: %s", out)
+				t.Errorf("it shows a secret: %s", out)
 			}
 		})
 	}
 }
 
-// Secrets are in no environment that a later part of the program, or a child
-// of it, could read.
+// No later part of the program, and no child process, can read the secrets from
+// the environment.
 func TestSecretsLeaveTheEnvironment(t *testing.T) {
 	for name, value := range environment(t) {
 		t.Setenv(name, value)
@@ -175,7 +175,7 @@ func TestSecretsLeaveTheEnvironment(t *testing.T) {
 		t.Fatalf("the config lacks a secret, %v", err)
 	}
 	for _, name := range []string{"SIGNING_KEY", "ADMIN_PASSWORD", "USERS_PASSWORD"} {
-		if _, there := os.LookupEnv(name); there {
+		if _, ok := os.LookupEnv(name); ok {
 			t.Errorf("%s stays", name)
 		}
 	}
@@ -183,9 +183,9 @@ func TestSecretsLeaveTheEnvironment(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{{"serve"}, {"health", "now"}, {"-h"}, {""}} {
-		var said bytes.Buffer
-		if status := command(args, &said); status != 2 || !strings.Contains(said.String(), "usage: users") {
-			t.Errorf("%q: status %d, %s", args, status, &said)
+		var output bytes.Buffer
+		if status := command(args, &output); status != 2 || !strings.Contains(output.String(), "usage: users") {
+			t.Errorf("%q: status %d, %s", args, status, &output)
 		}
 	}
 }

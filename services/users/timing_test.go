@@ -8,20 +8,21 @@ import (
 	"time"
 )
 
-// How much the time of a failed login tells of whether the address has an
-// account. Pairs of both, in random order, over HTTP without a load balancer,
-// which is closer than any attacker gets. The figures:
+// BenchmarkSignInTells measures how much the time of a failed login reveals
+// about whether the address has an account. It sends pairs of both kinds, in
+// random order, over HTTP without a load balancer, which is closer than any
+// attacker gets. The figures:
 //
 //	with-ms, without-ms   the medians
-//	auc                   how often, in percent, of one time each the one with an account is the longer:
-//	                      50 tells nothing, 100 tells all
+//	auc                   of one time of each kind, how often in percent that with an account is longer:
+//	                      50 reveals nothing, 100 everything
 //
 // Three runs of 300 pairs on two busy cores gave an auc of 49.5, 49.5 and 51.5, with medians of 34 to 39 ms that
 // differed by less than 1 ms either way.
 //
-// It is a benchmark, because a test that judges times fails on a busy machine
-// or judges nothing; that both do the same hashes is held by
-// TestLoginTakesTheSameWithAndWithoutAnAccount in shared/user.
+// It is a benchmark, because a test of times fails on a busy machine or proves
+// nothing. TestLoginTakesTheSameWithAndWithoutAnAccount in shared/user checks
+// that both kinds compute the same hashes.
 //
 //	go test -run '^$' -bench SignInTells -benchtime 1000x ./services/users
 func BenchmarkSignInTells(b *testing.B) {
@@ -50,7 +51,7 @@ func BenchmarkSignInTells(b *testing.B) {
 	}
 	slices.Sort(with)
 	slices.Sort(without)
-	longer := 0.0 // pairs of any two, of which the one with an account is longer
+	longer := 0.0 // pairs in which the one with an account is longer
 	for _, d := range with {
 		at, _ := slices.BinarySearch(without, d)
 		longer += float64(at)

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,30 +22,30 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/awslabs/aws-lambda-go-api-proxy/httpadapter"
 
+	"plaudit/shared/edge"
 	"plaudit/shared/fault"
 )
 
-// maxResponse is how many bytes an answer's JSON may have. The balancer's
-// limit is "1 MB"; the smaller reading of that is safe under both.
+// maxResponse is the size of the largest answer's JSON, in bytes. The load
+// balancer's limit is "1 MB"; this is the smaller reading of that.
 const maxResponse = 1_000_000
 
 // Serve answers the load balancer's events with the handler until ctx ends,
 // then waits for the invoke in flight, the sending of its answer included. The
-// handler's context ends with the invoke's deadline, not with ctx: whoever
-// ends the environment kills it anyway when that takes too long (Lambda after
-// 500 ms).
+// handler's context ends with the invoke's deadline, not with ctx: Lambda kills
+// an environment that takes too long to end anyway (after 500 ms).
 //
-// It fails where the program does not run as a Lambda function.
+// It returns an error if the program does not run as a Lambda function.
 func Serve(ctx context.Context, handler http.Handler) error {
-	if os.Getenv("AWS_LAMBDA_RUNTIME_API") == "" {
-		return errors.New("AWS_LAMBDA_RUNTIME_API is not set: this program is a Lambda function, started by Lambda or, on a laptop, by `make run`")
+	if err := edge.CheckLambda(); err != nil {
+		return err
 	}
-	e := newEdge(handler)
+	s := newServer(handler)
 	var inFlight sync.RWMutex
 	// The loop never returns: it ends with the process.
 	go lambda.StartWithOptions(func(ctx context.Context, event events.ALBTargetGroupRequest) (*answer, error) {
 		inFlight.RLock()
-		a, err := e.invoke(ctx, event)
+		a, err := s.invoke(ctx, event)
 		if err != nil {
 			inFlight.RUnlock()
 			return nil, err
@@ -59,8 +58,8 @@ func Serve(ctx context.Context, handler http.Handler) error {
 	return nil
 }
 
-// answer is an encoded response. It is a reader so that the runtime loop
-// passes it on as it is, and says by Close when it has been sent.
+// answer is an encoded response. It is a reader so that the runtime loop passes
+// it on as it is, and calls Close once it has been sent.
 type answer struct {
 	json bytes.Buffer
 	sent func()
@@ -70,21 +69,21 @@ func (a *answer) Read(p []byte) (int, error) { return a.json.Read(p) }
 func (a *answer) ContentType() string        { return "application/json" }
 func (a *answer) Close() error               { a.sent(); return nil }
 
-// edge is a handler with the adapter around it.
-type edge struct {
+// server is a handler with the adapter around it.
+type server struct {
 	handler http.Handler
 	adapter *httpadapter.HandlerAdapterALB
 }
 
-func newEdge(handler http.Handler) *edge {
-	e := &edge{handler: handler}
-	e.adapter = httpadapter.NewALB(http.HandlerFunc(e.serve))
-	return e
+func newServer(handler http.Handler) *server {
+	s := &server{handler: handler}
+	s.adapter = httpadapter.NewALB(http.HandlerFunc(s.serve))
+	return s
 }
 
 // invoke answers one event. Only an event that no load balancer sends is an
-// error; whatever a client may have done wrong is a response.
-func (e *edge) invoke(ctx context.Context, event events.ALBTargetGroupRequest) (*answer, error) {
+// error; a client's mistake is a response.
+func (s *server) invoke(ctx context.Context, event events.ALBTargetGroupRequest) (*answer, error) {
 	if event.RequestContext.ELB.TargetGroupArn == "" {
 		return nil, errors.New("not an event of a load balancer: requestContext.elb.targetGroupArn is missing")
 	}
@@ -93,8 +92,8 @@ func (e *edge) invoke(ctx context.Context, event events.ALBTargetGroupRequest) (
 	}
 	multiValue := event.MultiValueHeaders != nil
 	x := newExchange(&event)
-	// What the adapter cannot carry over unharmed goes past it, in x.
-	response, err := e.adapter.ProxyWithContext(context.WithValue(ctx, exchangeKey{}, x), event)
+	// What the adapter cannot pass on unchanged goes past it, in x.
+	response, err := s.adapter.ProxyWithContext(context.WithValue(ctx, exchangeKey{}, x), event)
 	if err != nil {
 		return nil, fmt.Errorf("the load balancer's event: %w", err)
 	}
@@ -104,10 +103,10 @@ func (e *edge) invoke(ctx context.Context, event events.ALBTargetGroupRequest) (
 	}
 	if size := a.json.Len(); size > maxResponse {
 		slog.ErrorContext(x.ctx, "the response is over the load balancer's limit", "bytes", size, "limit", maxResponse)
-		response.StatusCode = fault.Internal.Status()
-		response.IsBase64Encoded = false
-		response.Body = string(problem(x.ctx, response.MultiValueHeaders, fault.Internal,
-			"The answer is larger than the 1 MB that the load balancer lets through. Ask for less at once."))
+		rec := &recorder{header: response.MultiValueHeaders}
+		rec.fail(x.ctx, fault.New(fault.Internal, "The answer is larger than the 1 MB that the load balancer lets through. Ask for less at once."))
+		response.StatusCode, response.IsBase64Encoded, response.Body = rec.status, false, rec.body.String()
+		response.MultiValueHeaders = rec.sent
 		a.json.Reset()
 		if err := a.encode(response, multiValue); err != nil {
 			return nil, err
@@ -116,8 +115,8 @@ func (e *edge) invoke(ctx context.Context, event events.ALBTargetGroupRequest) (
 	return a, nil
 }
 
-// encode writes the response in the event's header form: the balancer takes
-// the other one for a malformed answer.
+// encode writes the response in the event's header form: the load balancer
+// treats the other form as a malformed answer.
 func (a *answer) encode(response events.ALBTargetGroupResponse, multiValue bool) error {
 	response.StatusDescription = strings.TrimSpace(strconv.Itoa(response.StatusCode) + " " + http.StatusText(response.StatusCode))
 	if !multiValue {

@@ -230,7 +230,7 @@ func TestEventsOfOthersAreClearErrors(t *testing.T) {
 		"httpMethod is missing":                        `{` + elb + `}`,
 		"base64":                                       event("POST", "/", `, "body": "***", "isBase64Encoded": true`),
 	} {
-		_, err := lambda.NewHandler(newEdge(http.NotFoundHandler()).invoke).Invoke(invokeContext(), []byte(payload))
+		_, err := lambda.NewHandler(newServer(http.NotFoundHandler()).invoke).Invoke(invokeContext(), []byte(payload))
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("want %q: %v", name, err)
 		}
@@ -255,7 +255,7 @@ func BenchmarkInvoke(b *testing.B) {
 	payload := []byte(event("POST", "/v1/boards/seoul-2026/entries", headers+`, "body": "{\"player\": \"7\", \"points\": 42, \"note\": \"first in the half marathon\"}"`))
 	for name, size := range map[string]int{"600 B": 600, "100 kB": 100_000} {
 		answer := bytes.Repeat([]byte(`{"a":1},`), size/8)
-		h := lambda.NewHandler(newEdge(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := lambda.NewHandler(newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusCreated)
 			w.Write(answer)

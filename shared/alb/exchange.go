@@ -3,7 +3,6 @@ package alb
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -16,23 +15,25 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
+	"plaudit/shared/edge"
 	"plaudit/shared/fault"
+	"plaudit/shared/problem"
 	"plaudit/shared/trace"
 )
 
 type exchangeKey struct{}
 
-// exchange is what of one request goes past the adapter.
+// exchange is the part of one request that goes past the adapter.
 type exchange struct {
 	method string // the adapter turns it into capitals
-	path   string // as the client sent it; the adapter takes a bad % for an error of the function
+	path   string // as the client sent it; the adapter fails the invoke at a bad %
 	query  string // as the client sent it; the adapter escapes it once more
 	ctx    context.Context
 }
 
 // newExchange takes out of the event what the adapter must not see, and turns
-// single-value headers into the other form: the adapter parses only their host
-// as part of a URL, which any client can make fail.
+// single-value headers into the multi-value form: only of the former does the
+// adapter parse the host as part of a URL, which any client can make fail.
 func newExchange(event *events.ALBTargetGroupRequest) *exchange {
 	x := &exchange{method: event.HTTPMethod, path: event.Path, query: rawQuery(event)}
 	event.Path = "/"
@@ -47,9 +48,9 @@ func newExchange(event *events.ALBTargetGroupRequest) *exchange {
 	return x
 }
 
-// rawQuery puts the query string together again. Names and values are as the
-// client escaped them. The order of the names is lost on the way, so they are
-// sorted: the same request gives the same string.
+// rawQuery rebuilds the query string. Names and values stay escaped as the
+// client sent them. The event has lost the order of the names, so they are
+// sorted: the same request always has the same string.
 func rawQuery(event *events.ALBTargetGroupRequest) string {
 	values := event.MultiValueQueryStringParameters
 	if values == nil {
@@ -73,7 +74,7 @@ func rawQuery(event *events.ALBTargetGroupRequest) string {
 }
 
 // serve is the handler that the adapter calls.
-func (e *edge) serve(w http.ResponseWriter, r *http.Request) {
+func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	x := r.Context().Value(exchangeKey{}).(*exchange)
 	var info trace.Info
 	if invoke, ok := lambdacontext.FromContext(r.Context()); ok {
@@ -85,11 +86,11 @@ func (e *edge) serve(w http.ResponseWriter, r *http.Request) {
 	rec := &recorder{header: http.Header{}, head: x.method == http.MethodHead}
 	rec.header.Set("X-Request-Id", info.RequestID)
 	if r, ok := x.request(r.WithContext(x.ctx)); !ok {
-		rec.fail(x.ctx, fault.BadRequest, "The path cannot be read: it starts with a slash, and two hexadecimal digits follow every %.")
+		rec.fail(x.ctx, fault.New(fault.BadRequest, "Invalid path: it must start with a slash, and two hexadecimal digits must follow every %%."))
 	} else if isHealthCheck(r) {
 		rec.WriteHeader(http.StatusOK)
 	} else {
-		e.handle(rec, r)
+		s.handle(rec, r)
 	}
 
 	maps.Copy(w.Header(), rec.sent)
@@ -99,8 +100,8 @@ func (e *edge) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// request turns the adapter's request into the one that net/http's server
-// would have made. Not ok: the path cannot be parsed.
+// request turns the adapter's request into the one that net/http's server would
+// have made. ok is false if the path cannot be parsed.
 func (x *exchange) request(r *http.Request) (_ *http.Request, ok bool) {
 	r.Method = x.method
 	r.RequestURI = x.path
@@ -109,7 +110,7 @@ func (x *exchange) request(r *http.Request) (_ *http.Request, ok bool) {
 	}
 	r.Host = r.Header.Get("Host")
 	r.Header.Del("Host")
-	if client, ok := trace.Client(r.Header); ok {
+	if client, ok := edge.ClientAddr(r.Header); ok {
 		r.RemoteAddr = client
 	}
 	if !strings.HasPrefix(x.path, "/") && x.path != "*" {
@@ -123,29 +124,29 @@ func (x *exchange) request(r *http.Request) (_ *http.Request, ok bool) {
 	return r, true
 }
 
-// isHealthCheck knows the balancer's own request by what no client's has: it
-// carries no host.
+// isHealthCheck reports whether a request is the load balancer's own. It has no
+// host, unlike that of any client.
 func isHealthCheck(r *http.Request) bool {
 	return r.Host == "" && r.Method == http.MethodGet && r.ContentLength == 0 &&
 		r.Header.Get("User-Agent") == "ELB-HealthChecker/2.0"
 }
 
-// handle calls the handler. A panic becomes a 500, whatever was written before:
-// nothing has been sent yet.
-func (e *edge) handle(rec *recorder, r *http.Request) {
+// handle calls the handler. A panic becomes a 500 even after the handler has
+// written: nothing has been sent yet.
+func (s *server) handle(rec *recorder, r *http.Request) {
 	defer func() {
 		if p := recover(); p != nil {
 			slog.ErrorContext(r.Context(), "panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			rec.fail(r.Context(), fault.Internal, "")
+			rec.fail(r.Context(), &fault.Error{Kind: fault.Internal})
 		}
 	}()
-	e.handler.ServeHTTP(rec, r)
-	rec.WriteHeader(http.StatusOK) // where the handler wrote nothing
+	s.handler.ServeHTTP(rec, r)
+	rec.WriteHeader(http.StatusOK) // if the handler wrote nothing
 }
 
-// recorder is a http.ResponseWriter that keeps the rules of net/http's: the
-// first WriteHeader fixes status and headers, and an answer to HEAD, a 204 and
-// a 304 have no body.
+// recorder is an http.ResponseWriter with the rules of net/http's: the first
+// WriteHeader fixes status and headers, and an answer to HEAD, a 204 and a 304
+// have no body.
 type recorder struct {
 	header http.Header
 	head   bool
@@ -180,28 +181,9 @@ func (rec *recorder) Write(b []byte) (int, error) {
 }
 
 // fail replaces whatever was written by a problem.
-func (rec *recorder) fail(ctx context.Context, kind fault.Kind, detail string) {
+func (rec *recorder) fail(ctx context.Context, f *fault.Error) {
 	rec.status, rec.sent = 0, nil
 	rec.body.Reset()
-	body := problem(ctx, rec.header, kind, detail)
-	rec.WriteHeader(kind.Status())
-	rec.Write(body)
-}
-
-// problem gives the body of a problem+json (RFC 9457) and sets the headers
-// that go with it, in place of those of another body.
-func problem(ctx context.Context, h http.Header, kind fault.Kind, detail string) []byte {
-	for _, name := range []string{"Content-Encoding", "Content-Length", "ETag", "Last-Modified"} {
-		h.Del(name)
-	}
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Type", "application/problem+json")
-	body, _ := json.Marshal(struct { // strings and a number always encode
-		Type      string `json:"type"`
-		Title     string `json:"title"`
-		Status    int    `json:"status"`
-		Detail    string `json:"detail,omitempty"`
-		RequestID string `json:"request_id,omitempty"`
-	}{kind.Type(), kind.Title(), kind.Status(), detail, trace.From(ctx).RequestID})
-	return body
+	problem.SetHeaders(rec.header, f)
+	problem.New(ctx, f).Write(rec) // a recorder takes every write
 }

@@ -20,8 +20,8 @@ const (
 	elb       = `"requestContext": {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/plaudit-test-score-add/50dc6c495c0c9188"}}`
 )
 
-// event makes the JSON of an event in the multi-value form, with headers of its
-// own where the fields have none.
+// event returns the JSON of an event in the multi-value form. It adds headers
+// unless the fields have some.
 func event(method, path, fields string) string {
 	if !strings.Contains(fields, `"multiValueHeaders"`) {
 		fields += `, "multiValueHeaders": {"host": ["plaudit.example"], "x-forwarded-for": ["198.51.100.9, 203.0.113.7"]}`
@@ -29,7 +29,7 @@ func event(method, path, fields string) string {
 	return `{` + elb + `, "httpMethod": "` + method + `", "path": "` + path + `", "body": "", "isBase64Encoded": false` + fields + `}`
 }
 
-// single makes the JSON of an event in the other form.
+// single returns the JSON of an event in the single-value form.
 func single(method, path, fields string) string {
 	return `{` + elb + `, "httpMethod": "` + method + `", "path": "` + path + `", "body": "", "isBase64Encoded": false, ` +
 		`"headers": {"host": "plaudit.example", "x-forwarded-for": "203.0.113.7"}` + fields + `}`
@@ -39,7 +39,7 @@ func invokeContext() context.Context {
 	return lambdacontext.NewContext(context.Background(), &lambdacontext.LambdaContext{AwsRequestID: requestID})
 }
 
-// response is the answer's JSON: raw, to see which of its fields are there.
+// response is the answer, also as raw JSON to see which fields it has.
 type response struct {
 	events.ALBTargetGroupResponse
 	raw  map[string]any
@@ -63,16 +63,16 @@ func decodeResponse(t *testing.T, b []byte) response {
 // send sends an event through the runtime's own encoding and back.
 func send(t *testing.T, h http.HandlerFunc, event string) response {
 	t.Helper()
-	b, err := lambda.NewHandler(newEdge(h).invoke).Invoke(invokeContext(), []byte(event))
+	b, err := lambda.NewHandler(newServer(h).invoke).Invoke(invokeContext(), []byte(event))
 	if err != nil {
 		t.Fatalf("the function failed: %v", err)
 	}
 	return decodeResponse(t, b)
 }
 
-// TestRepairs holds every fault of the adapter that this package repairs: what
-// is wanted comes out of the wrapper, and does not come out of the adapter
-// alone. The day the second half fails, a repair can go.
+// TestRepairs has every fault of the adapter that this package repairs: the
+// wrapper's answer is right, and that of the adapter alone is not. If the second
+// check fails, the repair is no longer needed.
 func TestRepairs(t *testing.T) {
 	echo := func(f func(r *http.Request) string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, f(r)) }
@@ -151,7 +151,7 @@ func TestRepairs(t *testing.T) {
 				t.Errorf("not repaired: %+v", r.ALBTargetGroupResponse)
 			}
 			if r, err := bare(t, c.handler, c.event); err == nil && c.want(r) {
-				t.Errorf("the adapter alone gets it right by now: %+v", r.ALBTargetGroupResponse)
+				t.Errorf("the adapter alone now gets it right: %+v", r.ALBTargetGroupResponse)
 			}
 		})
 	}
@@ -181,7 +181,7 @@ func TestBodies(t *testing.T) {
 		{"binary travels as base64", png, base64.StdEncoding.EncodeToString([]byte(png)), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// In, as the balancer sends it, and out again.
+			// In, as the load balancer sends it, and out again.
 			in, _ := json.Marshal(c.sent)
 			e := strings.Replace(event("POST", "/", ""), `"body": "", "isBase64Encoded": false`,
 				`"body": `+string(in)+`, "isBase64Encoded": `+map[bool]string{true: "true", false: "false"}[c.base64], 1)

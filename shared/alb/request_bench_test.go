@@ -16,9 +16,10 @@ import (
 	"plaudit/shared/jose"
 	"plaudit/shared/score"
 	"plaudit/shared/web"
+	"plaudit/shared/web/scores"
 )
 
-// BenchmarkAdd is all of score-add but its database: from the event's JSON to
+// BenchmarkAdd measures score-add without its database, from the event's JSON to
 // the answer's.
 func BenchmarkAdd(b *testing.B) {
 	private, public, err := jose.GenerateKey()
@@ -40,9 +41,9 @@ func BenchmarkAdd(b *testing.B) {
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(io.Discard, nil)))
 	b.Cleanup(func() { slog.SetDefault(before) })
-	h := lambda.NewHandler(newEdge(web.New(
+	h := lambda.NewHandler(newServer(web.New(
 		web.Config{Deployable: "score-add", Verifier: verifier},
-		web.ScoreAdd(&score.Adder{Ledger: ledger{}, Now: time.Now}))).invoke)
+		scores.Add(&score.Adder{Ledger: ledger{}, Now: time.Now}))).invoke)
 
 	items := make([]string, 1000)
 	for i := range items {
@@ -72,7 +73,7 @@ func BenchmarkAdd(b *testing.B) {
 	}
 }
 
-// ledger writes nothing, and answers as if it had.
+// ledger writes nothing and answers as if it had.
 type ledger struct{}
 
 func (ledger) Board(_ context.Context, id string) (score.Board, error) {

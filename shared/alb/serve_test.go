@@ -21,12 +21,12 @@ func TestServeInARealFunction(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 		if line := p.Line("serving"); line["request_id"] != id {
-			t.Errorf("the log says %v", line)
+			t.Errorf("the log has %v", line)
 		}
 
 		api.Send(`{}`)
 		if a := api.Answer(); !a.Failed || !strings.Contains(a.Body, "not an event of a load balancer") {
-			t.Errorf("an event of somebody else: %+v", a)
+			t.Errorf("an event of another source: %+v", a)
 		}
 		if !api.WantsSIGTERM() {
 			t.Error("Lambda would not send SIGTERM")
@@ -56,7 +56,7 @@ func TestServeInARealFunction(t *testing.T) {
 		}
 	})
 
-	t.Run("outside Lambda it says so", func(t *testing.T) {
+	t.Run("outside Lambda it is an error", func(t *testing.T) {
 		p := boottest.Run(t, bin)
 		if status := p.Wait(); status != 1 || !strings.Contains(p.Output(), "AWS_LAMBDA_RUNTIME_API is not set") {
 			t.Errorf("exit status %d: %s", status, p.Output())

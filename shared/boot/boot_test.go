@@ -10,7 +10,7 @@ import (
 
 const secret = "hunter2-hunter2"
 
-// TestMainOfARealProgram holds what Main promises, on a program that is built
+// TestMainOfARealProgram checks what Main promises on a program that is built
 // and run.
 func TestMainOfARealProgram(t *testing.T) {
 	bin := boottest.Build(t, "./testdata/program")
@@ -37,24 +37,24 @@ func TestMainOfARealProgram(t *testing.T) {
 	})
 
 	t.Run("every wrong variable is named at once and no value is shown", func(t *testing.T) {
-		p := boottest.Run(t, bin, "MODE=wait", "DSN=", "PASSWORD="+secret, "LIMIT="+secret, "EVERY="+secret, "KEY="+secret, "DB_PORT="+secret, "LOG_LEVEL="+secret)
+		p := boottest.Run(t, bin, "MODE=wait", "DSN=", "PASSWORD="+secret, "LIMIT="+secret, "EVERY="+secret, "KEY="+secret, "DB_PORT="+secret, "RATE="+secret, "BURST_SIZE="+secret, "LOG_LEVEL="+secret)
 		if status := p.Wait(); status != 1 {
 			t.Errorf("exit status %d", status)
 		}
 		line := p.Line("program ends")
-		for _, want := range []string{"DSN is empty", "LIMIT is not a valid int", "EVERY is not a valid time.Duration", "KEY is not a valid", "DB_PORT is not a valid uint16", "LOG_LEVEL is none of"} {
+		for _, want := range []string{"DSN is empty", "LIMIT is not a valid int", "EVERY is not a valid time.Duration", "KEY is not a valid", "DB_PORT is not a valid uint16", "RATE is not a valid int", "BURST_SIZE is not a valid int", "LOG_LEVEL must be one of"} {
 			if !strings.Contains(line["error"].(string), want) {
 				t.Errorf("%q lacks %q", line["error"], want)
 			}
 		}
 		if strings.Contains(p.Output(), secret) || strings.Contains(line["error"].(string), "PASSWORD") {
-			t.Errorf("it tells too much: %s", p.Output())
+			t.Errorf("the line shows too much: %s", p.Output())
 		}
 	})
 
 	t.Run("SIGTERM ends it cleanly", func(t *testing.T) {
-		p := boottest.Run(t, bin, with("LOG_LEVEL=debug")...)
-		if line := p.Line("waiting"); line["limit"] != 3.0 || line["port"] != 5432.0 {
+		p := boottest.Run(t, bin, with("LOG_LEVEL=debug", "RATE=2")...)
+		if line := p.Line("waiting"); line["limit"] != 3.0 || line["port"] != 5432.0 || line["rate"] != 2.0 || line["size"] != 9.0 {
 			t.Errorf("the config is %v", line)
 		}
 		p.Terminate()
@@ -104,19 +104,27 @@ func TestMainOfARealProgram(t *testing.T) {
 			t.Errorf("exit status %d", status)
 		}
 	})
+}
 
-	t.Run("Invoke answers events until SIGTERM", func(t *testing.T) {
+func TestInvokeOfARealProgram(t *testing.T) {
+	bin := boottest.Build(t, "./testdata/program")
+	env := []string{"MODE=invoke", "DSN=x", "PASSWORD=", "LIMIT=1"}
+
+	t.Run("it answers events until SIGTERM and observes each", func(t *testing.T) {
 		api := boottest.StartRuntime(t)
-		p := boottest.Run(t, bin, with("MODE=invoke", api.Env)...)
+		p := boottest.Run(t, bin, append(env, api.Env)...)
 		id := api.Send(`{"Name": "Ada"}`)
 		if a := api.Answer(); a.Failed || a.RequestID != id || a.Body != `{"hello":"Ada"}` {
 			t.Errorf("%+v", a)
 		}
 		if line := p.Line("invoked"); line["request_id"] != id || len(line["trace_id"].(string)) != 32 {
-			t.Errorf("the log says %v", line)
+			t.Errorf("the log has %v", line)
 		}
-		if api.Send(`[]`); !api.Answer().Failed {
-			t.Error("an event of another shape is no error")
+		for event, want := range map[string]string{`[]`: "decode the event", `{"Name": "nobody"}`: "the name is unknown"} {
+			api.Send(event)
+			if a := api.Answer(); !a.Failed || !strings.Contains(a.Body, want) {
+				t.Errorf("%s: %+v", event, a)
+			}
 		}
 		if !api.WantsSIGTERM() {
 			t.Error("Lambda would not send SIGTERM")
@@ -125,10 +133,46 @@ func TestMainOfARealProgram(t *testing.T) {
 		if status := p.Wait(); status != 0 {
 			t.Errorf("exit status %d", status)
 		}
+		lines := p.Lines("request")
+		if len(lines) != 3 {
+			t.Fatalf("%d lines of invokes:\n%s", len(lines), p.Output())
+		}
+		for i, line := range lines {
+			if line["Function"] != "program" || line["Route"] != "invoke" || line["Requests"] != 1.0 || line["Errors"] != []any{0.0, 1.0, 1.0}[i] ||
+				(line["ColdStart"] == 1.0) != (i == 0) || line["Latency"] == nil || line["_aws"] == nil || len(line["trace_id"].(string)) != 32 {
+				t.Errorf("line %d: %v", i, line)
+			}
+			for _, property := range []string{"method", "status", "actor", "board"} {
+				if _, ok := line[property]; ok {
+					t.Errorf("line %d has the property %s of a request", i, property)
+				}
+			}
+		}
+		if lines[0]["request_id"] != id {
+			t.Errorf("the line is of %v, the invoke was %s", lines[0]["request_id"], id)
+		}
+		if failed := p.Lines("the invoke failed"); len(failed) != 2 || failed[0]["level"] != "ERROR" {
+			t.Errorf("the log has the failures %v", failed)
+		}
 	})
 
-	t.Run("Invoke outside Lambda says so", func(t *testing.T) {
-		p := boottest.Run(t, bin, with("MODE=invoke")...)
+	t.Run("a panic is observed before it ends the process", func(t *testing.T) {
+		api := boottest.StartRuntime(t)
+		p := boottest.Run(t, bin, append(env, api.Env)...)
+		api.Send(`{"Name": "panic"}`)
+		if a := api.Answer(); !a.Failed || !strings.Contains(a.Body, "the name is bad") {
+			t.Errorf("%+v", a)
+		}
+		if status := p.Wait(); status == 0 {
+			t.Error("the process ends as if nothing had happened")
+		}
+		if line := p.Line("request"); line["Errors"] != 1.0 {
+			t.Errorf("the line is %v", line)
+		}
+	})
+
+	t.Run("outside Lambda it is an error", func(t *testing.T) {
+		p := boottest.Run(t, bin, env...)
 		if status := p.Wait(); status != 1 || !strings.Contains(p.Output(), "AWS_LAMBDA_RUNTIME_API is not set") {
 			t.Errorf("exit status %d: %s", status, p.Output())
 		}

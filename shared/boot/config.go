@@ -10,7 +10,7 @@ import (
 )
 
 // parse reads the environment into cfg, a pointer to a struct. Its error names
-// every variable that is missing or wrong, with what was found before, and no
+// every variable that is missing or invalid, after an earlier error, and no
 // value: any of them may be a secret.
 func parse(cfg any, before error) error {
 	var faults []string
@@ -28,11 +28,11 @@ func parse(cfg any, before error) error {
 	if len(faults) == 0 {
 		return nil
 	}
-	return fmt.Errorf("the environment cannot be used: %s", strings.Join(faults, "; "))
+	return fmt.Errorf("invalid environment: %s", strings.Join(faults, "; "))
 }
 
-// configFault says what is wrong with one variable. The library's own words
-// for a value that cannot be parsed hold the value and lack the variable.
+// configFault describes the fault of one variable. The library's own message
+// about an invalid value holds the value, and lacks the variable.
 func configFault(err error, config reflect.Type) string {
 	var (
 		missing env.VarIsNotSetError
@@ -53,8 +53,8 @@ func configFault(err error, config reflect.Type) string {
 	return err.Error() // a mistake in the struct's tags
 }
 
-// variable finds the variable of the config's field with that name. Two nested
-// structs may have the same field: then it is either.
+// variable returns the variable of the config's field with that name. If nested
+// or embedded structs have fields of the same name, it returns all of them.
 func variable(config reflect.Type, prefix, field string) string {
 	var found []string
 	for i := range config.NumField() {

@@ -15,12 +15,12 @@ import (
 )
 
 // startLog makes slog's default logger write JSON lines with the deployable's
-// name. What libraries print through package log becomes a warning.
+// name. Lines that libraries write through package log become warnings.
 func startLog(name string, out io.Writer, level slog.Level) {
 	function := []slog.Attr{slog.String("function", name)}
 	slog.SetLogLoggerLevel(slog.LevelWarn)
 	slog.SetDefault(slog.New(newLines(out, level).WithAttrs(function)))
-	// Metrics are written whatever the level is: alarms live on them.
+	// Metrics are written at any level: alarms need them.
 	metrics.Store(&recorder{function: name, lines: newLines(out, slog.LevelInfo)})
 }
 
@@ -41,7 +41,7 @@ func logLevel() (slog.Level, error) {
 	case "ERROR", "FATAL":
 		return slog.LevelError, nil
 	}
-	return slog.LevelInfo, fmt.Errorf("%s is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL", name)
+	return slog.LevelInfo, fmt.Errorf("%s must be one of TRACE, DEBUG, INFO, WARN, ERROR, FATAL", name)
 }
 
 // lines is a slog.Handler that puts the context's request_id and trace_id into
@@ -64,7 +64,7 @@ func (l *lines) Enabled(ctx context.Context, level slog.Level) bool {
 func (l *lines) Handle(ctx context.Context, r slog.Record) error {
 	h := l.root
 	if info := trace.From(ctx); info != (trace.Info{}) {
-		h = h.WithAttrs([]slog.Attr{slog.String("request_id", info.RequestID), slog.String("trace_id", traceID(info))})
+		h = h.WithAttrs([]slog.Attr{slog.String("request_id", info.RequestID), slog.String("trace_id", info.TraceID())})
 	}
 	for _, with := range l.with {
 		h = with(h)
@@ -82,12 +82,4 @@ func (l *lines) WithGroup(name string) slog.Handler {
 
 func (l *lines) then(with func(slog.Handler) slog.Handler) *lines {
 	return &lines{root: l.root, with: append(slices.Clip(l.with), with)}
-}
-
-// traceID is the second field of a traceparent.
-func traceID(info trace.Info) string {
-	if parts := strings.Split(info.Parent, "-"); len(parts) > 1 {
-		return parts[1]
-	}
-	return ""
 }

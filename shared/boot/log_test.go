@@ -43,11 +43,11 @@ func TestLinesNameTheRequest(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if strings.Contains(lines[1], "request_id") {
-		t.Errorf("a request where there is none: %s", lines[1])
+		t.Errorf("a line outside of requests has a request: %s", lines[1])
 	}
 }
 
-// observed gives the lines of what a recorder is told.
+// observed returns the lines that a recorder writes.
 func observed(t *testing.T, f func(m *recorder)) []map[string]any {
 	t.Helper()
 	var b bytes.Buffer
@@ -64,17 +64,18 @@ func observed(t *testing.T, f func(m *recorder)) []map[string]any {
 }
 
 func TestObserveWritesOneLineInTheEmbeddedMetricFormat(t *testing.T) {
+	before := time.Now().UnixMilli()
 	lines := observed(t, func(m *recorder) {
-		m.observe(inRequest, "POST", "/v1/boards/{board}/entries", 201, 12345*time.Microsecond)
-		m.observe(inRequest, "POST", "/v1/boards/{board}/entries", 503, time.Millisecond)
+		m.request(inRequest, trace.Request{Method: "POST", Pattern: "/v1/boards/{board}/entries", Status: 201, Took: 12345 * time.Microsecond, Actor: "user/u1", Board: "seoul-2026"})
+		m.request(inRequest, trace.Request{Method: "POST", Pattern: "/v1/boards/{board}/entries", Status: 503, Took: time.Millisecond})
 	})
 	if len(lines) != 2 {
 		t.Fatalf("%d lines", len(lines))
 	}
 	for i, line := range lines {
 		about := line["_aws"].(map[string]any)
-		if at := int64(about["Timestamp"].(float64)); time.Since(time.UnixMilli(at)).Abs() > time.Minute {
-			t.Errorf("_aws.Timestamp is %d", at)
+		if at := int64(about["Timestamp"].(float64)); at < before || at > time.Now().UnixMilli() {
+			t.Errorf("_aws.Timestamp is %d, not a time in ms since %d", at, before)
 		}
 		var directives []directive
 		b, _ := json.Marshal(about["CloudWatchMetrics"])
@@ -89,7 +90,7 @@ func TestObserveWritesOneLineInTheEmbeddedMetricFormat(t *testing.T) {
 		for _, m := range d.Metrics {
 			names = append(names, m.Name)
 			if _, ok := line[m.Name].(float64); !ok {
-				t.Errorf("%s is declared and is no number in the line: %v", m.Name, line[m.Name])
+				t.Errorf("%s is declared and is not a number in the line: %v", m.Name, line[m.Name])
 			}
 		}
 		want := []string{"Requests", "Errors", "Latency"}
@@ -105,19 +106,23 @@ func TestObserveWritesOneLineInTheEmbeddedMetricFormat(t *testing.T) {
 	if want := (map[string]any{
 		"level": "INFO", "message": "request", "request_id": "r-1", "trace_id": "0af7651916cd43dd8448eb211c80319c",
 		"Function": "score-add", "Route": "POST /v1/boards/{board}/entries",
-		"Requests": 1.0, "Errors": 0.0, "Latency": 12.345, "ColdStart": 1.0, "method": "POST", "status": 201.0,
+		"Requests": 1.0, "Errors": 0.0, "Latency": 12.345, "ColdStart": 1.0, "method": "POST", "status": 201.0, "actor": "user/u1", "board": "seoul-2026",
 	}); !reflect.DeepEqual(lines[0], want) {
 		t.Errorf("got %v, want %v", lines[0], want)
 	}
-	if second := lines[1]; second["Errors"] != 1.0 || second["ColdStart"] != nil {
+	second := lines[1]
+	if board, ok := second["board"]; ok {
+		t.Errorf("a request of no board has the board %v", board)
+	}
+	if second["Errors"] != 1.0 || second["ColdStart"] != nil || second["actor"] != "" {
 		t.Errorf("the second line is %v", second)
 	}
 }
 
 func TestRequestsThatNoRouteTakesAreOneSeries(t *testing.T) {
 	lines := observed(t, func(m *recorder) {
-		m.observe(inRequest, "GET", "none", 404, time.Millisecond)
-		m.observe(inRequest, strings.Repeat("X", 5000), "none", 0, time.Millisecond)
+		m.request(inRequest, trace.Request{Method: "GET", Pattern: "none", Status: 404})
+		m.request(inRequest, trace.Request{Method: strings.Repeat("X", 5000), Pattern: "none"})
 	})
 	if lines[0]["Route"] != "none" || lines[1]["Route"] != "none" || lines[1]["method"] != strings.Repeat("X", 16) || lines[1]["status"] != 200.0 {
 		t.Errorf("%v", lines)
@@ -128,6 +133,6 @@ func BenchmarkObserve(b *testing.B) {
 	m := &recorder{function: "score-add", lines: newLines(io.Discard, slog.LevelInfo)}
 	b.ReportAllocs()
 	for b.Loop() {
-		m.observe(inRequest, "POST", "/v1/boards/{board}/entries", 201, time.Millisecond)
+		m.request(inRequest, trace.Request{Method: "POST", Pattern: "/v1/boards/{board}/entries", Status: 201, Took: time.Millisecond, Actor: "user/u1", Board: "seoul-2026"})
 	}
 }

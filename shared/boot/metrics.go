@@ -6,27 +6,32 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"plaudit/shared/trace"
 )
 
-// namespace is the one of CloudWatch's that holds all metrics of the product.
+// namespace is the CloudWatch namespace of all metrics of the product.
 const namespace = "Plaudit"
 
-// metrics is the process's own recorder, with the deployable's name from Main on.
+// metrics is the process's recorder. Main sets the deployable's name.
 var metrics atomic.Pointer[recorder]
 
 func init() { metrics.Store(&recorder{lines: newLines(os.Stdout, slog.LevelInfo)}) }
 
 // Observe leaves the one log line of a served request. The line is its access
-// log (method, route, status, milliseconds, request_id, trace_id) and carries
-// its metrics in CloudWatch's embedded metric format: Requests, Errors (status
-// 500 and above), Latency, and ColdStart for the first request of the process,
-// each by Function and by Function and Route. pattern is the route's, never the
-// path, so no id of a player or board, no query string and no address gets into
-// either; "none" stands for requests that no route takes.
+// log and carries its metrics in CloudWatch's embedded metric format: Requests,
+// Errors (status 500 and above), Latency, and ColdStart for the first request
+// of the process, each by Function and by Function and Route.
+//
+// Its properties, which are no dimensions, are method, status, request_id,
+// trace_id, actor (the verified caller, empty if anonymous) and, for routes of a
+// board, board. Nothing else of the path gets into the line, no query string
+// and no address. The Route is the method and the route's pattern, "none" for
+// all requests that no route takes.
 //
 // The format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
-func Observe(ctx context.Context, method, pattern string, status int, took time.Duration) {
-	metrics.Load().observe(ctx, method, pattern, status, took)
+func Observe(ctx context.Context, served trace.Request) {
+	metrics.Load().request(ctx, served)
 }
 
 type recorder struct {
@@ -35,7 +40,7 @@ type recorder struct {
 	warm     atomic.Bool
 }
 
-// The embedded format's description of a line's metrics.
+// The embedded metric format's description of a line's metrics.
 type (
 	embedded struct {
 		Timestamp         int64 // ms since 1970
@@ -49,50 +54,60 @@ type (
 	metric struct{ Name, Unit string }
 )
 
-var (
-	warmMetrics = []directive{{
-		Namespace:  namespace,
-		Dimensions: [][]string{{"Function", "Route"}, {"Function"}},
-		Metrics:    []metric{{"Requests", "Count"}, {"Errors", "Count"}, {"Latency", "Milliseconds"}},
-	}}
-	coldMetrics = []directive{{
-		Namespace:  namespace,
-		Dimensions: warmMetrics[0].Dimensions,
-		Metrics:    append(warmMetrics[0].Metrics[:3:3], metric{"ColdStart", "Count"}),
-	}}
-)
+// counts are metrics that some invokes have besides those of all, with their
+// values in order.
+type counts []struct {
+	name  string
+	value int
+}
 
-func (m *recorder) observe(ctx context.Context, method, pattern string, status int, took time.Duration) {
-	if status == 0 {
-		status = 200 // what net/http answers for a handler that wrote nothing
+func (m *recorder) request(ctx context.Context, served trace.Request) {
+	if served.Status == 0 {
+		served.Status = 200 // what net/http answers for a handler that wrote nothing
 	}
 	// A method that no route takes is the client's own word, of any length and
 	// number: it must not make metrics.
-	route := method + " " + pattern
-	if pattern == "none" {
-		route = pattern
-		method = method[:min(len(method), 16)]
+	route, method := served.Method+" "+served.Pattern, served.Method
+	if served.Pattern == "none" {
+		route, method = served.Pattern, method[:min(len(method), 16)]
 	}
-	errors := 0
-	if status >= 500 {
-		errors = 1
+	properties := []slog.Attr{slog.String("method", method), slog.Int("status", served.Status), slog.String("actor", served.Actor)}
+	if served.Board != "" {
+		properties = append(properties, slog.String("board", served.Board))
 	}
+	m.write(ctx, route, served.Status >= 500, served.Took, nil, properties)
+}
+
+// invoke leaves the line of an invoke that is not a request.
+func (m *recorder) invoke(ctx context.Context, failed bool, took time.Duration, more counts) {
+	m.write(ctx, "invoke", failed, took, more, nil)
+}
+
+func (m *recorder) write(ctx context.Context, route string, failed bool, took time.Duration, more counts, properties []slog.Attr) {
 	now := time.Now()
 	line := slog.NewRecord(now, slog.LevelInfo, "request", 0)
-	about := embedded{now.UnixMilli(), warmMetrics}
-	if !m.warm.Swap(true) {
-		about.CloudWatchMetrics = coldMetrics
-		line.AddAttrs(slog.Int("ColdStart", 1))
+	names := []metric{{"Requests", "Count"}, {"Errors", "Count"}, {"Latency", "Milliseconds"}}
+	errors := 0
+	if failed {
+		errors = 1
 	}
-	line.AddAttrs(
-		slog.Any("_aws", about),
-		slog.String("Function", m.function),
-		slog.String("Route", route),
+	values := []slog.Attr{
 		slog.Int("Requests", 1),
 		slog.Int("Errors", errors),
 		slog.Float64("Latency", float64(took.Microseconds())/1000),
-		slog.String("method", method),
-		slog.Int("status", status),
+	}
+	for _, c := range more {
+		names, values = append(names, metric{c.name, "Count"}), append(values, slog.Int(c.name, c.value))
+	}
+	if !m.warm.Swap(true) {
+		names, values = append(names, metric{"ColdStart", "Count"}), append(values, slog.Int("ColdStart", 1))
+	}
+	line.AddAttrs(
+		slog.Any("_aws", embedded{now.UnixMilli(), []directive{{namespace, [][]string{{"Function", "Route"}, {"Function"}}, names}}}),
+		slog.String("Function", m.function),
+		slog.String("Route", route),
 	)
-	m.lines.Handle(ctx, line) // where standard output is gone there is nobody to tell
+	line.AddAttrs(values...)
+	line.AddAttrs(properties...)
+	m.lines.Handle(ctx, line) // an error means that standard output is gone, and with it the place to report it
 }

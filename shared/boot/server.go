@@ -11,20 +11,21 @@ import (
 
 	"github.com/google/uuid"
 
+	"plaudit/shared/edge"
 	"plaudit/shared/trace"
 )
 
-// drain is how long requests in flight may take once the process was told to
-// stop. ECS kills a task 30 s after it asked (StopTimeout in template.yaml).
+// drain is how long requests in flight may take after the signal to stop. ECS
+// kills a task 30 s after that signal (StopTimeout in template.yaml).
 const drain = 25 * time.Second
 
 // Serve answers HTTP on addr ("host:port") behind the load balancer until ctx
-// ends, then lets the requests in flight end. It fails where addr is taken, and
-// where they take longer than 25 s.
+// ends, then waits for the requests in flight. It returns an error if addr is
+// taken, or if the requests in flight take longer than 25 s.
 //
-// Each request gets an id of its own, whatever the client claims, and a trace:
-// trace.Info in its context, X-Request-Id in its response. RemoteAddr is the
-// client's, as the load balancer saw it.
+// Each request gets an id of ours, never the client's, and a trace: trace.Info
+// in its context, X-Request-Id in its response. RemoteAddr is the client's, as
+// the load balancer saw it.
 func Serve(ctx context.Context, addr string, h http.Handler) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -35,12 +36,12 @@ func Serve(ctx context.Context, addr string, h http.Handler) error {
 
 func serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Duration) error {
 	srv := &http.Server{
-		Handler:           named(h),
+		Handler:           identified(h),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      60 * time.Second,
-		// Longer than the load balancer's 60 s: else it sends a request into a
-		// connection that is just being closed, and answers 502.
+		// Longer than the load balancer's 60 s: else it may send a request on a
+		// connection that is being closed, and answers 502.
 		IdleTimeout:    75 * time.Second,
 		MaxHeaderBytes: 64 << 10, // the load balancer's limit
 		ErrorLog:       slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
@@ -67,13 +68,13 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Durat
 	return nil
 }
 
-// named gives each request its name, and the address it came from.
-func named(h http.Handler) http.Handler {
+// identified gives each request its id, its trace and the client's address.
+func identified(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info := trace.Info{RequestID: uuid.NewString(), Parent: trace.Parent(r.Header.Get("Traceparent"))}
 		w.Header().Set("X-Request-Id", info.RequestID)
 		// The connection is the load balancer's.
-		if client, ok := trace.Client(r.Header); ok {
+		if client, ok := edge.ClientAddr(r.Header); ok {
 			r.RemoteAddr = client
 		}
 		h.ServeHTTP(w, r.WithContext(trace.With(r.Context(), info)))

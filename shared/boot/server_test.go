@@ -18,9 +18,9 @@ import (
 
 const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-func TestServeNamesEachRequest(t *testing.T) {
+func TestServeIdentifiesEachRequest(t *testing.T) {
 	infos := make(chan trace.Info, 3)
-	h := named(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { infos <- trace.From(r.Context()) }))
+	h := identified(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { infos <- trace.From(r.Context()) }))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func TestServeGivesUpAfterTheDrain(t *testing.T) {
 	}
 }
 
-func TestServeSaysThatTheAddressIsTaken(t *testing.T) {
+func TestServeOnATakenAddressIsAnError(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestServeSaysThatTheAddressIsTaken(t *testing.T) {
 	}
 }
 
-// The program is told to stop while a request is in flight.
+// The signal to stop arrives while a request is in flight.
 func TestSIGTERMLetsARequestInFlightEnd(t *testing.T) {
 	bin := boottest.Build(t, "./testdata/program")
 	p := boottest.Run(t, bin, "MODE=serve", "DSN=x", "PASSWORD=", "LIMIT=1")
@@ -119,10 +119,10 @@ func TestSIGTERMLetsARequestInFlightEnd(t *testing.T) {
 	}
 }
 
-// Limits count by it, so the client's own word must not do.
-func TestServeTakesTheBalancersWordForTheClient(t *testing.T) {
+// Limits count by this address, so the client must not choose it.
+func TestRemoteAddrIsWhatTheLoadBalancerSaw(t *testing.T) {
 	var got string
-	h := named(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RemoteAddr }))
+	h := identified(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RemoteAddr }))
 	for forwarded, want := range map[string]string{"": "192.0.2.1:1234", "10.0.0.1, 203.0.113.7": "203.0.113.7:0", "me": "192.0.2.1:1234"} {
 		r := httptest.NewRequest("GET", "/", nil)
 		if forwarded != "" {

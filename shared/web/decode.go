@@ -20,25 +20,35 @@ import (
 	"plaudit/shared/fault"
 )
 
-// MaxBody is how long a request's body may be, in bytes. The load balancer
-// allows a function about as much with everything around it.
-const MaxBody = 1_000_000
+// maxBody is the longest body of a request, in bytes. The load balancer's limit
+// for a function is about the same, with everything around the body.
+const maxBody = 1_000_000
 
-// maxList is how much of a list is kept, and one more: no request may have as
-// much, so who checks it finds out, and memory is bounded.
+// maxList bounds the memory that a list takes: one item more is kept, so that a
+// check of the list's length still fails.
 const maxList = 1000
 
-// maxDepth is how deep values may be nested.
+// maxDepth is how deep values may nest.
 const maxDepth = 64
 
-// Optional tells a field that is absent from one that is null.
+// Optional is a field of a request that may be absent or null, which are not
+// the same.
 type Optional[T any] struct {
-	Set   bool // the field is there
+	Set   bool // the field is present
 	Null  bool // and it is null
 	Value T
 }
 
-// present notes that the field is there and gives the place for its value.
+// OrNil returns the value, nil if the field is absent or null.
+func (o Optional[T]) OrNil() *T {
+	if !o.Set || o.Null {
+		return nil
+	}
+	v := o.Value
+	return &v
+}
+
+// present notes that the field is present and returns the place for its value.
 func (o *Optional[T]) present(null bool) any {
 	o.Set, o.Null = true, null
 	return &o.Value
@@ -46,19 +56,25 @@ func (o *Optional[T]) present(null bool) any {
 
 type optional interface{ present(null bool) any }
 
-// decode reads a request's JSON body into a T. It takes exactly what T
-// declares: an unknown or repeated field, a wrong type, a number with a
-// fraction for an integer, text that is no UTF-8 or holds a NUL, and data
-// after the end are faults that name the field, all of them together as far as
-// the body can be read. A field that is absent stays zero.
-func decode[T any](r *http.Request) (T, error) {
-	v, faults, err := decodeAll[T](r)
+// Decode reads the JSON body of a request without query parameters into a T,
+// by the struct's json tags. It takes exactly what T declares: an unknown or
+// repeated field, a wrong type, a number with a fraction for an integer, text
+// that is not UTF-8 or holds a NUL, and data after the end are faults that name
+// the field, all of them together as far as the body can be read. A field that
+// is absent stays zero. T's fields may be strings, booleans, integers, times,
+// jsontext.Value for any JSON, and Optionals, slices, maps by string and structs
+// of these.
+func Decode[T any](r *http.Request) (T, error) {
+	v, faults, err := DecodeAll[T](r)
 	return v, cmp.Or(err, faults.Err())
 }
 
-// decodeAll is decode for those who tell the faults of fields together with
-// what else is wrong. Such a field is set, to zero.
-func decodeAll[T any](r *http.Request) (v T, faults fault.List, err error) {
+// DecodeAll is Decode for handlers that report the faults of fields together
+// with those they find themselves. A field with a fault is set, to zero.
+func DecodeAll[T any](r *http.Request) (v T, faults fault.List, err error) {
+	if err := NoQuery(r); err != nil {
+		return v, nil, err
+	}
 	body, err := readBody(r)
 	if err != nil {
 		return v, nil, err
@@ -74,7 +90,7 @@ func decodeAll[T any](r *http.Request) (v T, faults fault.List, err error) {
 	if err == nil {
 		if _, err = in.ReadToken(); err == io.EOF {
 			if jsontext.Value(body).Kind() != '{' {
-				return v, nil, faults.Err() // there are no fields
+				return v, nil, faults.Err() // not an object, so it has no fields
 			}
 			return v, faults, nil
 		}
@@ -93,21 +109,20 @@ func readBody(r *http.Request) ([]byte, error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" {
 		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Encoding", "Send the body without a content encoding.")
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
-		return nil, fault.Field(fault.BadRequest, "body", "could not be read to its end")
+		return nil, fault.Field(fault.BadRequest, "body", "could not be read to the end")
 	}
-	if len(body) > MaxBody {
-		return nil, fault.Field(fault.TooLarge, "body", "A body may have %d bytes.", MaxBody)
+	if len(body) > maxBody {
+		return nil, fault.Field(fault.TooLarge, "body", "The body must be at most %d bytes.", maxBody)
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
-		return nil, fault.Field(fault.BadRequest, "body", "is empty, and must be a JSON object")
+		return nil, fault.Field(fault.BadRequest, "body", "is empty; it must be a JSON object")
 	}
 	return body, nil
 }
 
-// deep says whether brackets outside of texts open more often than values
-// may be nested.
+// deep reports whether brackets outside of strings nest deeper than values may.
 func deep(body []byte) bool {
 	depth, quoted := 0, false
 	for i := 0; i < len(body); i++ {
@@ -128,8 +143,9 @@ func deep(body []byte) bool {
 	return false
 }
 
-// scan names what no field's type can allow, the first of it: bad syntax, names
-// that repeat, text that is no UTF-8 (lone surrogates too), NUL, deep nesting.
+// scan returns the first fault that no field's type can allow: bad syntax,
+// repeated names, text that is not UTF-8 (lone surrogates too), NUL, deep
+// nesting.
 func scan(body []byte) error {
 	dec := jsontext.NewDecoder(bytes.NewReader(body))
 	for {
@@ -142,7 +158,7 @@ func scan(body []byte) error {
 			return syntaxFault(err, at)
 		}
 		if dec.StackDepth() > maxDepth {
-			return fault.Field(fault.BadRequest, orBody(path(at)), "is nested deeper than %d levels", maxDepth)
+			return fault.Field(fault.BadRequest, orBody(path(at)), "must be nested at most %d levels deep", maxDepth)
 		}
 		if tok.Kind() == '"' && strings.ContainsRune(tok.String(), 0) {
 			return fault.Field(fault.BadRequest, orBody(path(dec.StackPointer())), "must not hold the character NUL")
@@ -150,7 +166,7 @@ func scan(body []byte) error {
 		if dec.StackDepth() == 0 {
 			// One value is the whole body.
 			if _, err := dec.ReadToken(); err != io.EOF {
-				return fault.Field(fault.BadRequest, "body", "goes on after the end of its JSON value")
+				return fault.Field(fault.BadRequest, "body", "continues after the end of its JSON value")
 			}
 			return nil
 		}
@@ -167,10 +183,10 @@ func syntaxFault(err error, at jsontext.Pointer) error {
 	}
 	field := orBody(path(at))
 	if errors.Is(s.Err, jsontext.ErrDuplicateName) {
-		return fault.Field(fault.BadRequest, field, "stands there twice")
+		return fault.Field(fault.BadRequest, field, "appears more than once")
 	}
 	if errors.Is(s.Err, io.ErrUnexpectedEOF) {
-		return fault.Field(fault.BadRequest, field, "ends in the middle (byte %d)", s.ByteOffset)
+		return fault.Field(fault.BadRequest, field, "ends too early, at byte %d", s.ByteOffset)
 	}
 	return fault.Field(fault.BadRequest, field, "is not valid JSON at byte %d: %s", s.ByteOffset, strings.TrimPrefix(s.Err.Error(), "jsontext: "))
 }
@@ -183,8 +199,8 @@ func orBody(p string) string {
 }
 
 // path turns a JSON pointer into the form in which faults name fields:
-// `entries[1].reason`. A number is taken for an index, which a pointer does
-// not tell from a name; names that are numbers are rare and still readable.
+// `entries[1].reason`. It takes a number for an index, because a pointer does
+// not distinguish the two; names that are numbers are rare and still readable.
 func path(p jsontext.Pointer) string {
 	var b strings.Builder
 	for token := range p.Tokens() {
@@ -200,8 +216,8 @@ func path(p jsontext.Pointer) string {
 	return b.String()
 }
 
-// reader goes once through a text and puts its values where they belong. Its
-// methods fail where the text is no JSON; what else is wrong goes into faults.
+// reader goes once through a text and stores its values in a struct. Its
+// methods fail if the text is not JSON; anything else goes into faults.
 type reader struct {
 	*jsontext.Decoder
 	at     string // the field that the text is the value of, empty for a body
@@ -212,12 +228,13 @@ func newReader(text []byte, at string, faults *fault.List) *reader {
 	return &reader{jsontext.NewDecoder(bytes.NewBuffer(text)), at, faults}
 }
 
-// fill puts a value of a body, which is known to be valid, into v.
-func fill(v reflect.Value, raw jsontext.Value, at string, faults *fault.List) {
-	newReader(raw, at, faults).fill(v)
+// Fill reads a value that Decode has taken as a jsontext.Value into v, a
+// pointer, by the same rules. at is the value's field.
+func Fill(v any, raw jsontext.Value, at string, faults *fault.List) {
+	newReader(raw, at, faults).fill(reflect.ValueOf(v).Elem())
 }
 
-// refuse notes a fault of the value, or of the name, that was read last.
+// refuse notes a fault of the value or name that was read last.
 func (r *reader) refuse(detail string) {
 	if r.StackDepth() == 0 {
 		r.faults.Add(orBody(r.at), "%s", detail)
@@ -243,7 +260,7 @@ var (
 	rawType  = reflect.TypeFor[jsontext.Value]()
 )
 
-// fill puts the next value into v.
+// fill stores the next value in v.
 func (r *reader) fill(v reflect.Value) error {
 	kind := r.PeekKind()
 	if o, ok := v.Addr().Interface().(optional); ok {
@@ -272,7 +289,7 @@ func (r *reader) fill(v reflect.Value) error {
 	return r.fillPlain(v)
 }
 
-// skip passes over a value that is not what it must be.
+// skip passes over a value of the wrong type.
 func (r *reader) skip(mustBe string) error {
 	err := r.SkipValue()
 	if err == nil {
@@ -281,7 +298,7 @@ func (r *reader) skip(mustBe string) error {
 	return err
 }
 
-// fillPlain puts a time, a string, a truth or a whole number into v.
+// fillPlain stores a time, a string, a boolean or a whole number in v.
 func (r *reader) fillPlain(v reflect.Value) error {
 	raw, err := r.ReadValue()
 	if err != nil {
@@ -314,13 +331,13 @@ func (r *reader) fillPlain(v reflect.Value) error {
 		}
 		v.SetInt(n)
 	default:
-		panic("no request has a field of type " + v.Type().String())
+		panic("web: a request cannot have a field of type " + v.Type().String())
 	}
 	return nil
 }
 
-// unquote gives the text of a JSON string that is known to be valid. It is
-// good until the next reading.
+// unquote returns the text of a valid JSON string. It must not be used after
+// the next read.
 func unquote(raw jsontext.Value) []byte {
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return raw[1 : len(raw)-1]
@@ -329,8 +346,8 @@ func unquote(raw jsontext.Value) []byte {
 	return text
 }
 
-// members goes through an object. Each reads the value that belongs to the
-// name, which is good until then.
+// members calls each for every name of an object. each must read the value
+// that follows, and must not use the name after that.
 func (r *reader) members(each func(name []byte) error) error {
 	if r.PeekKind() != '{' {
 		return r.skip("must be an object")
@@ -363,8 +380,8 @@ func (r *reader) fillStruct(v reflect.Value) error {
 
 var fieldTables sync.Map // of fieldsOf, by type
 
-// fieldsOf finds the fields of a struct, and of those that are embedded in it,
-// by their names in JSON.
+// fieldsOf returns the fields of a struct, with those of embedded structs, by
+// their names in JSON.
 func fieldsOf(t reflect.Type) map[string][]int {
 	if table, ok := fieldTables.Load(t); ok {
 		return table.(map[string][]int)

@@ -35,7 +35,7 @@ func decodeText(contentType, body string) (bodyIn, error) {
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
-	return decode[bodyIn](r)
+	return Decode[bodyIn](r)
 }
 
 func TestDecodeTakesWhatIsDeclared(t *testing.T) {
@@ -66,7 +66,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a form", "application/x-www-form-urlencoded", `a=b`, fault.UnsupportedMediaType, "Content-Type"},
 		{"another charset", "application/json; charset=latin1", `{}`, fault.UnsupportedMediaType, "Content-Type"},
 		{"an empty body", json, " \n", fault.BadRequest, "body"},
-		{"a huge body", json, `{"name":"` + strings.Repeat("a", MaxBody) + `"}`, fault.TooLarge, "body"},
+		{"a huge body", json, `{"name":"` + strings.Repeat("a", maxBody) + `"}`, fault.TooLarge, "body"},
 		{"half a body", json, `{"name":"a`, fault.BadRequest, "name"},
 		{"a list", json, `[]`, fault.BadRequest, "body"},
 		{"null", json, `null`, fault.BadRequest, "body"},
@@ -91,7 +91,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"null for a number", json, `{"points":null}`, fault.BadRequest, "points"},
 		{"a number for text", json, `{"name":1}`, fault.BadRequest, "name"},
 		{"a number for an optional", json, `{"country":1}`, fault.BadRequest, "country"},
-		{"text for a truth", json, `{"late":"true"}`, fault.BadRequest, "late"},
+		{"text for a boolean", json, `{"late":"true"}`, fault.BadRequest, "late"},
 		{"a date", json, `{"at":"2026-04-05"}`, fault.BadRequest, "at"},
 		{"an hour of one digit", json, `{"at":"2026-04-05T9:30:00Z"}`, fault.BadRequest, "at"},
 		{"a comma in a time", json, `{"at":"2026-04-05T09:30:00,5Z"}`, fault.BadRequest, "at"},
@@ -132,8 +132,8 @@ func TestDecodeTakes64Levels(t *testing.T) {
 	}
 }
 
-// A list that is too long for any request takes no more memory than it must to
-// be refused.
+// A list that is too long for any request takes no more memory than the refusal
+// needs.
 func TestDecodeKeepsNoEndlessList(t *testing.T) {
 	in, err := decodeText("application/json", `{"entries":[`+strings.Repeat(`{},`, 300_000)+`{}]}`)
 	if err != nil || len(in.Entries) != 1001 {
@@ -150,7 +150,7 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("not a fault: %v", err)
 		}
 		if no := scan([]byte(body)); err == nil && no != nil {
-			t.Errorf("was taken, though %v", no)
+			t.Errorf("was accepted, although %v", no)
 		}
 	})
 }

@@ -8,13 +8,13 @@ import (
 
 func TestEveryAnswerIsSecured(t *testing.T) {
 	h := boardAdmin(func(w http.ResponseWriter, r *http.Request) error {
-		switch param(r, "board") {
+		switch Param(r, "board") {
 		case "broken":
 			return errors.New("broken")
 		case "panic":
 			panic("x")
 		}
-		return reply(w, http.StatusOK, 1)
+		return Reply(w, http.StatusOK, 1)
 	}, nil)
 	for _, c := range []struct {
 		method, target, authorization string

@@ -4,73 +4,81 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"maps"
-	"slices"
-	"strings"
 
 	"plaudit/shared/fault"
 )
 
-// list is the query of a list that comes in pages.
-type list struct {
-	*query
-	name    string   // what is listed, ids and all
+// List is the query of a list that comes in pages. P is a place in the list:
+// what the store needs to continue after an item.
+type List[P any] struct {
+	*Query
+	After   *P       // where the page before ended; nil on the first page
+	name    string   // what is listed, ids included
 	filters []string // the parameters that decide what is in it
-	// adopted are the filters that came with the cursor only.
+	// adopted are the filters that came only with the cursor.
 	adopted map[string]bool
 }
 
-// cursor is where a page of a list ended. It carries the list's filters, so
-// that it can be sent alone.
+// cursor says where a page of a list ended. It carries the list's filters, so
+// that a client can send it alone.
 type cursor struct {
 	List    string            `json:"l"`
 	Filters map[string]string `json:"f,omitempty"`
 	Place   json.RawMessage   `json:"p"`
 }
 
-// readList reads a list's query. A cursor brings its filters; beside it they
-// may stand again, but not others. The place is nil on the first page; valid
-// says whether one can have come from here, nil that any can.
-func readList[P any](q *query, name string, filters []string, valid func(P) bool) (*list, *P) {
-	l := &list{query: q, name: name, filters: filters, adopted: map[string]bool{}}
-	if !q.has("cursor") {
-		return l, nil
+const notACursor = "is not a valid cursor: send the `next` of the page before, unchanged"
+
+// ReadList reads the parameter cursor of a list. The name must differ from
+// that of any other list, those of other boards and users included. A cursor
+// brings its filters as if the client had sent them; the client may repeat
+// them beside it, and must not change them. valid reports whether a place can
+// be one of this list; nil if any can.
+func ReadList[P any](q *Query, name string, filters []string, valid func(P) bool) *List[P] {
+	l := &List[P]{Query: q, name: name, filters: filters, adopted: map[string]bool{}}
+	if !q.Has("cursor") {
+		return l
 	}
 	var c cursor
 	var place P
-	if !readCursor(q.str("cursor"), &c) || !strictJSON(c.Place, &place) || valid != nil && !valid(place) {
-		q.faults.Add("cursor", "is none that this API gave")
-		return l, nil
+	if !readCursor(q.Value("cursor"), &c) || !strictJSON(c.Place, &place) || valid != nil && !valid(place) {
+		q.Faults.Add("cursor", notACursor)
+		return l
 	}
 	other := c.List != name
 	for _, f := range filters {
 		switch value, carried := c.Filters[f]; {
-		case q.has(f):
-			other = other || !carried || value != q.str(f)
+		case q.Has(f):
+			other = other || !carried || value != q.Value(f)
 		case carried:
 			q.values.Set(f, value)
 			l.adopted[f] = true
 		}
 	}
 	if other {
-		q.faults.Add("cursor", "belongs to another list: send it with the parameters of the first page, or alone")
+		q.Faults.Add("cursor", "belongs to another list: send it with the parameters of the first page, or alone")
 	}
-	return l, &place
+	l.After = &place
+	return l
 }
 
-// err gives every fault. What is wrong with a filter that only the cursor has
-// is wrong with the cursor.
-func (l *list) err() error {
-	for i, f := range l.faults {
+// Pin makes the list's cursors carry the filter with this value: a default
+// that may be another one by the time of the next page.
+func (l *List[P]) Pin(filter, value string) { l.values.Set(filter, value) }
+
+// Err returns the faults of the query. A fault of a filter that came only with
+// the cursor is one of the cursor.
+func (l *List[P]) Err() error {
+	for i, f := range l.Faults {
 		if l.adopted[f.Field] {
-			l.faults[i] = fault.FieldFault{Field: "cursor", Detail: "is none that this API gave"}
+			l.Faults[i] = fault.FieldFault{Field: "cursor", Detail: notACursor}
 		}
 	}
-	return l.query.err()
+	return l.Query.Err()
 }
 
-// next makes the cursor of the page after the place, null where there is none.
-func next[P any](l *list, place *P) (*string, error) {
+// Next returns the cursor of the page after the place, nil if place is nil.
+func (l *List[P]) Next(place *P) (*string, error) {
 	if place == nil {
 		return nil, nil
 	}
@@ -80,41 +88,42 @@ func next[P any](l *list, place *P) (*string, error) {
 	}
 	c := cursor{List: l.name, Place: text, Filters: map[string]string{}}
 	for _, f := range l.filters {
-		if l.has(f) {
-			c.Filters[f] = l.str(f)
+		if l.Has(f) {
+			c.Filters[f] = l.Value(f)
 		}
 	}
-	doc, err := writeCursor(c)
-	return &doc, err
+	doc, err := json.Marshal(c)
+	next := base64.RawURLEncoding.EncodeToString(doc)
+	return &next, err
 }
 
-// listOut is a list's answer. Next is the cursor of the next page, null at the
-// end.
-type listOut struct {
+// Page is the answer of a list. Next is the cursor of the next page, null at
+// the end.
+type Page struct {
 	Items []json.RawMessage `json:"items"`
 	Next  *string           `json:"next"`
 }
 
-// newListOut encodes what fits in a page. Places are the items' own, last is
-// the place to go on from where all of them fit.
-func newListOut[T, P any](l *list, items []T, places []P, last *P) (listOut, error) {
-	var out listOut
+// NewPage encodes the items that fit in a page. places are those of the items;
+// last is the place after all of them, nil at the list's end.
+func NewPage[T, P any](l *List[P], items []T, places []P, last *P) (Page, error) {
+	var page Page
 	var err error
-	if out.Items, err = fit(items); err != nil {
-		return listOut{}, err
+	if page.Items, err = Fit(items, encodeItem[T]); err != nil {
+		return Page{}, err
 	}
-	if n := len(out.Items); n < len(items) {
+	if n := len(page.Items); n < len(items) {
 		last = &places[n-1]
 	}
-	out.Next, err = next(l, last)
-	return out, err
+	page.Next, err = l.Next(last)
+	return page, err
 }
 
-// centred leaves out what comes first where a page would be full before the
-// item in its middle.
-func centred[T, P any](items []T, places []P, middle int) ([]T, []P, error) {
+// FitAround leaves out items from the front until the one at index middle fits
+// in the page.
+func FitAround[T, P any](items []T, places []P, middle int) ([]T, []P, error) {
 	for {
-		fitting, err := fit(items)
+		fitting, err := Fit(items, encodeItem[T])
 		if err != nil || middle < len(fitting) {
 			return items, places, err
 		}
@@ -123,20 +132,22 @@ func centred[T, P any](items []T, places []P, middle int) ([]T, []P, error) {
 	}
 }
 
-// maxPage is how many bytes the items of a page may have on their way, so that
-// the whole answer stays below the load balancer's 1 MB.
+func encodeItem[T any](item T) (json.RawMessage, error) { return encode(item) }
+
+// maxPage is how many bytes the items of a page may have in a function's
+// answer, so that all of it stays below the load balancer's 1 MB.
 const maxPage = 700_000
 
-// fit encodes items until a page is full. One item always fits.
-func fit[T any](items []T) ([]json.RawMessage, error) {
-	out := make([]json.RawMessage, 0, len(items))
+// Fit encodes items until a page is full. One item always fits.
+func Fit[T any, B ~[]byte](items []T, encode func(T) (B, error)) ([]B, error) {
+	out := make([]B, 0, len(items))
 	size := 0
 	for _, item := range items {
 		text, err := encode(item)
 		if err != nil {
 			return nil, err
 		}
-		if size += sent(text) + 1; size > maxPage && len(out) > 0 {
+		if size += sentSize(text) + 1; size > maxPage && len(out) > 0 {
 			break
 		}
 		out = append(out, text)
@@ -144,9 +155,9 @@ func fit[T any](items []T) ([]json.RawMessage, error) {
 	return out, nil
 }
 
-// sent gives how many bytes a text has in a function's answer, where a body
-// travels as a JSON string: two for a quote.
-func sent(text []byte) int {
+// sentSize returns how many bytes a text has in a function's answer, where a
+// body travels as a JSON string: two for a quote.
+func sentSize(text []byte) int {
 	n := len(text) + 3*bytes.Count(text, []byte("\u2028")) + 3*bytes.Count(text, []byte("\u2029"))
 	for _, c := range text {
 		switch {
@@ -159,31 +170,18 @@ func sent(text []byte) int {
 	return n
 }
 
-// A cursor is JSON in base64url: opaque to clients, and safe in a query.
-func writeCursor(c any) (string, error) {
-	text, err := json.Marshal(c)
-	return base64.RawURLEncoding.EncodeToString(text), err
-}
-
-// readCursor says whether the text is a cursor of c's type. What a body may not
-// hold, a NUL say, is in none.
-func readCursor(text string, c any) bool {
+// readCursor reads a cursor: JSON in base64url, opaque to clients and safe in a
+// query. It reports whether the text is one. A cursor holds nothing that a body
+// must not hold, such as a NUL.
+func readCursor(text string, c *cursor) bool {
 	doc, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	return err == nil && scan(doc) == nil && strictJSON(doc, c)
 }
 
-// strictJSON says whether the document is one of v's type and nothing else.
+// strictJSON reports whether the document is a value of v's type and nothing
+// else.
 func strictJSON(doc []byte, v any) bool {
 	dec := json.NewDecoder(bytes.NewReader(doc))
 	dec.DisallowUnknownFields()
 	return dec.Decode(v) == nil && !dec.More() && !bytes.Equal(bytes.TrimSpace(doc), []byte("null"))
-}
-
-// words gives the comma-separated parts of a parameter, each once.
-func words(text string) []string {
-	seen := map[string]bool{}
-	for w := range strings.SplitSeq(text, ",") {
-		seen[w] = true
-	}
-	return slices.Sorted(maps.Keys(seen))
 }

@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"net/http"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -12,8 +11,8 @@ import (
 //go:embed openapi.yaml
 var openAPI []byte
 
-// OpenAPI gives the OpenAPI 3.1 document of the whole API as JSON. It panics
-// where the embedded source is broken, so that no start and no test gets past
+// OpenAPI returns the OpenAPI 3.1 document of the whole API as JSON. It panics
+// if the embedded source is broken, so that no start and no test gets past
 // that.
 func OpenAPI() []byte {
 	var doc map[string]any
@@ -25,11 +24,4 @@ func OpenAPI() []byte {
 		panic(fmt.Sprintf("web: openapi.yaml: %v", err))
 	}
 	return text
-}
-
-func (h userHandlers) document(w http.ResponseWriter, r *http.Request) error {
-	if err := readQuery(r).err(); err != nil {
-		return err
-	}
-	return answerWith(w, r, "application/json", h.openAPI)
 }

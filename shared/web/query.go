@@ -10,24 +10,23 @@ import (
 	"unicode/utf8"
 
 	"plaudit/shared/fault"
-	"plaudit/shared/score"
 )
 
-// query reads a request's query parameters and collects what is wrong with
-// them.
-type query struct {
+// Query reads a request's query parameters and collects their faults. A method
+// that finds a fault returns the zero value or the default.
+type Query struct {
+	Faults fault.List
 	values url.Values
-	faults fault.List
 }
 
-// readQuery takes the parameters that a route knows. One that it does not
-// know, one that stands there twice, and one that is no UTF-8 or holds a NUL
-// are faults.
-func readQuery(r *http.Request, allowed ...string) *query {
-	q := &query{}
+// ReadQuery reads the query of a route that takes the allowed parameters. A
+// parameter that is not allowed, appears more than once, is not UTF-8 or holds
+// a NUL is a fault.
+func ReadQuery(r *http.Request, allowed ...string) *Query {
+	q := &Query{}
 	var err error
 	if q.values, err = url.ParseQuery(r.URL.RawQuery); err != nil {
-		q.faults.Add("query", "is not of the form name=value&name=value with %%-escapes")
+		q.Faults.Add("query", "is not of the form name=value&name=value with %%-escapes")
 	}
 	names := make([]string, 0, len(q.values))
 	for name := range q.values {
@@ -38,15 +37,18 @@ func readQuery(r *http.Request, allowed ...string) *query {
 		values := q.values[name]
 		switch {
 		case !slices.Contains(allowed, name):
-			q.faults.Add(name, "is not a parameter of this request; it takes %s", orNone(allowed))
+			q.Faults.Add(name, "is not a parameter of this request; it takes %s", orNone(allowed))
 		case len(values) > 1:
-			q.faults.Add(name, "stands there twice")
+			q.Faults.Add(name, "appears more than once")
 		case !utf8.ValidString(values[0]) || strings.ContainsRune(values[0], 0):
-			q.faults.Add(name, "must be UTF-8 without NUL")
+			q.Faults.Add(name, "must be UTF-8 without NUL")
 		}
 	}
 	return q
 }
+
+// NoQuery returns an error if the request has a query parameter.
+func NoQuery(r *http.Request) error { return ReadQuery(r).Err() }
 
 func orNone(names []string) string {
 	if len(names) == 0 {
@@ -55,79 +57,69 @@ func orNone(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// has says whether the parameter is there, empty or not.
-func (q *query) has(name string) bool { return q.values.Has(name) }
+// Has reports whether the request has the parameter, empty or not.
+func (q *Query) Has(name string) bool { return q.values.Has(name) }
 
-// str gives the parameter's value, "" where it is absent.
-func (q *query) str(name string) string { return q.values.Get(name) }
+// Value returns the parameter's value, "" if it is absent.
+func (q *Query) Value(name string) string { return q.values.Get(name) }
 
-// int gives the parameter as a whole number from min to max, or the default
-// where it is absent.
-func (q *query) int(name string, def, min, max int64) int64 {
-	if !q.has(name) {
+// Int returns the parameter as a whole number from min to max, def if it is
+// absent.
+func (q *Query) Int(name string, def, min, max int64) int64 {
+	if !q.Has(name) {
 		return def
 	}
-	n, err := strconv.ParseInt(q.str(name), 10, 64)
+	n, err := strconv.ParseInt(q.Value(name), 10, 64)
 	if err != nil || n < min || n > max {
-		q.faults.Add(name, "must be a whole number from %d to %d", min, max)
+		q.Faults.Add(name, "must be a whole number from %d to %d", min, max)
 		return def
 	}
 	return n
 }
 
-// text gives the parameter's value, "" where it is absent. It must not be
-// empty where it is there.
-func (q *query) text(name string) string {
-	if q.has(name) && q.str(name) == "" {
-		q.faults.Add(name, "must not be empty")
+// Limit returns the parameter limit of a list: how many items a page has at
+// most, from 1 to max, 50 if it is absent.
+func (q *Query) Limit(max int) int { return int(q.Int("limit", 50, 1, int64(max))) }
+
+// Text returns the parameter's value, "" if it is absent. A parameter that is
+// present must not be empty.
+func (q *Query) Text(name string) string {
+	if q.Has(name) && q.Value(name) == "" {
+		q.Faults.Add(name, "must not be empty")
 	}
-	return q.str(name)
+	return q.Value(name)
 }
 
-// bool gives the parameter as true or false, false where it is absent.
-func (q *query) bool(name string) bool {
-	if value := q.str(name); q.has(name) && value != "true" && value != "false" {
-		q.faults.Add(name, "must be true or false")
+// Bool returns the parameter as true or false, false if it is absent.
+func (q *Query) Bool(name string) bool {
+	if value := q.Value(name); q.Has(name) && value != "true" && value != "false" {
+		q.Faults.Add(name, "must be true or false")
 	}
-	return q.str(name) == "true"
+	return q.Value(name) == "true"
 }
 
-// points gives the parameter as a score, nil where it is absent.
-func (q *query) points(name string) *int64 {
-	if !q.has(name) {
-		return nil
-	}
-	n := q.int(name, 0, -score.MaxPoints, score.MaxPoints)
-	return &n
-}
-
-// instant gives the parameter as a time, the zero one where it is absent.
-func (q *query) instant(name string) (t time.Time) {
-	if !q.has(name) {
+// Instant returns the parameter as a time, the zero time if it is absent.
+func (q *Query) Instant(name string) (t time.Time) {
+	if !q.Has(name) {
 		return t
 	}
-	if err := t.UnmarshalText([]byte(q.str(name))); err != nil || !inEra(t) || t.IsZero() {
-		q.faults.Add(name, "must be a time by RFC 3339 of the years 1000 to 8999, such as 2026-04-05T12:30:00Z; a + is written %%2B")
+	if err := t.UnmarshalText([]byte(q.Value(name))); err != nil || !InEra(t) || t.IsZero() {
+		q.Faults.Add(name, "must be an RFC 3339 time between the years 1000 and 8999, such as 2026-04-05T12:30:00Z; write + as %%2B")
 		return time.Time{}
 	}
 	return t
 }
 
-// inEra says whether a time is the zero one, which stands for none, or of a
-// year from which those of four digits, which RFC 3339 needs, are far: there
-// are cron expressions that fire once in decades.
-func inEra(t time.Time) bool {
+// InEra reports whether a time is zero, which stands for none, or of a year far
+// from those that RFC 3339 cannot write with its four digits: some cron
+// expressions fire once in decades.
+func InEra(t time.Time) bool {
 	year := t.UTC().Year()
 	return t.IsZero() || year >= 1000 && year <= 8999
 }
 
-// err gives every fault that was found, one for each parameter: what is no
-// text is not also a text of the wrong kind.
-func (q *query) err() error {
-	seen := map[string]bool{}
-	return slices.DeleteFunc(q.faults, func(f fault.FieldFault) bool {
-		again := seen[f.Field]
-		seen[f.Field] = true
-		return again
-	}).Err()
+// Err returns the faults, at most one for each parameter: a value that is not
+// text at all is not also reported as the wrong kind of text.
+func (q *Query) Err() error {
+	return q.Faults.Err()
 }

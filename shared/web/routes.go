@@ -2,37 +2,36 @@ package web
 
 import "plaudit/shared/access"
 
-// Who says who may call a route. The dispatcher holds the part that a token
-// alone decides; where a board decides, its handler does, and the name says by
-// whose right.
-type Who string
+// Audience is the callers that a route is for, in the words of the API's
+// documentation. The dispatcher refuses those that a token alone rules out. If
+// a board decides, the handler asks it.
+type Audience string
 
-// Who may call. An admin may act as owner everywhere, and an auditor may read
+// The audiences. An admin may act as owner everywhere, and an auditor may read
 // everything.
 const (
-	Anyone       Who = "anyone"
-	SignedIn     Who = "anybody signed in"
-	People       Who = "anybody signed in, no API key"
-	Organizers   Who = "organizers and admins"
-	KeyMakers    Who = "organizers and admins, no API key"
-	Finders      Who = "organizers, auditors and admins" // the handler holds apart who lists and who finds one
-	Admins       Who = "admins"
-	BoardReaders Who = "anyone where the board is public, else its owners, writers and viewers" // the handler asks the board
-	BoardWriters Who = "the board's owners and writers"                                         // the handler asks the board
-	BoardOwners  Who = "the board's owners"                                                     // the handler asks the board
+	Anyone       Audience = "anyone"
+	People       Audience = "anybody signed in, no API key"
+	Organizers   Audience = "organizers and admins"
+	KeyMakers    Audience = "organizers and admins, no API key"
+	Staff        Audience = "organizers, auditors and admins" // the handler tells listing all from finding one
+	Admins       Audience = "admins"
+	BoardReaders Audience = "anyone where the board is public, else its owners, writers and viewers" // the handler asks the board
+	BoardWriters Audience = "the board's owners and writers"                                         // the handler asks the board
+	BoardOwners  Audience = "the board's owners"                                                     // the handler asks the board
 )
 
-// needsToken says whether a request without a token is refused at once.
-func (w Who) needsToken() bool { return w != Anyone && w != BoardReaders }
+// needsToken reports whether a request without a token is refused at once.
+func (a Audience) needsToken() bool { return a != Anyone && a != BoardReaders }
 
-// admits says whether a caller with a token may go on to the handler.
-func (w Who) admits(c access.Caller) bool {
-	switch w {
+// admits reports whether the dispatcher lets a caller with a token through.
+func (a Audience) admits(c access.Caller) bool {
+	switch a {
 	case People:
 		return c.Role != access.Service
 	case Organizers:
 		return c.Rights() == access.Organizer || c.Rights() == access.Admin
-	case Finders:
+	case Staff:
 		return c.Rights() == access.Organizer || c.Rights() == access.Auditor || c.Rights() == access.Admin
 	case KeyMakers:
 		return c.Role == access.Organizer || c.Role == access.Admin
@@ -46,12 +45,12 @@ func (w Who) admits(c access.Caller) bool {
 type Route struct {
 	Method     string
 	Pattern    string // {name} stands for one path segment
-	Deployable string // who serves it: a function's or a service's name
-	Who        Who
+	Deployable string // the name of the function or service that serves it
+	For        Audience
 }
 
-// Routes is the whole API: handlers, listener rules and tests are held against
-// it. GET routes answer HEAD too.
+// Routes is the whole API: tests hold handlers, listener rules and documents
+// against it. GET routes answer HEAD too.
 var Routes = []Route{
 	{"POST", "/v1/boards", "board-admin", Organizers},
 	{"GET", "/v1/boards", "score-query", BoardReaders},
@@ -71,7 +70,7 @@ var Routes = []Route{
 	{"GET", "/v1/players/{user}/entries", "score-query", BoardReaders},
 
 	{"POST", "/v1/users", "users", Anyone},
-	{"GET", "/v1/users", "users", Finders},
+	{"GET", "/v1/users", "users", Staff},
 	{"GET", "/v1/users/me", "users", People},
 	{"PATCH", "/v1/users/me", "users", People},
 	{"DELETE", "/v1/users/me", "users", People},

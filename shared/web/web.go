@@ -1,6 +1,8 @@
-// Package web is the HTTP side of the product: one table of routes, a
-// dispatcher, and a handler per route in a file named after its domain. It
-// sees plain net/http, whether a Lambda or a container serves it.
+// Package web is the HTTP side of the product without its domains: the table
+// of routes, a dispatcher, and what handlers share, which is decoding, queries,
+// lists with cursors, and answers that caches may keep. The handlers are in
+// packages of their own, one a domain. Everything here sees plain net/http,
+// whether a Lambda or a container serves it.
 package web
 
 import (
@@ -17,26 +19,37 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
+	"plaudit/shared/id"
+	"plaudit/shared/trace"
 )
 
-// Handler serves one route. What it returns becomes problem+json in one place.
+// Handler serves one route. An error that it returns becomes the answer in one
+// place: a fault as it is, any other error as a bare 500.
 type Handler func(w http.ResponseWriter, r *http.Request) error
 
-// Verifier tells who a bearer token belongs to; a token that is not good is a
-// fault of kind Unauthenticated.
+// Endpoint is how a deployable serves one route.
+type Endpoint struct {
+	Handle Handler
+	// Render writes the route's errors, those of the dispatcher included; nil
+	// for problem+json.
+	Render Renderer
+}
+
+// Verifier checks access tokens.
 type Verifier interface {
+	// Verify returns the caller that a bearer token belongs to. A token that is
+	// not valid is a fault of kind Unauthenticated.
 	Verify(token string) (access.Caller, error)
 }
 
-// Config is what every deployable's handler needs.
+// Config is what the handler of every deployable needs.
 type Config struct {
 	Deployable string
 	Verifier   Verifier
-	Origins    []string // that may call from a browser, e.g. https://example.org
-	// Observe gets what a served request leaves behind for logs and metrics.
-	// Pattern is the route's, never the path, so that no id of a player gets
-	// into either; it is "none" where no route matched.
-	Observe func(ctx context.Context, method, pattern string, status int, took time.Duration)
+	Origins    []string // origins whose pages may call from a browser, e.g. https://example.org
+	// Observe, if set, is called once after each request, with the request's
+	// context.
+	Observe func(ctx context.Context, served trace.Request)
 }
 
 // dispatcher serves the routes of one deployable and knows those of the
@@ -49,35 +62,39 @@ type dispatcher struct {
 type route struct {
 	Route
 	segments []string
-	handle   Handler // nil where another deployable serves it
+	Endpoint // empty if another deployable serves the route
 }
 
-// New makes the handler of a deployable. The handlers' keys are "METHOD
-// pattern". It panics where they and the table disagree, so that no start and
-// no test gets past a route without a handler or a handler without a rule of
-// who may call it.
+// New returns the handler of a deployable. The endpoints' keys are "METHOD
+// pattern". It panics if they and Routes disagree, so that no start and no test
+// gets past a route without a handler, or a handler of which no row says who
+// may call it.
 //
 // It does not use http.ServeMux, which answers `//` and `/..` with redirects.
-func New(cfg Config, handlers map[string]Handler) http.Handler {
+func New(cfg Config, endpoints map[string]Endpoint) http.Handler {
 	d := &dispatcher{Config: cfg}
-	left := len(handlers)
+	left := len(endpoints)
 	for _, r := range Routes {
-		h := handlers[r.Method+" "+r.Pattern]
-		if (r.Deployable == cfg.Deployable) != (h != nil) {
-			panic(fmt.Sprintf("web: %s %s belongs to %s, and %s has handler: %t", r.Method, r.Pattern, r.Deployable, cfg.Deployable, h != nil))
+		e, ok := endpoints[r.Method+" "+r.Pattern]
+		if (r.Deployable == cfg.Deployable) != (e.Handle != nil) {
+			panic(fmt.Sprintf("web: %s %s belongs to %s, and %s has a handler of it: %t", r.Method, r.Pattern, r.Deployable, cfg.Deployable, e.Handle != nil))
 		}
-		if h != nil {
+		if e.Render == nil {
+			e.Render = renderJSON
+		}
+		if ok {
 			left--
 		}
-		d.routes = append(d.routes, route{r, strings.Split(r.Pattern, "/"), h})
+		d.routes = append(d.routes, route{r, strings.Split(r.Pattern, "/"), e})
 	}
 	if left != 0 {
-		panic(fmt.Sprintf("web: %s has %d handlers that are in no row of Routes", cfg.Deployable, left))
+		panic(fmt.Sprintf("web: %s has %d endpoints that are in no row of Routes", cfg.Deployable, left))
 	}
 	return d
 }
 
-// state is what the dispatcher hands to a handler, by the request's context.
+// state is what the dispatcher passes to a handler through the request's
+// context.
 type state struct {
 	caller access.Caller
 	params map[string]string
@@ -85,15 +102,17 @@ type state struct {
 
 type stateKey struct{}
 
-func caller(r *http.Request) access.Caller { return r.Context().Value(stateKey{}).(*state).caller }
+// Caller returns the caller of a request, as the access token says.
+func Caller(r *http.Request) access.Caller { return r.Context().Value(stateKey{}).(*state).caller }
 
-// param gives a decoded path segment. It may hold any character, a slash too:
-// who uses it checks it.
-func param(r *http.Request, name string) string {
+// Param returns a decoded path segment by its name in the route's pattern. It
+// is not empty and may hold any other character, even a slash: check it before
+// use.
+func Param(r *http.Request, name string) string {
 	return r.Context().Value(stateKey{}).(*state).params[name]
 }
 
-// statusWriter remembers what was answered.
+// statusWriter remembers the status of the answer.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
@@ -114,42 +133,50 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 func (d *dispatcher) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	w := &statusWriter{ResponseWriter: rw}
-	pattern := "none"
+	found, params, allowed := d.match(r)
+	s := &state{params: params}
+	r = r.WithContext(context.WithValue(r.Context(), stateKey{}, s))
+	pattern, render := "none", Renderer(renderJSON)
+	if found != nil {
+		pattern, render = found.Pattern, found.Render
+	}
+	board := params["board"]
+	if !id.Board(board) {
+		board = "" // the client's own words
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			slog.ErrorContext(r.Context(), "panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			if w.status == 0 {
-				fail(w, r, errors.New("panic"))
+				fail(w, r, render, errors.New("panic"))
 			}
 		}
 		if d.Observe != nil {
-			d.Observe(r.Context(), r.Method, pattern, w.status, time.Since(start))
+			d.Observe(r.Context(), trace.Request{
+				Method: r.Method, Pattern: pattern, Status: w.status, Took: time.Since(start),
+				Actor: s.caller.Actor(), Board: board,
+			})
 		}
 	}()
 
 	h := w.Header()
 	secure(h)
 	d.allowOrigin(h, r)
-
-	found, params, allowed := d.match(r)
-	if found != nil {
-		pattern = found.Pattern
-	}
 	if r.Method == http.MethodOptions && len(allowed) > 0 {
-		d.options(w, r, allowed)
+		d.options(w, allowed)
 		return
 	}
-	if err := d.serve(w, r, found, params, allowed); err != nil {
-		fail(w, r, err)
+	if err := d.serve(w, r, found, s, allowed); err != nil {
+		fail(w, r, render, err)
 	}
 }
 
-// secure sets what every answer carries, refusals too. A handler may say
-// otherwise: of Cache-Control where its answer may be kept.
+// secure sets the headers of every answer, refusals included. A handler may
+// set another Cache-Control if its answer may be kept.
 func secure(h http.Header) {
 	h.Set("Cache-Control", "no-store")
-	// JSON that a browser is led to open is not run, not framed, and not read
-	// by another site's page except by CORS.
+	// A browser that is led to open JSON does not run it or show it in a frame,
+	// and another site's page reads it only by CORS.
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -158,36 +185,38 @@ func secure(h http.Header) {
 	h.Set("Strict-Transport-Security", "max-age=31536000")
 }
 
-// serve goes through the checks in the order that the API promises: a token
-// that is bad, the route, a token that is missing, a role that does not
-// suffice; the handler's own come after.
-func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request, found *route, params map[string]string, allowed []string) error {
-	who, err := d.authenticate(r)
-	if err != nil {
+// serve checks in the order that the API promises: an invalid token, the
+// route, a missing token, a role that does not suffice. The handler's own
+// checks come after.
+func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request, found *route, s *state, allowed []string) error {
+	var err error
+	if s.caller, err = d.authenticate(r); err != nil {
+		s.caller = access.Caller{} // whatever a verifier returned beside its error
 		return err
 	}
 	if found == nil {
 		if len(allowed) > 0 {
-			w.Header().Set("Allow", strings.Join(allowed, ", "))
-			return fault.New(fault.MethodNotAllowed, "This path takes %s.", strings.Join(allowed, ", "))
+			methods := strings.Join(allowed, ", ")
+			w.Header().Set("Allow", methods)
+			return fault.New(fault.MethodNotAllowed, "This path accepts only %s.", methods)
 		}
-		return fault.New(fault.NotFound, "There is nothing at this path.")
+		return fault.New(fault.NotFound, "This path does not exist.")
 	}
-	if found.handle == nil {
+	if found.Handle == nil {
 		return fmt.Errorf("%s %s was sent to %s, but %s serves it: a listener rule is wrong", r.Method, found.Pattern, d.Deployable, found.Deployable)
 	}
-	if found.Who.needsToken() && who.Anonymous() {
-		return fault.New(fault.Unauthenticated, "Send an access token as `Authorization: Bearer …`. POST /v1/sessions gives one.")
+	if found.For.needsToken() && s.caller.Anonymous() {
+		return fault.New(fault.Unauthenticated, "Send an access token as `Authorization: Bearer …`. POST /v1/sessions returns one.")
 	}
-	if !who.Anonymous() && !found.Who.admits(who) {
-		return fault.New(fault.Forbidden, "This is for %s.", found.Who)
+	if !s.caller.Anonymous() && !found.For.admits(s.caller) {
+		return fault.New(fault.Forbidden, "This is for %s.", found.For)
 	}
-	return found.handle(w, r.WithContext(context.WithValue(r.Context(), stateKey{}, &state{who, params})))
+	return found.Handle(w, r)
 }
 
-// authenticate reads the Authorization header. A token that is not good is
-// refused even where none is needed, so that nobody takes an anonymous answer
-// for their own.
+// authenticate reads the Authorization header. An invalid token is refused even
+// if the route needs none, so that nobody mistakes an anonymous answer for
+// their own.
 func (d *dispatcher) authenticate(r *http.Request) (access.Caller, error) {
 	headers := r.Header.Values("Authorization")
 	if len(headers) == 0 {
@@ -202,9 +231,9 @@ func (d *dispatcher) authenticate(r *http.Request) (access.Caller, error) {
 
 // match finds the route of a request, and the methods that its path takes.
 // Segments are compared and decoded one by one, so that %2F never makes a new
-// one, and an empty one (`//`, a slash at the end) matches nothing. A path in
-// plain words is that path, whatever the method: a pattern with a {name} that
-// would take it too does not count.
+// one, and an empty one (`//`, a slash at the end) matches nothing. If a
+// pattern without {names} is the path, no pattern with one counts, whatever the
+// method.
 func (d *dispatcher) match(r *http.Request) (found *route, params map[string]string, allowed []string) {
 	segments := strings.Split(r.URL.EscapedPath(), "/")
 	plain := false
@@ -272,9 +301,9 @@ func (d *dispatcher) allowOrigin(h http.Header, r *http.Request) {
 	}
 }
 
-// options answers a browser's question before it sends the request itself
+// options answers the preflight request of a browser
 // (https://fetch.spec.whatwg.org/#http-cors-protocol).
-func (d *dispatcher) options(w http.ResponseWriter, r *http.Request, allowed []string) {
+func (d *dispatcher) options(w http.ResponseWriter, allowed []string) {
 	h := w.Header()
 	h.Set("Allow", strings.Join(allowed, ", "))
 	if h.Get("Access-Control-Allow-Origin") != "" {
@@ -283,20 +312,4 @@ func (d *dispatcher) options(w http.ResponseWriter, r *http.Request, allowed []s
 		h.Set("Access-Control-Max-Age", "600")
 	}
 	w.WriteHeader(http.StatusNoContent)
-}
-
-// reply answers with JSON.
-func reply(w http.ResponseWriter, status int, body any) error {
-	return write(w, "application/json", status, body)
-}
-
-func write(w http.ResponseWriter, contentType string, status int, body any) error {
-	text, err := encode(body)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", contentType)
-	w.WriteHeader(status)
-	_, err = w.Write(append(text, '\n'))
-	return err
 }

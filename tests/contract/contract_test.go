@@ -1,5 +1,5 @@
-// Package contract holds the parts of the system against each other: what one
-// file promises and another relies on.
+// Package contract checks that the parts of the system fit together: that one
+// file keeps what another relies on.
 package contract
 
 import (
@@ -21,7 +21,8 @@ func read(t *testing.T, path ...string) string {
 	return string(text)
 }
 
-// folders lists the names of the folders in a folder.
+// folders lists the names of the folders in a folder, without internal, which
+// holds what the others share.
 func folders(t *testing.T, path string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(root, path))
@@ -30,7 +31,7 @@ func folders(t *testing.T, path string) []string {
 	}
 	var names []string
 	for _, e := range entries {
-		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") && e.Name() != "internal" {
 			names = append(names, e.Name())
 		}
 	}

@@ -6,29 +6,29 @@ import (
 	"strings"
 	"testing"
 
-	"plaudit/shared/fault"
+	"plaudit/shared/problem"
 	"plaudit/shared/web"
 )
 
-// docs/errors.md is where a client's author looks a type up.
+// docs/errors.md documents every type of problem.
 func TestEveryErrorIsDocumented(t *testing.T) {
 	text := read(t, "docs", "errors.md")
 	documented := map[string]string{}
 	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\| (\\d+) \\|").FindAllStringSubmatch(text, -1) {
 		documented[m[1]] = m[2]
 	}
-	for _, k := range fault.Kinds() {
-		if got, want := documented[string(k)], fmt.Sprint(k.Status()); got != want {
-			t.Errorf("docs/errors.md gives %s the status %q, want %s", k, got, want)
+	for _, k := range problem.Kinds() {
+		if got, want := documented[string(k)], fmt.Sprint(problem.Status(k)); got != want {
+			t.Errorf("docs/errors.md has the status %q for %s, want %s", got, k, want)
 		}
 		delete(documented, string(k))
 	}
 	for k := range documented {
-		t.Errorf("docs/errors.md lists %s, which nothing sends", k)
+		t.Errorf("docs/errors.md lists %s, which is not a kind of fault", k)
 	}
 }
 
-// A route that the guide does not speak of is one that nobody finds.
+// Nobody finds a route that the guide does not name.
 func TestEveryRouteIsInTheGuide(t *testing.T) {
 	guide := read(t, "docs", "guide.md")
 	for _, r := range web.Routes {
@@ -45,16 +45,16 @@ func TestEveryDependencyHasAReason(t *testing.T) {
 	table := readme[strings.Index(readme, "## Dependencies"):]
 	found := regexp.MustCompile(`(?m)^\t(\S+) v`).FindAllStringSubmatch(direct, -1)
 	if len(found) < 10 {
-		t.Fatalf("go.mod names %d modules only", len(found))
+		t.Fatalf("go.mod names only %d modules", len(found))
 	}
 	for _, m := range found {
 		name := strings.TrimPrefix(m[1], "github.com/")
-		// A module below one that the table names is part of it.
+		// A module below another one in the table belongs to it.
 		for !strings.Contains(table, name) && strings.Count(name, "/") > 1 {
 			name = name[:strings.LastIndex(name, "/")]
 		}
 		if !strings.Contains(table, name) {
-			t.Errorf("the README's table gives no reason for %s", m[1])
+			t.Errorf("the README's table has no reason for %s", m[1])
 		}
 	}
 }

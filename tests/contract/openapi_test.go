@@ -12,7 +12,7 @@ import (
 	"plaudit/tests/openapi"
 )
 
-// The document is one by the specification, examples included.
+// The document follows the specification, examples included.
 func TestOpenAPIDocumentIsValid(t *testing.T) {
 	loader := openapi3.NewLoader()
 	doc, err := loader.LoadFromData(web.OpenAPI())
@@ -23,7 +23,7 @@ func TestOpenAPIDocumentIsValid(t *testing.T) {
 		t.Error(err)
 	}
 	for name, schema := range doc.Components.Schemas {
-		// Client generators make a type of each.
+		// Client generators make a type of each component.
 		if doc.Components.Parameters[name] != nil || doc.Components.Responses[name] != nil || doc.Components.Headers[name] != nil {
 			t.Errorf("a schema and another component are named %s", name)
 		}
@@ -35,7 +35,7 @@ func TestOpenAPIDocumentIsValid(t *testing.T) {
 	}
 }
 
-// Routes and document have the same rows, and the same say who may call.
+// Routes and document have the same rows, and agree on who may call them.
 func TestOpenAPIDocumentHasEveryRoute(t *testing.T) {
 	doc, err := openapi.Load(web.OpenAPI())
 	if err != nil {
@@ -53,17 +53,17 @@ func TestOpenAPIDocumentHasEveryRoute(t *testing.T) {
 		documented = slices.DeleteFunc(documented, func(d string) bool { return d == row })
 
 		if id, _ := op["operationId"].(string); id == "" || ids[id] {
-			t.Errorf("%s: operationId %q is empty or another's", row, id)
+			t.Errorf("%s: operationId %q is empty or used twice", row, id)
 		} else {
 			ids[id] = true
 		}
-		if description, _ := op["description"].(string); !strings.HasPrefix(description, "For "+string(r.Who)) {
-			t.Errorf("%s: the description %q does not begin with who may call: For %s", row, description, r.Who)
+		if description, _ := op["description"].(string); !strings.HasPrefix(description, "For "+string(r.For)) {
+			t.Errorf("%s: the description %q does not begin with the audience: For %s", row, description, r.For)
 		}
-		if got := security(t, row, op); !slices.Contains(allowed(r.Who), got) {
-			t.Errorf("%s is for %s, and its security is %q", row, r.Who, got)
+		if got := security(t, row, op); !slices.Contains(allowed(r.For), got) {
+			t.Errorf("%s is for %s, and its security is %q", row, r.For, got)
 		}
-		// What may be refused is documented.
+		// Refusals are documented.
 		responses := slices.Sorted(maps.Keys(op["responses"].(map[string]any)))
 		want := []string{"401"}
 		if strings.Contains(r.Pattern, "{") {
@@ -72,13 +72,13 @@ func TestOpenAPIDocumentHasEveryRoute(t *testing.T) {
 		if op["requestBody"] != nil {
 			want = append(want, "400", "413", "415")
 		}
-		switch r.Who {
-		case web.People, web.Organizers, web.KeyMakers, web.Finders, web.Admins, web.BoardWriters, web.BoardOwners:
+		switch r.For {
+		case web.People, web.Organizers, web.KeyMakers, web.Staff, web.Admins, web.BoardWriters, web.BoardOwners:
 			want = append(want, "403")
 		}
 		for _, status := range want {
 			if !slices.Contains(responses, status) {
-				t.Errorf("%s: no response %s is documented", row, status)
+				t.Errorf("%s: the response %s is not documented", row, status)
 			}
 		}
 		if !slices.ContainsFunc(responses, func(s string) bool { return s[0] == '2' }) {
@@ -92,11 +92,11 @@ func TestOpenAPIDocumentHasEveryRoute(t *testing.T) {
 		}
 	}
 	for _, row := range documented {
-		t.Errorf("%s is in shared/web/openapi.yaml and no route", row)
+		t.Errorf("%s is in shared/web/openapi.yaml, and not in web.Routes", row)
 	}
 }
 
-// security says whether an operation takes no token, may take one or needs one.
+// security reports whether an operation takes no token, may take one or needs one.
 func security(t *testing.T, row string, op map[string]any) string {
 	t.Helper()
 	var kinds []string
@@ -117,9 +117,10 @@ func security(t *testing.T, row string, op map[string]any) string {
 	return ""
 }
 
-func allowed(who web.Who) []string {
-	switch who {
-	case web.Anyone: // some show more to somebody
+// allowed returns the kinds of security that suit an audience.
+func allowed(audience web.Audience) []string {
+	switch audience {
+	case web.Anyone: // some routes show more to certain callers
 		return []string{"none", "either"}
 	case web.BoardReaders:
 		return []string{"either"}

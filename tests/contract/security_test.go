@@ -17,7 +17,8 @@ const asvs = `2.1.1 2.1.2 2.1.3 2.1.4 2.1.5 2.1.6 2.1.7 2.1.8 2.1.9 2.1.10 2.1.1
 	3.1.1 3.2.1 3.2.2 3.2.3 3.2.4 3.3.1 3.3.2 3.3.3 3.3.4 3.4.1 3.4.2 3.4.3 3.4.4 3.4.5 3.5.1 3.5.2 3.5.3 3.7.1
 	4.1.1 4.1.2 4.1.3 4.1.5 4.2.1 4.2.2 4.3.1 4.3.2 4.3.3`
 
-// docs/security.md answers every item once, and what it points at is there.
+// docs/security.md answers every item once, and names only tests and files that
+// exist.
 func TestSecurityPageIsWholeAndPointsAtWhatIsThere(t *testing.T) {
 	page := read(t, "docs", "security.md")
 	var items []string
@@ -25,7 +26,7 @@ func TestSecurityPageIsWholeAndPointsAtWhatIsThere(t *testing.T) {
 		items = append(items, strings.Split(row[1], ", ")...)
 	}
 	if want := strings.Fields(asvs); !slices.Equal(items, want) {
-		t.Errorf("the tables answer\n%v, want\n%v", items, want)
+		t.Errorf("the tables have the items\n%v, want\n%v", items, want)
 	}
 
 	grep := exec.Command("grep", "-rhoE", `^func Test\w+`, "--include=*_test.go", ".")
@@ -38,16 +39,16 @@ func TestSecurityPageIsWholeAndPointsAtWhatIsThere(t *testing.T) {
 	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(page, -1)
 	files := regexp.MustCompile("`((?:shared|functions|services|cmd|tests|events|template)[/.][\\w/.-]*)`").FindAllStringSubmatch(page, -1)
 	if len(named) < 20 || len(files) < 5 {
-		t.Errorf("the page names %d tests and %d files only", len(named), len(files))
+		t.Errorf("the page names only %d tests and %d files", len(named), len(files))
 	}
 	for _, name := range named {
 		if !slices.Contains(tests, name[1]) {
-			t.Errorf("docs/security.md names %s, which is no test", name[1])
+			t.Errorf("docs/security.md names %s, which is not a test", name[1])
 		}
 	}
 	for _, name := range files {
 		if _, err := os.Stat(filepath.Join(root, name[1])); err != nil {
-			t.Errorf("docs/security.md names a file that is not there: %v", err)
+			t.Errorf("docs/security.md names a file that does not exist: %v", err)
 		}
 	}
 }

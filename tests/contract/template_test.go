@@ -18,9 +18,9 @@ import (
 	"plaudit/shared/web"
 )
 
-// stage resolves template.yaml as one stage of samconfig.toml sees it. What
-// Ref and GetAtt yield is the resource's logical id, which is all that these
-// tests look at.
+// stage resolves template.yaml with the parameters of one stage in
+// samconfig.toml. Ref and GetAtt yield the resource's logical id, which is all
+// that these tests need.
 func stage(t *testing.T, name string) *template.Stack {
 	t.Helper()
 	config, err := template.ReadConfig(filepath.Join(root, "samconfig.toml"), name)
@@ -68,7 +68,7 @@ func of(stack *template.Stack, kind string) []template.Resource {
 	return slices.DeleteFunc(slices.Clone(stack.Resources), func(r template.Resource) bool { return r.Type != kind })
 }
 
-// deployables gives the folder's name of what stands behind each target group.
+// deployables returns the name of the deployable behind each target group.
 func deployables(t *testing.T, stack *template.Stack) map[string]string {
 	t.Helper()
 	behind := map[string]string{}
@@ -91,7 +91,7 @@ func folder(function template.Resource) string {
 	return strings.Trim(strings.TrimPrefix(uri, "functions/"), "/")
 }
 
-// The listener's rules send each route to who serves it, in every method.
+// The listener's rules send each route to the deployable that serves it.
 func TestListenerRulesSendRoutesToTheirDeployable(t *testing.T) {
 	stack := stage(t, "prod")
 	behind := deployables(t, stack)
@@ -147,8 +147,7 @@ func glob(pattern, path string) bool {
 	return regexp.MustCompile("^" + strings.ReplaceAll(quoted, `\?`, ".") + "$").MatchString(path)
 }
 
-// What the template gives a deployable is what its config reads, no more and
-// no less.
+// A deployable's config reads exactly the variables that the template sets.
 func TestEnvironmentsAreWhatIsRead(t *testing.T) {
 	stack := stage(t, "prod")
 	given := map[string][]string{}
@@ -173,7 +172,7 @@ func TestEnvironmentsAreWhatIsRead(t *testing.T) {
 			dir := parent + "/" + name
 			want, ok := given[dir]
 			if !ok {
-				t.Errorf("%s is nowhere in template.yaml", dir)
+				t.Errorf("%s is not in template.yaml", dir)
 				continue
 			}
 			delete(given, dir)
@@ -182,56 +181,99 @@ func TestEnvironmentsAreWhatIsRead(t *testing.T) {
 				return v == "AWS_REGION" && parent == "functions" || v == "HOST"
 			})
 			if !slices.Equal(read, want) {
-				t.Errorf("%s reads %v, and template.yaml gives it %v", dir, read, want)
+				t.Errorf("%s reads %v, and template.yaml sets %v", dir, read, want)
 			}
 		}
 	}
 	for dir := range given {
-		t.Errorf("template.yaml runs %s, which is not there", dir)
+		t.Errorf("template.yaml runs %s, which does not exist", dir)
 	}
 }
 
-// configured lists the environment variables in the struct `config` of a main
-// package.
+// configured lists the environment variables that the struct config of a main
+// package reads, sorted. It follows fields whose type is a struct of this
+// module, embedded or not.
 func configured(t *testing.T, dir string) []string {
+	t.Helper()
+	names := variables(t, dir, "config")
+	if len(names) == 0 {
+		t.Errorf("%s has no struct config with env tags", dir)
+	}
+	slices.Sort(names)
+	if unique := slices.Compact(slices.Clone(names)); len(unique) != len(names) {
+		t.Errorf("%s reads a variable into two fields: %v", dir, names)
+	}
+	return names
+}
+
+// variables lists the variables in the env tags of a struct.
+func variables(t *testing.T, dir, name string) (names []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
-	for _, file := range files {
-		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	for _, path := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		ast.Inspect(f, func(n ast.Node) bool {
+		ast.Inspect(file, func(n ast.Node) bool {
 			spec, ok := n.(*ast.TypeSpec)
-			if !ok || spec.Name.Name != "config" {
+			if !ok || spec.Name.Name != name {
 				return true
 			}
 			for _, field := range spec.Type.(*ast.StructType).Fields.List {
-				if field.Tag == nil {
+				var tag reflect.StructTag
+				if field.Tag != nil {
+					text, err := strconv.Unquote(field.Tag.Value)
+					if err != nil {
+						t.Fatal(err)
+					}
+					tag = reflect.StructTag(text)
+				}
+				if variable, _, _ := strings.Cut(tag.Get("env"), ","); variable != "" {
+					names = append(names, variable)
 					continue
 				}
-				text, _ := strconv.Unquote(field.Tag.Value)
-				if name, _, _ := strings.Cut(reflect.StructTag(text).Get("env"), ","); name != "" {
-					names = append(names, name)
+				nested, ok := field.Type.(*ast.SelectorExpr)
+				if !ok {
+					t.Errorf("%s: a field of %s has neither a variable nor a struct of another package", path, name)
+					continue
+				}
+				for _, variable := range variables(t, imported(t, file, nested.X.(*ast.Ident).Name), nested.Sel.Name) {
+					names = append(names, tag.Get("envPrefix")+variable)
 				}
 			}
 			return false
 		})
 	}
 	if len(names) == 0 {
-		t.Errorf("%s has no struct config with env tags", dir)
+		t.Errorf("%s has no struct %s with env tags", dir, name)
 	}
-	slices.Sort(names)
 	return names
 }
 
-// Where concurrency is reserved, all environments at once fit in 80 % of the
-// databases' connections; in the cloud twice, because those of the old version
-// hold theirs while a deployment changes over.
+// imported returns the folder of a package that a file imports under a name.
+func imported(t *testing.T, file *ast.File, name string) string {
+	t.Helper()
+	for _, spec := range file.Imports {
+		path, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		folder, ours := strings.CutPrefix(path, "plaudit/")
+		if ours && (spec.Name != nil && spec.Name.Name == name || spec.Name == nil && folder[strings.LastIndexByte(folder, '/')+1:] == name) {
+			return folder
+		}
+	}
+	t.Fatalf("no package of this module is imported as %s", name)
+	return ""
+}
+
+// If concurrency is reserved, all environments together fit in 80 % of the
+// databases' connections. In the cloud they must fit twice, because those of the
+// old version keep theirs during a deployment.
 func TestConcurrencyFitsInConnections(t *testing.T) {
 	for name, versions := range map[string]int{"local": 1, "prod": 2} {
 		stack := stage(t, name)
@@ -258,7 +300,7 @@ func TestConcurrencyFitsInConnections(t *testing.T) {
 	}
 }
 
-// The tokens in events/ are worth something on a laptop and nowhere else.
+// The tokens in events/ are valid on a laptop only.
 func TestSampleKeyIsLocal(t *testing.T) {
 	for _, name := range []string{"local", "dev", "prod"} {
 		config, err := template.ReadConfig(filepath.Join(root, "samconfig.toml"), name)
@@ -272,6 +314,6 @@ func TestSampleKeyIsLocal(t *testing.T) {
 	pseudo := template.Pseudo{StackName: "x", Region: "ap-northeast-2", AccountID: "000000000000"}
 	params := map[string]string{"Stage": "prod", "AdminPassword": "0123456789", "SigningKey": "k", "Jwks": "j", "SampleJwks": "s"}
 	if _, err := template.Load(filepath.Join(root, "template.yaml"), pseudo, params); err == nil || !strings.Contains(err.Error(), "SampleJwks") {
-		t.Errorf("the template takes a sample key outside the stage local: %v", err)
+		t.Errorf("the template allows a sample key outside the stage local: %v", err)
 	}
 }

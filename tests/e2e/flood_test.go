@@ -184,13 +184,13 @@ func (f *flood) good(r *rand.Rand, n uint64) (request, map[string]any) {
 	row := route.Method + " " + route.Pattern
 	who := pick(r, []*account{f.organizer, f.organizer, f.root, f.stranger})
 	switch {
-	case route.Who == web.People && route.Method != "GET":
+	case route.For == web.People && route.Method != "GET":
 		who = pick(r, f.victims)
-	case route.Who == web.Admins || route.Who == web.Finders:
+	case route.For == web.Admins || route.For == web.Staff:
 		who = f.root
 	}
 	out := request{method: route.Method, token: who.token, owner: who.id}
-	if !strings.Contains(route.Pattern, "board") && (route.Who == web.Anyone || route.Who == web.BoardReaders) && r.IntN(2) == 0 {
+	if !strings.Contains(route.Pattern, "board") && (route.For == web.Anyone || route.For == web.BoardReaders) && r.IntN(2) == 0 {
 		out.token, out.owner = "", ""
 	}
 	id := pick(r, f.victims).id

@@ -25,6 +25,7 @@ import (
 	"plaudit/shared/score"
 	"plaudit/shared/trace"
 	"plaudit/shared/web"
+	"plaudit/shared/web/scores"
 )
 
 // checks is how many random histories a plain run tries of everything, and
@@ -81,9 +82,9 @@ func (s *stack) open(connections int) {
 		s.pools = append(s.pools, db)
 		return pgscores.New(db)
 	}
-	s.add = web.New(config("score-add"), web.ScoreAdd(&score.Adder{Ledger: store("score_add"), Now: s.clock}))
-	s.query = web.New(config("score-query"), web.ScoreQuery(&score.Reader{Tables: store("score_query"), Now: s.clock}))
-	s.admin = web.New(config("board-admin"), web.BoardAdmin(&score.Boards{Registry: store("board_admin")}))
+	s.add = web.New(config("score-add"), scores.Add(&score.Adder{Ledger: store("score_add"), Now: s.clock}))
+	s.query = web.New(config("score-query"), scores.Query(&score.Reader{Tables: store("score_query"), Now: s.clock}))
+	s.admin = web.New(config("board-admin"), scores.Admin(&score.Boards{Registry: store("board_admin")}))
 }
 
 // close ends the functions' sessions.

@@ -1,5 +1,5 @@
 // Package boottest builds and runs a deployable's real program in a test, with
-// as much of a Lambda Runtime API around it as it needs.
+// the part of a Lambda Runtime API that it needs.
 package boottest
 
 import (
@@ -18,10 +18,10 @@ import (
 	"time"
 )
 
-// patience is how long anything here may take before the test fails.
+// patience is the time after which a test fails because nothing happens.
 const patience = 30 * time.Second
 
-// Build compiles the main package in dir and gives the program's path.
+// Build compiles the main package in dir and returns the program's path.
 func Build(t testing.TB, dir string) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "program")
@@ -69,28 +69,36 @@ func Run(t testing.TB, bin string, env ...string) *Process {
 	return p
 }
 
-// Output is what the program has written so far, standard error included.
+// Output returns what the program has written so far, standard error included.
 func (p *Process) Output() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return strings.Join(p.output, "\n")
 }
 
-// Line waits for a line that is a JSON object with this message and gives it.
+// Line waits for a line that is a JSON object with this message and returns it.
 func (p *Process) Line(message string) map[string]any {
 	p.t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		done := p.ended()
-		for line := range strings.SplitSeq(p.Output(), "\n") {
-			var fields map[string]any
-			if json.Unmarshal([]byte(line), &fields) == nil && fields["message"] == message {
-				return fields
-			}
+		if found := p.Lines(message); len(found) > 0 {
+			return found[0]
 		}
 		if done || time.Now().After(end) {
 			p.t.Fatalf("no line with the message %q in:\n%s", message, p.Output())
 		}
 	}
+}
+
+// Lines returns the lines so far that are JSON objects with this message.
+func (p *Process) Lines(message string) (found []map[string]any) {
+	for line := range strings.SplitSeq(p.Output(), "\n") {
+		var fields map[string]any
+		if json.Unmarshal([]byte(line), &fields) == nil && fields["message"] == message {
+			found = append(found, fields)
+		}
+	}
+	return found
 }
 
 func (p *Process) ended() bool {
@@ -110,7 +118,7 @@ func (p *Process) Terminate() {
 	}
 }
 
-// Kill ends the program at once, as a machine does that loses its power.
+// Kill ends the program at once, as a power failure does.
 func (p *Process) Kill() {
 	p.t.Helper()
 	if err := p.cmd.Process.Kill(); err != nil {
@@ -119,7 +127,7 @@ func (p *Process) Kill() {
 	<-p.exited
 }
 
-// Wait waits for the program's end and gives its exit status.
+// Wait waits for the program to end and returns its exit status.
 func (p *Process) Wait() int {
 	p.t.Helper()
 	select {
@@ -144,9 +152,12 @@ type Runtime struct {
 	count     int
 }
 
-type invoke struct{ id, payload string }
+type invoke struct {
+	id, payload string
+	deadline    time.Time
+}
 
-// Answer is what the function gave for an event.
+// Answer is a function's answer to an event.
 type Answer struct {
 	RequestID string
 	Body      string
@@ -178,7 +189,7 @@ func (a *Runtime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		select {
 		case i := <-a.next:
 			w.Header().Set("Lambda-Runtime-Aws-Request-Id", i.id)
-			w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(time.Now().Add(patience).UnixMilli()))
+			w.Header().Set("Lambda-Runtime-Deadline-Ms", fmt.Sprint(i.deadline.UnixMilli()))
 			io.WriteString(w, i.payload)
 		case <-r.Context().Done():
 		}
@@ -193,15 +204,21 @@ func (a *Runtime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Send hands an event to the function and gives the invoke's request id.
+// Send passes an event to the function and returns the invoke's request id.
 func (a *Runtime) Send(event string) string {
+	a.t.Helper()
+	return a.SendUntil(event, time.Now().Add(patience))
+}
+
+// SendUntil is Send with a deadline of the invoke's own.
+func (a *Runtime) SendUntil(event string, deadline time.Time) string {
 	a.t.Helper()
 	a.mu.Lock()
 	a.count++
 	id := fmt.Sprintf("00000000-0000-4000-8000-%012d", a.count)
 	a.mu.Unlock()
 	select {
-	case a.next <- invoke{id, event}:
+	case a.next <- invoke{id, event, deadline}:
 	case <-time.After(patience):
 		a.t.Fatal("the function does not ask for an event")
 	}
@@ -232,8 +249,8 @@ func (a *Runtime) InitError() string {
 	}
 }
 
-// WantsSIGTERM says whether the function registered as an extension, which is
-// what makes Lambda send SIGTERM.
+// WantsSIGTERM reports whether the function registered as an extension, which
+// makes Lambda send SIGTERM.
 func (a *Runtime) WantsSIGTERM() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

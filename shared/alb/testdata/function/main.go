@@ -1,4 +1,5 @@
-// Command function is a Lambda for alb's tests. A request to /slow waits.
+// Command function is a Lambda for alb's tests. A request to /slow takes until
+// after the signal to stop.
 package main
 
 import (
@@ -16,11 +17,13 @@ func main() { boot.Main("function", run) }
 
 func run(ctx context.Context, _ struct{}) error {
 	defer slog.Info("tidied up")
+	stopping := ctx
 	return alb.Serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		slog.InfoContext(r.Context(), "serving")
 		if r.URL.Path == "/slow" {
 			slog.InfoContext(r.Context(), "waiting")
-			time.Sleep(300 * time.Millisecond)
+			<-stopping.Done()
+			time.Sleep(300 * time.Millisecond) // long enough to be cut off
 		}
 		if r.Context().Err() != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)

@@ -1,0 +1,140 @@
+package boot
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"plaudit/shared/trace"
+)
+
+// Record is a record of a DynamoDB stream or a message of an SQS queue.
+type Record interface {
+	events.DynamoDBEventRecord | events.SQSMessage
+}
+
+// Batch serves a Lambda whose events are batches of a stream or of a queue. It
+// calls handle for each record, in order, and reports those that failed as a
+// partial batch response, for which the event source mapping needs
+// FunctionResponseTypes: [ReportBatchItemFailures]. A panic is the failure of
+// its record.
+//
+//   - Of a stream Lambda retries everything from the first reported record on,
+//     so Batch stops at the first failure and reports that record, by its
+//     sequence number
+//     (https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html).
+//   - Of a queue Lambda retries the reported messages only, so Batch goes on
+//     and reports each failed one by its message id. That is for a standard
+//     queue: it would break the order of a FIFO queue
+//     (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html).
+//
+// A record's context ends shortly before the invoke's deadline. A record that
+// has not begun by then, or by the end of ctx, is reported as failed and not
+// lost. The context carries a trace.Info with the invoke's request id and the
+// trace that traceparent returns for the record; if it returns no valid one, or
+// is nil, the trace is a new one.
+//
+// Each invoke leaves one log line with its metrics, as in Invoke, with two more
+// metrics: Records, how many the batch had, and RecordFailures, how many of
+// them failed or had not begun. Of a stream these include all that are retried
+// after the first failure. A failed record alone is no failure of the invoke.
+func Batch[R Record](ctx context.Context, handle func(context.Context, R) error, traceparent func(R) string) error {
+	return serveInvokes(ctx, func(ctx context.Context, event json.RawMessage) (*batchResponse, counts, error) {
+		var batch struct{ Records []R }
+		if err := json.Unmarshal(event, &batch); err != nil {
+			return nil, nil, fmt.Errorf("decode the event: %w", err)
+		}
+		ids := make([]string, len(batch.Records))
+		for i, r := range batch.Records {
+			// Lambda would take an empty id for a failure of the whole batch.
+			if ids[i] = recordID(r); ids[i] == "" {
+				return nil, nil, fmt.Errorf("record %d has no id: the event is not of this function's source", i)
+			}
+		}
+		if len(ids) == 0 {
+			return nil, nil, fmt.Errorf("the event has no Records: it is not of a stream or a queue")
+		}
+		ctx, cancel := withReserve(ctx)
+		defer cancel()
+		_, stream := any(batch.Records[0]).(events.DynamoDBEventRecord)
+		response := &batchResponse{Failures: []batchFailure{}}
+		failures := 0
+		for i, r := range batch.Records {
+			if handleRecord(ctx, r, ids[i], handle, traceparent) {
+				continue
+			}
+			response.Failures = append(response.Failures, batchFailure{ids[i]})
+			if stream {
+				failures = len(ids) - i
+				break
+			}
+			failures++
+		}
+		return response, counts{{"Records", len(ids)}, {"RecordFailures", failures}}, nil
+	})
+}
+
+// batchResponse is the partial batch response of both sources.
+type (
+	batchResponse struct {
+		Failures []batchFailure `json:"batchItemFailures"`
+	}
+	batchFailure struct {
+		Item string `json:"itemIdentifier"`
+	}
+)
+
+// recordID returns the id by which a failure is reported. Of a stream that is
+// never the EventID.
+func recordID[R Record](r R) string {
+	switch r := any(r).(type) {
+	case events.DynamoDBEventRecord:
+		return r.Change.SequenceNumber
+	case events.SQSMessage:
+		return r.MessageId
+	}
+	return ""
+}
+
+// handleRecord calls handle in the record's own trace, and logs its failure. It
+// reports whether the record is done.
+func handleRecord[R Record](ctx context.Context, r R, id string, handle func(context.Context, R) error, traceparent func(R) string) (ok bool) {
+	ctx = trace.With(ctx, trace.Info{RequestID: trace.From(ctx).RequestID, Parent: trace.Parent("")})
+	defer func() {
+		if p := recover(); p != nil {
+			slog.ErrorContext(ctx, "a record failed", "record", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			ok = false
+		}
+	}()
+	if traceparent != nil {
+		ctx = trace.With(ctx, trace.Info{RequestID: trace.From(ctx).RequestID, Parent: trace.Parent(traceparent(r))})
+	}
+	err := ctx.Err()
+	if err != nil {
+		err = fmt.Errorf("not begun: %w", err)
+	} else {
+		err = handle(ctx, r)
+	}
+	if err != nil {
+		slog.ErrorContext(ctx, "a record failed", "record", id, "error", err)
+	}
+	return err == nil
+}
+
+// reserve is the time before the invoke's deadline that is left for the
+// response. At the deadline Lambda kills the function, and then the whole batch
+// is retried.
+const reserve = 500 * time.Millisecond
+
+func withReserve(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, deadline.Add(-reserve))
+}

@@ -1,0 +1,70 @@
+package boot
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
+	"plaudit/shared/edge"
+	"plaudit/shared/trace"
+)
+
+// Invoke serves a Lambda that is not behind a load balancer: it decodes each
+// event from JSON into In, and encodes what handle returns. It returns when ctx
+// has ended and no handle is running. handle's context ends with ctx and with
+// the invoke's deadline, and carries a trace.Info with the invoke's request id
+// and a new trace.
+//
+// Each invoke leaves one log line with its metrics, like a request (see
+// Observe) with "invoke" as its Route; an error or a panic of handle, or an
+// event that cannot be decoded, counts as one of Errors, and the error is
+// logged.
+//
+// It returns an error if the program does not run as a Lambda function.
+func Invoke[In, Out any](ctx context.Context, handle func(context.Context, In) (Out, error)) error {
+	return serveInvokes(ctx, func(ctx context.Context, event json.RawMessage) (out Out, _ counts, err error) {
+		var in In
+		if err := json.Unmarshal(event, &in); err != nil {
+			return out, nil, fmt.Errorf("decode the event: %w", err)
+		}
+		out, err = handle(ctx, in)
+		return out, nil, err
+	})
+}
+
+// serveInvokes is the loop of Invoke and Batch. handle also returns the counts
+// that go into the invoke's metrics.
+func serveInvokes[Out any](ctx context.Context, handle func(context.Context, json.RawMessage) (Out, counts, error)) error {
+	if err := edge.CheckLambda(); err != nil {
+		return err
+	}
+	var running sync.RWMutex
+	// The loop never returns: it ends with the process.
+	go lambda.StartWithOptions(func(ctx context.Context, event json.RawMessage) (out Out, err error) {
+		running.RLock()
+		defer running.RUnlock()
+		info := trace.Info{Parent: trace.Parent("")}
+		if invoke, ok := lambdacontext.FromContext(ctx); ok {
+			info.RequestID = invoke.AwsRequestID
+		}
+		ctx = trace.With(ctx, info)
+		start := time.Now()
+		var more counts
+		failed := true // unless handle returns: a panic goes on to the runtime, which ends the process
+		defer func() { metrics.Load().invoke(ctx, failed, time.Since(start), more) }()
+		if out, more, err = handle(ctx, event); err != nil {
+			slog.ErrorContext(ctx, "the invoke failed", "error", err)
+		}
+		failed = err != nil
+		return out, err
+	}, lambda.WithContext(ctx), lambda.WithEnableSIGTERM())
+	<-ctx.Done()
+	running.Lock()
+	return nil
+}

@@ -1,0 +1,134 @@
+// Package problem turns a fault into an answer with problem+json
+// (https://www.rfc-editor.org/rfc/rfc9457).
+package problem
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"plaudit/shared/fault"
+	"plaudit/shared/trace"
+)
+
+// kinds has the status and title of every kind of fault. The title is the same
+// in every problem of a kind.
+var kinds = map[fault.Kind]struct {
+	status int
+	title  string
+}{
+	fault.BadRequest:           {http.StatusBadRequest, "Invalid request"},
+	fault.Unauthenticated:      {http.StatusUnauthorized, "Authentication required"},
+	fault.BadCredentials:       {http.StatusUnauthorized, "Wrong email address or password"},
+	fault.SessionEnded:         {http.StatusUnauthorized, "Session ended"},
+	fault.BadAPIKey:            {http.StatusUnauthorized, "Invalid API key"},
+	fault.Forbidden:            {http.StatusForbidden, "Permission denied"},
+	fault.NotFound:             {http.StatusNotFound, "Not found"},
+	fault.MethodNotAllowed:     {http.StatusMethodNotAllowed, "Method not allowed"},
+	fault.AddressTaken:         {http.StatusConflict, "Email address already in use"},
+	fault.BoardTaken:           {http.StatusConflict, "Board id already in use"},
+	fault.BoardClosed:          {http.StatusConflict, "Board closed"},
+	fault.BoardInUse:           {http.StatusConflict, "Board already has entries"},
+	fault.PeriodClosed:         {http.StatusConflict, "Period closed"},
+	fault.AlreadyReversed:      {http.StatusConflict, "Entry already reversed"},
+	fault.DailyCap:             {http.StatusConflict, "Daily cap exceeded"},
+	fault.ScoreRange:           {http.StatusConflict, "Score out of range"},
+	fault.LastAdmin:            {http.StatusConflict, "Last admin"},
+	fault.TooManyAPIKeys:       {http.StatusConflict, "Too many API keys"},
+	fault.TooLarge:             {http.StatusRequestEntityTooLarge, "Request body too large"},
+	fault.UnsupportedMediaType: {http.StatusUnsupportedMediaType, "Unsupported media type"},
+	fault.KeyReused:            {http.StatusUnprocessableEntity, "Idempotency key reused"},
+	fault.TooManyRequests:      {http.StatusTooManyRequests, "Too many requests"},
+	fault.Busy:                 {http.StatusServiceUnavailable, "Service busy"},
+	fault.DatabaseUnavailable:  {http.StatusServiceUnavailable, "Database unavailable"},
+	fault.Internal:             {http.StatusInternalServerError, "Internal error"},
+}
+
+// Kinds returns every kind of fault, sorted.
+func Kinds() []fault.Kind { return slices.Sorted(maps.Keys(kinds)) }
+
+// Status returns the HTTP status of the kind.
+func Status(k fault.Kind) int { return kinds[k].status }
+
+// Problem is what a client may see of a fault, as problem+json. A page for
+// people shows the same.
+type Problem struct {
+	Type      string             `json:"type"`
+	Title     string             `json:"title"`
+	Status    int                `json:"status"`
+	Detail    string             `json:"detail,omitempty"`
+	Field     string             `json:"field,omitempty"`
+	Errors    []fault.FieldFault `json:"errors,omitempty"`
+	RequestID string             `json:"request_id,omitempty"`
+}
+
+// A fault quotes the request: a body of 1 MB may hold a name of that length, or
+// that many faults, and the answer must pass the load balancer. Everything that
+// a fault may quote of a valid value is shorter.
+const (
+	maxErrors = 100
+	maxQuoted = 500 // bytes of a detail or of the name of a field
+)
+
+// New returns the problem of a fault, with the request id of the context. It
+// cuts what the fault quotes.
+func New(ctx context.Context, f *fault.Error) Problem {
+	p := Problem{
+		Type: "urn:plaudit:error:" + string(f.Kind), Title: kinds[f.Kind].title, Status: Status(f.Kind),
+		Detail: short(f.Detail), Field: short(f.Field), RequestID: trace.From(ctx).RequestID,
+	}
+	for _, e := range f.Errors[:min(len(f.Errors), maxErrors)] {
+		p.Errors = append(p.Errors, fault.FieldFault{Field: short(e.Field), Detail: short(e.Detail)})
+	}
+	switch more := len(f.Errors) - maxErrors; {
+	case more == 1:
+		p.Detail += " 1 more error is not shown."
+	case more > 1:
+		p.Detail += fmt.Sprintf(" %d more errors are not shown.", more)
+	}
+	return p
+}
+
+// short cuts a text that is longer than anybody would read.
+func short(text string) string {
+	if len(text) <= maxQuoted {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxQuoted], "") + "…"
+}
+
+// SetHeaders sets the headers that the answer to a fault has in whatever form
+// its body is, and removes those that describe a body that is not sent.
+func SetHeaders(h http.Header, f *fault.Error) {
+	for _, name := range []string{"Content-Encoding", "Content-Length", "ETag", "Last-Modified"} {
+		h.Del(name)
+	}
+	h.Set("Cache-Control", "no-store")
+	if Status(f.Kind) == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+	if f.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
+	}
+}
+
+// Write writes the problem as JSON. The other headers are SetHeaders'.
+func (p Problem) Write(w http.ResponseWriter) error {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false) // no browser takes problem+json for HTML
+	if err := enc.Encode(p); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	_, err := w.Write(body.Bytes())
+	return err
+}

@@ -1,9 +1,0 @@
-package web_test
-
-import (
-	"testing"
-
-	"plaudit/shared/postgres/pgtest"
-)
-
-func TestMain(m *testing.M) { pgtest.Main(m) }

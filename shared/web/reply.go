@@ -1,0 +1,93 @@
+package web
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// Reply answers with JSON that no cache keeps.
+func Reply(w http.ResponseWriter, status int, body any) error {
+	text, err := encode(body)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, err = w.Write(append(text, '\n'))
+	return err
+}
+
+// ReplyCached answers a read with JSON that caches may keep, see
+// ReplyCachedAs.
+func ReplyCached(w http.ResponseWriter, r *http.Request, body any) error {
+	text, err := encode(body)
+	if err != nil {
+		return err
+	}
+	return ReplyCachedAs(w, r, "application/json", append(text, '\n'))
+}
+
+// ReplyCachedAs answers a read with a body that caches may keep. An anonymous
+// caller's answer is fresh for five seconds, and caches may serve it a little
+// longer while they fetch a new one. A token's answer stays with the client,
+// which must revalidate it each time. The tag is a hash of the content, so that
+// every process makes the same tag of the same content; If-None-Match gets a
+// 304 (https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2).
+func ReplyCachedAs(w http.ResponseWriter, r *http.Request, contentType string, body []byte) error {
+	h := w.Header()
+	h.Add("Vary", "Authorization")
+	if Caller(r).Anonymous() {
+		h.Set("Cache-Control", "public, max-age=5, stale-while-revalidate=30")
+	} else {
+		h.Set("Cache-Control", "private, no-cache")
+	}
+	sum := sha256.Sum256(body)
+	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:]) + `"`
+	h.Set("ETag", tag)
+	if hasTag(r.Header.Values("If-None-Match"), tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h.Set("Content-Type", contentType)
+	w.WriteHeader(http.StatusOK)
+	_, err := w.Write(body)
+	return err
+}
+
+// hasTag reports whether a tag in the lists matches. The comparison is weak, as
+// If-None-Match wants: a proxy that compresses makes a tag weak. Our tags hold
+// no comma, so a list can be cut at every one.
+func hasTag(lists []string, tag string) bool {
+	for _, list := range lists {
+		for t := range strings.SplitSeq(list, ",") {
+			if t = strings.TrimSpace(t); t == "*" || strings.TrimPrefix(t, "W/") == tag {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// encode returns JSON without a newline at its end, and without the escapes
+// that only HTML needs.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// OrNull returns nil for the empty text, which the API shows as null.
+func OrNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

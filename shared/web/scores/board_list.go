@@ -1,0 +1,58 @@
+package scores
+
+import (
+	"net/http"
+	"unicode/utf8"
+
+	"plaudit/shared/score"
+	"plaudit/shared/web"
+)
+
+// replyPage answers with a page of a list, its items as show makes them.
+func replyPage[T, P, Out any](w http.ResponseWriter, r *http.Request, l *web.List[P], page score.Page[T, P], show func(T) Out) error {
+	items := make([]Out, len(page.Items))
+	for i, item := range page.Items {
+		items[i] = show(item)
+	}
+	out, err := web.NewPage(l, items, page.Places, page.Next)
+	if err != nil {
+		return err
+	}
+	return web.ReplyCached(w, r, out)
+}
+
+// maxBoardSearch is the longest beginning of an id or a title to search for, in
+// characters.
+const maxBoardSearch = 200
+
+func (h readHandlers) boards(w http.ResponseWriter, r *http.Request) error {
+	q := web.ReadQuery(r, "mine", "q", "limit", "cursor")
+	l := web.ReadList[score.BoardPlace](q, "boards", []string{"mine", "q"}, nil)
+	mine, search, limit := q.Bool("mine"), q.Text("q"), q.Limit(100)
+	if utf8.RuneCountInString(search) > maxBoardSearch {
+		q.Faults.Add("q", "must be at most %d characters", maxBoardSearch)
+	}
+	if err := l.Err(); err != nil {
+		return err
+	}
+	page, err := h.reader.Boards(r.Context(), web.Caller(r), mine, search, l.After, limit)
+	if err != nil {
+		return err
+	}
+	return replyPage(w, r, l, page, func(b score.Board) score.Board { return b })
+}
+
+func (h readHandlers) periods(w http.ResponseWriter, r *http.Request) error {
+	q := web.ReadQuery(r, "name", "limit", "cursor")
+	board := web.Param(r, "board")
+	l := web.ReadList(q, "periods/"+board, []string{"name"}, func(p score.RunPlace) bool { return web.InEra(p.Start) })
+	name, limit := q.Text("name"), q.Limit(100)
+	if err := l.Err(); err != nil {
+		return err
+	}
+	page, err := h.reader.Periods(r.Context(), web.Caller(r), board, name, l.After, limit)
+	if err != nil {
+		return err
+	}
+	return replyPage(w, r, l, page, newPeriodOut)
+}

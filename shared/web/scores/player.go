@@ -1,0 +1,72 @@
+package scores
+
+import (
+	"net/http"
+
+	"plaudit/shared/score"
+	"plaudit/shared/web"
+)
+
+// playerIn is a change of a player as a client sends it. A field that is absent
+// stays as it is, null clears it.
+type playerIn struct {
+	profileIn
+	Status web.Optional[score.Status] `json:"status"`
+	Note   web.Optional[string]       `json:"note"`
+}
+
+// profileIn is a player's profile as a client sends it, also within an entry.
+type profileIn struct {
+	DisplayName web.Optional[string]                          `json:"display_name"`
+	Country     web.Optional[string]                          `json:"country"`
+	Attributes  web.Optional[map[string]web.Optional[string]] `json:"attributes"`
+	User        web.Optional[string]                          `json:"user"`
+}
+
+func (in profileIn) profile() *score.Profile {
+	text := func(o web.Optional[string]) score.Text { return score.Text{Set: o.Set, Value: o.OrNil()} }
+	p := &score.Profile{
+		DisplayName: text(in.DisplayName), Country: text(in.Country), User: text(in.User),
+		ClearAttributes: in.Attributes.Set && in.Attributes.Null,
+	}
+	for name, value := range in.Attributes.Value {
+		if p.Attributes == nil {
+			p.Attributes = map[string]*string{}
+		}
+		p.Attributes[name] = value.OrNil()
+	}
+	return p
+}
+
+func (h adminHandlers) changePlayer(w http.ResponseWriter, r *http.Request) error {
+	in, faults, err := web.DecodeAll[playerIn](r)
+	if err != nil {
+		return err
+	}
+	change := score.PlayerChange{
+		Profile: *in.profile(),
+		Status:  valueOf(&faults, "status", in.Status),
+		Note:    score.Text{Set: in.Note.Set, Value: in.Note.OrNil()},
+	}
+	board, id := web.Param(r, "board"), web.Param(r, "player")
+	p, created, err := h.boards.ChangePlayer(r.Context(), web.Caller(r), board, id, faults, change)
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if created {
+		status = http.StatusCreated
+	}
+	return web.Reply(w, status, p)
+}
+
+func (h readHandlers) player(w http.ResponseWriter, r *http.Request) error {
+	if err := web.NoQuery(r); err != nil {
+		return err
+	}
+	p, err := h.reader.Player(r.Context(), web.Caller(r), web.Param(r, "board"), web.Param(r, "player"))
+	if err != nil {
+		return err
+	}
+	return web.ReplyCached(w, r, p)
+}

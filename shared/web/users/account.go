@@ -1,0 +1,230 @@
+package users
+
+import (
+	"net/http"
+	"time"
+	"unicode/utf8"
+
+	"plaudit/shared/access"
+	"plaudit/shared/fault"
+	"plaudit/shared/id"
+	"plaudit/shared/user"
+	"plaudit/shared/web"
+)
+
+// userOut is the API's `user`, for the account's owner and for staff.
+type userOut struct {
+	ID            string          `json:"id"`
+	Email         string          `json:"email"`
+	EmailVerified bool            `json:"email_verified"`
+	DisplayName   string          `json:"display_name"`
+	Role          access.Role     `json:"role"`
+	Locale        string          `json:"locale"`
+	TimeZone      string          `json:"time_zone"`
+	Country       *string         `json:"country"`
+	Mail          map[string]bool `json:"mail"`
+	CreatedAt     time.Time       `json:"created_at"`
+}
+
+// profileOut is the part of an account that everybody may see.
+type profileOut struct {
+	ID          string  `json:"id"`
+	DisplayName string  `json:"display_name"`
+	Country     *string `json:"country"`
+}
+
+func newUserOut(u user.User) userOut {
+	return userOut{u.ID, u.Email, u.EmailVerified, u.DisplayName, u.Role, u.Locale, u.TimeZone, web.OrNull(u.Country), u.Mail, u.CreatedAt}
+}
+
+func newProfileOut(u user.User) profileOut {
+	return profileOut{u.ID, u.DisplayName, web.OrNull(u.Country)}
+}
+
+type signUpIn struct {
+	Email       string               `json:"email"`
+	Password    string               `json:"password"`
+	DisplayName string               `json:"display_name"`
+	Locale      web.Optional[string] `json:"locale"`
+	TimeZone    web.Optional[string] `json:"time_zone"`
+	Country     web.Optional[string] `json:"country"`
+}
+
+func (h handlers) signUp(w http.ResponseWriter, r *http.Request) error {
+	in, err := web.Decode[signUpIn](r)
+	if err != nil {
+		return err
+	}
+	account := user.SignUp{Email: in.Email, Password: in.Password, DisplayName: in.DisplayName}
+	// Null means none, which only a country may be. For the others it is as wrong
+	// as the empty string, which Value then is.
+	if in.Locale.Set {
+		account.Locale = &in.Locale.Value
+	}
+	if in.TimeZone.Set {
+		account.TimeZone = &in.TimeZone.Value
+	}
+	if in.Country.Set && !in.Country.Null {
+		account.Country = &in.Country.Value
+	}
+	u, err := h.users.SignUp(r.Context(), clientNetwork(r), account)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/v1/users/"+u.ID)
+	return web.Reply(w, http.StatusCreated, newUserOut(u))
+}
+
+func (h handlers) me(w http.ResponseWriter, r *http.Request) error {
+	if err := web.NoQuery(r); err != nil {
+		return err
+	}
+	u, err := h.users.Me(r.Context(), web.Caller(r))
+	if err != nil {
+		return err
+	}
+	return web.Reply(w, http.StatusOK, newUserOut(u))
+}
+
+func (h handlers) get(w http.ResponseWriter, r *http.Request) error {
+	if err := web.NoQuery(r); err != nil {
+		return err
+	}
+	u, whole, err := h.users.Get(r.Context(), web.Caller(r), web.Param(r, "id"))
+	if err != nil {
+		return err
+	}
+	if whole {
+		return web.Reply(w, http.StatusOK, newUserOut(u))
+	}
+	return web.Reply(w, http.StatusOK, newProfileOut(u))
+}
+
+func (h handlers) setRole(w http.ResponseWriter, r *http.Request) error {
+	in, err := web.Decode[struct {
+		Role string `json:"role"`
+	}](r)
+	if err != nil {
+		return err
+	}
+	u, err := h.users.SetRole(r.Context(), web.Caller(r), web.Param(r, "id"), access.Role(in.Role))
+	if err != nil {
+		return err
+	}
+	return web.Reply(w, http.StatusOK, newUserOut(u))
+}
+
+func (h handlers) patchMe(w http.ResponseWriter, r *http.Request) error {
+	in, err := web.Decode[struct {
+		DisplayName web.Optional[string] `json:"display_name"`
+		Locale      web.Optional[string] `json:"locale"`
+		TimeZone    web.Optional[string] `json:"time_zone"`
+		Country     web.Optional[string] `json:"country"`
+		Mail        map[string]bool      `json:"mail"`
+	}](r)
+	if err != nil {
+		return err
+	}
+	// Null clears a country. For the others it is as wrong as the empty string,
+	// which Value then is; an empty country would pass for null.
+	if in.Country.Set && !in.Country.Null && in.Country.Value == "" {
+		return fault.Field(fault.BadRequest, "country", "must be a country code of two capital letters (ISO 3166-1 alpha-2), or null for none")
+	}
+	changes := user.Changes{Mail: in.Mail}
+	for _, f := range []struct {
+		from web.Optional[string]
+		to   **string
+	}{{in.DisplayName, &changes.DisplayName}, {in.Locale, &changes.Locale}, {in.TimeZone, &changes.TimeZone}, {in.Country, &changes.Country}} {
+		if f.from.Set {
+			*f.to = &f.from.Value
+		}
+	}
+	u, err := h.users.Update(r.Context(), web.Caller(r), changes)
+	if err != nil {
+		return err
+	}
+	return web.Reply(w, http.StatusOK, newUserOut(u))
+}
+
+func (h handlers) changePassword(w http.ResponseWriter, r *http.Request) error {
+	in, err := web.Decode[struct {
+		Current  string `json:"current_password"`
+		Password string `json:"password"`
+	}](r)
+	if err != nil {
+		return err
+	}
+	u, err := h.users.ChangePassword(r.Context(), clientNetwork(r), web.Caller(r), in.Current, in.Password)
+	if err != nil {
+		return err
+	}
+	return web.Reply(w, http.StatusOK, newUserOut(u))
+}
+
+func (h handlers) erase(w http.ResponseWriter, r *http.Request) error {
+	if err := web.NoQuery(r); err != nil {
+		return err
+	}
+	if err := h.users.Erase(r.Context(), web.Caller(r)); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// maxSearch is the longest beginning of an address or a name to search for, in
+// characters.
+const maxSearch = 254
+
+func (h handlers) list(w http.ResponseWriter, r *http.Request) error {
+	q := web.ReadQuery(r, "q", "email", "limit", "cursor")
+	if q.Has("email") {
+		return h.find(w, r, q)
+	}
+	l := web.ReadList(q, "users", []string{"q"}, id.UUID)
+	limit, search := q.Limit(100), q.Value("q")
+	if utf8.RuneCountInString(search) > maxSearch {
+		q.Faults.Add("q", "must be at most %d characters", maxSearch)
+	}
+	if err := l.Err(); err != nil {
+		return err
+	}
+	users, more, err := h.users.List(r.Context(), web.Caller(r), search, afterOf(l), limit)
+	if err != nil {
+		return err
+	}
+	items := make([]userOut, len(users))
+	for i, u := range users {
+		items[i] = newUserOut(u)
+	}
+	return replyIDs(w, l, items, func(u userOut) string { return u.ID }, more)
+}
+
+// find answers as a list does, with one item or none.
+func (h handlers) find(w http.ResponseWriter, r *http.Request, q *web.Query) error {
+	email := q.Text("email")
+	for _, other := range []string{"q", "limit", "cursor"} {
+		if q.Has(other) {
+			q.Faults.Add(other, "must not be combined with email, which finds at most one account")
+		}
+	}
+	if err := q.Err(); err != nil {
+		return err
+	}
+	var items []any
+	u, whole, err := h.users.Find(r.Context(), web.Caller(r), email)
+	switch {
+	case fault.Is(err, fault.NotFound):
+	case err != nil:
+		return err
+	case whole:
+		items = append(items, newUserOut(u))
+	default:
+		items = append(items, newProfileOut(u))
+	}
+	page, err := web.NewPage(&web.List[string]{}, items, nil, nil)
+	if err != nil {
+		return err
+	}
+	return web.Reply(w, http.StatusOK, page)
+}

@@ -1,0 +1,20 @@
+package users
+
+import (
+	"testing"
+
+	"plaudit/shared/web"
+	"plaudit/shared/web/webtest"
+)
+
+func TestSchemasAreTheStructs(t *testing.T) {
+	webtest.CheckSchemas(t, map[string]any{
+		"SignUp":        signUpIn{},
+		"User":          userOut{},
+		"PublicProfile": profileOut{},
+		"UserList":      web.Page{},
+		"Session":       sessionOut{},
+		"OpenSession":   openSessionOut{},
+		"Key":           webtest.Without[keyOut]{"key"},
+	})
+}

@@ -1,0 +1,117 @@
+// Package users serves accounts, sessions and API keys over HTTP, and what is
+// about the API as a whole. The rules are package user's; here are the routes
+// and the shapes of bodies.
+package users
+
+import (
+	"net/http"
+	"net/netip"
+
+	"plaudit/shared/user"
+	"plaudit/shared/web"
+)
+
+// Endpoints returns the endpoints of the users service. jwks is the JSON Web
+// Key Set that it publishes: public keys only.
+func Endpoints(service *user.Service, jwks string) map[string]web.Endpoint {
+	h := handlers{service, jwks, web.OpenAPI()}
+	return map[string]web.Endpoint{
+		"POST /v1/users":             {Handle: h.signUp},
+		"GET /v1/users":              {Handle: h.list},
+		"GET /v1/users/me":           {Handle: h.me},
+		"PATCH /v1/users/me":         {Handle: h.patchMe},
+		"DELETE /v1/users/me":        {Handle: h.erase},
+		"PUT /v1/users/me/password":  {Handle: h.changePassword},
+		"GET /v1/users/{id}":         {Handle: h.get},
+		"PATCH /v1/users/{id}":       {Handle: h.setRole},
+		"POST /v1/sessions":          {Handle: h.login},
+		"GET /v1/sessions":           {Handle: h.sessions},
+		"DELETE /v1/sessions":        {Handle: h.logout},
+		"DELETE /v1/sessions/{id}":   {Handle: h.endSession},
+		"POST /v1/sessions/refresh":  {Handle: h.refresh},
+		"POST /v1/keys":              {Handle: h.makeKey},
+		"GET /v1/keys":               {Handle: h.keys},
+		"DELETE /v1/keys/{id}":       {Handle: h.deleteKey},
+		"POST /v1/tokens":            {Handle: h.exchangeKey},
+		"GET /v1/openapi.json":       {Handle: h.document},
+		"GET /.well-known/jwks.json": {Handle: h.publicKeys},
+		"GET /healthz":               {Handle: h.healthz},
+		"GET /readyz":                {Handle: h.readyz},
+	}
+}
+
+type handlers struct {
+	users   *user.Service
+	jwks    string
+	openAPI []byte
+}
+
+// publicKeys lets caches keep the keys. A key rotation waits longer between the
+// publication of a new key and the first token that it signs.
+func (h handlers) publicKeys(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "application/jwk-set+json") // RFC 7517, 8.5.2
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	_, err := w.Write([]byte(h.jwks))
+	return err
+}
+
+// healthz reports that the process serves. It does not ask the database, so
+// that an outage of the database does not get every task killed.
+func (h handlers) healthz(w http.ResponseWriter, _ *http.Request) error {
+	return web.Reply(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+func (h handlers) readyz(w http.ResponseWriter, r *http.Request) error {
+	if err := h.users.Ready(r.Context()); err != nil {
+		return err
+	}
+	return web.Reply(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+func (h handlers) document(w http.ResponseWriter, r *http.Request) error {
+	if err := web.NoQuery(r); err != nil {
+		return err
+	}
+	return web.ReplyCachedAs(w, r, "application/json", h.openAPI)
+}
+
+// clientNetwork returns the unit by which limits count attempts: the client's
+// IPv4 address, or the /64 that an IPv6 client can pick its addresses from.
+// RemoteAddr is the address that the load balancer saw, see boot.Serve.
+func clientNetwork(r *http.Request) string {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return "unknown" // they share one limit
+	}
+	ip := from.Addr().Unmap()
+	if ip.Is4() {
+		return ip.String()
+	}
+	return netip.PrefixFrom(ip.WithZone(""), 64).Masked().String()
+}
+
+// replyIDs answers with a page of a list whose places are the items' ids. more
+// says that the list continues.
+func replyIDs[T any](w http.ResponseWriter, l *web.List[string], items []T, id func(T) string, more bool) error {
+	places := make([]string, len(items))
+	for i, item := range items {
+		places[i] = id(item)
+	}
+	var last *string
+	if more {
+		last = &places[len(places)-1]
+	}
+	page, err := web.NewPage(l, items, places, last)
+	if err != nil {
+		return err
+	}
+	return web.Reply(w, http.StatusOK, page)
+}
+
+// afterOf returns the id after which a page begins, empty for the first page.
+func afterOf(l *web.List[string]) string {
+	if l.After == nil {
+		return ""
+	}
+	return *l.After
+}
