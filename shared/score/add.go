@@ -356,6 +356,9 @@ func (r addRequest) refused(refusal Refusal, errors []error) error {
 		if r.batch != "" {
 			field = "key"
 		}
+		if !ValidKey(item.Key) { // derived: the client does not know it
+			return named(fault.Field(fault.KeyReused, field, "The Idempotency-Key was used for a batch with another item at this position. Repeat that batch unchanged, or use a new key."), "")
+		}
 		return named(fault.Field(fault.KeyReused, field, "The key %q was used for another request on this board. Repeat that request unchanged, or use a new key.", item.Key), "")
 	case NoEntry:
 		return named(fault.New(fault.NotFound, "Board %q has no entry %q.", item.Board, item.Reverses), "reverses")

@@ -44,7 +44,7 @@ func (p Period) MarshalJSON() ([]byte, error) {
 	case p.Cron != "":
 		return json.Marshal(cronDoc{p.Name, p.Cron})
 	case !p.Start.IsZero() || !p.End.IsZero():
-		return json.Marshal(seasonDoc{p.Name, p.Start, p.End})
+		return json.Marshal(seasonDoc{p.Name, p.Start.UTC(), p.End.UTC()})
 	}
 	return json.Marshal(p.Name)
 }

@@ -2,6 +2,7 @@ package score
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -98,6 +99,14 @@ const playerForm = "must be 1 to 64 characters of A-Z, a-z, 0-9 and ._~@:-, and 
 // ValidKey reports whether an idempotency key has 1 to 128 visible ASCII
 // characters.
 func ValidKey(key string) bool { return keyText.MatchString(key) }
+
+// DerivedKey returns the key of a batch's item that has none of its own. header
+// is the batch's Idempotency-Key, which is hashed so that the result has at most
+// 128 characters. The spaces keep clients from sending the same key.
+func DerivedKey(header string, item int) string {
+	sum := sha256.Sum256([]byte(header))
+	return fmt.Sprintf("batch %s %d", base64.RawURLEncoding.EncodeToString(sum[:]), item)
+}
 
 func (in Submission) kind() Kind {
 	if in.Kind == nil {
