@@ -1,7 +1,6 @@
 package web
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -290,7 +289,7 @@ func (h addHandlers) batch(w http.ResponseWriter, r *http.Request) error {
 	for i, item := range in.Entries {
 		items[i] = item.item()
 		if items[i].Key == "" && header != "" {
-			items[i].Key = fmt.Sprintf("%s#%d", header, i)
+			items[i].Key = score.DerivedKey(header, i)
 		}
 	}
 	batch, added, err := h.adder.AddAll(r.Context(), caller(r), batchRoute, items, faults)
