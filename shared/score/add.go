@@ -143,7 +143,8 @@ func (a *Adder) Add(ctx context.Context, who access.Caller, route, board string,
 // AddAll adds all items or none, as one change, and returns the id of the
 // batch. If every item is a replay, that is the batch of the first entry. Its
 // faults are those of Add, naming the item as `entries[1]`; faults holds those
-// already found while the request was decoded.
+// already found while the request was decoded. Items without a time of their own
+// occur 1 µs after each other, in their order.
 func (a *Adder) AddAll(ctx context.Context, who access.Caller, route string, items []BatchItem, faults fault.List) (batch string, added []BatchEntry, err error) {
 	batchID, err := uuid.NewV7()
 	if err != nil {
@@ -254,7 +255,9 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outco
 		for i, in := range r.items {
 			var item Item
 			var err error
-			if item, refusals[i], err = in.item(boards[in.Board], now); err != nil {
+			// The order of the items decides ties.
+			at := now.Add(time.Duration(i) * time.Microsecond)
+			if item, refusals[i], err = in.item(boards[in.Board], at); err != nil {
 				return Outcome{}, err
 			}
 			item.ID, item.Digest, item.Refused = ids[i], digests[i], refusals[i] != nil
@@ -302,13 +305,14 @@ func (a *Adder) writable(ctx context.Context, who access.Caller, id string) (Boa
 	return b, permit(ctx, a.Ledger, b, who, write)
 }
 
-// item builds what the ledger is to write. refusal is why the board does not
-// accept it; err is an error of ours.
-func (in Submission) item(b Board, now time.Time) (item Item, refusal, err error) {
+// item builds what the ledger is to write; it occurs at the given time unless
+// the submission names another. refusal is why the board does not accept it; err
+// is an error of ours.
+func (in Submission) item(b Board, at time.Time) (item Item, refusal, err error) {
 	item = Item{
 		Board: b.ID, Key: in.Key, Late: in.Late != nil && *in.Late, Reverses: in.Reverses,
 		// PostgreSQL would round finer times, perhaps into the next period.
-		OccurredAt: now.UTC().Truncate(time.Microsecond),
+		OccurredAt: at.UTC().Truncate(time.Microsecond),
 	}
 	if in.Note != nil {
 		item.Note = *in.Note

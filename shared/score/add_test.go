@@ -437,6 +437,25 @@ func TestABatchIsOneChange(t *testing.T) {
 	}
 }
 
+func TestItemsOfABatchOccurInTheirOrder(t *testing.T) {
+	m := newMemory(board("b", nil))
+	a := newAdder(m)
+	first, err := a.Add(t.Context(), owner, route, "b", result("p", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	timed := result("p", 2)
+	timed.OccurredAt = ptr(now.Add(-time.Hour))
+	if _, _, err := a.AddAll(t.Context(), owner, route, []BatchItem{{"b", result("p", 1)}, {"b", timed}, {"b", reversal(first.ID)}, {"b", result("q", 1)}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []time.Duration{0, -time.Hour, 2 * time.Microsecond, 3 * time.Microsecond} {
+		if got := m.adds[1].Items[i].OccurredAt.Sub(now); got != want {
+			t.Errorf("item %d occurs %v after the request, want %v", i, got, want)
+		}
+	}
+}
+
 func TestABatchOfChangedBoardsIsTriedAgain(t *testing.T) {
 	m := newMemory(board("b", nil), board("c", nil), board("d", nil))
 	a := newAdder(m)

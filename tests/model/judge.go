@@ -246,7 +246,7 @@ func (w *World) make(c Caller, route string, items []Item, single bool, name fun
 		b := w.Board(in.Board)
 		e := &Entry{
 			ID: fmt.Sprintf("to come %d", i), Board: in.Board, Player: in.Player, Reason: in.Reason, Note: in.Note, Kind: "result",
-			Actor: c.Actor, OccurredAt: w.Now.Truncate(time.Microsecond), Metadata: in.Metadata,
+			Actor: c.Actor, OccurredAt: w.Now.Truncate(time.Microsecond).Add(time.Duration(i) * time.Microsecond), Metadata: in.Metadata,
 			Key: in.Key, Identity: c.Actor + " " + route + " " + in.Identity,
 		}
 		runs := []Run(nil)
