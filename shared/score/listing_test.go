@@ -8,8 +8,7 @@ import (
 	"plaudit/shared/access"
 )
 
-// recorder implements Tables with endless lists and records what it is recorder
-// for.
+// recorder implements Tables with endless lists and records each request.
 type recorder struct {
 	Tables
 	log []string

@@ -49,7 +49,7 @@ func (m *machine) listEntries(t *rapid.T) {
 		k := pick(t, "kind", []string{"result", "adjustment", "import", "reversal"})
 		keep("kind", k, func(e *Entry) bool { return e.Kind == k })
 	}
-	// No rule says whether a reversal has its original's reason.
+	// No rule defines whether a reversal has its original's reason.
 	if q.Get("kind") == "" && chance(t, 10, "reason?") {
 		keep("kind", "result", func(e *Entry) bool { return e.Kind == "result" })
 		keep("reason", "full", func(e *Entry) bool { return e.Reason != nil && *e.Reason == "full" })

@@ -139,7 +139,7 @@ func (m *machine) rows(x table) []Row {
 }
 
 // sameRow compares a row of a table. The attributes of a closed table are not
-// compared: no rule says whether they are today's or the table's.
+// compared: no rule defines whether they are today's or the table's.
 func (m *machine) sameRow(t *rapid.T, got map[string]any, x table, r Row) {
 	today := m.w.Player(x.Board, r.Player).Today()
 	want := map[string]any{

@@ -34,7 +34,7 @@ type response struct {
 
 var methods = []string{"get", "put", "post", "delete", "patch"}
 
-// Load parses a document. If a schema does not say whether an object may have
+// Load parses a document. If a schema does not define whether an object may have
 // additional fields, here it may not: everything in a response is documented.
 func Load(text []byte) (*Document, error) {
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
