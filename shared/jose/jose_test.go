@@ -60,7 +60,7 @@ var generate = sync.OnceValue(func() []pair {
 	return pairs
 })
 
-func TestTokenGivesItsCallerBack(t *testing.T) {
+func TestVerifyReturnsTheSignedCaller(t *testing.T) {
 	p := generate()[0]
 	callers := map[string]access.Caller{
 		"a person": person,

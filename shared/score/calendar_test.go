@@ -139,7 +139,7 @@ func TestRunsOfACronFollowEachOther(t *testing.T) {
 	}
 }
 
-func TestSeasonHasBorders(t *testing.T) {
+func TestSeasonsHaveAStartAndAnEnd(t *testing.T) {
 	start, end := instantOf(t, "2026-04-01T00:00:00Z"), instantOf(t, "2026-05-01T00:00:00Z")
 	b := Board{ID: "b", TimeZone: "Asia/Seoul", Periods: []Period{{Name: "spring", Start: start, End: end}}}
 	for at, in := range map[string]bool{
@@ -151,7 +151,7 @@ func TestSeasonHasBorders(t *testing.T) {
 	}
 }
 
-func TestPeriodsReadAsTheyAreWritten(t *testing.T) {
+func TestPeriodsSurviveJSON(t *testing.T) {
 	const text = `["all",{"name":"noon","cron":"0 12 * * *"},{"name":"spring","start":"2026-04-01T00:00:00Z","end":"2026-05-01T00:00:00.5Z"}]`
 	var periods []Period
 	if err := json.Unmarshal([]byte(text), &periods); err != nil {

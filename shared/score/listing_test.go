@@ -35,7 +35,7 @@ func (a *recorder) EntriesOf(_ context.Context, _ string, v View, _ *EntryPlace,
 
 // A page takes one query and holds no more than its limit, however many items
 // the caller may not see.
-func TestPageIsOneQuestion(t *testing.T) {
+func TestAPageTakesOneQuery(t *testing.T) {
 	scopes := []string{"read"}
 	key := func(owner access.Role, scopes []string, boards ...string) access.Caller {
 		return access.Caller{User: "u", Role: access.Service, Key: "k", Owner: owner, Scopes: scopes, Boards: boards}

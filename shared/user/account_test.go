@@ -155,7 +155,7 @@ func TestLoginsWhileAHashIsBroughtUpToDate(t *testing.T) {
 	wg.Wait()
 }
 
-func TestErasedCallersAreNobody(t *testing.T) {
+func TestTokensOfErasedAccountsAreRefused(t *testing.T) {
 	s := newService(pgtest.Users(t))
 	u := signUp(t, s, "jin@example.com")
 	if err := s.Erase(t.Context(), as(u)); err != nil {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTheListIsFolded(t *testing.T) {
+func TestTheListIsInTheComparedForm(t *testing.T) {
 	if n := len(commonest()); n < 49_000 || n != strings.Count(commonestText, "\n") {
 		t.Errorf("%d passwords in %d lines", n, strings.Count(commonestText, "\n"))
 	}
@@ -46,7 +46,7 @@ func TestCommonPasswordsAreRefused(t *testing.T) {
 	}
 }
 
-func TestTheAddressIsNoPassword(t *testing.T) {
+func TestTheAddressIsRefusedAsPassword(t *testing.T) {
 	for password, own := range map[string]bool{
 		"jin-the-runner@example.com": true,
 		"Jin-The-Runner@Example.COM": true,
