@@ -74,5 +74,5 @@ func permit(ctx context.Context, dir Directory, b Board, c access.Caller, want r
 	case want == write:
 		return fault.New(fault.Forbidden, "Only the board's owners and writers may do this. Ask an owner to make you a writer.")
 	}
-	return fault.New(fault.Forbidden, "Only the board's owners may do this.")
+	return fault.New(fault.Forbidden, "Only the board's owners may do this. Ask an owner to do it, or to make you an owner.")
 }
