@@ -1,7 +1,7 @@
-// Package events reads the sample events in this folder: what the load
-// balancer would hand to each function, case by case, in
-// <function>/<case>.<expected status>.json, or for functions behind no load
-// balancer .ok.json and .error.json.
+// Package events reads the sample events in this folder, which the load
+// balancer would pass to each function: <function>/<case>.<expected
+// status>.json, or .ok.json and .error.json for functions that are not behind a
+// load balancer.
 package events
 
 import (
@@ -16,9 +16,9 @@ import (
 	"strings"
 )
 
-// Event is a request as a load balancer gives it to a function, where the
-// target group has multi-value headers on. Names and values of the query are
-// as the client sent them, not decoded; names of headers are in lower case.
+// Event is a request as a load balancer passes it to a function, if the target
+// group has multi-value headers. Names and values of the query are as the
+// client sent them, not decoded; names of headers are in lower case.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
 type Event struct {
 	RequestContext struct {
@@ -50,11 +50,11 @@ func Read(file string) (Event, error) {
 	return e, nil
 }
 
-// added are the headers that a load balancer or a connection adds.
+// added lists the headers that a load balancer or a connection adds.
 var added = []string{"host", "content-length", "x-forwarded-for", "x-forwarded-port", "x-forwarded-proto", "x-amzn-trace-id"}
 
-// Request turns the event back into the request that a client sends to the
-// load balancer at base, e.g. http://127.0.0.1:8080.
+// Request returns the request that a client would send to the load balancer at
+// base, e.g. http://127.0.0.1:8080.
 func (e Event) Request(ctx context.Context, base string) (*http.Request, error) {
 	body := e.Body
 	if e.Base64 {

@@ -3,8 +3,8 @@
 //
 //	go run ./events/generate
 //
-// The events carry tokens signed by a sample key. Its public half goes into
-// samconfig.toml, for the stage local only; its private half is thrown away.
+// The events contain tokens signed by a sample key. Its public half is written
+// into samconfig.toml, for the stage local only; its private half is discarded.
 package main
 
 import (
@@ -75,7 +75,7 @@ func run(folder, samconfig string) error {
 
 func (s sample) file() string { return s.function + "/" + s.name + "." + s.status + ".json" }
 
-// event is the sample as the laptop's load balancer would hand it on.
+// event returns the event that the laptop's load balancer would pass on.
 func (s sample) event(token string) events.Event {
 	path, query, _ := strings.Cut(s.target, "?")
 	e := events.Event{Method: s.method, Path: path, Query: map[string][]string{}, Body: s.body, Headers: map[string][]string{
@@ -119,13 +119,13 @@ func write(folder, name string, event []byte) error {
 	return os.WriteFile(file, text.Bytes(), 0o644)
 }
 
-// readme lists the events, a line each.
+// readme returns the page that lists the events.
 func readme() []byte {
 	var b bytes.Buffer
 	b.WriteString(`# Sample events
 
-What the load balancer hands to each function, case by case: ` + "`<function>/<case>.<expected status>.json`" + `, for a function behind no load balancer ` + "`.ok.json` or `.error.json`" + `.
-They speak of the board ` + "`demo`" + ` that ` + "`make run`" + ` makes, and each has the same result however often it is sent.
+These are events that the load balancer would pass to each function: ` + "`<function>/<case>.<expected status>.json`" + `, or ` + "`.ok.json` and `.error.json`" + ` for functions that are not behind a load balancer.
+They refer to the board ` + "`demo`" + ` that ` + "`make run`" + ` creates, and each has the same result however often it is sent.
 Their tokens are signed by a sample key that only the stage ` + "`local`" + ` trusts.
 
 ` + "```sh" + `
@@ -138,7 +138,7 @@ sam local invoke ScoreAddFunction -e events/score-add/one-entry.201.json --env-v
 	last := ""
 	line := func(function, name, about string) {
 		if function != last {
-			fmt.Fprintf(&b, "\n## %s\n\n| event | what it is |\n|---|---|\n", function)
+			fmt.Fprintf(&b, "\n## %s\n\n| event | description |\n|---|---|\n", function)
 		}
 		last = function
 		fmt.Fprintf(&b, "| [%s](%s/%s.json) | %s |\n", name, function, name, about)
@@ -154,14 +154,14 @@ sam local invoke ScoreAddFunction -e events/score-add/one-entry.201.json --env-v
 
 var sampleJwks = regexp.MustCompile(`(?m)^  'SampleJwks=.*',$`)
 
-// trust puts the sample key's public half into the stage local.
+// trust writes the sample key's public half into the stage local.
 func trust(samconfig, jwks string) error {
 	text, err := os.ReadFile(samconfig)
 	if err != nil {
 		return err
 	}
 	if len(sampleJwks.FindAll(text, -1)) != 1 {
-		return fmt.Errorf("%s has no line that begins with 'SampleJwks=", samconfig)
+		return fmt.Errorf("%s must have exactly one line that begins with 'SampleJwks=", samconfig)
 	}
 	line := `  'SampleJwks="` + strings.ReplaceAll(jwks, `"`, `\"`) + `"',`
 	return os.WriteFile(samconfig, sampleJwks.ReplaceAllLiteral(text, []byte(line)), 0o644)

@@ -16,7 +16,7 @@ import (
 	"plaudit/local/elb"
 )
 
-// What is committed is what the samples say, but for the tokens.
+// The committed events are those of the samples, except for the tokens.
 func TestCommittedEventsAreTheSamples(t *testing.T) {
 	folder, config := t.TempDir(), filepath.Join(t.TempDir(), "samconfig.toml")
 	if err := os.WriteFile(config, []byte("  'SampleJwks=',\n"), 0o600); err != nil {
@@ -28,16 +28,16 @@ func TestCommittedEventsAreTheSamples(t *testing.T) {
 	made, committed := contents(t, folder), contents(t, "..")
 	for _, file := range slices.Sorted(maps.Keys(made)) {
 		if !reflect.DeepEqual(made[file], committed[file]) {
-			t.Errorf("events/%s is not what `go run ./events/generate` writes", file)
+			t.Errorf("events/%s differs from the output of `go run ./events/generate`", file)
 		}
 		delete(committed, file)
 	}
 	for file := range committed {
-		t.Errorf("events/%s is in no sample", file)
+		t.Errorf("events/%s does not belong to a sample", file)
 	}
 }
 
-// contents reads the README and every event without its token.
+// contents returns the README and every event without its token.
 func contents(t *testing.T, folder string) map[string]any {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "*", "*.json"))
@@ -72,7 +72,7 @@ func contents(t *testing.T, folder string) map[string]any {
 	return out
 }
 
-// recorder is a function that keeps its last event.
+// recorder is a function that stores its last event.
 type recorder struct{ event []byte }
 
 func (r *recorder) Invoke(_ context.Context, event []byte, _ string) ([]byte, string, error) {
@@ -81,7 +81,7 @@ func (r *recorder) Invoke(_ context.Context, event []byte, _ string) ([]byte, st
 }
 
 // Each event, turned back into a request and sent through the load balancer,
-// gives the same event.
+// becomes the same event.
 func TestEventsHaveTheLoadBalancersShape(t *testing.T) {
 	function := &recorder{}
 	group := &elb.TargetGroup{Name: "samples", ARN: "arn:aws:elasticloadbalancing:ap-northeast-2:000000000000:targetgroup/samples/0", Type: "lambda", MultiValueHeaders: true, Function: function}
@@ -130,7 +130,7 @@ func TestEventsHaveTheLoadBalancersShape(t *testing.T) {
 				headers, _ := fields["multiValueHeaders"].(map[string]any)
 				for _, other := range []string{"host", "x-amzn-trace-id"} {
 					if headers[other] == nil {
-						t.Errorf("there is no header %s: %s", other, text)
+						t.Errorf("the header %s is missing: %s", other, text)
 					}
 					delete(headers, other)
 				}
@@ -142,7 +142,7 @@ func TestEventsHaveTheLoadBalancersShape(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got, want := fields(function.event), fields(committed); !reflect.DeepEqual(got, want) {
-				t.Errorf("the load balancer makes\n%v\nand the sample is\n%v", got, want)
+				t.Errorf("the load balancer passes\n%v\nbut the sample is\n%v", got, want)
 			}
 		})
 	}

@@ -1,5 +1,5 @@
-// Package access says who is calling and what their token lets them do. It
-// knows nothing of HTTP, and not how a token is signed.
+// Package access describes callers and what their tokens allow. It knows
+// nothing of HTTP or of how a token is signed.
 package access
 
 import "slices"
@@ -10,39 +10,47 @@ type Role string
 // The roles.
 const (
 	Member    Role = "member"
-	Organizer Role = "organizer" // may make boards
+	Organizer Role = "organizer" // may create boards
 	Auditor   Role = "auditor"   // reads everything, changes nothing
-	Admin     Role = "admin"     // acts as owner everywhere
+	Admin     Role = "admin"     // acts as the owner of every board
 	Service   Role = "service"   // an API key
 )
 
-// Valid says whether an account may have the role.
+// Valid reports whether an account may have the role.
 func (r Role) Valid() bool {
 	return r == Member || r == Organizer || r == Auditor || r == Admin
 }
 
-// Caller is who makes a request, as their access token says. The zero Caller
-// is anonymous.
+// The scopes that an API key may have.
+const (
+	ScopeRead    = "read"          // read what its owner may read
+	ScopeEntries = "entries:write" // add entries, change players
+	ScopeBoards  = "boards:write"  // create and change boards
+	ScopeEvents  = "events:write"  // add events to the audit log
+)
+
+// Caller is the sender of a request, as their access token states. The zero
+// Caller is anonymous.
 type Caller struct {
-	// User is the account's id. A key acts for the user who made it.
+	// User is the account's id. For an API key it is the id of the key's owner.
 	User string
 	Role Role
-	// Session is the session the token belongs to; empty for a key.
+	// Session is the id of the token's session; empty for a key.
 	Session string
-	// Key is the API key's id, Scopes and Boards what it is cut to (no boards
-	// means every board of its owner), Owner the role its owner has today.
-	// All empty for a person.
+	// Key is the API key's id. Scopes and Boards limit the key; no boards means
+	// every board of its owner. Owner is the role that the owner had when the
+	// token was issued. All are empty for a person.
 	Key    string
 	Scopes []string
 	Boards []string
 	Owner  Role
 }
 
-// Anonymous says whether the caller showed no token.
+// Anonymous reports whether the caller sent no token.
 func (c Caller) Anonymous() bool { return c.User == "" }
 
-// Actor is the name under which the caller's changes are recorded:
-// `user/<id>` or `key/<id>`. Anonymous callers have none.
+// Actor returns the name under which the caller's changes are recorded:
+// `user/<id>` or `key/<id>`. It is empty for anonymous callers.
 func (c Caller) Actor() string {
 	switch {
 	case c.Key != "":
@@ -53,8 +61,8 @@ func (c Caller) Actor() string {
 	return ""
 }
 
-// Rights is the role that counts for what the caller may do: a key acts with
-// its owner's.
+// Rights returns the role that decides what the caller may do. A key has the
+// role of its owner.
 func (c Caller) Rights() Role {
 	if c.Role == Service {
 		return c.Owner
@@ -62,8 +70,9 @@ func (c Caller) Rights() Role {
 	return c.Role
 }
 
-// Scoped says whether the caller's token covers the scope on the board. A
-// person's token covers all; board is empty where none is concerned.
+// Scoped reports whether the caller's token covers the scope on the board. A
+// person's token covers everything. board is empty if the request concerns no
+// board.
 func (c Caller) Scoped(scope, board string) bool {
 	if c.Role != Service {
 		return true

@@ -1,21 +1,22 @@
 // Package jose signs and verifies access tokens: JSON Web Tokens (RFC 7519)
-// of the profile for access tokens (RFC 9068), signed with RS256. Who verifies
-// needs the public keys only, and no network.
+// with the profile for access tokens (RFC 9068), signed with RS256. Verifying
+// one takes the public keys and no network.
 //
 // The header has typ "at+jwt" and kid, the key's RFC 7638 thumbprint. The claims:
 //
 //	iss, aud  "plaudit"
 //	sub       the account's id
-//	iat, exp  when it was signed and when it ends, seconds since 1970
+//	iat, exp  when it was signed and when it expires, seconds since 1970
 //	jti       a random id
 //	role      member, organizer, auditor, admin, or service for an API key
-//	sid       the session's id; not for a key
-//	key       the API key's id; for a key only, as are the next three
+//	sid       the session's id; absent for an API key
+//	key       the API key's id; like the next three, for an API key only
 //	scopes    what the key may do, e.g. ["entries:write"]
-//	boards    the boards it is for; absent: every board of its owner
-//	owner     the role its owner had when the token was made
+//	boards    the boards that the key is limited to; absent means every board of
+//	          its owner
+//	owner     the owner's role when the token was signed
 //
-// RFC 9068's client_id is missing: there is one kind of client.
+// RFC 9068's client_id is left out, because there is only one kind of client.
 package jose
 
 import (
@@ -40,23 +41,23 @@ import (
 )
 
 const (
-	name      = "plaudit" // issuer and audience
+	issuer    = "plaudit" // also the audience
 	tokenType = "at+jwt"
-	// keyBits is the size of a new key, minKeyBits of one that is accepted
-	// (RFC 7518, section 3.3).
+	// keyBits is the size of a new key, minKeyBits the minimum of an accepted
+	// one (RFC 7518, section 3.3).
 	keyBits, minKeyBits = 2048, 2048
-	// maxToken is the length from which a token is not looked at. One of an API
-	// key with 100 boards of 63 characters has 10 KB; load balancers take
-	// headers of 16 KB.
+	// maxToken is the maximum length of a token, in bytes. One for an API key
+	// with 100 boards of 63 characters has 10 KB; load balancers accept headers
+	// of 16 KB.
 	maxToken = 12 << 10
-	// maxKnown is how many tokens a verifier remembers: 5 MB where all of them
-	// are as long as that.
-	maxKnown = 500
+	// maxVerified is how many tokens a verifier caches: about 5 MB if all are
+	// that long.
+	maxVerified = 500
 	// leeway is how far the clocks of signer and verifier may differ.
 	leeway = 5 * time.Second
 )
 
-// claims is what a token says beyond the registered claims.
+// claims are the claims beside the registered ones.
 type claims struct {
 	Role    access.Role `json:"role"`
 	Session string      `json:"sid,omitempty"`
@@ -66,19 +67,19 @@ type claims struct {
 	Owner   access.Role `json:"owner,omitempty"`
 }
 
-// check says what makes no sense about a caller.
-func check(c access.Caller) error {
+// checkCaller returns an error if the caller contradicts itself.
+func checkCaller(c access.Caller) error {
 	switch {
 	case c.User == "":
 		return errors.New("it names no account")
 	case c.Role == access.Service && (c.Key == "" || !c.Owner.Valid()):
-		return errors.New("it is an API key's, but lacks the key or its owner's role")
+		return errors.New("it is for an API key but lacks the key's id or the owner's role")
 	case c.Role == access.Service:
 		return nil
 	case !c.Role.Valid():
 		return errors.New("its role is unknown")
 	case c.Key != "" || c.Owner != "" || len(c.Scopes) > 0 || len(c.Boards) > 0:
-		return errors.New("it is a person's, but cut down as an API key's")
+		return errors.New("it is for a person but has the claims of an API key")
 	}
 	return nil
 }
@@ -89,20 +90,20 @@ type Verifier struct {
 	now  func() time.Time
 
 	mu sync.Mutex
-	// known is what tokens say whose signature was found to be good, by the
-	// hash of the token: who works with one sends it again and again. The keys
-	// never change, so only the time is left to be looked at.
-	known map[[sha256.Size]byte]statement
+	// verified caches tokens whose signature is valid, by their hash, because
+	// clients send the same token again and again. The keys never change, so
+	// only the time has to be checked again.
+	verified map[[sha256.Size]byte]token
 }
 
-// statement is what a token says.
-type statement struct {
+// token is the content of a token.
+type token struct {
 	registered jwt.Claims
 	caller     access.Caller
 }
 
-// NewVerifier takes JSON Web Key Sets (RFC 7517) with public RSA keys; empty
-// strings count as none. A token signed by any of the keys is good.
+// NewVerifier accepts JSON Web Key Sets (RFC 7517) of public RSA keys. It
+// ignores empty strings. A token signed by any of the keys is valid.
 func NewVerifier(jwks ...string) (*Verifier, error) {
 	v := &Verifier{keys: map[string]*rsa.PublicKey{}, now: time.Now}
 	for _, text := range jwks {
@@ -111,7 +112,7 @@ func NewVerifier(jwks ...string) (*Verifier, error) {
 		}
 		var set jose.JSONWebKeySet
 		if err := json.Unmarshal([]byte(text), &set); err != nil {
-			return nil, fmt.Errorf("the text is no JSON Web Key Set: %w", err)
+			return nil, fmt.Errorf("not a JSON Web Key Set: %w", err)
 		}
 		for _, key := range set.Keys {
 			if err := v.add(key); err != nil {
@@ -120,7 +121,7 @@ func NewVerifier(jwks ...string) (*Verifier, error) {
 		}
 	}
 	if len(v.keys) == 0 {
-		return nil, errors.New("the JSON Web Key Sets hold no key")
+		return nil, errors.New("the JSON Web Key Sets contain no key")
 	}
 	return v, nil
 }
@@ -129,13 +130,13 @@ func (v *Verifier) add(key jose.JSONWebKey) error {
 	public, ok := key.Key.(*rsa.PublicKey)
 	switch {
 	case !ok:
-		return errors.New("it must be a public RSA key, and nothing else")
+		return errors.New("it must be a public RSA key")
 	case key.KeyID == "":
 		return errors.New("it has no kid")
 	case key.Use != "" && key.Use != "sig", key.Algorithm != "" && key.Algorithm != string(jose.RS256):
 		return errors.New("it is not for signing with RS256")
 	case public.N.BitLen() < minKeyBits:
-		return fmt.Errorf("it has %d bits, %d are the least", public.N.BitLen(), minKeyBits)
+		return fmt.Errorf("it has %d bits and must have at least %d", public.N.BitLen(), minKeyBits)
 	}
 	if other, ok := v.keys[key.KeyID]; ok && !other.Equal(public) {
 		return errors.New("another key has the same kid")
@@ -144,78 +145,79 @@ func (v *Verifier) add(key jose.JSONWebKey) error {
 	return nil
 }
 
-// Verify gives the caller that a token is for. A token that is not good is a
-// fault.Unauthenticated that says why.
-func (v *Verifier) Verify(token string) (access.Caller, error) {
-	caller, err := v.verify(token)
+// Verify returns the caller that a token is for. For an invalid token it
+// returns a fault of kind Unauthenticated with the reason.
+func (v *Verifier) Verify(text string) (access.Caller, error) {
+	caller, err := v.verify(text)
 	if err != nil {
 		return access.Caller{}, fault.New(fault.Unauthenticated, "The access token is not valid: %s. Log in again, or refresh the session.", err)
 	}
 	return caller, nil
 }
 
-func (v *Verifier) verify(token string) (access.Caller, error) {
-	if len(token) > maxToken {
+func (v *Verifier) verify(text string) (access.Caller, error) {
+	if len(text) > maxToken {
 		return access.Caller{}, errors.New("it is too long")
 	}
-	said, err := v.said(token)
+	t, err := v.cached(text)
 	if err != nil {
 		return access.Caller{}, err
 	}
-	err = said.registered.ValidateWithLeeway(jwt.Expected{Issuer: name, AnyAudience: jwt.Audience{name}, Time: v.now()}, leeway)
+	err = t.registered.ValidateWithLeeway(jwt.Expected{Issuer: issuer, AnyAudience: jwt.Audience{issuer}, Time: v.now()}, leeway)
 	switch {
 	case errors.Is(err, jwt.ErrExpired):
 		return access.Caller{}, errors.New("it has expired")
 	case err != nil:
 		return access.Caller{}, errors.New("it is for another issuer, audience or time")
 	}
-	return said.caller, check(said.caller)
+	return t.caller, checkCaller(t.caller)
 }
 
-// said gives what a token says that one of the keys has signed.
-func (v *Verifier) said(token string) (statement, error) {
-	hash := sha256.Sum256([]byte(token))
+// cached parses a token and verifies its signature, unless it is in the cache.
+func (v *Verifier) cached(text string) (token, error) {
+	hash := sha256.Sum256([]byte(text))
 	v.mu.Lock()
-	said, ok := v.known[hash]
+	t, ok := v.verified[hash]
 	v.mu.Unlock()
 	if ok {
-		return said, nil
+		return t, nil
 	}
-	said, err := v.read(token)
+	t, err := v.parse(text)
 	if err != nil {
-		return statement{}, err
+		return token{}, err
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.known == nil || len(v.known) == maxKnown {
-		v.known = map[[sha256.Size]byte]statement{}
+	if v.verified == nil || len(v.verified) == maxVerified {
+		v.verified = map[[sha256.Size]byte]token{}
 	}
-	v.known[hash] = said
-	return said, nil
+	v.verified[hash] = t
+	return t, nil
 }
 
-func (v *Verifier) read(token string) (statement, error) {
-	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+// parse parses a token and verifies its signature.
+func (v *Verifier) parse(text string) (token, error) {
+	parsed, err := jwt.ParseSigned(text, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
-		return statement{}, errors.New("it is no JSON Web Token signed with RS256")
+		return token{}, errors.New("it is not a JSON Web Token signed with RS256")
 	}
 	header := parsed.Headers[0]
 	if header.ExtraHeaders[jose.HeaderType] != tokenType {
-		return statement{}, errors.New("its type is not " + tokenType)
+		return token{}, errors.New("its type is not " + tokenType)
 	}
 	key, ok := v.keys[header.KeyID]
 	if !ok {
-		return statement{}, errors.New("it names no key that is known")
+		return token{}, errors.New("its key is unknown")
 	}
 	var registered jwt.Claims
 	var own claims
 	if err := parsed.Claims(key, &registered, &own); err != nil {
-		return statement{}, errors.New("its signature or its claims are broken")
+		return token{}, errors.New("its signature or its claims are invalid")
 	}
 	if registered.Expiry == nil || registered.IssuedAt == nil {
-		return statement{}, errors.New("it does not say when it was made or when it ends")
+		return token{}, errors.New("it lacks iat or exp")
 	}
-	return statement{registered, access.Caller{
+	return token{registered, access.Caller{
 		User:    registered.Subject,
 		Role:    own.Role,
 		Session: own.Session,
@@ -226,14 +228,14 @@ func (v *Verifier) read(token string) (statement, error) {
 	}}, nil
 }
 
-// Signer makes tokens. It is safe for concurrent use.
+// Signer signs tokens. It is safe for concurrent use.
 type Signer struct {
 	signer jose.Signer
 	now    func() time.Time
 }
 
-// NewSigner takes an RSA private key of 2048 bits or more, PKCS 8 in PEM. Its
-// errors never hold a part of it.
+// NewSigner accepts an RSA private key of at least 2048 bits, PKCS 8 in PEM.
+// Its errors never contain a part of it.
 func NewSigner(privateKeyPEM string) (*Signer, error) {
 	private, err := parsePrivate(privateKeyPEM)
 	if err != nil {
@@ -263,36 +265,36 @@ func parsePrivate(privateKeyPEM string) (*rsa.PrivateKey, error) {
 	}
 	private, ok := parsed.(*rsa.PrivateKey)
 	if !ok || private.N.BitLen() < minKeyBits {
-		return nil, fmt.Errorf("the signing key must be an RSA key of %d bits or more", minKeyBits)
+		return nil, fmt.Errorf("the signing key must be an RSA key of at least %d bits", minKeyBits)
 	}
 	return private, nil
 }
 
-// Sign makes a token for the caller. An error means a caller that no token can
-// be for.
+// Sign returns a token for the caller. It fails if the caller contradicts
+// itself.
 func (s *Signer) Sign(c access.Caller, lifetime time.Duration) (string, error) {
-	if err := check(c); err != nil {
+	if err := checkCaller(c); err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}
 	now := s.now()
 	registered := jwt.Claims{
-		Issuer:   name,
-		Audience: jwt.Audience{name},
+		Issuer:   issuer,
+		Audience: jwt.Audience{issuer},
 		Subject:  c.User,
 		IssuedAt: jwt.NewNumericDate(now),
 		Expiry:   jwt.NewNumericDate(now.Add(lifetime)),
 		ID:       rand.Text(),
 	}
 	own := claims{Role: c.Role, Session: c.Session, Key: c.Key, Scopes: c.Scopes, Boards: c.Boards, Owner: c.Owner}
-	token, err := jwt.Signed(s.signer).Claims(registered).Claims(own).Serialize()
+	text, err := jwt.Signed(s.signer).Claims(registered).Claims(own).Serialize()
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}
-	return token, nil
+	return text, nil
 }
 
-// GenerateKey makes a key pair: the private key as NewSigner takes it, the
-// public one as NewVerifier takes it.
+// GenerateKey returns a new key pair in the forms that NewSigner and
+// NewVerifier accept.
 func GenerateKey() (privateKeyPEM, publicJWKS string, err error) {
 	private, err := rsa.GenerateKey(rand.Reader, keyBits)
 	if err != nil {
@@ -306,8 +308,8 @@ func GenerateKey() (privateKeyPEM, publicJWKS string, err error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), publicJWKS, err
 }
 
-// PublicKeys gives the public half of a private key as a JSON Web Key Set of
-// one. Its errors never hold a part of the key.
+// PublicKeys returns the public half of a private key as a JSON Web Key Set.
+// Its errors never contain a part of the key.
 func PublicKeys(privateKeyPEM string) (publicJWKS string, err error) {
 	private, err := parsePrivate(privateKeyPEM)
 	if err != nil {
@@ -316,13 +318,13 @@ func PublicKeys(privateKeyPEM string) (publicJWKS string, err error) {
 	return publicSet(private)
 }
 
-// Merge gives one JSON Web Key Set with the keys of all, each kid once.
+// Merge returns one JSON Web Key Set with the keys of all, each kid once.
 func Merge(jwks ...string) (string, error) {
 	var merged jose.JSONWebKeySet
 	for _, text := range jwks {
 		var set jose.JSONWebKeySet
 		if err := json.Unmarshal([]byte(text), &set); err != nil {
-			return "", fmt.Errorf("the text is no JSON Web Key Set: %w", err)
+			return "", fmt.Errorf("not a JSON Web Key Set: %w", err)
 		}
 		for _, key := range set.Keys {
 			if len(merged.Key(key.KeyID)) == 0 {
@@ -349,7 +351,7 @@ func publicSet(private *rsa.PrivateKey) (string, error) {
 	return string(set), nil
 }
 
-// publicKey gives the public half, named by its thumbprint (RFC 7638).
+// publicKey returns the public half, with its thumbprint as its id (RFC 7638).
 func publicKey(private *rsa.PrivateKey) (jose.JSONWebKey, error) {
 	key := jose.JSONWebKey{Key: &private.PublicKey, Algorithm: string(jose.RS256), Use: "sig"}
 	thumbprint, err := key.Thumbprint(crypto.SHA256)

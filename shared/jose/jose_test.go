@@ -23,7 +23,7 @@ import (
 
 var person = access.Caller{User: "u1", Role: access.Organizer, Session: "s1"}
 
-// pair is a key pair that a test may sign anything with.
+// pair is a key pair whose private half can sign anything.
 type pair struct {
 	signer   *Signer
 	verifier *Verifier
@@ -32,7 +32,7 @@ type pair struct {
 	kid      string
 }
 
-// generate makes key pairs once: they are slow to make.
+// generate creates the key pairs once, because that is slow.
 var generate = sync.OnceValue(func() []pair {
 	pairs := make([]pair, 2)
 	for i := range pairs {
@@ -60,7 +60,7 @@ var generate = sync.OnceValue(func() []pair {
 	return pairs
 })
 
-func TestTokenGivesItsCallerBack(t *testing.T) {
+func TestVerifyReturnsTheSignedCaller(t *testing.T) {
 	p := generate()[0]
 	callers := map[string]access.Caller{
 		"a person": person,
@@ -145,7 +145,7 @@ func TestTwoKeysAreValidAtOnce(t *testing.T) {
 	}
 }
 
-// good is a valid token's header and claims, to be spoilt.
+// good returns a valid token's header and claims, for tests to corrupt.
 func good(kid string) (header, body map[string]any) {
 	now := time.Now().Unix()
 	return map[string]any{"typ": "at+jwt", "kid": kid},
@@ -182,14 +182,14 @@ func sign(t *testing.T, alg jose.SignatureAlgorithm, key any, header, body map[s
 func TestOnlyGoodTokensPass(t *testing.T) {
 	p, other := generate()[0], generate()[1]
 	now := time.Now().Unix()
-	spoilt := func(spoil func(header, body map[string]any)) string {
+	corrupted := func(spoil func(header, body map[string]any)) string {
 		header, body := good(p.kid)
 		spoil(header, body)
 		return sign(t, jose.RS256, p.private, header, body)
 	}
-	whole := spoilt(func(header, body map[string]any) {})
+	whole := corrupted(func(header, body map[string]any) {})
 	if _, err := p.verifier.Verify(whole); err != nil {
-		t.Fatalf("the token that the others are spoilt from: %v", err)
+		t.Fatalf("the token that the others are made from: %v", err)
 	}
 	header, body := good(p.kid)
 	der, err := x509.MarshalPKIXPublicKey(&p.private.PublicKey)
@@ -204,9 +204,9 @@ func TestOnlyGoodTokensPass(t *testing.T) {
 	}
 
 	cases := map[string]struct{ token, reason string }{
-		"no token":              {"", "no JSON Web Token"},
-		"garbage":               {"not a token", "no JSON Web Token"},
-		"three dots":            {"..", "no JSON Web Token"},
+		"no token":              {"", "not a JSON Web Token"},
+		"garbage":               {"not a token", "not a JSON Web Token"},
+		"three dots":            {"..", "not a JSON Web Token"},
 		"a huge token":          {whole + strings.Repeat("A", maxToken), "too long"},
 		"alg none":              {pack(t, map[string]any{"alg": "none", "typ": "at+jwt", "kid": p.kid}) + "." + parts[1] + ".", "RS256"},
 		"alg none, signed":      {pack(t, map[string]any{"alg": "none", "typ": "at+jwt", "kid": p.kid}) + "." + parts[1] + "." + parts[2], "RS256"},
@@ -216,45 +216,45 @@ func TestOnlyGoodTokensPass(t *testing.T) {
 		"PS256":                 {sign(t, jose.PS256, p.private, header, body), "RS256"},
 		"ES256":                 {sign(t, jose.ES256, elliptical, header, body), "RS256"},
 		"another's key":         {sign(t, jose.RS256, other.private, header, body), "signature"},
-		"another's key, own kid": {spoilt(func(header, _ map[string]any) { header["kid"] = other.kid }),
-			"names no key"},
-		"another key embedded": {spoilt(func(header, _ map[string]any) {
+		"another's key, own kid": {corrupted(func(header, _ map[string]any) { header["kid"] = other.kid }),
+			"key is unknown"},
+		"another key embedded": {corrupted(func(header, _ map[string]any) {
 			header["kid"] = other.kid
 			header["jwk"] = jose.JSONWebKey{Key: &p.private.PublicKey}
-		}), "names no key"},
+		}), "key is unknown"},
 		"changed claims":     {parts[0] + "." + pack(t, map[string]any{"sub": "u2", "role": "admin"}) + "." + parts[2], "signature"},
 		"no signature":       {parts[0] + "." + parts[1] + ".", "signature"},
-		"unknown crit":       {spoilt(func(h, _ map[string]any) { h["crit"] = []string{"x"}; h["x"] = 1 }), "signature"},
-		"no kid":             {spoilt(func(h, _ map[string]any) { delete(h, "kid") }), "names no key"},
-		"unknown kid":        {spoilt(func(h, _ map[string]any) { h["kid"] = "x" }), "names no key"},
-		"no typ":             {spoilt(func(h, _ map[string]any) { delete(h, "typ") }), "type"},
-		"an id token's typ":  {spoilt(func(h, _ map[string]any) { h["typ"] = "JWT" }), "type"},
-		"no issuer":          {spoilt(func(_, b map[string]any) { delete(b, "iss") }), "another issuer"},
-		"another's issuer":   {spoilt(func(_, b map[string]any) { b["iss"] = "other" }), "another issuer"},
-		"no audience":        {spoilt(func(_, b map[string]any) { delete(b, "aud") }), "audience"},
-		"another's audience": {spoilt(func(_, b map[string]any) { b["aud"] = []string{"other"} }), "audience"},
-		"no expiry":          {spoilt(func(_, b map[string]any) { delete(b, "exp") }), "when it ends"},
-		"expired":            {spoilt(func(_, b map[string]any) { b["iat"] = now - 900; b["exp"] = now - 10 }), "expired"},
-		"not valid yet":      {spoilt(func(_, b map[string]any) { b["nbf"] = now + 60 }), "time"},
-		"no date":            {spoilt(func(_, b map[string]any) { delete(b, "iat") }), "when it was made"},
-		"from the future":    {spoilt(func(_, b map[string]any) { b["iat"] = now + 60; b["exp"] = now + 600 }), "time"},
-		"expiry is a text":   {spoilt(func(_, b map[string]any) { b["exp"] = "never" }), "claims"},
-		"expiry is too far":  {spoilt(func(_, b map[string]any) { b["exp"] = 1e19 }), "claims"},
-		"no account":         {spoilt(func(_, b map[string]any) { delete(b, "sub") }), "no account"},
-		"no role":            {spoilt(func(_, b map[string]any) { delete(b, "role") }), "role"},
-		"an unknown role":    {spoilt(func(_, b map[string]any) { b["role"] = "root" }), "role"},
-		"a service, no key":  {spoilt(func(_, b map[string]any) { b["role"] = "service"; b["owner"] = "member" }), "lacks the key"},
-		"a service's owner":  {spoilt(func(_, b map[string]any) { b["role"] = "service"; b["key"] = "k"; b["owner"] = "service" }), "lacks the key"},
-		"a person with key":  {spoilt(func(_, b map[string]any) { b["key"] = "k" }), "cut down"},
+		"unknown crit":       {corrupted(func(h, _ map[string]any) { h["crit"] = []string{"x"}; h["x"] = 1 }), "signature"},
+		"no kid":             {corrupted(func(h, _ map[string]any) { delete(h, "kid") }), "key is unknown"},
+		"unknown kid":        {corrupted(func(h, _ map[string]any) { h["kid"] = "x" }), "key is unknown"},
+		"no typ":             {corrupted(func(h, _ map[string]any) { delete(h, "typ") }), "type"},
+		"an id token's typ":  {corrupted(func(h, _ map[string]any) { h["typ"] = "JWT" }), "type"},
+		"no issuer":          {corrupted(func(_, b map[string]any) { delete(b, "iss") }), "another issuer"},
+		"another's issuer":   {corrupted(func(_, b map[string]any) { b["iss"] = "other" }), "another issuer"},
+		"no audience":        {corrupted(func(_, b map[string]any) { delete(b, "aud") }), "audience"},
+		"another's audience": {corrupted(func(_, b map[string]any) { b["aud"] = []string{"other"} }), "audience"},
+		"no expiry":          {corrupted(func(_, b map[string]any) { delete(b, "exp") }), "lacks iat or exp"},
+		"expired":            {corrupted(func(_, b map[string]any) { b["iat"] = now - 900; b["exp"] = now - 10 }), "expired"},
+		"not valid yet":      {corrupted(func(_, b map[string]any) { b["nbf"] = now + 60 }), "time"},
+		"no date":            {corrupted(func(_, b map[string]any) { delete(b, "iat") }), "lacks iat or exp"},
+		"from the future":    {corrupted(func(_, b map[string]any) { b["iat"] = now + 60; b["exp"] = now + 600 }), "time"},
+		"expiry is a text":   {corrupted(func(_, b map[string]any) { b["exp"] = "never" }), "claims"},
+		"expiry is too far":  {corrupted(func(_, b map[string]any) { b["exp"] = 1e19 }), "claims"},
+		"no account":         {corrupted(func(_, b map[string]any) { delete(b, "sub") }), "no account"},
+		"no role":            {corrupted(func(_, b map[string]any) { delete(b, "role") }), "role"},
+		"an unknown role":    {corrupted(func(_, b map[string]any) { b["role"] = "root" }), "role"},
+		"a service, no key":  {corrupted(func(_, b map[string]any) { b["role"] = "service"; b["owner"] = "member" }), "lacks the key's id"},
+		"a service's owner":  {corrupted(func(_, b map[string]any) { b["role"] = "service"; b["key"] = "k"; b["owner"] = "service" }), "lacks the key's id"},
+		"a person with key":  {corrupted(func(_, b map[string]any) { b["key"] = "k" }), "claims of an API key"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			caller, err := p.verifier.Verify(c.token)
 			if !fault.Is(err, fault.Unauthenticated) || !caller.Anonymous() {
-				t.Fatalf("gave %+v, %v", caller, err)
+				t.Fatalf("got %+v, %v", caller, err)
 			}
 			if !strings.Contains(err.Error(), c.reason) {
-				t.Errorf("says %q, want %q", err, c.reason)
+				t.Errorf("the error is %q, want %q", err, c.reason)
 			}
 		})
 	}
@@ -276,7 +276,7 @@ func TestTokenEndsWithItsLifetime(t *testing.T) {
 	}
 }
 
-func TestATokenThatIsKnownEndsToo(t *testing.T) {
+func TestACachedTokenExpires(t *testing.T) {
 	p := generate()[0]
 	token, err := p.signer.Sign(person, 15*time.Minute)
 	if err != nil {
@@ -286,20 +286,20 @@ func TestATokenThatIsKnownEndsToo(t *testing.T) {
 	v := &Verifier{keys: p.verifier.keys, now: func() time.Time { return now }}
 	for range 2 {
 		if caller, err := v.Verify(token); err != nil || !reflect.DeepEqual(caller, person) {
-			t.Fatalf("gave %+v, %v", caller, err)
+			t.Fatalf("got %+v, %v", caller, err)
 		}
 	}
 	now = now.Add(15*time.Minute + 2*leeway)
 	if _, err := v.Verify(token); err == nil || !strings.Contains(err.Error(), "expired") {
-		t.Errorf("after its end: %v", err)
+		t.Errorf("after it expired: %v", err)
 	}
 }
 
 func TestVerifierRemembersABoundedNumberOfTokens(t *testing.T) {
 	p := generate()[0]
-	v := &Verifier{keys: p.verifier.keys, now: time.Now, known: map[[32]byte]statement{}}
-	for i := range maxKnown {
-		v.known[[32]byte{byte(i), byte(i >> 8)}] = statement{}
+	v := &Verifier{keys: p.verifier.keys, now: time.Now, verified: map[[32]byte]token{}}
+	for i := range maxVerified {
+		v.verified[[32]byte{byte(i), byte(i >> 8)}] = token{}
 	}
 	token, err := p.signer.Sign(person, time.Minute)
 	if err != nil {
@@ -308,8 +308,8 @@ func TestVerifierRemembersABoundedNumberOfTokens(t *testing.T) {
 	if _, err := v.Verify(token); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(v.known); n < 1 || n > maxKnown {
-		t.Errorf("it remembers %d", n)
+	if n := len(v.verified); n < 1 || n > maxVerified {
+		t.Errorf("%d tokens are cached", n)
 	}
 }
 
@@ -359,7 +359,7 @@ func TestVerifierRefusesOtherKeys(t *testing.T) {
 		"two keys of one kid": {set(&p.private.PublicKey, nil), set(&other.private.PublicKey, nil)},
 	} {
 		if _, err := NewVerifier(jwks...); err == nil {
-			t.Errorf("%s: taken", name)
+			t.Errorf("%s: accepted", name)
 		}
 	}
 }
@@ -390,9 +390,9 @@ func TestSignerRefusesOtherKeys(t *testing.T) {
 	} {
 		_, err := NewSigner(text)
 		if err == nil {
-			t.Errorf("%s: taken", name)
+			t.Errorf("%s: accepted", name)
 		} else if strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: the error holds the key: %v", name, err)
+			t.Errorf("%s: the error contains the key: %v", name, err)
 		}
 	}
 }
@@ -422,7 +422,7 @@ func BenchmarkVerify(b *testing.B) {
 	}
 	for name, verify := range map[string]func() error{
 		"a token that is known": func() error { _, err := p.verifier.Verify(token); return err },
-		"a new one":             func() error { _, err := p.verifier.read(token); return err },
+		"a new one":             func() error { _, err := p.verifier.parse(token); return err },
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
@@ -475,7 +475,7 @@ func TestMergeAndPublicKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := PublicKeys(key); err != nil || got != jwks {
-		t.Errorf("the public half is %s, %v, was made as %s", got, err, jwks)
+		t.Errorf("the public half is %s, %v, want %s", got, err, jwks)
 	}
 	both, err := Merge(jwks, other, jwks)
 	if err != nil || strings.Count(both, `"kid"`) != 2 {
@@ -485,9 +485,9 @@ func TestMergeAndPublicKeys(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := Merge(jwks, "{"); err == nil {
-		t.Error("it merges what is no set")
+		t.Error("it merges something that is not a key set")
 	}
 	if _, err := PublicKeys("secret"); err == nil || strings.Contains(err.Error(), "secret") {
-		t.Errorf("a key that is none: %v", err)
+		t.Errorf("a malformed key: %v", err)
 	}
 }

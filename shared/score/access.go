@@ -8,7 +8,8 @@ import (
 	"plaudit/shared/fault"
 )
 
-// right is what somebody may do on a board; each includes the ones before it.
+// right is what a caller may do on a board. Each right includes the ones before
+// it.
 type right int
 
 const (
@@ -18,8 +19,9 @@ const (
 	own
 )
 
-// rightOf gives the caller's right by the board's own lists and their role. An
-// auditor reads everything and changes nothing, whatever list they stand in.
+// rightOf returns the caller's right according to the board's lists and the
+// caller's role. An auditor reads everything and changes nothing, even if
+// listed as an owner or a writer.
 func (b Board) rightOf(c access.Caller) right {
 	switch {
 	case c.Anonymous():
@@ -36,20 +38,20 @@ func (b Board) rightOf(c access.Caller) right {
 	return nothing
 }
 
-// scopes is what an API key needs for each right, beside its owner's right.
-var scopes = map[right]string{read: "read", write: "entries:write", own: "boards:write"}
+// scopes holds the scope that an API key needs for each right, in addition to
+// its owner's right.
+var scopes = map[right]string{read: access.ScopeRead, write: access.ScopeEntries, own: access.ScopeBoards}
 
-// Directory finds boards, and who is linked to their players.
+// Directory looks up boards and the users linked to their players.
 type Directory interface {
-	// Board gives the board as it is now; a fault of kind NotFound where there
-	// is none.
+	// Board returns the current board, or a fault of kind NotFound.
 	Board(ctx context.Context, id string) (Board, error)
-	// Linked says whether a player of the board belongs to the user.
+	// Linked reports whether one of the board's players belongs to the user.
 	Linked(ctx context.Context, board, user string) (bool, error)
 }
 
-// permit answers nil where the caller may do on the board what they want. It
-// is a 404 for those who may not know that the board exists, else a 403.
+// permit returns nil if the caller has the wanted right on the board. Callers
+// who may not know that the board exists get a 404, all others a 403.
 func permit(ctx context.Context, dir Directory, b Board, c access.Caller, want right) error {
 	has := b.rightOf(c)
 	if has == nothing && !b.Public && !c.Anonymous() {
@@ -68,9 +70,9 @@ func permit(ctx context.Context, dir Directory, b Board, c access.Caller, want r
 	case !b.Public && !(has >= read && anyScope):
 		return NoBoard(b.ID)
 	case c.Role == access.Service && has >= want:
-		return fault.New(fault.Forbidden, "The API key lacks the scope %s on this board.", scopes[want])
+		return fault.New(fault.Forbidden, "This API key needs the scope %s on this board.", scopes[want])
 	case want == write:
-		return fault.New(fault.Forbidden, "Only the board's owners and writers may add to it. An owner can make you a writer.")
+		return fault.New(fault.Forbidden, "Only the board's owners and writers may do this. Ask an owner to make you a writer.")
 	}
-	return fault.New(fault.Forbidden, "Only the board's owners may change it.")
+	return fault.New(fault.Forbidden, "Only the board's owners may do this. Ask an owner to do it, or to make you an owner.")
 }

@@ -8,7 +8,7 @@ import (
 	"plaudit/shared/fault"
 )
 
-// linked is a directory in which the user `linked` has a player.
+// linked is a directory in which the user `linked` has a player on every board.
 type linked struct{ Directory }
 
 func (linked) Linked(_ context.Context, _, user string) (bool, error) { return user == "linked", nil }

@@ -10,39 +10,40 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
+	"plaudit/shared/id"
 )
 
 // Ledger writes entries.
 type Ledger interface {
 	Directory
-	// Add writes the items' entries, credits the standings of their runs and
-	// puts the events into the outbox, all or nothing, in one transaction. An
-	// item whose key is there already with the same digest comes back as it
-	// was, marked as replayed.
+	// Add writes the entries, updates the standings of their runs and inserts
+	// the events into the outbox, all or nothing, in one transaction. If an
+	// item's key exists with the same digest, Add returns the entry stored
+	// under it, marked as replayed.
 	Add(ctx context.Context, a Addition) (Outcome, error)
 }
 
-// Addition is what a ledger is to write.
+// Addition is what a ledger is asked to write.
 type Addition struct {
-	Versions map[string]int64 // of the items' boards, as the items were made by
+	Versions map[string]int64 // by board: the version that the items were built from
 	Items    []Item
-	Batch    string // what they have in common; empty where there is one item alone
+	Batch    string // id shared by the items; empty for a single item
 	Actor    string
 }
 
-// Item is one entry or reversal to be written.
+// Item is one entry or reversal to write.
 type Item struct {
-	ID         string // the entry's, if it is written
+	ID         string // id of the entry, if it is written
 	Board      string
-	Key        string // idempotency key, empty without protection
-	Digest     []byte // of the request
-	Refused    bool   // by its board: it may be answered from its key, never written
-	Late       bool   // it credits or cancels in the periods still open, though others are closed
+	Key        string // idempotency key; empty if none
+	Digest     []byte // of the request that the key protects
+	Refused    bool   // its board refuses it: the ledger may replay its key but must not write it
+	Late       bool   // closed periods are left out instead of refused
 	Note       string
 	OccurredAt time.Time
 
-	// Reverses is the entry that a reversal cancels. It says everything else,
-	// and what follows is empty.
+	// Reverses is the entry that a reversal cancels. The fields below are then
+	// empty.
 	Reverses string
 
 	Player   string
@@ -51,54 +52,55 @@ type Item struct {
 	Tiebreak int64
 	Reason   string
 	Metadata string
-	User     string // whom a player that is new belongs to
+	User     string // owner of the player if this item creates the player
 	Profile  *Profile
-	Runs     []Run // the periods that it credits
-	Day      *Run  // in which the daily cap counts it, nil without one
+	Runs     []Run // the runs that it credits
+	Day      *Run  // the day that the daily cap counts it in; nil without a cap
 }
 
-// Outcome is what came of an addition: exactly one of its fields is set, and
-// nothing was written unless it is Added or Lines.
+// Outcome is the result of an addition. Exactly one of its fields is set;
+// entries are written only if it is Added or Entries.
 type Outcome struct {
-	Stale   []Board // the boards whose version is another, as they are now
+	Stale   []Board // boards that have changed, in their current version
 	Refusal *Refusal
-	Added   *Added       // of one item alone
+	Added   *Added       // of a single item
 	Entries []BatchEntry // of a batch, in the order of its items
 }
 
-// Added is an entry that is written, now or, where it is replayed, before.
+// Added is an entry that was written, by this request or, if Replayed, by an
+// earlier one.
 type Added struct {
 	Entry
 	Replayed bool
 }
 
-// BatchEntry is what a batch says of an entry that is written, now or, where it is
-// replayed, before.
+// BatchEntry is what a batch returns for each entry, written by this request
+// or, if Replayed, by an earlier one.
 type BatchEntry struct {
 	ID, Board, Player string
 	Points            int64
-	Batch             string // where it was written; empty for one alone
+	Batch             string // batch that it was written in; empty for a single entry
 	Replayed          bool
 }
 
-// Refusal says why a ledger wrote nothing: the items, the first one first,
-// that cannot be written.
+// Refusal lists the items that a ledger could not write, in order. Nothing was
+// written.
 type Refusal struct {
 	Items  []int
 	Reason Cause
 }
 
-// Cause is why a ledger refuses.
+// Cause is the reason for a refusal.
 type Cause string
 
 // The causes.
 const (
 	KeyReused         Cause = "key-reused" // the key belongs to another request
-	NoEntry           Cause = "no-entry"   // the entry to be reversed is not on the board
-	ItemRefused       Cause = "refused"    // the items said so, and their keys are new
-	TooManyAttributes Cause = "attributes" // the player would have more than 16
-	InClosedPeriod    Cause = "closed"     // it would touch a closed period, or there is none to touch
-	AlreadyReversed   Cause = "reversed"   // or it is a reversal itself
+	NoEntry           Cause = "no-entry"   // the entry to reverse is not on the board
+	ItemRefused       Cause = "refused"    // the items were marked Refused, and their keys are new
+	TooManyAttributes Cause = "attributes" // the player would have more than 16 attributes
+	InClosedPeriod    Cause = "closed"     // the item touches a closed period, or no period at all
+	AlreadyReversed   Cause = "reversed"   // the entry is reversed already, or is itself a reversal
 	OverDailyCap      Cause = "daily-cap"
 	OutOfRange        Cause = "range" // a score would leave ±MaxPoints
 	TiebreakRange     Cause = "tiebreak-range"
@@ -112,70 +114,71 @@ type Adder struct {
 	boards cache
 }
 
-// attempts is how often an add is tried while its board is being changed.
+// attempts is how often an add is tried if its board keeps changing.
 const attempts = 3
 
-// BatchItem is an entry or a reversal of a batch.
+// BatchItem is one entry or reversal of a batch.
 type BatchItem struct {
 	Board string
 	Submission
 }
 
-// MaxBatch is how many items a batch may have.
+// MaxBatch is the maximum number of items in a batch.
 const MaxBatch = 1000
 
-// Add adds one entry to the board, or one reversal. Route is part of what a
-// key protects: the same key on another route is another request.
+// Add adds one entry or one reversal to the board. An idempotency key also
+// covers the route: the same key on another route is another request.
 //
-// Faults come in the order that the API promises: of the submission alone; of
-// the board (404, 403); of the key (422); of the entry to be reversed (404);
-// against catalogue and bounds (400); against the state (409).
+// Faults are checked in the order that the API documents: the submission alone;
+// the board (404, 403); the key (422); the entry to reverse (404); the
+// catalogue and the bounds (400); the state (409).
 func (a *Adder) Add(ctx context.Context, who access.Caller, route, board string, in Submission) (Added, error) {
-	out, err := a.add(ctx, who, addition{route: route, lines: []BatchItem{{board, in}}})
+	out, err := a.add(ctx, who, addRequest{route: route, items: []BatchItem{{board, in}}})
 	if err != nil {
 		return Added{}, err
 	}
 	return *out.Added, nil
 }
 
-// AddAll adds all lines or none, as one change, and gives the name of the
-// batch: of the first entry's where all were there already. Faults are what
-// was wrong with the request as it came, by the fields of the request. Other
-// faults are those of Add, and name the line as `entries[1]`.
-func (a *Adder) AddAll(ctx context.Context, who access.Caller, route string, lines []BatchItem, faults fault.List) (batch string, added []BatchEntry, err error) {
-	id, err := uuid.NewV7()
+// AddAll adds all items or none, as one change, and returns the id of the
+// batch. If every item is a replay, that is the batch of the first entry. Its
+// faults are those of Add, naming the item as `entries[1]`; faults holds those
+// already found while the request was decoded. Items without a time of their own
+// occur 1 µs after each other, in their order.
+func (a *Adder) AddAll(ctx context.Context, who access.Caller, route string, items []BatchItem, faults fault.List) (batch string, added []BatchEntry, err error) {
+	batchID, err := uuid.NewV7()
 	if err != nil {
 		return "", nil, err
 	}
-	out, err := a.add(ctx, who, addition{route: route, lines: lines, batch: id.String(), faults: faults})
+	out, err := a.add(ctx, who, addRequest{route: route, items: items, batch: batchID.String(), faults: faults})
 	if err != nil {
 		return "", nil, err
 	}
-	if !slices.ContainsFunc(out.Entries, func(l BatchEntry) bool { return !l.Replayed }) {
+	if !slices.ContainsFunc(out.Entries, func(e BatchEntry) bool { return !e.Replayed }) {
 		return out.Entries[0].Batch, out.Entries, nil
 	}
-	return id.String(), out.Entries, nil
+	return batchID.String(), out.Entries, nil
 }
 
-// addition is a request to add: one line, or a batch of them.
-type addition struct {
+// addRequest is a request to add a single item or a batch.
+type addRequest struct {
 	route  string
-	lines  []BatchItem
-	batch  string // its name; empty for one line
+	items  []BatchItem
+	batch  string // its id; empty for a single item
 	faults fault.List
 }
 
-// field names a field of a line.
-func (r addition) field(line int, name string) string {
+// field returns the path of an item's field in the request's body.
+func (r addRequest) field(item int, name string) string {
 	if r.batch == "" {
 		return name
 	}
-	return index("entries", line) + "." + name
+	return index("entries", item) + "." + name
 }
 
-// name makes a fault of a line name the line: by the field it has, else by the
-// one that is given. One line alone needs no name.
-func (r addition) name(line int, err error, field string) error {
+// atItem makes a fault of a batch name its item: by the fault's own field if it
+// has one, else by the given one. A single item needs no such path.
+func (r addRequest) atItem(item int, err error, field string) error {
 	f, ok := fault.As(err)
 	if !ok || r.batch == "" {
 		return err
@@ -184,74 +187,77 @@ func (r addition) name(line int, err error, field string) error {
 	if named.Field == "" {
 		named.Field = field
 	}
-	named.Field = r.field(line, named.Field)
+	named.Field = r.field(item, named.Field)
 	named.Errors = slices.Clone(f.Errors)
 	for i := range named.Errors {
-		named.Errors[i].Field = r.field(line, named.Errors[i].Field)
+		named.Errors[i].Field = r.field(item, named.Errors[i].Field)
 	}
 	return &named
 }
 
-// check gives every fault that the lines have whatever their boards say.
-func (r addition) check(now time.Time) error {
+// check returns every fault of the request that does not depend on a board.
+func (r addRequest) check(now time.Time) error {
 	faults := slices.Clone(r.faults)
-	if r.batch != "" && (len(r.lines) < 1 || len(r.lines) > MaxBatch) {
-		faults.Add("entries", "must be 1 to %d entries and reversals", MaxBatch)
+	if r.batch != "" && (len(r.items) < 1 || len(r.items) > MaxBatch) {
+		faults.Add("entries", "must hold 1 to %d entries and reversals", MaxBatch)
 		return faults.Err()
 	}
 	keys := map[string]bool{}
-	for i, line := range r.lines {
-		if f, ok := fault.As(line.check(now)); ok {
+	for i, item := range r.items {
+		if f, ok := fault.As(item.check(now)); ok {
 			for _, f := range f.Errors {
 				faults = append(faults, fault.FieldFault{Field: r.field(i, f.Field), Detail: f.Detail})
 			}
 		}
-		if line.Key != "" && keys[line.Key] {
-			faults.Add(r.field(i, "key"), "stands there twice")
+		if item.Key != "" && keys[item.Key] {
+			faults.Add(r.field(i, "key"), "appears more than once")
 		}
-		keys[line.Key] = true
+		keys[item.Key] = true
 	}
 	return faults.Err()
 }
 
-// add gives an outcome of entries that are written.
-func (a *Adder) add(ctx context.Context, who access.Caller, r addition) (Outcome, error) {
+// add writes the request's items, again if their boards have changed. The
+// outcome is never stale or refused.
+func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outcome, error) {
 	now := a.Now()
 	if err := r.check(now); err != nil {
 		return Outcome{}, err
 	}
 	boards := map[string]Board{}
-	for i, line := range r.lines {
-		if _, ok := boards[line.Board]; ok {
+	for i, item := range r.items {
+		if _, ok := boards[item.Board]; ok {
 			continue
 		}
-		b, err := a.writable(ctx, who, line.Board)
+		b, err := a.writable(ctx, who, item.Board)
 		if err != nil {
-			return Outcome{}, r.name(i, err, "board")
+			return Outcome{}, r.atItem(i, err, "board")
 		}
-		boards[line.Board] = b
+		boards[item.Board] = b
 	}
-	ids, digests := make([]string, len(r.lines)), make([][]byte, len(r.lines))
-	for i, line := range r.lines {
-		id, err := uuid.NewV7()
+	ids, digests := make([]string, len(r.items)), make([][]byte, len(r.items))
+	for i, item := range r.items {
+		entry, err := uuid.NewV7()
 		if err != nil {
 			return Outcome{}, err
 		}
-		ids[i] = id.String()
-		if digests[i], err = line.digest(who.Actor(), r.route); err != nil {
+		ids[i] = entry.String()
+		if digests[i], err = item.digest(who.Actor(), r.route); err != nil {
 			return Outcome{}, err
 		}
 	}
 	for range attempts {
-		refusals := make([]error, len(r.lines))
-		add := Addition{Versions: map[string]int64{}, Items: make([]Item, len(r.lines)), Batch: r.batch, Actor: who.Actor()}
+		refusals := make([]error, len(r.items))
+		add := Addition{Versions: map[string]int64{}, Items: make([]Item, len(r.items)), Batch: r.batch, Actor: who.Actor()}
 		for _, b := range boards {
 			add.Versions[b.ID] = b.Version
 		}
-		for i, line := range r.lines {
+		for i, in := range r.items {
 			var item Item
 			var err error
-			if item, refusals[i], err = line.item(boards[line.Board], now); err != nil {
+			// The order of the items decides ties.
+			at := now.Add(time.Duration(i) * time.Microsecond)
+			if item, refusals[i], err = in.item(boards[in.Board], at); err != nil {
 				return Outcome{}, err
 			}
 			item.ID, item.Digest, item.Refused = ids[i], digests[i], refusals[i] != nil
@@ -270,18 +276,18 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addition) (Outcome
 			a.boards.keep(b)
 			boards[b.ID] = b
 			if err := permit(ctx, a.Ledger, b, who, write); err != nil {
-				first := slices.IndexFunc(r.lines, func(l BatchItem) bool { return l.Board == b.ID })
-				return Outcome{}, r.name(first, err, "board")
+				first := slices.IndexFunc(r.items, func(in BatchItem) bool { return in.Board == b.ID })
+				return Outcome{}, r.atItem(first, err, "board")
 			}
 		}
 	}
 	return Outcome{}, &fault.Error{
 		Kind: fault.Busy, RetryAfter: time.Second,
-		Detail: "The board is being changed. Repeat the request with the same Idempotency-Key.",
+		Detail: "The board kept changing. Repeat the request with the same Idempotency-Key.",
 	}
 }
 
-// writable gives the board, perhaps an old version of it, where the caller may
+// writable returns the board, perhaps an old version of it, if the caller may
 // add to it.
 func (a *Adder) writable(ctx context.Context, who access.Caller, id string) (Board, error) {
 	b, current, err := a.boards.find(ctx, a.Ledger, id)
@@ -292,33 +298,33 @@ func (a *Adder) writable(ctx context.Context, who access.Caller, id string) (Boa
 	if err == nil || current {
 		return b, err
 	}
-	// The board that was kept may be an old one.
+	// The cached board may be out of date.
 	if b, err = a.boards.load(ctx, a.Ledger, id); err != nil {
 		return Board{}, err
 	}
 	return b, permit(ctx, a.Ledger, b, who, write)
 }
 
-// item makes what the ledger is to write on the board, and says whether the
-// board refuses it.
-func (in Submission) item(b Board, now time.Time) (item Item, refusal, err error) {
+// item builds what the ledger is to write; it occurs at the given time unless
+// the submission names another. refusal is why the board does not accept it; err
+// is an error of ours.
+func (in Submission) item(b Board, at time.Time) (item Item, refusal, err error) {
 	item = Item{
 		Board: b.ID, Key: in.Key, Late: in.Late != nil && *in.Late, Reverses: in.Reverses,
-		// PostgreSQL would round what is finer than it keeps, perhaps into the
-		// next period.
-		OccurredAt: now.UTC().Truncate(time.Microsecond),
+		// PostgreSQL would round finer times, perhaps into the next period.
+		OccurredAt: at.UTC().Truncate(time.Microsecond),
 	}
 	if in.Note != nil {
 		item.Note = *in.Note
 	}
 	if in.Reverses != "" {
-		if !entryID.MatchString(in.Reverses) {
+		if !ValidEntry(in.Reverses) {
 			item.Reverses = uuid.Nil.String() // no entry has it
 		}
-		return item, b.takes(), nil
+		return item, b.checkOpen(), nil
 	}
 	item.Player, item.Kind, item.Metadata, item.Profile = in.Player, in.kind(), in.Metadata, in.Profile
-	item.Points, refusal = in.points(b)
+	item.Points, refusal = in.checkAgainst(b)
 	if in.OccurredAt != nil {
 		item.OccurredAt = in.OccurredAt.UTC().Truncate(time.Microsecond)
 	}
@@ -342,70 +348,74 @@ func (in Submission) item(b Board, now time.Time) (item Item, refusal, err error
 	return item, refusal, err
 }
 
-// refused makes the fault of a refusal. Errors are the refusals of the lines by
-// their boards.
-func (r addition) refused(refusal Refusal, errors []error) error {
+// refused turns a ledger's refusal into a fault. errors holds the boards'
+// refusals of the items.
+func (r addRequest) refused(refusal Refusal, errors []error) error {
 	first := refusal.Items[0]
-	line := r.lines[first]
-	name := func(err error, field string) error { return r.name(first, err, field) }
+	item := r.items[first]
+	named := func(err error, field string) error { return r.atItem(first, err, field) }
 	switch refusal.Reason {
 	case KeyReused:
 		field := "Idempotency-Key"
 		if r.batch != "" {
 			field = "key"
 		}
-		return name(fault.Field(fault.KeyReused, field, "The key %q belongs to another request on this board. Repeat that request as it was, or take a new key.", line.Key), "")
+		if !ValidKey(item.Key) { // derived: the client does not know it
+			return named(fault.Field(fault.KeyReused, field, "The Idempotency-Key was used for a batch with another item at this position. Repeat that batch unchanged, or use a new key."), "")
+		}
+		return named(fault.Field(fault.KeyReused, field, "The key %q was used for another request on this board. Repeat that request unchanged, or use a new key.", item.Key), "")
 	case NoEntry:
-		return name(fault.New(fault.NotFound, "There is no entry %q on the board %q.", line.Reverses, line.Board), "reverses")
+		return named(fault.New(fault.NotFound, "Board %q has no entry %q.", item.Board, item.Reverses), "reverses")
 	case ItemRefused:
 		return r.refusedByBoard(refusal.Items, errors)
 	case TooManyAttributes:
-		return name(badField("profile.attributes", "would give the player more than %d attributes", maxAttributes), "")
+		return named(badField("profile.attributes", "must not give the player more than %d attributes", maxAttributes), "")
 	case InClosedPeriod:
-		detail := "No period of the board that is open contains this time."
-		if line.Late == nil || !*line.Late {
-			detail = "A period that this would change is closed, or the board has none at this time. With `late: true` it counts in the periods that are open."
+		detail := "No open period of the board contains this time."
+		if item.Late == nil || !*item.Late {
+			detail = "This would change a closed period, or the board has no period at this time. Send `late: true` to count it in the open periods only."
 		}
-		return name(fault.Field(fault.PeriodClosed, "occurred_at", "%s", detail), "")
+		return named(fault.Field(fault.PeriodClosed, "occurred_at", "%s", detail), "")
 	case AlreadyReversed:
-		return name(fault.New(fault.AlreadyReversed, "The entry %q is reversed already, or is a reversal itself. Add a new entry instead.", line.Reverses), "reverses")
+		return named(fault.New(fault.AlreadyReversed, "Entry %q is already reversed, or is itself a reversal. Add a new entry instead.", item.Reverses), "reverses")
 	case OverDailyCap:
-		return name(fault.Field(fault.DailyCap, "points", "Would take the player over what the board allows in a day."), "")
+		return named(fault.Field(fault.DailyCap, "points", "The player would exceed the board's daily cap. Reduce the points, or add them on another day."), "")
 	case OutOfRange:
-		return name(fault.Field(fault.ScoreRange, "points", "The score would leave ±%d.", int64(MaxPoints)), "")
+		return named(fault.Field(fault.ScoreRange, "points", "The score must stay within ±%d. Reduce the points.", int64(MaxPoints)), "")
 	case TiebreakRange:
-		return name(fault.Field(fault.ScoreRange, "tiebreak", "The tiebreak would leave ±%d.", int64(MaxPoints)), "")
+		return named(fault.Field(fault.ScoreRange, "tiebreak", "The tiebreak must stay within ±%d. Reduce it.", int64(MaxPoints)), "")
 	}
 	return fault.New(fault.Internal, "")
 }
 
-// refusedByBoard gives every fault of the lines against catalogues and bounds,
-// or else the first that a board has against its line.
-func (r addition) refusedByBoard(lines []int, errors []error) error {
+// refusedByBoard returns every fault of the items against catalogues and bounds
+// or, if there is none, the first item's refusal by its board.
+func (r addRequest) refusedByBoard(items []int, errors []error) error {
 	var faults fault.List
-	for _, i := range lines {
-		if f, ok := fault.As(r.name(i, errors[i], "board")); ok && f.Kind == fault.BadRequest {
+	for _, i := range items {
+		if f, ok := fault.As(r.atItem(i, errors[i], "board")); ok && f.Kind == fault.BadRequest {
 			faults = append(faults, f.Errors...)
 		}
 	}
 	if err := faults.Err(); err != nil {
 		return err
 	}
-	return r.name(lines[0], errors[lines[0]], "board")
+	return r.atItem(items[0], errors[items[0]], "board")
 }
 
-// cache keeps the boards that this process has met. A board in it may be an
-// old one: whoever acts on it has its version compared by the ledger.
+// cache keeps the boards that this process has loaded. They may be out of date,
+// so whatever is decided by one must be checked against its version in the
+// ledger.
 type cache struct {
 	mu     sync.Mutex
 	boards map[string]Board
 }
 
-// maxCached bounds the memory: a board with a full catalogue has some 100 KB.
+// maxCached limits memory: a board with a full catalogue takes about 100 KB.
 const maxCached = 200
 
-// find gives the board that is kept, else the directory's; current says that
-// it is the latter.
+// find returns the cached board, or else loads it; current reports that it was
+// loaded just now.
 func (c *cache) find(ctx context.Context, dir Directory, id string) (b Board, current bool, err error) {
 	c.mu.Lock()
 	b, ok := c.boards[id]
@@ -438,15 +448,15 @@ func (c *cache) keep(b Board) {
 		if len(c.boards) < maxCached {
 			break
 		}
-		delete(c.boards, id) // whichever comes first
+		delete(c.boards, id) // whichever the map yields first
 	}
 	c.boards[b.ID] = b
 }
 
-// findBoard asks the directory, unless no board can have the id.
-func findBoard(ctx context.Context, dir Directory, id string) (Board, error) {
-	if !boardID.MatchString(id) {
-		return Board{}, NoBoard(id)
+// findBoard looks the board up, unless the id is malformed.
+func findBoard(ctx context.Context, dir Directory, board string) (Board, error) {
+	if !id.Board(board) {
+		return Board{}, NoBoard(board)
 	}
-	return dir.Board(ctx, id)
+	return dir.Board(ctx, board)
 }

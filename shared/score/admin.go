@@ -13,49 +13,49 @@ import (
 // Registry keeps boards and players.
 type Registry interface {
 	Directory
-	// Create writes a new board and its event, and gives the board as it is
-	// written; ok is false where the id is taken.
+	// Create inserts a new board and its event, and returns the board as
+	// stored; ok is false if the id is taken.
 	Create(ctx context.Context, b Board, actor string) (created Board, ok bool, err error)
-	// Change writes the board and its event where nobody changed it since
-	// b.Version. Changes is the event's.
+	// Change writes the board and its event, unless the board has changed since
+	// c.Board.Version.
 	Change(ctx context.Context, c Change) (ChangeOutcome, error)
-	// ChangePlayer makes or changes a player, with their standings in the
-	// periods that are open and the event, unless b is an old version of the
-	// board: then it changes nothing. User is whom a player that is new
-	// belongs to.
+	// ChangePlayer creates or changes a player and their standings in the open
+	// periods, and inserts the event. If b is out of date, it writes nothing.
+	// user becomes the owner of a player that it creates.
 	ChangePlayer(ctx context.Context, b Board, player, user string, c PlayerChange, actor string) (PlayerOutcome, error)
 }
 
-// Change is a change of a board. No add sees half of it.
+// Change is a change of a board. Concurrent adds see all of it or nothing.
 type Change struct {
-	Board     Board             // as it is to be, its version still the old one
-	Changes   map[string]FromTo // what differs, by the names of the API
-	NoEntries bool              // the board must not have entries
+	Board     Board             // the new board, still with the old version
+	Changes   map[string]FromTo // the fields that differ, by their names in the API
+	NoEntries bool              // refuse the change if the board has entries
 	Actor     string
 }
 
-// FromTo is a change of a field, both as JSON.
+// FromTo is the change of one field, both values as JSON.
 type FromTo struct {
 	From json.RawMessage `json:"from"`
 	To   json.RawMessage `json:"to"`
 }
 
-// ChangeOutcome is what came of a change. Board is the board as it is now.
+// ChangeOutcome is the result of a change. Board is the current board. If one
+// of the flags is set, nothing was written.
 type ChangeOutcome struct {
 	Board      Board
-	Stale      bool // its version was another: nothing is written
-	HasEntries bool // it has entries although it must not: nothing is written
-	HasPlayers bool // it has players and was to become one of registered ones: nothing is written
+	Stale      bool // the board had changed
+	HasEntries bool // the board has entries although NoEntries was set
+	HasPlayers bool // the board has players and was to switch to registered ones
 }
 
-// Boards makes and changes boards and their players.
+// Boards creates and changes boards and their players.
 type Boards struct {
 	Registry Registry
 }
 
-// Create makes a board with the defaults, changed by set. Who makes it owns it.
-// Faults are what was wrong with the request as it came, to be told with the
-// rest.
+// Create makes a board with the defaults, changed by set, owned by the caller.
+// faults holds the faults found while the request was decoded; they are
+// reported together with any others.
 func (s *Boards) Create(ctx context.Context, who access.Caller, id string, faults fault.List, set func(*Board)) (Board, error) {
 	b := NewBoard(id, who.User)
 	set(&b)
@@ -66,30 +66,31 @@ func (s *Boards) Create(ctx context.Context, who access.Caller, id string, fault
 	if err := faults.Err(); err != nil {
 		return Board{}, err
 	}
-	// The board is not there yet, so a key that is cut to some boards cannot
-	// mean it.
+	// The board does not exist yet, so a key limited to certain boards cannot
+	// include it.
 	if !who.Scoped(scopes[own], b.ID) {
-		return Board{}, fault.New(fault.Forbidden, "The API key lacks the scope %s on this board.", scopes[own])
+		return Board{}, fault.New(fault.Forbidden, "This API key needs the scope %s on this board.", scopes[own])
 	}
 	created, ok, err := s.Registry.Create(ctx, b, who.Actor())
 	if err != nil {
 		return Board{}, err
 	}
 	if !ok {
-		return Board{}, fault.Field(fault.BoardTaken, "id", "There is a board %q already. Take another id.", b.ID)
+		return Board{}, fault.Field(fault.BoardTaken, "id", "A board with the id %q already exists. Choose another id.", b.ID)
 	}
 	return created, nil
 }
 
 // changeAttempts is how often a change is tried while others change the board.
-// Each try is a few milliseconds, and of eight who never stop one gets through.
+// A try takes a few milliseconds; one caller among eight that never stop still
+// gets through.
 const changeAttempts = 100
 
-// Change changes a board as set says. A change of nothing changes nothing, not
-// even the version. Faults are as for Create.
+// Change changes a board as set describes. If nothing differs, nothing is
+// written and the version stays. For faults see Create.
 func (s *Boards) Change(ctx context.Context, who access.Caller, id string, faults fault.List, set func(*Board)) (Board, error) {
-	// What is wrong whatever the board says comes before the board.
-	probe := NewBoard("any", who.User)
+	// Faults that do not depend on the board come before 404 and 403.
+	probe := NewBoard("any", "any")
 	set(&probe)
 	probe.check(&faults)
 	if err := faults.Err(); err != nil {
@@ -127,23 +128,23 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 		case out.HasEntries:
 			return Board{}, inUse(fields)
 		case out.HasPlayers:
-			return Board{}, fault.Field(fault.BoardInUse, "players", "The board has players already, who need not be users. Make a new board for registered players.")
+			return Board{}, fault.Field(fault.BoardInUse, "players", "The board already has players, who need not be users. Create a new board for registered players.")
 		default:
 			return out.Board, nil
 		}
 	}
-	return Board{}, &fault.Error{Kind: fault.Busy, RetryAfter: time.Second, Detail: "Others are changing the board. Repeat the request."}
+	return Board{}, &fault.Error{Kind: fault.Busy, RetryAfter: time.Second, Detail: "The board kept changing. Repeat the request."}
 }
 
 func inUse(fields []string) error {
-	f := fault.Field(fault.BoardInUse, fields[0], "The board has entries, so this can no longer change. Make a new board for other rules.")
+	f := fault.Field(fault.BoardInUse, fields[0], "The board has entries, so this can no longer change. Create a new board with other rules.")
 	for _, name := range fields {
 		f.Errors = append(f.Errors, fault.FieldFault{Field: name, Detail: "cannot change once the board has entries"})
 	}
 	return f
 }
 
-// differences gives the fields that differ, by the names of the API.
+// differences returns the fields that differ, by their names in the API.
 func differences(old, new Board) (map[string]FromTo, error) {
 	from, err := fields(old)
 	if err != nil {

@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"plaudit/shared/fault"
+	"plaudit/shared/id"
 	"plaudit/shared/timezone"
 )
 
-// Combine says how a player's entries become one score.
+// Combine is how a player's entries become one score.
 type Combine string
 
 // The ways to combine.
@@ -21,7 +22,7 @@ const (
 	Last Combine = "last"
 )
 
-// Order says which scores rank first.
+// Order is which scores rank first.
 type Order string
 
 // The orders.
@@ -30,42 +31,42 @@ const (
 	Asc  Order = "asc"  // less is better
 )
 
-// Ties says how equal scores rank.
+// Ties is how equal scores rank.
 type Ties string
 
 // The tie rules.
 const (
-	First  Ties = "first"  // who reached the score first ranks higher
+	First  Ties = "first"  // the player who reached the score first ranks higher
 	Shared Ties = "shared" // equal scores share a rank
 )
 
-// State says what a board takes.
+// State is what a board accepts.
 type State string
 
 // The states.
 const (
 	Open     State = "open"
-	Closed   State = "closed"   // takes no entries until its owner opens it
+	Closed   State = "closed"   // accepts no entries until its owner opens it
 	Archived State = "archived" // closed, and left out of lists
 )
 
-// Board is one competition. Its JSON is the API's.
+// Board is one competition. Its JSON form is the API's.
 type Board struct {
 	ID         string           `json:"id"`
 	Title      string           `json:"title"`
 	Combine    Combine          `json:"combine"`
 	Order      Order            `json:"order"`
 	Ties       Ties             `json:"ties"`
-	Periods    []Period         `json:"periods"`    // each name once
+	Periods    []Period         `json:"periods"`    // names are unique
 	Categories []string         `json:"categories"` // player attributes with rankings of their own
-	TimeZone   string           `json:"time_zone"`  // IANA name: where its days begin
-	Catalogue  map[string]int64 `json:"catalogue"`  // points by reason; nil where points are free
-	Min        int64            `json:"min"`        // least points of an entry
-	Max        *int64           `json:"max"`        // most points of an entry, nil without a bound
-	DailyCap   *int64           `json:"daily_cap"`  // net points of a player and day, nil without a bound
-	Decimals   int              `json:"decimals"`   // 0 to 6: how many digits of a score are a fraction, for display
+	TimeZone   string           `json:"time_zone"`  // IANA name; decides when its days begin
+	Catalogue  map[string]int64 `json:"catalogue"`  // points by reason; nil if points are free
+	Min        int64            `json:"min"`        // minimum points of an entry
+	Max        *int64           `json:"max"`        // maximum points of an entry; nil without a limit
+	DailyCap   *int64           `json:"daily_cap"`  // maximum net points per player and day; nil without a limit
+	Decimals   int              `json:"decimals"`   // 0 to 6: fraction digits of a score, for display
 	Unit       string           `json:"unit"`       // points or duration_ms, for display
-	Grace      Duration         `json:"grace"`      // from a period's end until it is closed
+	Grace      Duration         `json:"grace"`      // time between a period's end and its closing
 	Players    string           `json:"players"`    // any or registered
 	Public     bool             `json:"public"`
 	Owners     []string         `json:"owners"` // ids of users
@@ -76,10 +77,10 @@ type Board struct {
 	CreatedAt  time.Time        `json:"created_at"`
 }
 
-// Duration reads and writes as 24h or 1h30m.
+// Duration is written as 24h or 1h30m.
 type Duration time.Duration
 
-// MarshalText leaves out the parts that are zero.
+// MarshalText omits parts that are zero.
 func (d Duration) MarshalText() ([]byte, error) {
 	s := time.Duration(d).String()
 	if strings.HasSuffix(s, "m0s") {
@@ -91,25 +92,24 @@ func (d Duration) MarshalText() ([]byte, error) {
 	return []byte(s), nil
 }
 
-// UnmarshalText takes what time.ParseDuration takes.
+// UnmarshalText accepts what time.ParseDuration accepts.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	*d = Duration(parsed)
 	return err
 }
 
-// NewBoard gives a board with every default; its owner is who makes it.
-func NewBoard(id, owner string) Board {
+// NewBoard returns a board with every default.
+func NewBoard(board, owner string) Board {
 	return Board{
-		ID: id, Title: id, Combine: Sum, Order: Desc, Ties: First,
+		ID: board, Title: board, Combine: Sum, Order: Desc, Ties: First,
 		Periods: []Period{{Name: All}}, Categories: []string{}, TimeZone: "UTC",
 		Unit: "points", Grace: Duration(24 * time.Hour), Players: "any", Public: true,
 		Owners: []string{owner}, Writers: []string{}, Viewers: []string{}, State: Open, Version: 1,
 	}
 }
 
-// clone copies the board so deeply that a change of the copy leaves the board
-// as it is.
+// clone returns a deep copy.
 func (b Board) clone() Board {
 	b.Periods, b.Categories = slices.Clone(b.Periods), slices.Clone(b.Categories)
 	b.Owners, b.Writers, b.Viewers = slices.Clone(b.Owners), slices.Clone(b.Writers), slices.Clone(b.Viewers)
@@ -117,15 +117,15 @@ func (b Board) clone() Board {
 	return b
 }
 
-// tidy drops what says nothing: people who stand in a list twice, a catalogue
-// without reasons. Lists are empty, never nil.
+// tidy removes duplicate people and an empty catalogue. Lists become empty,
+// never nil.
 func (b *Board) tidy() {
 	for _, list := range []*[]string{&b.Owners, &b.Writers, &b.Viewers} {
 		seen := map[string]bool{}
-		*list = slices.DeleteFunc(append([]string{}, *list...), func(id string) bool {
-			again := seen[id]
-			seen[id] = true
-			return again
+		*list = slices.DeleteFunc(append([]string{}, *list...), func(user string) bool {
+			duplicate := seen[user]
+			seen[user] = true
+			return duplicate
 		})
 	}
 	if len(b.Catalogue) == 0 {
@@ -133,12 +133,12 @@ func (b *Board) tidy() {
 	}
 }
 
-// check notes every field that is not good on its own.
+// check adds a fault for every field that is invalid on its own.
 func (b Board) check(faults *fault.List) {
-	if !boardID.MatchString(b.ID) {
-		faults.Add("id", "must have 1 to 63 characters of a-z, 0-9 and -, the first no -")
+	if !id.Board(b.ID) {
+		faults.Add("id", id.BoardForm)
 	}
-	if b.Title != b.ID { // by default it is the id, which has been looked at
+	if b.Title != b.ID { // the default title is the id, which is checked above
 		checkText(faults, "title", b.Title, maxTitle)
 	}
 	oneOf(faults, "combine", b.Combine, Sum, Best, Last)
@@ -147,10 +147,10 @@ func (b Board) check(faults *fault.List) {
 	b.checkPeriods(faults)
 	b.checkCategories(faults)
 	if _, err := timezone.Load(b.TimeZone); err != nil {
-		faults.Add("time_zone", "must be a name of the IANA time zone database, such as Asia/Seoul or UTC")
+		faults.Add("time_zone", "must be an IANA time zone, such as Asia/Seoul or UTC")
 	}
 	if len(b.Catalogue) > maxReasons {
-		faults.Add("catalogue", "may have %d reasons", maxReasons)
+		faults.Add("catalogue", "must have at most %d reasons", maxReasons)
 	}
 	for _, reason := range sortedKeys(b.Catalogue) {
 		checkText(faults, "catalogue."+reason, reason, maxReason)
@@ -172,7 +172,7 @@ func (b Board) check(faults *fault.List) {
 	}
 	oneOf(faults, "players", b.Players, AnyPlayers, RegisteredPlayers)
 	if len(b.Owners) == 0 {
-		faults.Add("owners", "must name at least one user")
+		faults.Add("owners", "must list at least one user")
 	}
 	checkPeople(faults, "owners", b.Owners)
 	checkPeople(faults, "writers", b.Writers)
@@ -180,10 +180,10 @@ func (b Board) check(faults *fault.List) {
 	oneOf(faults, "state", b.State, Open, Closed, Archived)
 }
 
-// Who a board's players may be.
+// The kinds of players that a board may have.
 const (
-	AnyPlayers        = "any"        // ids are the board's own
-	RegisteredPlayers = "registered" // ids are those of users
+	AnyPlayers        = "any"        // the board chooses their ids
+	RegisteredPlayers = "registered" // their ids are users' ids
 )
 
 const (
@@ -195,7 +195,7 @@ const (
 
 func (b Board) checkPeriods(faults *fault.List) {
 	if n := len(b.Periods); n < 1 || n > maxPeriods {
-		faults.Add("periods", "must be 1 to %d periods", maxPeriods)
+		faults.Add("periods", "must list 1 to %d periods", maxPeriods)
 		return
 	}
 	seen := map[string]bool{}
@@ -209,11 +209,11 @@ func (b Board) checkPeriods(faults *fault.List) {
 		}
 		switch {
 		case seen[p.Name]:
-			faults.Add(name, "is the name of a period before it")
+			faults.Add(name, "must not be the name of another period")
 		case plain && !own:
 			faults.Add(name, "must be all, day, week or month, or an object {name, cron} or {name, start, end}")
 		case !plain && own:
-			faults.Add(name, "must be a name of its own, not %s", p.Name)
+			faults.Add(name, "must not be %s, which is a built-in period", p.Name)
 		case !plain:
 			checkText(faults, name, p.Name, maxPeriodName)
 		}
@@ -236,9 +236,9 @@ func (b Board) periodNames() []string {
 
 func checkCron(faults *fault.List, field, expression string) {
 	if len(expression) > maxCron {
-		faults.Add(field, "may have %d characters", maxCron)
+		faults.Add(field, "must have at most %d characters", maxCron)
 	} else if _, err := parseCron(expression); err != nil {
-		faults.Add(field, "is no cron expression: %v", err)
+		faults.Add(field, "must be a cron expression: %v", err)
 	}
 }
 
@@ -260,25 +260,25 @@ func checkSeason(faults *fault.List, at string, p Period) {
 
 func (b Board) checkCategories(faults *fault.List) {
 	if len(b.Categories) > maxCategories {
-		faults.Add("categories", "may name %d attributes", maxCategories)
+		faults.Add("categories", "must list at most %d attributes", maxCategories)
 		return
 	}
 	for i, name := range b.Categories {
 		// A colon ends the name in `category=name:value`.
 		if strings.Contains(name, ":") {
-			faults.Add(index("categories", i), "must not hold a colon")
+			faults.Add(index("categories", i), "must not contain a colon")
 		}
 		checkText(faults, index("categories", i), name, maxAttributeName)
 		if slices.Contains(b.Categories[:i], name) {
-			faults.Add(index("categories", i), "stands there twice")
+			faults.Add(index("categories", i), "appears more than once")
 		}
 	}
 }
 
 const maxGrace = Duration(366 * 24 * time.Hour)
 
-// checkTogether notes what only fields beside each other can have wrong. Of
-// two it names the one that changes from the old board.
+// checkTogether adds a fault for every pair of fields that contradict each
+// other. It names the field that changed from the old board.
 func (b Board) checkTogether(old Board, faults *fault.List) {
 	if b.Max != nil && *b.Max < b.Min {
 		if same(old.Max, b.Max) {
@@ -291,26 +291,26 @@ func (b Board) checkTogether(old Board, faults *fault.List) {
 		if same(old.DailyCap, b.DailyCap) {
 			faults.Add("combine", "must be sum, because the board has a daily_cap")
 		} else {
-			faults.Add("daily_cap", "is for boards that combine by sum")
+			faults.Add("daily_cap", "is only allowed if combine is sum")
 		}
 	}
 }
 
 func same(a, b *int64) bool { return a != nil && b != nil && *a == *b }
 
-func checkPeople(faults *fault.List, field string, ids []string) {
-	if len(ids) > maxPeople {
-		faults.Add(field, "may name %d users", maxPeople)
+func checkPeople(faults *fault.List, field string, users []string) {
+	if len(users) > maxPeople {
+		faults.Add(field, "must list at most %d users", maxPeople)
 	}
-	for i, id := range ids {
-		if !userID.MatchString(id) {
-			faults.Add(index(field, i), "must be the id of a user")
+	for i, user := range users {
+		if !userID.MatchString(user) {
+			faults.Add(index(field, i), "must be a user's id")
 		}
 	}
 }
 
-// frozen names the fields that differ although the board has entries, which
-// were counted by the fields' old values.
+// frozen returns the names of the fields that differ but must not once the
+// board has entries, because those were counted by the old values.
 func frozen(old, new Board) []string {
 	var fields []string
 	for _, f := range []struct {

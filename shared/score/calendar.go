@@ -8,7 +8,7 @@ import (
 	"plaudit/shared/timezone"
 )
 
-// The periods that every board may have. All never ends.
+// The built-in periods. All never ends.
 const (
 	All   = "all"
 	Day   = "day"
@@ -16,9 +16,9 @@ const (
 	Month = "month"
 )
 
-// Period is one that a board keeps standings of: one of the names above, one
-// whose runs go from one firing of a cron expression to the next, or a season
-// with a start and an end. Its JSON is a name, {name, cron} or {name, start,
+// Period is one that a board keeps standings of: a built-in one, one whose runs
+// last from one firing of a cron expression to the next, or a season with a
+// start and an end. Its JSON form is a name, {name, cron} or {name, start,
 // end}.
 type Period struct {
 	Name       string
@@ -38,18 +38,18 @@ type (
 	}
 )
 
-// MarshalJSON gives the API's form.
+// MarshalJSON returns the API's form.
 func (p Period) MarshalJSON() ([]byte, error) {
 	switch {
 	case p.Cron != "":
 		return json.Marshal(cronDoc{p.Name, p.Cron})
 	case !p.Start.IsZero() || !p.End.IsZero():
-		return json.Marshal(seasonDoc{p.Name, p.Start, p.End})
+		return json.Marshal(seasonDoc{p.Name, p.Start.UTC(), p.End.UTC()})
 	}
 	return json.Marshal(p.Name)
 }
 
-// UnmarshalJSON reads what MarshalJSON gave.
+// UnmarshalJSON reads the form that MarshalJSON writes.
 func (p *Period) UnmarshalJSON(text []byte) error {
 	*p = Period{}
 	if len(text) > 0 && text[0] == '"' {
@@ -66,28 +66,28 @@ func (p *Period) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// Same says whether both are the same period.
+// Same reports whether both are the same period.
 func (p Period) Same(o Period) bool {
 	return p.Name == o.Name && p.Cron == o.Cron && p.Start.Equal(o.Start) && p.End.Equal(o.End)
 }
 
-// Run is one run of a period: from Start up to End, which is no longer in it.
-// Zero times stand for a run without a beginning or an end.
+// Run is one occurrence of a period, such as this week. End is exclusive. A
+// zero Start or End means that the run has none.
 type Run struct {
 	Name       string
 	Start, End time.Time
 }
 
-// contains says whether the instant is in the run.
+// contains reports whether the instant is in the run.
 func (s Run) contains(at time.Time) bool {
 	return (s.Start.IsZero() || !at.Before(s.Start)) && (s.End.IsZero() || at.Before(s.End))
 }
 
-// Runs gives the run of each of the board's periods that contains the
-// instant, in the board's order; a season that does not is left out. It is the
-// one calendar of the product: what an entry credits, what a list shows and
-// what is announced as closed all come from here, because two sets of time
-// zone rules would differ at a border.
+// Runs returns the run of each of the board's periods that contains the
+// instant, in the board's order; seasons that do not contain it are left out.
+// This is the product's only calendar: what an entry credits, what a list shows
+// and which runs are closed all come from here, because two sets of time zone
+// rules could disagree about a boundary.
 func (b Board) Runs(at time.Time) ([]Run, error) {
 	runs := make([]Run, 0, len(b.Periods))
 	for _, p := range b.Periods {
@@ -102,8 +102,8 @@ func (b Board) Runs(at time.Time) ([]Run, error) {
 	return runs, nil
 }
 
-// RunAt gives the run of the board's period that contains the instant; ok is
-// false where none does.
+// RunAt returns the run of the board's period that contains the instant; ok is
+// false if none does.
 func (b Board) RunAt(p Period, at time.Time) (s Run, ok bool, err error) {
 	zone, err := timezone.Load(b.TimeZone)
 	if err != nil {
@@ -126,7 +126,7 @@ func (b Board) RunAt(p Period, at time.Time) (s Run, ok bool, err error) {
 	return s, true, nil
 }
 
-// calendarRun gives the run of a period that follows the calendar.
+// calendarRun returns the run of a built-in period.
 func calendarRun(name string, zone *time.Location, at time.Time) (Run, error) {
 	first, days, months := date{}, 0, 0
 	today := dateOf(at.In(zone))
@@ -142,8 +142,9 @@ func calendarRun(name string, zone *time.Location, at time.Time) (Run, error) {
 		return Run{}, fmt.Errorf("no period %q", name)
 	}
 	s := Run{name, first.begin(zone), first.add(months, days).begin(zone)}
-	// Where clocks were put back across midnight, an evening's last hour comes
-	// twice, and its date does not say on which side of the border it is.
+	// If clocks were set back across midnight, the last hour of an evening
+	// occurs twice, and its date does not show on which side of the boundary it
+	// is.
 	switch {
 	case at.Before(s.Start):
 		s = Run{name, first.add(-months, -days).begin(zone), s.Start}
@@ -172,13 +173,13 @@ func (d date) before(e date) bool {
 	return d.year < e.year || d.year == e.year && (d.month < e.month || d.month == e.month && d.day < e.day)
 }
 
-// begin gives the instant at which the date begins in the zone: its first
-// midnight, or where clocks skip midnight the moment of the skip.
+// begin returns the instant at which the date begins in the zone: its first
+// midnight or, if clocks skip midnight, the moment of the skip.
 func (d date) begin(zone *time.Location) time.Time {
 	t := time.Date(d.year, d.month, d.day, 0, 0, 0, 0, zone)
 	start, end := t.ZoneBounds()
-	// Where there is no midnight, time.Date is free to give the time before
-	// the skip or the one after it.
+	// If the date has no midnight, time.Date may return a time before the skip
+	// or one after it.
 	switch got := dateOf(t); {
 	case got.before(d):
 		return end.UTC()

@@ -11,15 +11,15 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// cronFields are the five of crontab(5): minute, hour, day of month, month,
-// day of week.
+// cronFields parses the five fields of crontab(5): minute, hour, day of month,
+// month, day of week.
 var cronFields = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 
-// parseCron reads an expression. One that never fires is refused.
+// parseCron parses an expression and refuses one that never fires.
 func parseCron(expression string) (*cron.SpecSchedule, error) {
-	// The parser takes a zone of its own before the fields.
+	// The parser would also accept a time zone in front of the fields.
 	if len(strings.Fields(expression)) != 5 || strings.Contains(expression, "=") {
-		return nil, errors.New("must have five fields: minute, hour, day of month, month, day of week")
+		return nil, errors.New("expected five fields: minute, hour, day of month, month, day of week")
 	}
 	parsed, err := cronFields.Parse(expression)
 	if err != nil {
@@ -27,13 +27,13 @@ func parseCron(expression string) (*cron.SpecSchedule, error) {
 	}
 	schedule, ok := parsed.(*cron.SpecSchedule)
 	if !ok || schedule.Next(earliest).IsZero() {
-		return nil, errors.New("names a date that never comes")
+		return nil, errors.New("this date never occurs")
 	}
 	return schedule, nil
 }
 
-// schedules keeps what parseCron has read, by expression.
-var schedules sync.Map // of string: *cron.SpecSchedule
+// schedules caches the results of parseCron.
+var schedules sync.Map // expression: *cron.SpecSchedule
 
 func scheduleOf(expression string) (*cron.SpecSchedule, error) {
 	if kept, ok := schedules.Load(expression); ok {
@@ -47,11 +47,12 @@ func scheduleOf(expression string) (*cron.SpecSchedule, error) {
 	return schedule, nil
 }
 
-// cronRun gives the run from the last firing at or before the instant to the
-// next one. An expression fires at every minute whose local date and time it
-// names: in an hour that clocks skip never, in one that comes twice each time.
-// (robfig/cron reads it. Its Next is not used: where clocks change by half an
-// hour, it depends on where the search begins.)
+// cronRun returns the run from the last firing at or before the instant to the
+// next one. An expression fires at every minute whose local date and time match
+// it: never in an hour that clocks skip, twice in an hour that clocks repeat.
+//
+// robfig/cron only parses the expression. Its Next is not used, because it
+// depends on where the search begins if clocks change by half an hour.
 func cronRun(p Period, zone *time.Location, at time.Time) (Run, error) {
 	schedule, err := scheduleOf(p.Cron)
 	if err != nil {
@@ -60,20 +61,21 @@ func cronRun(p Period, zone *time.Location, at time.Time) (Run, error) {
 	return Run{p.Name, lastFiring(schedule, zone, at), nextFiring(schedule, zone, at)}, nil
 }
 
-// maxSearch is how far from an instant firings are looked for. None are further
-// apart than 29 February around a year that has none, 2100.
+// maxSearch is how far from an instant firings are searched. The longest gap is
+// between the 29 Februaries around 2100, which has none.
 const maxSearch = 9 * 366 * 24 * time.Hour
 
-// lastFiring gives the last one at or before the instant. It goes back from one
-// change of the clocks to the one before: between them they show every time
-// once, in order, so the fields alone tell the last that is named.
+// lastFiring returns the last firing at or before the instant. It searches
+// backwards from one clock change to the previous one: between two changes
+// clocks show every time once and in order, so the fields alone determine the
+// last match.
 func lastFiring(s *cron.SpecSchedule, zone *time.Location, at time.Time) time.Time {
 	for limit := at.Add(-maxSearch); at.After(limit); {
-		start, _, offset := steady(zone, at)
+		start, _, offset := clockSpan(zone, at)
 		if start.Before(limit) {
 			start = limit
 		}
-		if shown, ok := lastNamed(s, at.UTC().Add(offset), start.UTC().Add(offset)); ok {
+		if shown, ok := lastMatch(s, at.UTC().Add(offset), start.UTC().Add(offset)); ok {
 			return shown.Add(-offset)
 		}
 		at = start.Add(-time.Nanosecond)
@@ -81,15 +83,15 @@ func lastFiring(s *cron.SpecSchedule, zone *time.Location, at time.Time) time.Ti
 	return time.Time{}
 }
 
-// nextFiring gives the first one after the instant.
+// nextFiring returns the first firing after the instant.
 func nextFiring(s *cron.SpecSchedule, zone *time.Location, at time.Time) time.Time {
 	at = at.Add(time.Nanosecond)
 	for limit := at.Add(maxSearch); at.Before(limit); {
-		_, end, offset := steady(zone, at)
+		_, end, offset := clockSpan(zone, at)
 		if end.IsZero() || end.After(limit) {
 			end = limit
 		}
-		if shown, ok := nextNamed(s, at.UTC().Add(offset), end.UTC().Add(offset)); ok {
+		if shown, ok := nextMatch(s, at.UTC().Add(offset), end.UTC().Add(offset)); ok {
 			return shown.Add(-offset)
 		}
 		at = end
@@ -97,17 +99,17 @@ func nextFiring(s *cron.SpecSchedule, zone *time.Location, at time.Time) time.Ti
 	return time.Time{}
 }
 
-// steady gives how far the zone's clocks are ahead of UTC at the instant, and a
-// time around it in which they do not change; zero is for ever.
-func steady(zone *time.Location, at time.Time) (start, end time.Time, offset time.Duration) {
+// clockSpan returns the zone's offset from UTC at the instant, and a span
+// around it in which the offset does not change. A zero bound means forever.
+func clockSpan(zone *time.Location, at time.Time) (start, end time.Time, offset time.Duration) {
 	local := at.In(zone)
 	_, seconds := local.Zone()
 	start, end = local.ZoneBounds()
-	// Where only the zone's rule tells the bounds, Go 1.26 makes them of it and
-	// of years of 365 days. So a start may lie before the last change that is
-	// not the rule's (Metlakatla's of 20 January 2019), which the time at that
-	// start knows as its end; and a 366th day, on which no rule changes clocks,
-	// gets its own beginning as its end.
+	// Go 1.26 computes bounds that follow from the zone's rule as if every year
+	// had 365 days. So start may be earlier than the last change outside the
+	// rule (Metlakatla's on 20 January 2019), which shows as the end of the
+	// span at start. And on a 366th day, when no rule changes clocks, end is
+	// the beginning of that day.
 	for _, next := start.ZoneBounds(); next.After(start) && !next.After(at); _, next = start.ZoneBounds() {
 		start = next
 	}
@@ -119,16 +121,16 @@ func steady(zone *time.Location, at time.Time) (start, end time.Time, offset tim
 
 const day = 24 * time.Hour
 
-// lastNamed gives the last time at or before the one that a clock shows, and
-// not before the limit, that the schedule names. Clocks' times are held in UTC.
-func lastNamed(s *cron.SpecSchedule, shown, limit time.Time) (time.Time, bool) {
+// lastMatch returns the last time from limit to shown, both inclusive, that
+// matches the schedule. Local times are represented in UTC.
+func lastMatch(s *cron.SpecSchedule, shown, limit time.Time) (time.Time, bool) {
 	hour, minute := shown.Hour(), shown.Minute()
 	for date := shown.Truncate(day); date.Add(day).After(limit); hour, minute = 23, 59 {
 		if s.Month&(1<<date.Month()) == 0 {
 			date = date.AddDate(0, 0, -date.Day())
 			continue
 		}
-		if namesDate(s, date) {
+		if matchesDay(s, date) {
 			for h := atMost(s.Hour, hour); h >= 0; h = atMost(s.Hour, h-1) {
 				if h < hour {
 					minute = 59
@@ -144,11 +146,11 @@ func lastNamed(s *cron.SpecSchedule, shown, limit time.Time) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// nextNamed gives the first time at or after the one that a clock shows, and
-// before the limit, that the schedule names.
-func nextNamed(s *cron.SpecSchedule, shown, limit time.Time) (time.Time, bool) {
-	if whole := shown.Truncate(time.Minute); whole.Before(shown) {
-		shown = whole.Add(time.Minute)
+// nextMatch returns the first time from shown on and before limit that matches
+// the schedule. Local times are represented in UTC.
+func nextMatch(s *cron.SpecSchedule, shown, limit time.Time) (time.Time, bool) {
+	if minute := shown.Truncate(time.Minute); minute.Before(shown) {
+		shown = minute.Add(time.Minute)
 	}
 	hour, minute := shown.Hour(), shown.Minute()
 	for date := shown.Truncate(day); date.Before(limit); hour, minute = 0, 0 {
@@ -156,7 +158,7 @@ func nextNamed(s *cron.SpecSchedule, shown, limit time.Time) (time.Time, bool) {
 			date = date.AddDate(0, 1, 1-date.Day())
 			continue
 		}
-		if namesDate(s, date) {
+		if matchesDay(s, date) {
 			for h := atLeast(s.Hour, hour); h < 24; h = atLeast(s.Hour, h+1) {
 				if h > hour {
 					minute = 0
@@ -172,25 +174,26 @@ func nextNamed(s *cron.SpecSchedule, shown, limit time.Time) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// star is the bit by which the parser says that a field was *.
+// star is the parser's mark for a field that is *.
 const star = 1 << 63
 
-// namesDate leaves the month to its callers.
-func namesDate(s *cron.SpecSchedule, date time.Time) bool {
+// matchesDay reports whether the schedule's two day fields match. The month is
+// left to the callers.
+func matchesDay(s *cron.SpecSchedule, date time.Time) bool {
 	dom, dow := s.Dom&(1<<date.Day()) != 0, s.Dow&(1<<date.Weekday()) != 0
 	if s.Dom&star == 0 && s.Dow&star == 0 {
-		return dom || dow // crontab(5): either, where both are restricted
+		return dom || dow // crontab(5): either may match if both are restricted
 	}
 	return dom && dow
 }
 
-// atMost gives the greatest of a field's values up to n, or -1.
+// atMost returns the largest of a field's values that is at most n, or -1.
 func atMost(field uint64, n int) int {
 	return bits.Len64(field&(1<<(n+1)-1)) - 1
 }
 
-// atLeast gives the least of a field's values from n on, or 64 or star's bit,
-// which are greater than every value.
+// atLeast returns the smallest of a field's values that is at least n or, if
+// there is none, a number larger than any value: 64 or the position of star.
 func atLeast(field uint64, n int) int {
 	return bits.TrailingZeros64(field &^ (1<<n - 1))
 }

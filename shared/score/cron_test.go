@@ -11,9 +11,9 @@ import (
 	"plaudit/shared/timezone"
 )
 
-// Expressions are compared around changes of the clocks, where fields and
-// instants part, and at any other times.
-func TestCronRunsAreThoseOfEveryMinute(t *testing.T) {
+// Expressions are compared around clock changes, where local times and instants
+// diverge, and at arbitrary times.
+func TestCronRunsEqualBruteForce(t *testing.T) {
 	const seed = 1
 	expressions := []string{
 		"* * * * *", "*/5 * * * *", "1-59 * * * *", "0 * * * *", "59 23 * * *", "0,1 0 * * *", "30 2 * * *", "15,45 1-3 * * *", "0 */7 * * 0",
@@ -24,7 +24,7 @@ func TestCronRunsAreThoseOfEveryMinute(t *testing.T) {
 		"America/St_Johns":     {1987, 2012}, // a minute past midnight; by two hours in 1988
 		"Australia/Lord_Howe":  {2000, 2050}, // by half an hour
 		"Africa/Casablanca":    {2008, 2050}, // four times a year
-		"Asia/Seoul":           {1987, 2020}, // long ago
+		"Asia/Seoul":           {1987, 2020}, // no changes since 1988
 		"Asia/Pyongyang":       {2014, 2019}, // by half an hour, for good
 		"America/New_York":     {2000, 2050},
 		"America/Havana":       {2000, 2050}, // at midnight
@@ -54,7 +54,8 @@ func TestCronRunsAreThoseOfEveryMinute(t *testing.T) {
 	}
 }
 
-// instants gives some near changes of the zone's clocks and some anywhere.
+// instants returns some instants near changes of the zone's clocks and some
+// anywhere.
 func instants(random *rand.Rand, zone *time.Location, from, to time.Time) []time.Time {
 	days := func(n int) time.Duration { return time.Duration(random.Int64N(int64(n) * 24 * int64(time.Hour))) }
 	var anchors, all []time.Time
@@ -79,7 +80,7 @@ func instants(random *rand.Rand, zone *time.Location, from, to time.Time) []time
 	return all
 }
 
-// everyMinute is cronSpan in the plain way: it tries all minutes of the days
+// everyMinute is cronRun by brute force: it tries every minute of the days
 // around the instant.
 func everyMinute(t *testing.T, expression string, zone *time.Location) func(at time.Time) Run {
 	schedule, err := parseCron(expression)
@@ -97,10 +98,10 @@ func everyMinute(t *testing.T, expression string, zone *time.Location) func(at t
 	return func(at time.Time) Run {
 		s := Run{Name: "s"}
 		today := dateOf(at.In(zone))
-		// A day more on both sides: near midnight the date may come twice. And
-		// one more after the first with a firing: where clocks are put back
-		// across midnight (St. John's did, a minute past it), what they show of
-		// two dates is mixed.
+		// One more day on both sides, because a date may occur twice near
+		// midnight. And one more after the first with a firing: if clocks are
+		// set back across midnight (in St. John's, one minute past it), the
+		// local times of two dates are mixed.
 		for n, last := 1, -maxDays; n > last; n-- {
 			for _, t := range on(today.add(0, n)) {
 				if !t.After(at) && t.After(s.Start) {
@@ -119,20 +120,20 @@ func everyMinute(t *testing.T, expression string, zone *time.Location) func(at t
 	}
 }
 
-// firings gives the instants of a local date at which the schedule fires, in
+// firings returns the instants of a local date at which the schedule fires, in
 // order.
 func firings(s *cron.SpecSchedule, d date, zone *time.Location) []time.Time {
 	noon := time.Date(d.year, d.month, d.day, 12, 0, 0, 0, time.UTC)
 	dom, dow := s.Dom&(1<<d.day) != 0, s.Dow&(1<<noon.Weekday()) != 0
 	day := dom && dow
 	if s.Dom&star == 0 && s.Dow&star == 0 {
-		day = dom || dow // crontab(5): either, where both are restricted
+		day = dom || dow // crontab(5): either may match if both are restricted
 	}
 	if !day || s.Month&(1<<d.month) == 0 {
 		return nil
 	}
-	// The clock shows a time by the offset of the day before or by that of the
-	// day after; where both are good, it shows it twice.
+	// A clock shows a time by the offset of the day before or by that of the
+	// day after. If both are valid, it shows the time twice.
 	_, before := noon.Add(-36 * time.Hour).In(zone).Zone()
 	_, after := noon.Add(36 * time.Hour).In(zone).Zone()
 	offsets := []int{before, after}
@@ -161,7 +162,7 @@ func firings(s *cron.SpecSchedule, d date, zone *time.Location) []time.Time {
 	return out
 }
 
-// BenchmarkRuns is one item of a batch whose times are 7 hours apart.
+// BenchmarkRuns measures one item of a batch whose times are 7 hours apart.
 func BenchmarkRuns(b *testing.B) {
 	minutely := make([]Period, 8)
 	for i := range minutely {

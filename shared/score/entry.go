@@ -2,6 +2,7 @@ package score
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -12,68 +13,70 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
+	"plaudit/shared/id"
 )
 
-// Kind says what an entry is.
+// Kind is what an entry is for.
 type Kind string
 
 // The kinds.
 const (
 	Result     Kind = "result"
-	Adjustment Kind = "adjustment" // by staff: the player is told
-	Import     Kind = "import"     // nobody is told
+	Adjustment Kind = "adjustment" // a penalty or a bonus by staff: the player is notified
+	Import     Kind = "import"     // nobody is notified
 	Reversal   Kind = "reversal"   // cancels another entry
 )
 
-// Entry is one line of the ledger. It holds everything that its answer shows,
-// so that a repeated request gets the same bytes whatever has happened since.
+// Entry is one line of the ledger. It holds everything that its response shows,
+// so that a repeated request returns the same bytes whatever has happened
+// since.
 type Entry struct {
 	ID         string // UUIDv7
 	Board      string
 	Player     string
-	Seq        int64 // counts the player's entries on the board from 1
+	Seq        int64 // numbers the player's entries on the board from 1
 	Kind       Kind
 	Points     int64
 	Tiebreak   int64
-	Reason     string // empty where points were given
+	Reason     string // empty if the request had points
 	Note       string
 	Actor      string
-	OccurredAt time.Time // in whole µs, as every time here
-	RecordedAt time.Time // strictly later than the player's entry before
+	OccurredAt time.Time // all times are in whole µs
+	RecordedAt time.Time // later than that of the player's previous entry
 	Batch      string
 	Reverses   string
-	Metadata   string   // compact JSON, empty where there is none
-	Standings  []Credit // the standings it led to, in the order of the board's periods
+	Metadata   string   // compact JSON; empty if none
+	Standings  []Credit // the resulting standings, in the order of the board's periods
 }
 
-// Credit is what an entry led to in one period.
+// Credit is the standing that an entry led to in one period.
 type Credit struct {
 	Period string
-	Start  time.Time // zero where the period has no beginning
-	Score  *int64    // nil where nothing was left
+	Start  time.Time // zero if the run has no start
+	Score  *int64    // nil if the player has no score left
 }
 
-// Text is a change of a text: absent leaves it, nil clears it.
+// Text is a change of a text field: unset leaves it, a nil value clears it.
 type Text struct {
 	Set   bool
 	Value *string
 }
 
-// Profile is what an entry may say about its player. What is absent stays.
+// Profile is what an entry may change about its player. Absent fields stay.
 type Profile struct {
 	DisplayName Text
 	Country     Text // ISO 3166-1 alpha-2
-	User        Text // id of the user that the player is
-	// Attributes change one by one, nil clears one; ClearAttributes clears all.
+	User        Text // id of the linked user
+	// Attributes change one by one; nil clears one, ClearAttributes clears all.
 	Attributes      map[string]*string
 	ClearAttributes bool
 }
 
-// Submission is an entry or a reversal as a client sends it; nil and empty mean
-// absent.
+// Submission is an entry or a reversal as a client sends it. Nil and empty
+// fields are absent.
 type Submission struct {
-	// Reverses is the entry that a reversal cancels. Beside it there are only
-	// Note, Late and Key.
+	// Reverses is the entry that a reversal cancels. A reversal has only Note,
+	// Late and Key besides.
 	Reverses   string
 	Player     string
 	Points     *int64
@@ -86,16 +89,24 @@ type Submission struct {
 	Metadata   string // compact JSON
 	Profile    *Profile
 	Key        string // idempotency key
-	// Faults are what was wrong with the request as it came, to be told with
-	// the rest.
+	// Faults were found while the request was decoded and are reported together
+	// with any others.
 	Faults fault.List
 }
 
-const playerForm = "must have 1 to 64 characters of A-Z, a-z, 0-9 and ._~@:-, the first a letter or a digit"
+const playerForm = "must be 1 to 64 characters of A-Z, a-z, 0-9 and ._~@:-, and must begin with a letter or a digit"
 
-// ValidKey says whether an idempotency key is 1 to 128 visible ASCII
+// ValidKey reports whether an idempotency key has 1 to 128 visible ASCII
 // characters.
 func ValidKey(key string) bool { return keyText.MatchString(key) }
+
+// DerivedKey returns the key of a batch's item that has none of its own. header
+// is the batch's Idempotency-Key, which is hashed so that the result has at most
+// 128 characters. The spaces keep clients from sending the same key.
+func DerivedKey(header string, item int) string {
+	sum := sha256.Sum256([]byte(header))
+	return fmt.Sprintf("batch %s %d", base64.RawURLEncoding.EncodeToString(sum[:]), item)
+}
 
 func (in Submission) kind() Kind {
 	if in.Kind == nil {
@@ -104,16 +115,18 @@ func (in Submission) kind() Kind {
 	return *in.Kind
 }
 
-// earliest is the first instant that occurred_at may be, and ahead how far it
-// may be in the future: clocks differ.
-var earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+var (
+	// earliest is the minimum of occurred_at and of a season's bounds.
+	earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	// latest is the exclusive maximum of a season's bounds.
+	latest = time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)
+)
 
-// latest is the end of what a season's border may be.
-var latest = time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)
+// maxAhead is how far occurred_at may be in the future, because clocks differ.
+const maxAhead = 5 * time.Minute
 
-const ahead = 5 * time.Minute
-
-// check gives every fault that the submission has whatever its board says.
+// check returns every fault of the submission that does not depend on its
+// board.
 func (in Submission) check(now time.Time) error {
 	faults := slices.Clone(in.Faults)
 	if in.Note != nil {
@@ -121,7 +134,7 @@ func (in Submission) check(now time.Time) error {
 	}
 	if in.Reverses != "" {
 		if in.Note == nil {
-			faults.Add("note", "is required for a reversal: say why")
+			faults.Add("note", "is required for a reversal: state the reason")
 		}
 		return faults.Err()
 	}
@@ -131,23 +144,23 @@ func (in Submission) check(now time.Time) error {
 	switch kind := in.kind(); kind {
 	case Adjustment:
 		if in.Reason != nil {
-			faults.Add("reason", "is not for adjustments: give points")
+			faults.Add("reason", "is not allowed for an adjustment: send points instead")
 		}
 		if in.Points == nil {
 			faults.Add("points", "is required")
 		}
 		if in.Note == nil {
-			faults.Add("note", "is required for an adjustment: say why")
+			faults.Add("note", "is required for an adjustment: state the reason")
 		}
 	default:
 		if in.Points != nil && in.Reason != nil {
-			faults.Add("reason", "cannot stand beside points: give one of them")
+			faults.Add("reason", "must not be sent together with points")
 		}
 		if in.Points == nil && in.Reason == nil {
-			faults.Add("points", "is required, or a reason where the board has a catalogue")
+			faults.Add("points", "is required, or reason if the board has a catalogue")
 		}
 		if kind == Reversal {
-			faults.Add("kind", "must be result, adjustment or import: a reversal names the entry that it cancels")
+			faults.Add("kind", "must be result, adjustment or import. To cancel an entry, send it as reverses or use its reversal route")
 		} else {
 			oneOf(&faults, "kind", kind, Result, Adjustment, Import)
 		}
@@ -161,11 +174,11 @@ func (in Submission) check(now time.Time) error {
 	if in.Tiebreak != nil {
 		checkPoints(&faults, "tiebreak", *in.Tiebreak)
 	}
-	if at := in.OccurredAt; at != nil && (at.Before(earliest) || at.After(now.Add(ahead))) {
-		faults.Add("occurred_at", "must be from 2000 on and at most 5 minutes ahead")
+	if at := in.OccurredAt; at != nil && (at.Before(earliest) || at.After(now.Add(maxAhead))) {
+		faults.Add("occurred_at", "must be in 2000 or later, and at most 5 minutes in the future")
 	}
 	if len(in.Metadata) > MaxMetadata {
-		faults.Add("metadata", "may have %d bytes of compact JSON, and has %d", MaxMetadata, len(in.Metadata))
+		faults.Add("metadata", "must be at most %d bytes of compact JSON, but is %d", MaxMetadata, len(in.Metadata))
 	}
 	if in.Profile != nil {
 		in.Profile.check(&faults, "profile.")
@@ -173,22 +186,22 @@ func (in Submission) check(now time.Time) error {
 	return faults.Err()
 }
 
-// check notes what is wrong with the profile; its fields begin with at.
-func (p *Profile) check(faults *fault.List, at string) {
+// check adds the profile's faults; prefix is the path of its fields.
+func (p *Profile) check(faults *fault.List, prefix string) {
 	if v := p.DisplayName.Value; v != nil {
-		checkText(faults, at+"display_name", *v, maxDisplayName)
+		checkText(faults, prefix+"display_name", *v, maxDisplayName)
 	}
 	if v := p.Country.Value; v != nil && !country.MatchString(*v) {
-		faults.Add(at+"country", "must be two capital letters (ISO 3166-1), such as KR")
+		faults.Add(prefix+"country", countryForm)
 	}
 	if v := p.User.Value; v != nil && !userID.MatchString(*v) {
-		faults.Add(at+"user", "must be the id of a user")
+		faults.Add(prefix+"user", "must be a user's id")
 	}
 	if len(p.Attributes) > maxAttributes {
-		faults.Add(at+"attributes", "may hold %d attributes", maxAttributes)
+		faults.Add(prefix+"attributes", "must have at most %d attributes", maxAttributes)
 	}
 	for _, name := range sortedKeys(p.Attributes) {
-		field := at + "attributes." + name
+		field := prefix + "attributes." + name
 		if n := utf8.RuneCountInString(name); n < 1 || n > maxAttributeName {
 			faults.Add(field, "must have a name of 1 to %d characters", maxAttributeName)
 		}
@@ -198,7 +211,7 @@ func (p *Profile) check(faults *fault.List, at string) {
 	}
 }
 
-// Patch gives the profile as a JSON merge patch (RFC 7396) of the player.
+// Patch returns the profile as a JSON merge patch (RFC 7396) of the player.
 func (p *Profile) Patch() map[string]any {
 	patch := map[string]any{}
 	for name, text := range map[string]Text{"display_name": p.DisplayName, "country": p.Country, "user": p.User} {
@@ -214,10 +227,10 @@ func (p *Profile) Patch() map[string]any {
 	return patch
 }
 
-// sent is what a request says before defaults, by whom, on which route. Its
-// names are in the order in which JSON text is compared; nil is null, which no
-// client can send.
-type sent struct {
+// fingerprint is what makes two requests the same: their content before
+// defaults, the actor and the route. Its fields are sorted by name, because the
+// digest compares JSON text; nil is null, which clients cannot send.
+type fingerprint struct {
 	Actor      string     `json:"actor"`
 	Kind       *Kind      `json:"kind"`
 	Late       *bool      `json:"late"`
@@ -233,9 +246,9 @@ type sent struct {
 	Tiebreak   *int64     `json:"tiebreak"`
 }
 
-// digest tells one request from another under the same key.
+// digest distinguishes requests with the same key.
 func (in Submission) digest(actor, route string) ([]byte, error) {
-	s := sent{
+	s := fingerprint{
 		Actor: actor, Route: route, Player: in.Player, Reverses: in.Reverses, Points: in.Points, Reason: in.Reason,
 		Kind: in.Kind, Note: in.Note, Tiebreak: in.Tiebreak, Late: in.Late,
 	}
@@ -245,8 +258,8 @@ func (in Submission) digest(actor, route string) ([]byte, error) {
 	}
 	if in.Metadata != "" {
 		metadata := jsontext.Value(in.Metadata)
-		// The order of names and the escapes of strings mean nothing; how a
-		// number is written is kept.
+		// The order of names and the escapes in strings do not matter; the way
+		// that a number is written does.
 		if err := metadata.Format(jsontext.ReorderRawObjects(true)); err != nil {
 			return nil, fmt.Errorf("metadata of an entry: %w", err)
 		}
@@ -263,56 +276,58 @@ func (in Submission) digest(actor, route string) ([]byte, error) {
 	return sum[:], nil
 }
 
-// points gives the points that the submission is worth on the board, or the
-// fault it has against the board: first what is wrong with it, then what the
-// board's state does not allow.
-func (in Submission) points(b Board) (int64, error) {
+// checkAgainst returns the points that the submission has on the board, or the
+// board's refusal: faults of the submission come before those of the board's
+// state.
+func (in Submission) checkAgainst(b Board) (int64, error) {
 	var faults fault.List
 	b.checkPlayer(&faults, in.Player, in.Profile, "profile.")
-	points := in.worth(b, &faults)
+	points := in.points(b, &faults)
 	if err := faults.Err(); err != nil {
 		return 0, err
 	}
-	return points, b.takes()
+	return points, b.checkOpen()
 }
 
-// takes says whether the board's state refuses entries, reversals and changes
-// of players.
-func (b Board) takes() error {
+// checkOpen returns a fault unless the board accepts entries, reversals and
+// changes of players.
+func (b Board) checkOpen() error {
 	if b.State == Open {
 		return nil
 	}
-	return fault.New(fault.BoardClosed, "The board %q is %s and takes no entries and no changes of players until an owner opens it.", b.ID, b.State)
+	return fault.New(fault.BoardClosed, "Board %q is %s. It accepts no entries or player changes until an owner opens it.", b.ID, b.State)
 }
 
-// checkPlayer notes what is wrong with a player on a board of registered ones:
-// their id is the user's whom they are.
-func (b Board) checkPlayer(faults *fault.List, player string, p *Profile, at string) {
+// checkPlayer adds the faults of a player on a board of registered players,
+// whose ids are users' ids.
+func (b Board) checkPlayer(faults *fault.List, player string, p *Profile, prefix string) {
 	if b.Players != RegisteredPlayers {
 		return
 	}
-	if !registeredID.MatchString(player) {
-		faults.Add("player", "must be the id of a user on this board")
+	if !id.UUID(player) {
+		faults.Add("player", "must be a user's id on this board")
 	}
 	if p != nil && p.User.Set && (p.User.Value == nil || *p.User.Value != player) {
-		faults.Add(at+"user", "must be the player's own id on this board")
+		faults.Add(prefix+"user", "must equal the player's id on this board")
 	}
 }
 
-func (in Submission) worth(b Board, faults *fault.List) (points int64) {
+// points returns the points of the submission by the board's catalogue and
+// bounds, and adds a fault if they do not allow it.
+func (in Submission) points(b Board, faults *fault.List) (points int64) {
 	switch {
 	case in.kind() == Adjustment:
 		return *in.Points
 	case in.Reason != nil && b.Catalogue == nil:
-		faults.Add("reason", "needs a catalogue, and the board has none: give points")
+		faults.Add("reason", "is not allowed, because the board has no catalogue: send points instead")
 	case in.Reason != nil:
 		points, ok := b.Catalogue[*in.Reason]
 		if !ok {
-			faults.Add("reason", "is not in the board's catalogue")
+			faults.Add("reason", "must be in the board's catalogue")
 		}
 		return points
 	case b.Catalogue != nil:
-		faults.Add("points", "are fixed by the board's catalogue: give a reason")
+		faults.Add("points", "must not be sent, because the board has a catalogue: send a reason instead")
 	case *in.Points < b.Min:
 		faults.Add("points", "must be at least %d on this board", b.Min)
 	case b.Max != nil && *in.Points > *b.Max:
@@ -329,8 +344,8 @@ func badField(field, format string, args ...any) error {
 	return faults.Err()
 }
 
-// seesAll says whether the caller may see what other readers of the board may
-// not: the metadata of its entries, and hidden players.
+// seesAll reports whether the caller may see what other readers of the board
+// may not: hidden players and the metadata of entries.
 func (b Board) seesAll(c access.Caller) bool {
 	return c.Scoped(scopes[read], b.ID) && (b.rightOf(c) >= write || c.Rights() == access.Auditor)
 }

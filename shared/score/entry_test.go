@@ -32,12 +32,12 @@ func TestSubmissionAlone(t *testing.T) {
 		change func(*Submission)
 		fields string
 	}{
-		{"the least there is", func(in *Submission) {}, ""},
+		{"the minimum", func(in *Submission) {}, ""},
 		{"the longest player", func(in *Submission) { in.Player = "A" + strings.Repeat("~", 63) }, ""},
 		{"a longer one", func(in *Submission) { in.Player = strings.Repeat("a", 65) }, "player"},
 		{"no player", func(in *Submission) { in.Player = "" }, "player"},
 		{"a player with a slash", func(in *Submission) { in.Player = "a/b" }, "player"},
-		{"a player with a line's end", func(in *Submission) { in.Player = "a\n" }, "player"},
+		{"a player with a line break", func(in *Submission) { in.Player = "a\n" }, "player"},
 		{"neither points nor reason", func(in *Submission) { in.Points = nil }, "points"},
 		{"both", func(in *Submission) { in.Reason = ptr("full") }, "reason"},
 		{"a reason", func(in *Submission) { in.Points, in.Reason = nil, ptr("full") }, ""},
@@ -58,7 +58,7 @@ func TestSubmissionAlone(t *testing.T) {
 		{"a longer one", func(in *Submission) { in.Note = ptr(strings.Repeat("é", 1001)) }, "note"},
 		{"an empty note", func(in *Submission) { in.Note = ptr(" ") }, "note"},
 		{"the first instant", func(in *Submission) { in.OccurredAt = ptr(earliest) }, ""},
-		{"the one before", func(in *Submission) { in.OccurredAt = ptr(earliest.Add(-1)) }, "occurred_at"},
+		{"the instant before it", func(in *Submission) { in.OccurredAt = ptr(earliest.Add(-1)) }, "occurred_at"},
 		{"5 minutes ahead", func(in *Submission) { in.OccurredAt = ptr(now.Add(5 * time.Minute)) }, ""},
 		{"more than that", func(in *Submission) { in.OccurredAt = ptr(now.Add(5*time.Minute + 1)) }, "occurred_at"},
 		{"the longest metadata", func(in *Submission) { in.Metadata = `{"a":"` + strings.Repeat("a", 4096-8) + `"}` }, ""},
@@ -81,7 +81,7 @@ func TestSubmissionAlone(t *testing.T) {
 				in.Profile.Attributes[string(r)] = nil
 			}
 		}, "profile.attributes"},
-		{"faults that were there already", func(in *Submission) { in.Player = ""; in.Faults = fault.List{{Field: "late"}} }, "late player"},
+		{"faults found by the decoder come first", func(in *Submission) { in.Player = ""; in.Faults = fault.List{{Field: "late"}} }, "late player"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in := good()
@@ -115,12 +115,12 @@ func TestSubmissionOnItsBoard(t *testing.T) {
 		field string
 	}{
 		{"free points", free, n(7), 7, "", ""},
-		{"none", free, n(0), 0, "", ""},
-		{"no negative ones unless the board says so", free, n(-1), 0, fault.BadRequest, "points"},
-		{"the least", bounded, n(-5), -5, "", ""},
-		{"less", bounded, n(-6), 0, fault.BadRequest, "points"},
-		{"the most", bounded, n(5), 5, "", ""},
-		{"more", bounded, n(6), 0, fault.BadRequest, "points"},
+		{"zero points", free, n(0), 0, "", ""},
+		{"negative points need a negative min", free, n(-1), 0, fault.BadRequest, "points"},
+		{"the minimum", bounded, n(-5), -5, "", ""},
+		{"below the minimum", bounded, n(-6), 0, fault.BadRequest, "points"},
+		{"the maximum", bounded, n(5), 5, "", ""},
+		{"above the maximum", bounded, n(6), 0, fault.BadRequest, "points"},
 		{"an adjustment is not bounded", bounded, adjust(100), 100, "", ""},
 		{"a reason", fixed, by("full", Result), 42, "", ""},
 		{"a reason of an import", fixed, by("full", Import), 42, "", ""},
@@ -132,10 +132,10 @@ func TestSubmissionOnItsBoard(t *testing.T) {
 		{"a closed board", closed, n(1), 0, fault.BoardClosed, ""},
 		{"an adjustment there", closed, adjust(1), 0, fault.BoardClosed, ""},
 		{"an archived board", archived, n(1), 0, fault.BoardClosed, ""},
-		{"what is wrong comes before what is closed", closed, n(-1), 0, fault.BadRequest, "points"},
+		{"invalid input comes before a closed board", closed, n(-1), 0, fault.BadRequest, "points"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := c.in.points(c.board)
+			got, err := c.in.checkAgainst(c.board)
 			f, _ := fault.As(err)
 			if c.kind == "" && (err != nil || got != c.want) || c.kind != "" && (f == nil || f.Kind != c.kind || f.Field != c.field) {
 				t.Errorf("got %d, %v", got, err)
@@ -144,7 +144,7 @@ func TestSubmissionOnItsBoard(t *testing.T) {
 	}
 }
 
-func TestDigestTellsRequestsApart(t *testing.T) {
+func TestDigestDistinguishesRequests(t *testing.T) {
 	base := func() Submission {
 		return Submission{Player: "p", Points: ptr[int64](1), OccurredAt: &now, Metadata: `{"a":1,"b":"x"}`, Key: "k"}
 	}
@@ -200,6 +200,6 @@ func TestDigestTellsRequestsApart(t *testing.T) {
 		seen[d] = name
 	}
 	if bytes.Equal(digest(base(), "user/p", "POST /x"), first) || bytes.Equal(digest(base(), "user/o", "POST /y"), first) {
-		t.Error("actor or route do not count")
+		t.Error("the digest ignores the actor or the route")
 	}
 }

@@ -10,38 +10,39 @@ import (
 	"plaudit/shared/fault"
 )
 
-// Lists reads what there may be much of, a page at a time: up to limit items
-// after a place, or from the beginning where it is nil. One more than the limit
-// tells that there are more.
+// Lists reads unbounded lists a page at a time: up to limit items after a
+// place, or from the beginning if it is nil. Callers ask for one item more than
+// they show, to learn whether more follow.
 type Lists interface {
-	// Entries gives entries, the newest first. Those of hidden players are
-	// left out unless hidden.
+	// Entries returns entries, newest first. hidden includes those of hidden
+	// players.
 	Entries(ctx context.Context, board string, f EntryFilter, hidden bool, after *EntryPlace, limit int) ([]OwnedEntry, error)
-	// EntriesOf gives the entries of the user's players that are in the view,
-	// the newest first.
+	// EntriesOf returns the entries of the user's players that the view
+	// includes, newest first.
 	EntriesOf(ctx context.Context, user string, v View, after *EntryPlace, limit int) ([]OwnedEntry, error)
-	// Boards gives the boards of the view that are not archived; where named is
-	// not empty, only those that name this user as owner, writer or viewer.
-	Boards(ctx context.Context, v View, named, search string, after *BoardPlace, limit int) ([]PlacedBoard, error)
-	// Links gives the user's players that are in the view, ordered by board and
-	// player.
+	// Boards returns the boards that the view includes, without archived ones.
+	// If member is not empty, only those that list this user as owner, writer
+	// or viewer.
+	Boards(ctx context.Context, v View, member, search string, after *BoardPlace, limit int) ([]PlacedBoard, error)
+	// Links returns the user's players that the view includes, ordered by board
+	// and player.
 	Links(ctx context.Context, user string, v View, after *LinkPlace, limit int) ([]Link, error)
-	// Periods gives the runs of the board's periods that have entries, the
-	// latest first.
+	// Periods returns the runs of the board's periods that have entries, latest
+	// first.
 	Periods(ctx context.Context, b Board, name string, after *RunPlace, limit int) ([]RunStatus, error)
 }
 
-// View is what somebody may read, as permit and seesAll say it of one board:
-// lists are cut to it where they are read, because what they leave out has no
-// bound. The zero View is that of public boards.
+// View is what a caller may read, by the rules of permit and seesAll for one
+// board. Stores apply it in their queries, because the number of items that it
+// leaves out has no bound. The zero View includes public boards only.
 type View struct {
-	// User reads, beside public boards, those that name the user and those
-	// with a player of theirs; hidden players where they are owner or writer.
+	// User may also read the boards that list them and those with a player of
+	// theirs, and hidden players on boards that they own or write to.
 	User string
-	// Every: User reads every board and every player.
-	Every bool
-	// Within are the only boards of which User reads more than anybody does;
-	// of all where it is empty.
+	// ReadsAll means that User may read every board and every player.
+	ReadsAll bool
+	// Within lists the only boards on which User has more than anybody's
+	// rights. Empty means all boards.
 	Within []string
 }
 
@@ -49,26 +50,25 @@ func viewOf(c access.Caller) View {
 	if c.Anonymous() || !c.Scoped(scopes[read], "") {
 		return View{}
 	}
-	v := View{User: c.User, Every: c.Rights() == access.Admin || c.Rights() == access.Auditor}
+	v := View{User: c.User, ReadsAll: c.Rights() == access.Admin || c.Rights() == access.Auditor}
 	if c.Role == access.Service {
 		v.Within = c.Boards
 	}
 	return v
 }
 
-// EntryFilter leaves entries out of a list. What is empty or nil leaves none
-// out.
+// EntryFilter selects entries of a list. Empty and nil fields select all.
 type EntryFilter struct {
 	Player, Batch, Actor, Reason string
 	Kind                         Kind
 	From, To                     *time.Time // of occurred_at; To is exclusive
 }
 
-// OwnedEntry is an entry in a list, and whom its player belongs to.
+// OwnedEntry is an entry in a list and the user that its player belongs to.
 type OwnedEntry struct {
 	Entry
 	User    string
-	SeesAll bool // in a list of EntriesOf: see Board.seesAll
+	SeesAll bool // set by EntriesOf only: the view's user passes Board.seesAll
 }
 
 // EntryPlace is where a page of entries ends.
@@ -77,15 +77,15 @@ type EntryPlace struct {
 	ID         string    `json:"i"`
 }
 
-// Place gives the place of an entry in a list.
+// Place returns the entry's place in a list.
 func (e Entry) Place() EntryPlace { return EntryPlace{e.OccurredAt, e.ID} }
 
-// BoardPlace is where a page of boards ends. With a search, boards whose id
-// begins with it come first, in the order of ids, then those whose title does,
+// BoardPlace is where a page of boards ends. A search lists boards whose id
+// begins with the text first, in the order of ids, then those whose title does,
 // in the order of titles.
 type BoardPlace struct {
 	ByTitle bool   `json:"t,omitempty"`
-	Key     string `json:"k"` // what it is ordered by
+	Key     string `json:"k"` // the id or title that orders it
 	ID      string `json:"i"`
 }
 
@@ -107,62 +107,63 @@ type LinkPlace struct {
 	Player string `json:"p"`
 }
 
-// RunPlace is where a page of a board's runs ends; the zero time is that of a
-// run without beginning.
+// RunPlace is where a page of a board's runs ends. Start is zero for a run that
+// has none.
 type RunPlace struct {
 	Start time.Time `json:"s"`
 	Name  string    `json:"n"`
 }
 
-// Page is one page of a list. It may hold fewer items than there was room for.
+// Page is one page of a list. It may hold fewer items than its limit even if
+// more follow.
 type Page[T, P any] struct {
 	Items  []T
-	Places []P // the items' own, for who shows fewer of them
-	Next   *P  // where the next page begins, nil where there is none
+	Places []P // of each item, for callers that cut the page further
+	Next   *P  // where this page ends if another follows; else nil
 }
 
-// Entries gives a page of the board's entries. Metadata is for the board's
-// writers and the player.
+// Entries returns a page of the board's entries. Metadata is included for the
+// board's writers and for the player's user.
 func (r *Reader) Entries(ctx context.Context, who access.Caller, board string, f EntryFilter, after *EntryPlace, limit int) (Page[Entry, EntryPlace], error) {
 	b, err := r.Board(ctx, who, board)
 	if err != nil {
 		return Page[Entry, EntryPlace]{}, err
 	}
-	lines, err := r.Tables.Entries(ctx, b.ID, f, b.seesAll(who), after, limit+1)
-	return entryPage(lines, limit, func(l OwnedEntry) bool { return b.seesMetadata(who, l.User) }), err
+	found, err := r.Tables.Entries(ctx, b.ID, f, b.seesAll(who), after, limit+1)
+	return entryPage(found, limit, func(e OwnedEntry) bool { return b.seesMetadata(who, e.User) }), err
 }
 
-func entryPage(lines []OwnedEntry, limit int, metadata func(OwnedEntry) bool) Page[Entry, EntryPlace] {
+func entryPage(found []OwnedEntry, limit int, seesMetadata func(OwnedEntry) bool) Page[Entry, EntryPlace] {
 	page := Page[Entry, EntryPlace]{}
-	for _, l := range lines[:min(limit, len(lines))] {
-		if !metadata(l) {
-			l.Metadata = ""
+	for _, e := range found[:min(limit, len(found))] {
+		if !seesMetadata(e) {
+			e.Metadata = ""
 		}
-		page.Items = append(page.Items, l.Entry)
-		page.Places = append(page.Places, l.Place())
+		page.Items = append(page.Items, e.Entry)
+		page.Places = append(page.Places, e.Place())
 	}
-	if len(lines) > limit {
+	if len(found) > limit {
 		page.Next = &page.Places[limit-1]
 	}
 	return page
 }
 
-// Boards gives a page of the boards that the caller may read. Mine: of those
-// that name them as owner, writer or viewer. Search is how an id or a title
-// begins.
+// Boards returns a page of the boards that the caller may read. mine selects
+// those that list the caller as owner, writer or viewer; search those whose id
+// or title begins with the text.
 func (r *Reader) Boards(ctx context.Context, who access.Caller, mine bool, search string, after *BoardPlace, limit int) (Page[Board, BoardPlace], error) {
 	if mine && who.Anonymous() {
-		return Page[Board, BoardPlace]{}, fault.Field(fault.Unauthenticated, "mine", "Send an access token: without one no board is yours.")
+		return Page[Board, BoardPlace]{}, fault.Field(fault.Unauthenticated, "mine", "To list your own boards, send an access token.")
 	}
-	named := ""
+	member := ""
 	if mine {
-		named = who.User
+		member = who.User
 	}
-	found, err := r.Tables.Boards(ctx, viewOf(who), named, search, after, limit+1)
+	found, err := r.Tables.Boards(ctx, viewOf(who), member, search, after, limit+1)
 	page := Page[Board, BoardPlace]{}
-	for _, l := range found[:min(limit, len(found))] {
-		page.Items = append(page.Items, l.Board)
-		page.Places = append(page.Places, l.Place)
+	for _, b := range found[:min(limit, len(found))] {
+		page.Items = append(page.Items, b.Board)
+		page.Places = append(page.Places, b.Place)
 	}
 	if len(found) > limit {
 		page.Next = &page.Places[limit-1]
@@ -170,8 +171,8 @@ func (r *Reader) Boards(ctx context.Context, who access.Caller, mine bool, searc
 	return page, err
 }
 
-// Periods gives a page of the runs of the board's periods that have entries,
-// of the named period only where there is a name.
+// Periods returns a page of the runs that have entries, of the named period or,
+// if the name is empty, of all of the board's periods.
 func (r *Reader) Periods(ctx context.Context, who access.Caller, board, name string, after *RunPlace, limit int) (Page[RunStatus, RunPlace], error) {
 	b, err := r.Board(ctx, who, board)
 	if err != nil {
@@ -192,11 +193,11 @@ func (r *Reader) Periods(ctx context.Context, who access.Caller, board, name str
 }
 
 func noUser(user string) error {
-	return fault.New(fault.NotFound, "There is no user %q.", user)
+	return fault.New(fault.NotFound, "User %q does not exist.", user)
 }
 
-// StandingsOf gives a page of a user's standings on every board that the
-// caller may read, each in the board's default period of now.
+// StandingsOf returns a page of a user's standings on every board that the
+// caller may read, each in the current run of the board's default period.
 func (r *Reader) StandingsOf(ctx context.Context, who access.Caller, user string, after *LinkPlace, limit int) (Page[Report, LinkPlace], error) {
 	page := Page[Report, LinkPlace]{}
 	if !userID.MatchString(user) {
@@ -213,7 +214,7 @@ func (r *Reader) StandingsOf(ctx context.Context, who access.Caller, user string
 	var wanted []StandingQuery
 	for _, l := range links {
 		s, err := r.run(l.Board, Select{})
-		if fault.Is(err, fault.NotFound) { // between two seasons
+		if fault.Is(err, fault.NotFound) { // no season contains this instant
 			continue
 		}
 		if err != nil {
@@ -226,7 +227,7 @@ func (r *Reader) StandingsOf(ctx context.Context, who access.Caller, user string
 	}
 	found, err := r.Tables.Standings(ctx, wanted)
 	for _, f := range found {
-		// A closed period keeps the status that it was closed with.
+		// A closed period keeps the status that the player had when it closed.
 		i := slices.IndexFunc(links, func(l Link) bool { return l.Board.ID == f.Board && l.Player == f.Player })
 		if f.Status != Hidden || links[i].Board.seesAll(who) {
 			page.Items = append(page.Items, f)
@@ -236,19 +237,19 @@ func (r *Reader) StandingsOf(ctx context.Context, who access.Caller, user string
 	return page, err
 }
 
-// EntriesOfUser gives a page of a user's entries on every board that the
+// EntriesOfUser returns a page of a user's entries on every board that the
 // caller may read.
 func (r *Reader) EntriesOfUser(ctx context.Context, who access.Caller, user string, after *EntryPlace, limit int) (Page[Entry, EntryPlace], error) {
 	if !userID.MatchString(user) {
 		return Page[Entry, EntryPlace]{}, noUser(user)
 	}
-	lines, err := r.Tables.EntriesOf(ctx, user, viewOf(who), after, limit+1)
-	return entryPage(lines, limit, func(l OwnedEntry) bool { return l.SeesAll || seesOwn(who, l.User, l.Board) }), err
+	found, err := r.Tables.EntriesOf(ctx, user, viewOf(who), after, limit+1)
+	return entryPage(found, limit, func(e OwnedEntry) bool { return e.SeesAll || seesOwn(who, e.User, e.Board) }), err
 }
 
 var actorName = regexp.MustCompile(`^(user|key)/[A-Za-z0-9-]{1,64}$`)
 
-// Check gives every fault of the filter; the names are the API's.
+// Check adds every fault of the filter, by the names of the API's parameters.
 func (f EntryFilter) Check(faults *fault.List) {
 	if f.Player != "" && !ValidPlayer(f.Player) {
 		faults.Add("player", "must be a player's id")
@@ -267,13 +268,13 @@ func (f EntryFilter) Check(faults *fault.List) {
 	}
 }
 
-// Check gives every fault of the filter; the names are the API's.
+// Check adds every fault of the filter, by the names of the API's parameters.
 func (f Filter) Check(faults *fault.List) {
 	if slices.ContainsFunc(f.Players, func(id string) bool { return !ValidPlayer(id) }) {
-		faults.Add("players", "must be ids of players with commas between them")
+		faults.Add("players", "must be players' ids separated by commas")
 	}
-	if len(f.Players) > maxWanted {
-		faults.Add("players", "may name %d players", maxWanted)
+	if len(f.Players) > maxPlayers {
+		faults.Add("players", "must list at most %d players", maxPlayers)
 	}
 	if f.Min != nil {
 		checkPoints(faults, "min", *f.Min)
@@ -282,9 +283,9 @@ func (f Filter) Check(faults *fault.List) {
 		checkPoints(faults, "max", *f.Max)
 	}
 	if f.Country != "" && !country.MatchString(f.Country) {
-		faults.Add("country", "must be two capital letters (ISO 3166-1), such as KR")
+		faults.Add("country", countryForm)
 	}
 }
 
-// maxWanted is how many players a list can be asked for by name.
-const maxWanted = 1000
+// maxPlayers is how many players a request for standings may list.
+const maxPlayers = 1000

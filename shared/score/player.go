@@ -9,26 +9,26 @@ import (
 	"plaudit/shared/fault"
 )
 
-// Player is who has scores on a board. Its JSON is the API's.
+// Player is a competitor on a board. Its JSON form is the API's.
 type Player struct {
 	Board       string            `json:"board"`
 	ID          string            `json:"player"`
 	DisplayName *string           `json:"display_name"`
 	Country     *string           `json:"country"`
 	Attributes  map[string]string `json:"attributes"`
-	User        *string           `json:"user"` // id of the user that the player is
+	User        *string           `json:"user"` // id of the linked user
 	Status      Status            `json:"status"`
-	Note        *string           `json:"note"` // why the status is what it is
+	Note        *string           `json:"note"` // reason for the status
 }
 
-// PlayerChange is what is to become of a player. What is absent stays.
+// PlayerChange is a change of a player. Absent fields stay.
 type PlayerChange struct {
 	Profile
 	Status *Status
 	Note   Text
 }
 
-// check gives every fault that the change has whatever its board says.
+// check adds every fault of the change that does not depend on its board.
 func (p *PlayerChange) check(faults *fault.List, player string) {
 	if !ValidPlayer(player) {
 		faults.Add("player", playerForm)
@@ -42,7 +42,7 @@ func (p *PlayerChange) check(faults *fault.List, player string) {
 	}
 }
 
-// Patch gives the change as a JSON merge patch (RFC 7396) of the player.
+// Patch returns the change as a JSON merge patch (RFC 7396) of the player.
 func (p *PlayerChange) Patch() map[string]any {
 	patch := p.Profile.Patch()
 	if p.Status != nil {
@@ -54,18 +54,18 @@ func (p *PlayerChange) Patch() map[string]any {
 	return patch
 }
 
-// PlayerOutcome is what came of a change of a player: exactly one of Player and
-// Stale is set, unless the player would have more than 16 attributes.
+// PlayerOutcome is the result of a change of a player. Player is set if it was
+// written; otherwise one of Stale and TooManyAttributes is.
 type PlayerOutcome struct {
 	Player            *Player
-	Made              bool // the player is new
+	Made              bool // the player was created
 	Stale             *Board
 	TooManyAttributes bool
 }
 
-// ChangePlayer makes a player, or changes one. Faults are what was wrong with the
-// request as it came, to be told with the rest. Closed periods stay as they
-// are.
+// ChangePlayer creates a player or changes an existing one. Closed periods do
+// not change. faults holds the faults found while the request was decoded; they
+// are reported together with any others.
 func (s *Boards) ChangePlayer(ctx context.Context, who access.Caller, board, player string, faults fault.List, c PlayerChange) (p Player, made bool, err error) {
 	faults = slices.Clone(faults)
 	c.check(&faults, player)
@@ -85,7 +85,7 @@ func (s *Boards) ChangePlayer(ctx context.Context, who access.Caller, board, pla
 		if err := faults.Err(); err != nil {
 			return Player{}, false, err
 		}
-		if err := b.takes(); err != nil {
+		if err := b.checkOpen(); err != nil {
 			return Player{}, false, err
 		}
 		user := ""
@@ -99,22 +99,22 @@ func (s *Boards) ChangePlayer(ctx context.Context, who access.Caller, board, pla
 		case out.Stale != nil:
 			b = *out.Stale
 		case out.TooManyAttributes:
-			return Player{}, false, badField("attributes", "would give the player more than %d attributes", maxAttributes)
+			return Player{}, false, badField("attributes", "must not give the player more than %d attributes", maxAttributes)
 		default:
 			return *out.Player, out.Made, nil
 		}
 	}
-	return Player{}, false, &fault.Error{Kind: fault.Busy, RetryAfter: time.Second, Detail: "The board is being changed. Repeat the request."}
+	return Player{}, false, &fault.Error{Kind: fault.Busy, RetryAfter: time.Second, Detail: "The board kept changing. Repeat the request."}
 }
 
-// Player gives a player of the board, to who may read it; a hidden one only to
-// those who see all of it.
+// Player returns a player of the board, if the caller may read it. Hidden
+// players are shown only to callers who pass seesAll.
 func (r *Reader) Player(ctx context.Context, who access.Caller, board, player string) (Player, error) {
 	b, err := r.Board(ctx, who, board)
 	if err != nil {
 		return Player{}, err
 	}
-	missing := fault.New(fault.NotFound, "There is no player %q on the board %q.", player, board)
+	missing := fault.New(fault.NotFound, "Board %q has no player %q.", board, player)
 	if !ValidPlayer(player) {
 		return Player{}, missing
 	}

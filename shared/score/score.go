@@ -14,8 +14,8 @@ import (
 // Points, tiebreaks and scores are within ±MaxPoints.
 const MaxPoints = 1<<53 - 1
 
-// The limits of texts and lists. Lengths are in characters, MaxMetadata in
-// bytes of compact JSON.
+// Limits of texts and lists. Lengths are in characters, MaxMetadata in bytes of
+// compact JSON.
 const (
 	maxTitle          = 200
 	maxNote           = 1000
@@ -30,22 +30,21 @@ const (
 )
 
 var (
-	boardID  = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 	playerID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~@:-]{0,63}$`)
 	userID   = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
-	// registeredID is what the users service gives its users: UUIDs.
-	registeredID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-	country      = regexp.MustCompile(`^[A-Z]{2}$`) // ISO 3166-1 alpha-2
-	keyText      = regexp.MustCompile(`^[!-~]{1,128}$`)
+	country  = regexp.MustCompile(`^[A-Z]{2}$`) // ISO 3166-1 alpha-2
+	keyText  = regexp.MustCompile(`^[!-~]{1,128}$`)
 )
 
-// ValidPlayer says whether a player may have the id.
+// ValidPlayer reports whether the text has the form of a player's id.
 func ValidPlayer(id string) bool { return playerID.MatchString(id) }
 
-// checkText notes a text that is not within 1 to max characters.
+const countryForm = "must be two capital letters (ISO 3166-1), such as KR"
+
+// checkText adds a fault unless the text has 1 to max characters.
 func checkText(faults *fault.List, field, text string, max int) {
 	if n := utf8.RuneCountInString(text); n > max || strings.TrimSpace(text) == "" {
-		faults.Add(field, "must have 1 to %d characters, not only spaces", max)
+		faults.Add(field, "must have 1 to %d characters and must not be blank", max)
 	}
 }
 
@@ -55,7 +54,8 @@ func checkPoints(faults *fault.List, field string, n int64) {
 	}
 }
 
-// NoBoard is the fault of a board that is not there, or not for the caller.
+// NoBoard returns the fault for a board that does not exist, or that the caller
+// may not know about.
 func NoBoard(id string) error {
-	return fault.New(fault.NotFound, "There is no board %q that you may see.", id)
+	return fault.New(fault.NotFound, "Board %q does not exist, or you may not see it.", id)
 }

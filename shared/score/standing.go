@@ -2,22 +2,22 @@ package score
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
+	"plaudit/shared/id"
 )
 
-// Status says whether a player counts.
+// Status decides whether a player is ranked.
 type Status string
 
 // The statuses. Only ranked players have a rank.
 const (
 	Ranked       Status = "ranked"
-	Hidden       Status = "hidden" // not there for others than writers
+	Hidden       Status = "hidden" // shown to the board's writers only
 	UnderReview  Status = "under_review"
 	Disqualified Status = "disqualified"
 	DidNotFinish Status = "dnf"
@@ -26,8 +26,8 @@ const (
 
 var statuses = []Status{Ranked, Hidden, UnderReview, Disqualified, DidNotFinish, DidNotStart}
 
-// Standing is a player's score in one period of a board. Its category values
-// and its status are those that the period was closed with, once it is.
+// Standing is a player's score in one run of a board. Once the run is closed,
+// its category values and its status no longer change.
 type Standing struct {
 	Player      string
 	DisplayName *string
@@ -37,97 +37,100 @@ type Standing struct {
 	Tiebreak    int64
 	ReachedAt   time.Time
 	Status      Status
-	Rank        *int64 // 1 + how many are strictly better; nil unless ranked
+	Rank        *int64 // 1 + the number of strictly better players; nil unless ranked
 }
 
-// RunStatus is one run of a period as a table shows it.
+// RunStatus is a run and its state.
 type RunStatus struct {
 	Run
-	Closed bool // by the database's clock: the end and the board's grace are past
+	Closed bool // the database clock has passed the end plus the board's grace
 }
 
-// Category is one value of one of a board's categories: who has it stands in
-// a table of its own.
+// Category is one value of one of a board's categories. The players who have it
+// are ranked in a table of their own.
 type Category struct {
 	Name, Value string
-	// No counts the board's categories from 1.
+	// No is the position of Name in the board's categories, from 1.
 	No int
 }
 
-// String gives the category as the API names it.
+// String returns the API's form, name:value.
 func (c Category) String() string { return c.Name + ":" + c.Value }
 
-// Table is a part of a table of standings, best first. Of is how many are
-// ranked in all of it, in the same snapshot as the ranks.
+// Table is a page of a table of standings, best first. Of is the number of
+// ranked players in the whole table, from the same snapshot as the ranks.
 type Table struct {
 	Board    string
 	Run      RunStatus
 	Category *Category // nil for the whole board
 	Of       int64
 	Items    []Standing
-	More     bool // there are standings after the last item
+	More     bool // more standings follow the last item
 }
 
-// Report is one player's standing and the tables that it is in.
+// Report is one player's standing and its table.
 type Report struct {
 	Standing
 	Board      string
 	Run        RunStatus
-	Category   *Category // whose table Rank and Of are of
+	Category   *Category // the table of Rank and Of; nil for the whole board
 	Of         int64
 	Categories []CategoryRank
 }
 
-// CategoryRank is a player's rank among those with the same value.
+// CategoryRank is a player's rank among the players with the same category
+// value.
 type CategoryRank struct {
 	Category
 	Rank *int64 // nil unless ranked
 	Of   int64
 }
 
-// Select names a table of a board: the run of the period that contains the
-// instant. The empty period stands for `all`, else the board's first, the zero
-// time for now, and the empty category for the whole board.
+// Select chooses a table of a board: the run of the period that contains the
+// instant. An empty period means `all` or, if the board lacks it, the board's
+// first; a zero time means now; an empty category means the whole board.
 type Select struct {
 	Period   string
 	At       time.Time
 	Category string // name:value
 }
 
-// Filter leaves standings out of a list; ranks stay those of the table.
+// Filter selects standings of a table. Ranks remain those of the whole table.
 type Filter struct {
-	Players  []string // nil for all
+	Players  []string // nil selects all
 	Min, Max *int64
-	Country  string // empty for all
+	Country  string // empty selects all
 }
 
-// PageRequest is what a list shows of a table. At most one of After and Around is set.
+// PageRequest is the part of a table to return. At most one of After and Around
+// is set.
 type PageRequest struct {
-	After  *Place // from the top where it is nil
-	Around string // a player in whose middle the page is
+	After  *Place // nil means from the top
+	Around string // the player at the centre of the page
 	Filter
 	Limit int
 }
 
-// Tables reads what a ledger wrote.
+// Tables reads what a ledger has written.
 type Tables interface {
 	Directory
-	// Player gives a player of the board; ok is false where there is none.
+	// Player returns a player of the board; ok is false if it has none with
+	// this id.
 	Player(ctx context.Context, board, player string) (p Player, ok bool, err error)
-	// Table gives up to p.Limit ranked players of the table. Found is false
-	// where the player that the page is around has no rank in it.
+	// Table returns up to p.Limit ranked players of the table. found is false
+	// if p.Around has no rank in it.
 	Table(ctx context.Context, b Board, s Run, c *Category, p PageRequest) (t Table, found bool, err error)
-	// Standings gives the standings that there are of the players; their
-	// order is the queries'.
+	// Standings returns the standings that exist, in the order of the queries.
 	Standings(ctx context.Context, of []StandingQuery) ([]Report, error)
-	// Entry gives an entry of the board; ok is false where there is none.
-	// User is whom its player belongs to, hidden that the player is hidden.
+	// Entry returns an entry of the board; ok is false if it has none with this
+	// id. user is the user that its player belongs to, hidden reports whether
+	// that player is hidden.
 	Entry(ctx context.Context, board, id string) (e Entry, user string, hidden, ok bool, err error)
 	Lists
 }
 
-// StandingQuery names the standing of a player. The rank is that among all of the
-// category where there is one.
+// StandingQuery asks for one player's standing. If Category is set, the rank is
+// that in the category's table.
 type StandingQuery struct {
 	Board    Board
 	Run      Run
@@ -135,8 +138,8 @@ type StandingQuery struct {
 	Player   string
 }
 
-// Place is where a page of a table ends: after the player with this score.
-// It says no more than the page itself did.
+// Place is where a page of a table ends: after the player with this score. It
+// reveals no more than the page does.
 type Place struct {
 	Score     int64     `json:"s"`
 	Tiebreak  int64     `json:"t"`
@@ -144,16 +147,16 @@ type Place struct {
 	Player    string    `json:"p"`
 }
 
-// Place gives the place of a standing in its table.
+// Place returns the standing's place in its table.
 func (s Standing) Place() Place { return Place{s.Score, s.Tiebreak, s.ReachedAt, s.Player} }
 
-// Reader answers what people ask about a board.
+// Reader reads boards and their tables.
 type Reader struct {
 	Tables Tables
 	Now    func() time.Time
 }
 
-// Board gives the board, to who may read it.
+// Board returns the board, if the caller may read it.
 func (r *Reader) Board(ctx context.Context, who access.Caller, id string) (Board, error) {
 	b, err := findBoard(ctx, r.Tables, id)
 	if err != nil {
@@ -162,8 +165,8 @@ func (r *Reader) Board(ctx context.Context, who access.Caller, id string) (Board
 	return b, permit(ctx, r.Tables, b, who, read)
 }
 
-// run gives the selected run of a period; a fault where the board has no such
-// period, or the instant is outside every run of it.
+// run returns the selected run. It returns a fault if the board has no such
+// period, or no run of it contains the instant.
 func (r *Reader) run(b Board, sel Select) (Run, error) {
 	at := sel.At
 	if at.IsZero() {
@@ -182,12 +185,13 @@ func (r *Reader) run(b Board, sel Select) (Run, error) {
 	}
 	s, ok, err := b.RunAt(b.Periods[i], at)
 	if err == nil && !ok {
-		err = fault.Field(fault.NotFound, "at", "The period %q of the board %q has no run at %s.", b.Periods[i].Name, b.ID, at.UTC().Format(time.RFC3339))
+		err = fault.Field(fault.NotFound, "at", "Period %q of board %q has no run at %s.", b.Periods[i].Name, b.ID, at.UTC().Format(time.RFC3339))
 	}
 	return s, err
 }
 
-// category reads name:value, nil for the empty text. No name has a colon.
+// category parses name:value. It returns nil for empty text. Names contain no
+// colon.
 func (b Board) category(text string) (*Category, error) {
 	name, value, _ := strings.Cut(text, ":")
 	i := slices.Index(b.Categories, name)
@@ -195,14 +199,14 @@ func (b Board) category(text string) (*Category, error) {
 	case text == "":
 		return nil, nil
 	case len(b.Categories) == 0:
-		return nil, badField("category", "is for boards with categories, and this one has none")
+		return nil, badField("category", "is not allowed, because the board has no categories")
 	case i < 0 || value == "":
-		return nil, badField("category", "must be name:value, the name one of the board's categories: %s", list(b.Categories))
+		return nil, badField("category", "must be name:value, with one of the board's categories as its name: %s", list(b.Categories))
 	}
 	return &Category{Name: name, Value: value, No: i + 1}, nil
 }
 
-// table finds the board and what of it is selected.
+// table returns the board and what the request selects of it.
 func (r *Reader) table(ctx context.Context, who access.Caller, board string, sel Select) (Board, Run, *Category, error) {
 	b, err := r.Board(ctx, who, board)
 	if err != nil {
@@ -216,7 +220,8 @@ func (r *Reader) table(ctx context.Context, who access.Caller, board string, sel
 	return b, s, c, err
 }
 
-// Standings gives a part of the selected table. It holds ranked players only.
+// Standings returns a page of the selected table. It contains ranked players
+// only.
 func (r *Reader) Standings(ctx context.Context, who access.Caller, board string, sel Select, p PageRequest) (Table, error) {
 	b, s, c, err := r.table(ctx, who, board, sel)
 	if err != nil {
@@ -227,19 +232,19 @@ func (r *Reader) Standings(ctx context.Context, who access.Caller, board string,
 		return Table{}, err
 	}
 	if !found {
-		return Table{}, fault.Field(fault.NotFound, "around", "The player %q has no rank in this table.", p.Around)
+		return Table{}, fault.Field(fault.NotFound, "around", "Player %q has no rank in this table.", p.Around)
 	}
 	return t, nil
 }
 
-// Standing gives one player's standing in the selected table, with the ranks
-// in the player's categories.
+// Standing returns one player's standing in the selected table, with their
+// ranks in their categories.
 func (r *Reader) Standing(ctx context.Context, who access.Caller, board, player string, sel Select) (Report, error) {
 	b, s, c, err := r.table(ctx, who, board, sel)
 	if err != nil {
 		return Report{}, err
 	}
-	missing := fault.New(fault.NotFound, "The player %q has no entries on the board %q in this table.", player, board)
+	missing := fault.New(fault.NotFound, "Player %q has no entries on board %q in this table.", player, board)
 	if !ValidPlayer(player) {
 		return Report{}, missing
 	}
@@ -253,23 +258,21 @@ func (r *Reader) Standing(ctx context.Context, who access.Caller, board, player 
 	return found[0], nil
 }
 
-var entryID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+// ValidEntry reports whether the text has the form of an entry's or a batch's id.
+func ValidEntry(text string) bool { return id.UUID(text) }
 
-// ValidEntry says whether the text reads as an entry's or a batch's id.
-func ValidEntry(id string) bool { return entryID.MatchString(id) }
-
-// Entry gives one entry of the board; its metadata only to the board's writers
-// and to the player.
-func (r *Reader) Entry(ctx context.Context, who access.Caller, board, id string) (Entry, error) {
+// Entry returns one entry of the board. Its metadata is included for the
+// board's writers and for the player's user.
+func (r *Reader) Entry(ctx context.Context, who access.Caller, board, entry string) (Entry, error) {
 	b, err := r.Board(ctx, who, board)
 	if err != nil {
 		return Entry{}, err
 	}
-	missing := fault.New(fault.NotFound, "There is no entry %q on the board %q.", id, board)
-	if !ValidEntry(id) {
+	missing := fault.New(fault.NotFound, "Board %q has no entry %q.", board, entry)
+	if !ValidEntry(entry) {
 		return Entry{}, missing
 	}
-	e, user, hidden, ok, err := r.Tables.Entry(ctx, b.ID, id)
+	e, user, hidden, ok, err := r.Tables.Entry(ctx, b.ID, entry)
 	switch {
 	case err != nil:
 		return Entry{}, err
@@ -281,13 +284,13 @@ func (r *Reader) Entry(ctx context.Context, who access.Caller, board, id string)
 	return e, nil
 }
 
-// seesMetadata says whether the caller may see the metadata of the entries of
-// a player who belongs to the user.
+// seesMetadata reports whether the caller may see the metadata of entries of a
+// player who belongs to the user.
 func (b Board) seesMetadata(c access.Caller, user string) bool {
 	return b.seesAll(c) || seesOwn(c, user, b.ID)
 }
 
-// seesOwn says whether a player of the user is the caller's own.
+// seesOwn reports whether a player who belongs to the user is the caller's own.
 func seesOwn(c access.Caller, user, board string) bool {
 	return !c.Anonymous() && user == c.User && c.Scoped(scopes[read], board)
 }

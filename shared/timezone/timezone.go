@@ -1,7 +1,7 @@
 // Package timezone loads time zones from data in the program and from nowhere
 // else, so that a day begins at the same instant on every machine.
 // time.LoadLocation prefers the machine's own files, which differ in age and in
-// the names that they have, and gives time/tzdata only where there are none.
+// names, and uses time/tzdata only if there are none.
 package timezone
 
 import (
@@ -15,17 +15,17 @@ import (
 )
 
 // data is the IANA time zone database (public domain,
-// https://www.iana.org/time-zones), release 2025c, as the Go project compiles
-// it for its own distribution. `go generate ./shared/timezone` takes the
-// release of the Go at hand.
+// https://www.iana.org/time-zones), release 2025c, as compiled for the Go
+// distribution. `go generate ./shared/timezone` copies the release of the
+// installed Go.
 //
 //go:generate cp $GOROOT/lib/time/zoneinfo.zip .
 //go:embed zoneinfo.zip
 var data string
 
-// Load gives the zone of an IANA name. The empty name and Local, which mean
-// something else on every machine, and Factory, which is the database's word
-// for a machine that nobody has set up, are none.
+// Load returns the zone with the IANA name. It refuses the empty name and
+// Local, which differ between machines, and Factory, which stands for a machine
+// without a configured zone.
 func Load(name string) (*time.Location, error) {
 	if name == "UTC" {
 		return time.UTC, nil
@@ -53,10 +53,11 @@ func Load(name string) (*time.Location, error) {
 	return zone, nil
 }
 
-// loaded keeps what Load has read.
-var loaded sync.Map // of name: *time.Location
+// loaded caches the zones.
+var loaded sync.Map // name: *time.Location
 
-// files waits for the first zone other than UTC: most starts need none.
+// files opens the archive when the first zone other than UTC is loaded; most
+// processes need none.
 var files = sync.OnceValues(func() (map[string]*zip.File, error) {
 	archive, err := zip.NewReader(strings.NewReader(data), int64(len(data)))
 	if err != nil {

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-func TestNamesOfTheDatabaseAreTaken(t *testing.T) {
+func TestIANANamesAreAccepted(t *testing.T) {
 	for _, name := range []string{"UTC", "Etc/UTC", "Etc/GMT+9", "GMT", "GMT+0", "EST5EDT", "Asia/Seoul", "America/Argentina/Buenos_Aires", "America/Port-au-Prince"} {
-		for range 2 { // read, then kept
+		for range 2 { // loaded, then cached
 			if zone, err := Load(name); err != nil || zone.String() != name {
-				t.Errorf("%s gives %v (%v)", name, zone, err)
+				t.Errorf("%s: got %v (%v)", name, zone, err)
 			}
 		}
 	}
@@ -24,15 +24,16 @@ func TestOtherNamesAreRefused(t *testing.T) {
 		"./UTC", "Asia/../UTC", "Asia//Seoul", "../etc/passwd", "/etc/localtime", "/usr/share/zoneinfo/UTC", `\UTC`, "zone.tab", "UTC\x00",
 	} {
 		if zone, err := Load(name); err == nil {
-			t.Errorf("%q is taken as %v", name, zone)
+			t.Errorf("%q is accepted as %v", name, zone)
 		}
 	}
 }
 
-// A machine whose files put Seoul on Honolulu's time and have names that are
-// none is a process of its own: time reads ZONEINFO only once.
-func TestTheMachinesFilesDecideNothing(t *testing.T) {
-	if os.Getenv("TIMEZONE_OF_A_LIAR") == "" {
+// The machine in this test has files that set Seoul to Honolulu's time, and
+// names that are not in the database. It needs a process of its own, because
+// time reads ZONEINFO only once.
+func TestTheMachinesFilesAreIgnored(t *testing.T) {
+	if os.Getenv("TIMEZONE_TEST_CHILD") == "" {
 		all, err := files()
 		if err != nil {
 			t.Fatal(err)
@@ -52,22 +53,22 @@ func TestTheMachinesFilesDecideNothing(t *testing.T) {
 			}
 		}
 		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-		cmd.Env = append(os.Environ(), "ZONEINFO="+dir, "TIMEZONE_OF_A_LIAR=1")
+		cmd.Env = append(os.Environ(), "ZONEINFO="+dir, "TIMEZONE_TEST_CHILD=1")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
 		return
 	}
 	noon := time.Date(2026, 4, 5, 12, 0, 0, 0, time.UTC)
-	if liar, err := time.LoadLocation("Asia/Seoul"); err != nil || noon.In(liar).Hour() != 2 {
-		t.Fatalf("the machine's Seoul is %v (%v): it is to lie", liar, err)
+	if wrong, err := time.LoadLocation("Asia/Seoul"); err != nil || noon.In(wrong).Hour() != 2 {
+		t.Fatalf("the machine's Seoul is %v (%v), want Honolulu", wrong, err)
 	}
 	if seoul, err := Load("Asia/Seoul"); err != nil || noon.In(seoul).Hour() != 21 {
 		t.Errorf("Seoul is %v (%v)", seoul, err)
 	}
 	for _, name := range []string{"right/UTC", "posixrules"} {
 		if _, err := Load(name); err == nil {
-			t.Errorf("%s is taken", name)
+			t.Errorf("%s is accepted", name)
 		}
 	}
 }
@@ -78,7 +79,7 @@ func TestEveryZoneCanBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(all) < 590 {
-		t.Errorf("%d zones only", len(all))
+		t.Errorf("only %d zones", len(all))
 	}
 	for name := range all {
 		if _, err := Load(name); err != nil {

@@ -8,51 +8,54 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
+	"plaudit/shared/id"
 )
 
-// AccountStore keeps what people do with accounts. It is a part of Store. Each
-// change puts its messages into the outbox in the same transaction; actor is
-// who made it. An account that is gone is a fault of kind NotFound.
+// AccountStore is the part of Store for accounts. Each change inserts its
+// messages into the outbox in the same transaction; actor is who made it. A
+// missing account is a fault of kind NotFound.
 type AccountStore interface {
-	// Update makes the changes and gives the account as it is then.
+	// Update applies the changes and returns the resulting account.
 	Update(ctx context.Context, id string, c Changes, actor string) (User, error)
-	// Secret gives an account and its password.
+	// Secret returns an account and its password.
 	Secret(ctx context.Context, id string) (User, Password, error)
-	// ChangePassword replaces a password that is still of the version old, and
-	// ends every session of the account. One that changed meanwhile is a fault
-	// of kind BadCredentials.
+	// ChangePassword replaces the password if its version is still old, and
+	// ends every session of the account. If the password has changed in the
+	// meantime, it returns a fault of kind BadCredentials.
 	ChangePassword(ctx context.Context, id string, old int64, hash, actor string) error
-	// Erase deletes an account with all that is its own, and what limits count
+	// Erase deletes an account, its data, and the attempts that limits count
 	// against its address. Erasing the only admin is a fault of kind LastAdmin.
 	Erase(ctx context.Context, id, actor string) error
-	// List gives up to limit accounts, the newest first, whose address or name
-	// begins with the prefix, in any case, after the one named; from the newest
-	// where that is empty.
+	// List returns up to limit accounts whose address or name begins with the
+	// prefix, ignoring case, newest first, after the one with the given id; an
+	// empty id starts from the newest.
 	List(ctx context.Context, prefix, after string, limit int) ([]User, error)
-	// Sessions gives up to limit sessions of an account that go on, the newest
-	// login first, after the one named; from the newest where that is empty.
+	// Sessions returns up to limit open sessions of an account, newest login
+	// first, after the one with the given id; an empty id starts from the
+	// newest.
 	Sessions(ctx context.Context, id, after string, limit int) ([]OpenSession, error)
 }
 
-// Password is what is kept of one.
+// Password is a stored password.
 type Password struct {
 	Hash    string // in PHC string format
-	Version int64  // counts its changes; a new hash of the same password is none
+	Version int64  // number of changes; a new hash of the same password is not one
 }
 
-// Changes are changes of an account by its owner. What is nil stays; the empty
-// country means that none is said.
+// Changes are changes that an owner makes to their account. Nil fields stay; an
+// empty country clears it.
 type Changes struct {
 	DisplayName, Locale, TimeZone, Country *string
-	Mail                                   map[string]bool // those of other types stay
+	Mail                                   map[string]bool // other types stay
 }
 
-// The types of events that people are told of by mail unless they switch it
-// off: what somebody else did to their scores and standing.
+// optionalMail lists the types of events that people receive mail about unless
+// they switch it off: changes that somebody else made to their scores and
+// standing.
 var optionalMail = []string{"plaudit.entry.adjusted", "plaudit.entry.reversed", "plaudit.player.changed"}
 
-// The types of events that tell an account's owner of an attack. Mail of these
-// cannot be switched off: a thief would do so first.
+// securityMail lists the types of events that may reveal an attack. This mail
+// cannot be switched off, because a thief would do that first.
 var securityMail = []string{
 	"plaudit.user.login-failed", "plaudit.user.password-changed", "plaudit.user.role-changed",
 	"plaudit.session.reused", "plaudit.session.revoked", "plaudit.key.created",
@@ -75,16 +78,16 @@ func (c Changes) check() error {
 	for _, kind := range slices.Sorted(maps.Keys(c.Mail)) {
 		switch {
 		case slices.Contains(securityMail, kind):
-			faults.Add("mail."+kind, "cannot be switched: this mail protects the account")
+			faults.Add("mail."+kind, "cannot be switched off, because this mail protects the account")
 		case !slices.Contains(optionalMail, kind):
-			faults.Add("mail."+kind, "is no type of mail; there are %s", strings.Join(optionalMail, ", "))
+			faults.Add("mail."+kind, "must be one of %s", strings.Join(optionalMail, ", "))
 		}
 	}
 	return faults.Err()
 }
 
-// Apply gives the account with the changes, and the names of the fields that
-// are not what they were, as the API has them.
+// Apply returns the changed account and the names, in the API, of the fields
+// that differ.
 func (c Changes) Apply(u User) (changed User, fields []string) {
 	set := func(field string, at *string, to *string) {
 		if to != nil && *at != *to {
@@ -110,32 +113,33 @@ func (s *Service) Update(ctx context.Context, c access.Caller, in Changes) (User
 	if err := in.check(); err != nil {
 		return User{}, err
 	}
-	if !isID(c.User) {
-		return User{}, gone()
+	if !id.UUID(c.User) {
+		return User{}, accountGone()
 	}
 	u, err := s.Store.Update(ctx, c.User, in, c.Actor())
-	return u, orGone(err)
+	return u, orAccountGone(err)
 }
 
-// orGone turns the lack of the caller's own account into a token of nobody.
-func orGone(err error) error {
+// orAccountGone replaces NotFound, if it is about the caller's own account, by
+// the fault of a token whose account no longer exists.
+func orAccountGone(err error) error {
 	if fault.Is(err, fault.NotFound) {
-		return gone()
+		return accountGone()
 	}
 	return err
 }
 
 // ChangePassword replaces the caller's password and ends all their sessions,
-// this one too. Faults: BadRequest with every field; BadCredentials where
-// current is not the password, which counts as a failed login of the account
-// and of the client address; TooManyRequests; Busy.
+// including the current one. Faults: BadRequest with every field;
+// BadCredentials if current is wrong, which counts as a failed login of the
+// account and of the client address; TooManyRequests; Busy.
 func (s *Service) ChangePassword(ctx context.Context, client string, c access.Caller, current, next string) (User, error) {
-	if !isID(c.User) {
-		return User{}, gone()
+	if !id.UUID(c.User) {
+		return User{}, accountGone()
 	}
 	u, old, err := s.Store.Secret(ctx, c.User)
 	if err != nil {
-		return User{}, orGone(err)
+		return User{}, orAccountGone(err)
 	}
 	var faults fault.List
 	if current == "" {
@@ -150,35 +154,37 @@ func (s *Service) ChangePassword(ctx context.Context, client string, c access.Ca
 		return User{}, err
 	}
 	if !ok {
-		return User{}, fault.Field(fault.BadCredentials, "current_password", "This is not the account's password.")
+		return User{}, fault.Field(fault.BadCredentials, "current_password", "The current password is wrong.")
 	}
 	hash, err := s.Passwords.Hash(ctx, next)
 	if err != nil {
 		return User{}, err
 	}
-	return u, orGone(s.Store.ChangePassword(ctx, u.ID, old.Version, hash, c.Actor()))
+	return u, orAccountGone(s.Store.ChangePassword(ctx, u.ID, old.Version, hash, c.Actor()))
 }
 
-// Erase deletes the caller's account with everything personal. Only its id
-// stays, where others refer to it. Access tokens, which nobody looks up, are
-// good until they expire, AccessLifetime at most. Fault: LastAdmin.
+// Erase deletes the caller's account and all personal data. Only the account's
+// id remains where other records refer to it. Access tokens are not looked up,
+// so they stay valid until they expire, at most AccessLifetime. Fault:
+// LastAdmin.
 func (s *Service) Erase(ctx context.Context, c access.Caller) error {
-	if !isID(c.User) {
-		return gone()
+	if !id.UUID(c.User) {
+		return accountGone()
 	}
-	return orGone(s.Store.Erase(ctx, c.User, c.Actor()))
+	return orAccountGone(s.Store.Erase(ctx, c.User, c.Actor()))
 }
 
-// seesAll says whether the caller sees accounts whole: admins and auditors do,
-// keys of theirs do not.
+// seesAll reports whether the caller may see whole accounts. Admins and
+// auditors may, their API keys may not.
 func seesAll(c access.Caller) bool { return c.Role == access.Admin || c.Role == access.Auditor }
 
-// List gives up to limit accounts, for admins and auditors: the newest first,
-// those whose address or name begins with the prefix, after the one named. more
-// says that there are further ones. A fault of kind Forbidden for others.
+// List returns up to limit accounts, newest first, whose address or name begins
+// with the prefix, after the one with the given id. more reports whether others
+// follow. Only admins and auditors may list accounts; others get a fault of
+// kind Forbidden.
 func (s *Service) List(ctx context.Context, c access.Caller, prefix, after string, limit int) (users []User, more bool, err error) {
 	if !seesAll(c) {
-		return nil, false, fault.New(fault.Forbidden, "Only admins and auditors list accounts. Organizers find one by its exact address: GET /v1/users?email=…")
+		return nil, false, fault.New(fault.Forbidden, "Only admins and auditors may list accounts. Organizers can find an account by its exact address: GET /v1/users?email=…")
 	}
 	users, err = s.Store.List(ctx, prefix, after, limit+1)
 	if len(users) > limit {
@@ -187,22 +193,22 @@ func (s *Service) List(ctx context.Context, c access.Caller, prefix, after strin
 	return users, false, err
 }
 
-// Find gives the account of an address, and whether the caller may see all of
-// it; organizers, and their keys that may read, see the profile. None is a
-// fault of kind NotFound, asking without the right to one of kind Forbidden.
-func (s *Service) Find(ctx context.Context, c access.Caller, email string) (u User, whole bool, err error) {
-	if !c.Scoped(scopeRead, "") {
-		return User{}, false, fault.New(fault.Forbidden, "This takes an API key with the scope %s.", scopeRead)
+// Find returns the account with the address. full reports whether the caller
+// may see all of it; organizers, and their API keys with the scope to read, see
+// the profile only. Faults: NotFound; Forbidden without the scope.
+func (s *Service) Find(ctx context.Context, c access.Caller, email string) (u User, full bool, err error) {
+	if !c.Scoped(access.ScopeRead, "") {
+		return User{}, false, fault.New(fault.Forbidden, "This API key needs the scope %s.", access.ScopeRead)
 	}
 	u, _, err = s.Store.ByAddress(ctx, email)
 	return u, seesAll(c), err
 }
 
-// Sessions gives up to limit sessions of the caller's that go on, the newest
-// login first, after the one named; more says that there are further ones.
+// Sessions returns up to limit open sessions of the caller, newest login first,
+// after the one with the given id; more reports whether others follow.
 func (s *Service) Sessions(ctx context.Context, c access.Caller, after string, limit int) (sessions []OpenSession, more bool, err error) {
-	if !isID(c.User) {
-		return nil, false, gone()
+	if !id.UUID(c.User) {
+		return nil, false, accountGone()
 	}
 	sessions, err = s.Store.Sessions(ctx, c.User, after, limit+1)
 	if len(sessions) > limit {
@@ -211,14 +217,14 @@ func (s *Service) Sessions(ctx context.Context, c access.Caller, after string, l
 	return sessions, false, err
 }
 
-// EndSession ends a session of the caller's; another's, and one that has ended,
-// is a fault of kind NotFound.
-func (s *Service) EndSession(ctx context.Context, c access.Caller, id string) error {
-	none := fault.New(fault.NotFound, "You have no such session; it may have ended.")
-	if !isID(c.User) || !isID(id) {
+// EndSession ends one of the caller's sessions. A session that is another
+// account's or has ended is a fault of kind NotFound.
+func (s *Service) EndSession(ctx context.Context, c access.Caller, session string) error {
+	none := fault.New(fault.NotFound, "You have no open session with this id. It may have ended.")
+	if !id.UUID(c.User) || !id.UUID(session) {
 		return none
 	}
-	ended, err := s.Store.EndSession(ctx, id, c.User, c.Actor())
+	ended, err := s.Store.EndSession(ctx, session, c.User, c.Actor())
 	if err == nil && !ended {
 		return none
 	}

@@ -17,7 +17,7 @@ func as(u user.User) access.Caller { return access.Caller{User: u.ID, Role: u.Ro
 
 func ptr(s string) *string { return &s }
 
-func TestApplyNamesWhatIsNotAsItWas(t *testing.T) {
+func TestApplyNamesTheFieldsThatChange(t *testing.T) {
 	before := user.User{DisplayName: "Jin", Locale: "ko", TimeZone: "Asia/Seoul", Country: "KR", Mail: map[string]bool{"plaudit.entry.adjusted": false}}
 	for _, c := range []struct {
 		name string
@@ -25,7 +25,7 @@ func TestApplyNamesWhatIsNotAsItWas(t *testing.T) {
 		want string
 	}{
 		{"nothing", user.Changes{}, ""},
-		{"what it is", user.Changes{DisplayName: ptr("Jin"), Locale: ptr("ko"), TimeZone: ptr("Asia/Seoul"), Country: ptr("KR"), Mail: map[string]bool{"plaudit.entry.adjusted": false}}, ""},
+		{"the same values", user.Changes{DisplayName: ptr("Jin"), Locale: ptr("ko"), TimeZone: ptr("Asia/Seoul"), Country: ptr("KR"), Mail: map[string]bool{"plaudit.entry.adjusted": false}}, ""},
 		{"all", user.Changes{DisplayName: ptr("J"), Locale: ptr("en"), TimeZone: ptr("UTC"), Country: ptr("JP"), Mail: map[string]bool{"plaudit.entry.adjusted": true}}, "display_name locale time_zone country mail"},
 		{"no country", user.Changes{Country: ptr("")}, "country"},
 		{"another mail", user.Changes{Mail: map[string]bool{"plaudit.entry.reversed": false}}, "mail"},
@@ -39,11 +39,11 @@ func TestApplyNamesWhatIsNotAsItWas(t *testing.T) {
 		}
 	}
 	if len(before.Mail) != 1 || before.Mail["plaudit.entry.adjusted"] {
-		t.Errorf("the account of before was changed: %v", before.Mail)
+		t.Errorf("the original account was changed: %v", before.Mail)
 	}
 }
 
-// A stolen token tries passwords no faster than anybody at the front door.
+// With a stolen token, passwords can be guessed no faster than at login.
 func TestPasswordChangesCountAsLogins(t *testing.T) {
 	s := newService(pgtest.Users(t))
 	u := signUp(t, s, "jin@example.com")
@@ -70,7 +70,7 @@ func TestPasswordChangesCountAsLogins(t *testing.T) {
 		}
 	}
 	if n := hashes.Load(); n != 10 {
-		t.Errorf("a full limit was no reason not to hash: %d", n)
+		t.Errorf("a password was hashed although the limit was full: %d", n)
 	}
 }
 
@@ -101,8 +101,8 @@ func TestPasswordChangesAtOnce(t *testing.T) {
 	}
 }
 
-// A login that was checked against a password opens no session once that
-// password is gone, and none of an account that is gone.
+// A login that was checked against a password opens no session if that password
+// has changed since, or if the account was erased.
 func TestNoSessionOfAPasswordThatIsGone(t *testing.T) {
 	for name, end := range map[string]func(s *user.Service, u user.User) error{
 		"changed": func(s *user.Service, u user.User) error {
@@ -136,7 +136,7 @@ func TestNoSessionOfAPasswordThatIsGone(t *testing.T) {
 	}
 }
 
-// A new hash of the same password is no change of it.
+// A new hash of the same password does not count as a change of it.
 func TestLoginsWhileAHashIsBroughtUpToDate(t *testing.T) {
 	d := pgtest.Users(t)
 	s := newService(d)
@@ -155,7 +155,7 @@ func TestLoginsWhileAHashIsBroughtUpToDate(t *testing.T) {
 	wg.Wait()
 }
 
-func TestErasedCallersAreNobody(t *testing.T) {
+func TestTokensOfErasedAccountsAreRefused(t *testing.T) {
 	s := newService(pgtest.Users(t))
 	u := signUp(t, s, "jin@example.com")
 	if err := s.Erase(t.Context(), as(u)); err != nil {
@@ -180,6 +180,6 @@ func TestErasedCallersAreNobody(t *testing.T) {
 	}
 	again := signUp(t, s, "jin@example.com") // the address is free
 	if again.ID == u.ID {
-		t.Error("the id was given again")
+		t.Error("the id was reused")
 	}
 }

@@ -10,14 +10,14 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// The passwords that people choose most, one a line: the list of the npm
+// commonestText holds the most common passwords, one per line, from the npm
 // package @zxcvbn-ts/language-common 4.1.3 (passwords.json; MIT, see
 // commonest-passwords.LICENSE).
 //
 //go:embed commonest-passwords.txt
 var commonestText string
 
-// commonest takes some 3 MB, from the first password that is looked at.
+// commonest parses the list when it is first needed. It takes about 3 MB.
 var commonest = sync.OnceValue(func() map[string]bool {
 	words := make(map[string]bool, 50_000)
 	for word := range strings.Lines(commonestText) {
@@ -26,21 +26,21 @@ var commonest = sync.OnceValue(func() map[string]bool {
 	return words
 })
 
-// folded is the form in which passwords are compared with words that an
-// attacker tries first, who tries them in capitals and full width too.
-func folded(s string) string { return cases.Fold().String(norm.NFKC.String(s)) }
+// fold returns the form in which passwords are compared with common words.
+// Attackers also try capitals and full-width letters.
+func fold(s string) string { return cases.Fold().String(norm.NFKC.String(s)) }
 
-// maxTail is how many digits and marks behind a word do not make it another:
-// they are what people add where a rule asks for more characters.
+// maxTail is how many digits and symbols after a common word are ignored:
+// people append them if a rule demands more characters.
 const maxTail = 4
 
-// common says whether a password is one of the commonest, one with a short
-// tail of digits and marks, one that is repeated, or one character again and
-// again.
+// common reports whether a password is one of the commonest, also if it is
+// repeated or followed by up to maxTail digits and symbols, or a single
+// character repeated.
 func common(password string) bool {
-	words, p := commonest(), folded(password)
+	words, p := commonest(), fold(password)
 	for tail := 0; ; tail++ {
-		unit := period(p)
+		unit := repeatedUnit(p)
 		if words[p] || words[unit] || utf8.RuneCountInString(unit) == 1 {
 			return true
 		}
@@ -51,23 +51,24 @@ func common(password string) bool {
 	}
 }
 
-// period gives the shortest text that makes s when it is repeated.
-func period(s string) string {
+// repeatedUnit returns the shortest text that makes s when repeated.
+func repeatedUnit(s string) string {
 	if s == "" {
 		return ""
 	}
 	return s[:strings.Index((s + s)[1:], s)+1]
 }
 
-// isTail takes ASCII's digits, marks and the space.
+// isTail accepts ASCII digits, symbols and the space. Letters are folded to
+// lower case before.
 func isTail(b byte) bool {
 	return ' ' <= b && b <= '~' && !('a' <= b && b <= 'z')
 }
 
-// ownAddress says whether a password is the account's address or the part
+// ownAddress reports whether a password is the account's address or the part
 // before its @.
 func ownAddress(password, email string) bool {
-	p, address := folded(password), folded(email)
+	p, address := fold(password), fold(email)
 	at := strings.LastIndexByte(address, '@')
 	return p == address || at > 0 && p == address[:at]
 }

@@ -5,13 +5,13 @@ import (
 	"testing"
 )
 
-func TestTheListIsFolded(t *testing.T) {
+func TestTheListIsInTheComparedForm(t *testing.T) {
 	if n := len(commonest()); n < 49_000 || n != strings.Count(commonestText, "\n") {
 		t.Errorf("%d passwords in %d lines", n, strings.Count(commonestText, "\n"))
 	}
 	for word := range commonest() {
-		if word == "" || folded(word) != word {
-			t.Errorf("%q can be met by no password", word)
+		if word == "" || fold(word) != word {
+			t.Errorf("%q is not in the form that passwords are compared in", word)
 		}
 	}
 }
@@ -30,7 +30,7 @@ func TestCommonPasswordsAreRefused(t *testing.T) {
 		"aaaaaaaaaaaaaaaa":       true,
 		"가가가가가가가가가가":             true,
 		"가가가가가가가가가가2024":         true,
-		"password\nletmein":      false, // two entries are none
+		"password\nletmein":      false, // two entries of the list
 		"xpressmusic20241":       false, // a tail of five
 		"xpressmusic2024":        true,
 		"correct horse":          false,
@@ -46,7 +46,7 @@ func TestCommonPasswordsAreRefused(t *testing.T) {
 	}
 }
 
-func TestTheAddressIsNoPassword(t *testing.T) {
+func TestTheAddressIsRefusedAsPassword(t *testing.T) {
 	for password, own := range map[string]bool{
 		"jin-the-runner@example.com": true,
 		"Jin-The-Runner@Example.COM": true,
@@ -64,10 +64,10 @@ func TestTheAddressIsNoPassword(t *testing.T) {
 	}
 }
 
-func TestPeriod(t *testing.T) {
+func TestRepeatedUnit(t *testing.T) {
 	for s, want := range map[string]string{"": "", "a": "a", "aa": "a", "abab": "ab", "aba": "aba", "abcabcabc": "abc", "가가": "가", "aab": "aab"} {
-		if got := period(s); got != want {
-			t.Errorf("period of %q: %q", s, got)
+		if got := repeatedUnit(s); got != want {
+			t.Errorf("the unit of %q is %q", s, got)
 		}
 	}
 }

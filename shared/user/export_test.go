@@ -2,10 +2,11 @@ package user
 
 import "golang.org/x/crypto/argon2"
 
-// Cost is what a hash took, as tests see it.
+// Cost is the cost of a hash, for tests.
 type Cost struct{ Memory, Passes uint32 }
 
-// Watched gives Passwords that tell each hash's cost before it is computed.
+// Watched returns Passwords that call computed with each hash's cost before
+// computing it.
 func Watched(atOnce, waiting int, computed func(Cost)) *Passwords {
 	p := NewPasswords(atOnce, waiting)
 	derive := p.derive
@@ -16,7 +17,7 @@ func Watched(atOnce, waiting int, computed func(Cost)) *Passwords {
 	return p
 }
 
-// OldHash is a hash of a cost that is not today's.
+// OldHash returns a hash with an outdated cost.
 func OldHash(password string) string {
 	c, salt := cost{memory: 64, passes: 1, threads: 1}, []byte("0123456789abcdef")
 	return format(c, salt, argon2.IDKey([]byte(password), salt, c.passes, c.memory, c.threads, keyLength))

@@ -12,8 +12,8 @@ func good() SignUp {
 	return SignUp{Email: "jin@example.com", Password: "correct horse", DisplayName: "진"}
 }
 
-// faulty gives the names of the fields that a sign-up is refused for.
-func faulty(t *testing.T, in SignUp) []string {
+// faultyFields returns the names of the fields that a sign-up is refused for.
+func faultyFields(t *testing.T, in SignUp) []string {
 	t.Helper()
 	_, err := in.account()
 	if err == nil {
@@ -47,9 +47,9 @@ func TestSignUpFields(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		in    SignUp
-		field string // refused for it; "" where nothing is wrong
+		field string // the refused field; empty if none
 	}{
-		{"the least", good(), ""},
+		{"the minimum", good(), ""},
 		{"capitals in an address", email("Jin.Park+races@Example.COM"), ""},
 		{"an address of one label", email("root@localhost"), ""},
 		{"a domain in its xn-- form", email("a@xn--3e0b707e.example"), ""},
@@ -117,7 +117,7 @@ func TestSignUpFields(t *testing.T) {
 		{"an empty country", country(""), "country"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := faulty(t, c.in)
+			got := faultyFields(t, c.in)
 			var want []string
 			if c.field != "" {
 				want = []string{c.field}
@@ -131,7 +131,7 @@ func TestSignUpFields(t *testing.T) {
 
 func TestEveryFaultComesAtOnce(t *testing.T) {
 	bad := "x"
-	got := faulty(t, SignUp{Locale: &bad, TimeZone: &bad, Country: &bad})
+	got := faultyFields(t, SignUp{Locale: &bad, TimeZone: &bad, Country: &bad})
 	if want := []string{"email", "password", "display_name", "locale", "time_zone", "country"}; !slices.Equal(got, want) {
 		t.Errorf("refused for %q, want %q", got, want)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -14,23 +13,24 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
+	"plaudit/shared/id"
 )
 
-// Key is an API key, without its secret. It acts as its owner, with the rights
-// that they have when a token is made of it, cut to its scopes and boards.
+// Key is an API key without its secret. It acts as its owner, with the owner's
+// rights at the time of each exchange, limited to its scopes and boards.
 type Key struct {
-	ID         string // UUIDv7: ids sort by time of making
+	ID         string // UUIDv7, so ids sort by time of creation
 	User       string // its owner's id
 	Name       string
 	Scopes     []string
-	Boards     []string   // nil: every board of its owner
-	ExpiresAt  *time.Time // nil: never
+	Boards     []string   // nil means every board of its owner
+	ExpiresAt  *time.Time // nil means never
 	CreatedAt  time.Time
-	LastUsedAt *time.Time // the latest token that was made of it; nil: none
+	LastUsedAt *time.Time // the latest exchange; nil if there was none
 }
 
-// NewKey is what somebody says of a key to be made. Boards and ExpiresAt nil
-// mean all and never.
+// NewKey is a request for a key. Nil Boards means every board, nil ExpiresAt
+// means never.
 type NewKey struct {
 	Name      string
 	Scopes    []string
@@ -38,94 +38,84 @@ type NewKey struct {
 	ExpiresAt *time.Time
 }
 
-// ServiceToken is what a key is exchanged for.
+// ServiceToken is the access token that a key is exchanged for.
 type ServiceToken struct {
 	AccessToken string
 	Lifetime    time.Duration // whole seconds
 }
 
-// KeyStore keeps API keys. It is a part of Store. A change puts its event into
+// KeyStore is the part of Store for API keys. A change inserts its event into
 // the outbox in the same transaction, with the owner as its actor.
 type KeyStore interface {
-	// MakeKey adds a key to its owner's and gives it with the store's
-	// CreatedAt. An owner who is gone is a fault of kind NotFound, a session of
-	// theirs that has ended one of kind SessionEnded, max keys one of kind
-	// TooManyAPIKeys. may is asked with the owner's role of this moment; its
-	// error is given back and nothing is added.
+	// MakeKey stores a key and returns it with its CreatedAt. It calls may with
+	// the owner's current role, and stores nothing if may returns an error.
+	// Faults: NotFound if the owner does not exist; SessionEnded if the session
+	// has ended; TooManyAPIKeys if the owner has max keys.
 	MakeKey(ctx context.Context, session string, k Key, secret Digest, max int, may func(access.Role) error) (Key, error)
-	// Keys gives up to limit of an owner's keys, newest first, after the key
-	// named; from the newest where that is empty.
+	// Keys returns up to limit of an owner's keys, newest first, after the one
+	// with the given id; an empty id starts from the newest.
 	Keys(ctx context.Context, owner, after string, limit int) ([]Key, error)
-	// DeleteKey deletes an owner's key; no such key of theirs is a fault of
-	// kind NotFound.
+	// DeleteKey deletes an owner's key, or returns a fault of kind NotFound.
 	DeleteKey(ctx context.Context, owner, id string) error
-	// UseKey gives the key with the secret, its owner's role of this moment
-	// and for how long the key will be good, at most most, and notes the use.
-	// No such key, or one that has expired, is a fault of kind BadAPIKey.
-	UseKey(ctx context.Context, secret Digest, most time.Duration) (k Key, owner access.Role, left time.Duration, err error)
+	// UseKey returns the key with the secret, its owner's current role and the
+	// key's remaining lifetime, at most max, and records the use. An unknown or
+	// expired key is a fault of kind BadAPIKey.
+	UseKey(ctx context.Context, secret Digest, max time.Duration) (k Key, owner access.Role, left time.Duration, err error)
 }
 
-// What an API key may be cut to.
-const (
-	scopeEvents = "events:write" // add events to the audit log
-	scopeRead   = "read"         // read what its owner may read
-)
+var scopes = []string{access.ScopeEntries, access.ScopeBoards, access.ScopeEvents, access.ScopeRead}
 
-var scopes = []string{"entries:write", "boards:write", scopeEvents, scopeRead}
-
-// The limits of keys.
+// Limits of API keys.
 const (
-	maxKeys      = 50 // an account may have
+	maxKeys      = 50 // per account
 	maxKeyName   = 80 // characters
 	maxKeyBoards = 100
 )
 
-// keyPrefix begins every API key, so that scanners find one that got into a
-// repository or a log.
+// keyPrefix starts every API key, so that secret scanners find keys that leak
+// into a repository or a log.
 const keyPrefix = "plaudit_"
 
-// newKey gives a key of 256 random bits, and its digest.
+// newKey returns a key of 256 random bits and its digest.
 func newKey() (string, Digest) {
 	var b [32]byte
-	rand.Read(b[:]) // never fails, see its documentation
+	rand.Read(b[:]) // never fails according to its documentation
 	key := keyPrefix + base64.RawURLEncoding.EncodeToString(b[:])
 	return key, digest(key)
 }
-
-// boardID is the form of a board's id. Whether the board is there is not
-// asked: boards live in another database, and may be made later.
-var boardID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 func (in NewKey) check(now time.Time) error {
 	var faults fault.List
 	checkName(&faults, "name", in.Name, maxKeyName)
 	switch all := strings.Join(scopes, ", "); {
 	case len(in.Scopes) == 0:
-		faults.Add("scopes", "is required: one or more of %s", all)
+		faults.Add("scopes", "must list one or more of %s", all)
 	case len(in.Scopes) > 10*len(scopes):
-		faults.Add("scopes", "may hold each of %s once", all)
+		faults.Add("scopes", "must list each of %s at most once", all)
 	default:
 		for i, s := range in.Scopes {
 			if field := fmt.Sprintf("scopes[%d]", i); !slices.Contains(scopes, s) {
 				faults.Add(field, "must be one of %s", all)
 			} else if slices.Contains(in.Scopes[:i], s) {
-				faults.Add(field, "stands there twice")
+				faults.Add(field, "appears more than once")
 			}
 		}
 	}
 	switch {
 	case in.Boards != nil && len(in.Boards) == 0:
-		// Were it taken for "every board", a client that lost its list would
-		// make a key for all.
-		faults.Add("boards", "must name a board; leave it out for every board of yours")
+		// If an empty list meant every board, a client that lost its list would
+		// create a key for all of them.
+		faults.Add("boards", "must list at least one board; omit it for all of your boards")
 	case len(in.Boards) > maxKeyBoards:
-		faults.Add("boards", "may name %d boards", maxKeyBoards)
+		faults.Add("boards", "must list at most %d boards", maxKeyBoards)
 	default:
 		for i, b := range in.Boards {
-			if field := fmt.Sprintf("boards[%d]", i); !boardID.MatchString(b) {
-				faults.Add(field, "must be a board's id: 1 to 63 of a-z, 0-9 and -, not beginning with -")
+			// The board need not exist: boards are in another database, and may be
+			// created later.
+			if field := fmt.Sprintf("boards[%d]", i); !id.Board(b) {
+				faults.Add(field, id.BoardForm)
 			} else if slices.Contains(in.Boards[:i], b) {
-				faults.Add(field, "stands there twice")
+				faults.Add(field, "appears more than once")
 			}
 		}
 	}
@@ -135,49 +125,49 @@ func (in NewKey) check(now time.Time) error {
 	return faults.Err()
 }
 
-// mayMake says whether somebody of the role may make a key with the scopes.
+// mayMake returns a fault unless the role may create a key with the scopes.
 func mayMake(role access.Role, scopes []string) error {
 	switch {
 	case role != access.Organizer && role != access.Admin:
-		return fault.New(fault.Forbidden, "Only organizers and admins make API keys. An admin can make you an organizer.")
-	case role != access.Admin && slices.Contains(scopes, scopeEvents):
-		return fault.Field(fault.Forbidden, "scopes", "Only admins make keys with the scope %s.", scopeEvents)
+		return fault.New(fault.Forbidden, "Only organizers and admins may create API keys. Ask an admin to make you an organizer.")
+	case role != access.Admin && slices.Contains(scopes, access.ScopeEvents):
+		return fault.Field(fault.Forbidden, "scopes", "Only admins may create keys with the scope %s.", access.ScopeEvents)
 	}
 	return nil
 }
 
-// MakeKey makes a key of the caller's. The secret is given here and never
-// again: only its digest is kept. Faults: BadRequest with every field,
-// SessionEnded, Forbidden by the role that the account has now, TooManyAPIKeys.
+// MakeKey creates a key for the caller. The secret is returned only here; the
+// store keeps its digest. Faults: BadRequest with every field, SessionEnded,
+// Forbidden by the account's current role, TooManyAPIKeys.
 //
-// Unlike other routes it asks whether the caller's session still goes on: a
-// stolen access token must not outlive its 15 minutes as a key.
+// Unlike other routes it checks that the caller's session is still open,
+// because a stolen access token must not outlive its 15 minutes as a key.
 func (s *Service) MakeKey(ctx context.Context, c access.Caller, in NewKey) (k Key, secret string, err error) {
 	if err := in.check(time.Now()); err != nil {
 		return Key{}, "", err
 	}
-	if !isID(c.User) || !isID(c.Session) {
-		return Key{}, "", gone()
+	if !id.UUID(c.User) || !id.UUID(c.Session) {
+		return Key{}, "", accountGone()
 	}
-	id, err := uuid.NewV7()
+	keyID, err := uuid.NewV7()
 	if err != nil {
 		return Key{}, "", fmt.Errorf("make a key's id: %w", err)
 	}
-	k = Key{ID: id.String(), User: c.User, Name: in.Name, Scopes: in.Scopes, Boards: in.Boards}
+	k = Key{ID: keyID.String(), User: c.User, Name: in.Name, Scopes: in.Scopes, Boards: in.Boards}
 	if in.ExpiresAt != nil {
-		at := in.ExpiresAt.UTC().Truncate(time.Microsecond) // what a store keeps
+		at := in.ExpiresAt.UTC().Truncate(time.Microsecond) // the precision of the store
 		k.ExpiresAt = &at
 	}
 	secret, hash := newKey()
 	k, err = s.Store.MakeKey(ctx, c.Session, k, hash, maxKeys, func(role access.Role) error { return mayMake(role, in.Scopes) })
-	return k, secret, orGone(err)
+	return k, secret, orAccountGone(err)
 }
 
-// Keys gives up to limit of the caller's keys, newest first, after the key
-// named; more says that there are further ones.
+// Keys returns up to limit of the caller's keys, newest first, after the one
+// with the given id; more reports whether others follow.
 func (s *Service) Keys(ctx context.Context, c access.Caller, after string, limit int) (keys []Key, more bool, err error) {
-	if !isID(c.User) {
-		return nil, false, gone()
+	if !id.UUID(c.User) {
+		return nil, false, accountGone()
 	}
 	keys, err = s.Store.Keys(ctx, c.User, after, limit+1)
 	if len(keys) > limit {
@@ -186,27 +176,27 @@ func (s *Service) Keys(ctx context.Context, c access.Caller, after string, limit
 	return keys, false, err
 }
 
-// DeleteKey deletes a key of the caller's; another's is a fault of kind
-// NotFound. Tokens that were made of it, which nobody looks up, are good until
-// they expire, AccessLifetime at most.
-func (s *Service) DeleteKey(ctx context.Context, c access.Caller, id string) error {
-	if !isID(c.User) {
-		return gone()
+// DeleteKey deletes one of the caller's keys; another's is a fault of kind
+// NotFound. Tokens that the key was exchanged for are not looked up, so they
+// stay valid until they expire, at most AccessLifetime.
+func (s *Service) DeleteKey(ctx context.Context, c access.Caller, key string) error {
+	if !id.UUID(c.User) {
+		return accountGone()
 	}
-	if !isID(id) {
+	if !id.UUID(key) {
 		return NoKey()
 	}
-	return s.Store.DeleteKey(ctx, c.User, id)
+	return s.Store.DeleteKey(ctx, c.User, key)
 }
 
-// Exchange gives a token for a key. Faults: BadAPIKey, the same for a key that
-// was never there, was deleted, has expired or whose owner is gone;
-// TooManyRequests after too many of these from one client address.
+// Exchange returns a token for a key. Faults: BadAPIKey, the same for a key
+// that never existed, was deleted, has expired or whose owner is gone;
+// TooManyRequests after too many bad keys from one client address.
 //
-// The token carries the role that the owner has now. A key of somebody who is
-// a member again acts as that member: it makes no boards any more, and writes
-// where a board's lists name its owner. What only an admin may give, the scope
-// events:write, is left out once the owner is none.
+// The token carries the owner's current role. If the owner was demoted to
+// member, the key acts as that member: it creates no more boards, and writes to
+// boards that list its owner. The scope events:write, which only admins may
+// grant, is left out unless the owner is still an admin.
 func (s *Service) Exchange(ctx context.Context, client, key string) (ServiceToken, error) {
 	if key == "" {
 		var faults fault.List
@@ -214,16 +204,16 @@ func (s *Service) Exchange(ctx context.Context, client, key string) (ServiceToke
 		return ServiceToken{}, faults.Err()
 	}
 	limit := s.Limits.exchange(client)
-	if err := s.mayExchange(ctx, s.Store.Wait, limit); err != nil {
+	if err := exchangeLimit(s.Store.Wait(ctx, limit)); err != nil {
 		return ServiceToken{}, err
 	}
 	k, role, left, err := s.Store.UseKey(ctx, digest(key), AccessLifetime)
 	lifetime := left.Truncate(time.Second)
 	if err == nil && lifetime <= 0 {
-		err = BadKey() // it ends before a token's clock ticks
+		err = BadKey() // it ends within the current second
 	}
 	if fault.Is(err, fault.BadAPIKey) {
-		if err := s.mayExchange(ctx, s.Store.Count, limit); err != nil {
+		if err := exchangeLimit(s.Store.Count(ctx, limit)); err != nil {
 			return ServiceToken{}, err
 		}
 	}
@@ -231,7 +221,7 @@ func (s *Service) Exchange(ctx context.Context, client, key string) (ServiceToke
 		return ServiceToken{}, err
 	}
 	granted := slices.DeleteFunc(slices.Clone(k.Scopes), func(scope string) bool {
-		return scope == scopeEvents && role != access.Admin
+		return scope == access.ScopeEvents && role != access.Admin
 	})
 	token, err := s.Signer.Sign(access.Caller{
 		User: k.User, Role: access.Service, Key: k.ID, Scopes: granted, Boards: k.Boards, Owner: role,
@@ -242,29 +232,29 @@ func (s *Service) Exchange(ctx context.Context, client, key string) (ServiceToke
 	return ServiceToken{token, lifetime}, nil
 }
 
-func (s *Service) mayExchange(ctx context.Context, ask func(context.Context, ...Limit) (time.Duration, error), limit Limit) error {
-	wait, err := ask(ctx, limit)
+// exchangeLimit returns the fault of a full limit, from the store's answer.
+func exchangeLimit(wait time.Duration, err error) error {
 	if err == nil && wait > 0 {
-		err = tooMany("Too many API keys from this network were not valid. Wait before the next one.", wait)
+		err = tooMany("Too many invalid API keys came from this network. Wait before you send another.", wait)
 	}
 	return err
 }
 
-// BadKey is the fault of a key that is not good.
+// BadKey returns the fault for an API key that is not valid.
 func BadKey() error {
-	return fault.Field(fault.BadAPIKey, "key", "This API key is not valid: it was deleted, has expired, or never was one. Make another with POST /v1/keys.")
+	return fault.Field(fault.BadAPIKey, "key", "This API key is not valid: it is unknown, was deleted or has expired. Create another with POST /v1/keys.")
 }
 
-// NoKey is the fault of a key that is not the caller's.
-func NoKey() error { return fault.New(fault.NotFound, "You have no such API key.") }
+// NoKey returns the fault for a key that the caller does not own.
+func NoKey() error { return fault.New(fault.NotFound, "You have no API key with this id.") }
 
-// TooManyKeys is the fault of an owner who has max keys.
+// TooManyKeys returns the fault for an owner who has max keys.
 func TooManyKeys(max int) error {
-	return fault.New(fault.TooManyAPIKeys, "You have %d API keys, expired ones among them. Delete one that is not needed any more.", max)
+	return fault.New(fault.TooManyAPIKeys, "You already have %d API keys, including expired ones. Delete one that you no longer need.", max)
 }
 
-// exchange counts keys that are not good, apart from failed logins: a
-// neighbour's expired key keeps nobody from logging in.
+// exchange is the limit on bad keys. It is separate from that on failed logins,
+// so that a neighbour's expired key keeps nobody from logging in.
 func (l Limits) exchange(client string) Limit {
 	return Limit{"key-address", client, l.LoginsPerAddress, loginWindow}
 }

@@ -6,36 +6,37 @@ import (
 	"plaudit/shared/fault"
 )
 
-// Limit is how many attempts of one kind one subject has in any span of
+// Limit is how many attempts of one kind a subject has within any span of
 // length Window.
 type Limit struct {
-	Name    string // of the kind, e.g. "login-account"
-	Subject string // whose attempts count: an account's key, a client's address
+	Name    string // kind of attempt, e.g. "login-account"
+	Subject string // what attempts are counted by: an account's key or a client's address
 	Max     int
 	Window  time.Duration
 }
 
-// The numbers that are the same everywhere.
+// Limits that are the same in every stage.
 const (
 	loginsPerAccount = 10
 	loginWindow      = 15 * time.Minute
 	signUpWindow     = time.Hour
 )
 
-// LongestWindow is after how long no limit asks for an attempt any more.
+// LongestWindow is the age from which no limit needs an attempt any more.
 const LongestWindow = signUpWindow
 
-// Limits are the numbers that differ between stages.
+// Limits are the limits that differ between stages.
 type Limits struct {
-	LoginsPerAddress int // failed logins of one client address in 15 minutes
-	SignUpsPerHour   int // sign-ups of one client address
+	LoginsPerAddress int // failed logins per client address in 15 minutes
+	SignUpsPerHour   int // sign-ups per client address
 }
 
-// FailuresTold is at how many failed logins in a window an account's owner is
-// told: enough for a bad memory, half of what a guesser has.
+// FailuresTold is the number of failed logins in a window at which the
+// account's owner is notified: enough for a forgotten password, half of what an
+// attacker gets.
 const FailuresTold = 5
 
-// loginLimits are what a failed login counts against.
+// loginLimits are the limits that a failed login counts against.
 type loginLimits struct{ account, client Limit }
 
 func (l Limits) login(email, client string) loginLimits {
@@ -45,16 +46,16 @@ func (l Limits) login(email, client string) loginLimits {
 	}
 }
 
-// AccountLimit is what failed logins of an address count against, whether it
-// has an account or not.
+// AccountLimit is the limit on failed logins with an address, whether or not an
+// account has it.
 func AccountLimit(email string) Limit {
 	return Limit{"login-account", AddressKey(email), loginsPerAccount, loginWindow}
 }
 
-// room is nil while the limits are not full, as an answer of the store says.
-func (loginLimits) room(wait time.Duration, err error) error {
+// check returns the fault of a full limit, from the store's answer.
+func (loginLimits) check(wait time.Duration, err error) error {
 	if err == nil && wait > 0 {
-		return tooMany("Too many failed logins. Wait before the next one.", wait)
+		return tooMany("Too many failed logins. Wait before you try again.", wait)
 	}
 	return err
 }
@@ -63,7 +64,7 @@ func (l Limits) signUp(client string) Limit {
 	return Limit{"sign-up-address", client, l.SignUpsPerHour, signUpWindow}
 }
 
-// tooMany is the fault of a limit that is full for the time wait.
+// tooMany returns the fault of a limit that stays full for the given time.
 func tooMany(what string, wait time.Duration) error {
 	return &fault.Error{Kind: fault.TooManyRequests, Detail: what, RetryAfter: wait}
 }

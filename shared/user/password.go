@@ -18,32 +18,32 @@ import (
 	"plaudit/shared/fault"
 )
 
-// cost is what one argon2id hash takes.
+// cost is the cost of an argon2id hash.
 type cost struct {
 	memory  uint32 // KiB
 	passes  uint32
 	threads uint8
 }
 
-// current is what OWASP's Password Storage Cheat Sheet asks of argon2id:
-// m=19456 (19 MiB), t=2, p=1. A hash of another cost is made anew at the
-// account's next login.
+// current follows OWASP's Password Storage Cheat Sheet for argon2id: m=19456
+// (19 MiB), t=2, p=1. A hash with another cost is replaced at the account's
+// next login.
 var current = cost{memory: 19456, passes: 2, threads: 1}
 
 const saltLength, keyLength = 16, 32 // bytes
 
-// Passwords hashes passwords with argon2id, a few at a time: each hash takes
-// 19 MiB, and a task that runs out of memory takes every login down.
+// Passwords hashes passwords with argon2id, a few at a time: each hash takes 19
+// MiB, and a task that runs out of memory takes every login down with it.
 type Passwords struct {
-	running chan struct{} // one place per hash that may run
-	places  int32         // running and waiting together
+	running chan struct{} // one slot per running hash
+	places  int32         // maximum of running and waiting hashes
 	taken   atomic.Int32
-	// derive computes the hash; tests count its calls.
+	// derive computes the hash. Tests replace it to count the calls.
 	derive func(password, salt []byte, c cost) []byte
 }
 
-// NewPasswords lets atOnce hashes run (19 MiB each) and waiting more wait for
-// their turn. Whoever comes then is refused with a fault of kind Busy.
+// NewPasswords allows atOnce hashes to run (19 MiB each) and waiting more to
+// queue. Further ones are refused with a fault of kind Busy.
 func NewPasswords(atOnce, waiting int) *Passwords {
 	return &Passwords{
 		running: make(chan struct{}, atOnce),
@@ -54,11 +54,11 @@ func NewPasswords(atOnce, waiting int) *Passwords {
 	}
 }
 
-// Hash gives the password's hash in PHC string format
+// Hash returns the password's hash in PHC string format
 // (https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md).
 func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, saltLength)
-	rand.Read(salt) // never fails, see its documentation
+	rand.Read(salt) // never fails according to its documentation
 	key, err := p.compute(ctx, password, salt, current)
 	if err != nil {
 		return "", err
@@ -66,9 +66,9 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	return format(current, salt, key), nil
 }
 
-// Verify says whether the password is the one of the hash, and whether the
-// hash is of another cost than today's. An empty hash, which is of no account,
-// takes as long as any other and matches nothing.
+// Verify reports whether the password has the hash, and whether the hash has an
+// outdated cost. An empty hash, for an account that does not exist, takes as
+// long as any other and matches nothing.
 func (p *Passwords) Verify(ctx context.Context, hash, password string) (ok, outdated bool, err error) {
 	if hash == "" {
 		_, err := p.compute(ctx, password, make([]byte, saltLength), current)
@@ -85,31 +85,32 @@ func (p *Passwords) Verify(ctx context.Context, hash, password string) (ok, outd
 	return subtle.ConstantTimeCompare(key, want) == 1, c != current, nil
 }
 
-// compute waits for its turn. The password is brought into Unicode's form
-// NFKC first (NIST SP 800-63B, 5.1.1.2), so that every keyboard's way of
-// writing it counts as the same.
+// compute waits for a slot. It converts the password to Unicode's NFKC first
+// (NIST SP 800-63B, 5.1.1.2), so that the same password typed on different
+// keyboards has the same hash.
 func (p *Passwords) compute(ctx context.Context, password string, salt []byte, c cost) ([]byte, error) {
 	defer p.taken.Add(-1)
 	if p.taken.Add(1) > p.places {
-		return nil, &fault.Error{Kind: fault.Busy, Detail: "Too many people are logging in right now.", RetryAfter: time.Second}
+		return nil, &fault.Error{Kind: fault.Busy, Detail: "Too many people are logging in right now. Try again in a moment.", RetryAfter: time.Second}
 	}
 	select {
 	case p.running <- struct{}{}:
 		defer func() { <-p.running }()
 	case <-ctx.Done():
-		return nil, &fault.Error{Kind: fault.Busy, Detail: "Too many people are logging in right now.", RetryAfter: time.Second, Cause: ctx.Err()}
+		return nil, &fault.Error{Kind: fault.Busy, Detail: "Too many people are logging in right now. Try again in a moment.", RetryAfter: time.Second, Cause: ctx.Err()}
 	}
 	return p.derive([]byte(norm.NFKC.String(password)), salt, c), nil
 }
 
-// phc is the PHC string format's base64: standard alphabet, no padding.
+// phc is the base64 variant of the PHC string format: standard alphabet, no
+// padding.
 var phc = base64.RawStdEncoding.Strict()
 
 func format(c cost, salt, key []byte) string {
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.memory, c.passes, c.threads, phc.EncodeToString(salt), phc.EncodeToString(key))
 }
 
-// parse reads what format wrote. Its errors never hold the hash.
+// parse reads what format writes. Its errors never contain the hash.
 func parse(hash string) (c cost, salt, key []byte, err error) {
 	parts := strings.Split(hash, "$")
 	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
@@ -127,9 +128,9 @@ func parse(hash string) (c cost, salt, key []byte, err error) {
 }
 
 // checkPassword counts characters in the form that is hashed, so that the
-// verdict does not depend on the keyboard either. What an attacker tries first
-// is refused (NIST SP 800-63B, 5.1.1.2): the commonest passwords, and the
-// address of the account.
+// result does not depend on the keyboard either. It refuses what attackers try
+// first (NIST SP 800-63B, 5.1.1.2): the commonest passwords, and the account's
+// address.
 func checkPassword(faults *fault.List, field, password, email string) {
 	n := utf8.RuneCountInString(norm.NFKC.String(password))
 	switch {
@@ -138,10 +139,10 @@ func checkPassword(faults *fault.List, field, password, email string) {
 	case n < minPassword || n > maxPassword:
 		faults.Add(field, "must have %d to %d characters", minPassword, maxPassword)
 	case strings.ContainsRune(password, 0):
-		faults.Add(field, "must not hold the character NUL")
+		faults.Add(field, "must not contain the character NUL")
 	case common(password):
-		faults.Add(field, "is one of the passwords that everybody tries first; choose another, such as a few words that only you would put together")
+		faults.Add(field, "is too common. Choose another, such as a few words that only you would combine")
 	case ownAddress(password, email):
-		faults.Add(field, "must not be the e-mail address or its part before the @")
+		faults.Add(field, "must not be the e-mail address or the part before its @")
 	}
 }

@@ -23,7 +23,7 @@ func TestHashIsArgon2idInPHCFormat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The figures are OWASP's, written out: a change must be meant.
+	// The figures are OWASP's, written out so that a change must be deliberate.
 	if !strings.HasPrefix(a, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Errorf("got %s", a)
 	}
@@ -35,7 +35,7 @@ func TestHashIsArgon2idInPHCFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c != current || len(salt) != 16 || !bytes.Equal(key, argon2.IDKey([]byte("correct horse"), salt, 2, 19456, 1, 32)) {
-		t.Errorf("parse does not give back what was hashed: %+v", c)
+		t.Errorf("parse does not return what was hashed: %+v", c)
 	}
 }
 
@@ -57,7 +57,7 @@ func TestVerify(t *testing.T) {
 	}{
 		{"the password", hash("correct horse"), "correct horse", true, false},
 		{"another password", hash("correct horse"), "Correct horse", false, false},
-		{"a password that goes on", hash("correct horse"), "correct horse ", false, false},
+		{"a longer password", hash("correct horse"), "correct horse ", false, false},
 		{"one keyboard composes, another does not", hash("비밀번호비밀번호비밀"), "\u1107\u1175\u1106\u1175\u11af\u1107\u1165\u11ab\u1112\u1169\u1107\u1175\u1106\u1175\u11af\u1107\u1165\u11ab\u1112\u1169\u1107\u1175\u1106\u1175\u11af", true, false},
 		{"one keyboard types full width", hash("correct horse"), "ｃｏｒｒｅｃｔ　ｈｏｒｓｅ", true, false},
 		{"a hash of another cost", outdated, "correct horse", true, true},
@@ -77,7 +77,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-func TestABrokenHashIsAnErrorThatDoesNotShowIt(t *testing.T) {
+func TestErrorsDoNotContainABrokenHash(t *testing.T) {
 	p := NewPasswords(1, 0)
 	for _, hash := range []string{
 		"c2VjcmV0", "$argon2i$v=19$m=19456,t=2,p=1$c2VjcmV0$c2VjcmV0", "$argon2id$v=19$m=x$c2VjcmV0$c2VjcmV0",
@@ -90,7 +90,7 @@ func TestABrokenHashIsAnErrorThatDoesNotShowIt(t *testing.T) {
 	}
 }
 
-// Two hashes run, three wait, the sixth is refused; then places are free again.
+// Two hashes run, three wait, the sixth is refused; then there is room again.
 func TestHashesAtOnceAreBounded(t *testing.T) {
 	p := NewPasswords(2, 3)
 	begun, release := make(chan struct{}, 5), make(chan struct{})
@@ -122,7 +122,7 @@ func TestHashesAtOnceAreBounded(t *testing.T) {
 		case <-begun:
 			t.Fatal("a third hash runs")
 		case err := <-left:
-			t.Fatalf("one that should wait came back: %v", err)
+			t.Fatalf("a hash that should wait returned: %v", err)
 		case <-time.After(time.Millisecond):
 		}
 	}
@@ -133,13 +133,13 @@ func TestHashesAtOnceAreBounded(t *testing.T) {
 	leave()
 	for range 3 {
 		if err := <-left; !fault.Is(err, fault.Busy) {
-			t.Errorf("one whose client left got %v", err)
+			t.Errorf("a hash whose client left got %v", err)
 		}
 	}
 	close(release)
 	wg.Wait()
 	if _, err := p.Hash(t.Context(), "correct horse"); err != nil {
-		t.Errorf("no place is free afterwards: %v", err)
+		t.Errorf("no slot is free afterwards: %v", err)
 	}
 }
 

@@ -4,90 +4,94 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
+	"plaudit/shared/id"
 )
 
-// Store keeps accounts, sessions and the attempts that limits count. Where it
-// cannot reach its database it fails with a fault of kind DatabaseUnavailable.
-// What changes goes into the outbox in the same transaction.
+// Store keeps accounts, sessions and the attempts that limits count. If its
+// database cannot be reached, it returns a fault of kind DatabaseUnavailable.
+// Changes insert their messages into the outbox in the same transaction.
 type Store interface {
 	AccountStore
 
-	// Create adds an account. Its CreatedAt is the store's. An address that
-	// has an account already is a fault of kind AddressTaken.
+	// Create adds an account and returns it with its CreatedAt. An address that
+	// already has an account is a fault of kind AddressTaken.
 	Create(ctx context.Context, u User, passwordHash, actor string) (User, error)
-	// ByID gives an account; none is a fault of kind NotFound.
+	// ByID returns an account, or a fault of kind NotFound.
 	ByID(ctx context.Context, id string) (User, error)
-	// ByAddress gives an account and its password; none is a fault of kind
+	// ByAddress returns an account and its password, or a fault of kind
 	// NotFound.
 	ByAddress(ctx context.Context, email string) (User, Password, error)
-	// Rehash replaces a password's hash, unless the password changed since.
+	// Rehash replaces a password's hash, unless the password has changed since.
 	Rehash(ctx context.Context, id, old, new string) error
-	// SetRole changes an account's role on behalf of an account that must be
-	// an admin at this moment (else Forbidden). No such account is a fault of
-	// kind NotFound, taking the role from the only admin one of kind LastAdmin.
+	// SetRole changes an account's role on behalf of another account, which
+	// must be an admin at this moment. Faults: Forbidden; NotFound; LastAdmin
+	// if the account is the only admin.
 	SetRole(ctx context.Context, by, id string, role access.Role) (User, error)
 
-	// OpenSession makes a session of an account with its first refresh token,
-	// where its password is still of the version that was checked: else a fault
+	// OpenSession creates a session of an account with its first refresh token.
+	// If the password's version is no longer the given one, it returns a fault
 	// of kind BadCredentials.
 	OpenSession(ctx context.Context, session, user string, password int64, token Digest, lifetime time.Duration) error
-	// Rotate trades a refresh token for the next one of its session and gives
-	// session and account. A token that is unknown or of an ended session is a
-	// fault of kind SessionEnded; so is one that was traded in before, and
-	// that ends the session.
+	// Rotate replaces a refresh token by the next one of its session and
+	// returns the session and the account. A token that is unknown or whose
+	// session has ended is a fault of kind SessionEnded; so is one that was
+	// used before, which also ends the session.
 	Rotate(ctx context.Context, used, next Digest, lifetime time.Duration) (session string, u User, err error)
-	// EndSession ends an account's session and says whether it was there.
+	// EndSession ends an account's session and reports whether it was open.
 	EndSession(ctx context.Context, session, user, actor string) (bool, error)
 
 	KeyStore
 
-	// Wait says how long until none of the limits is full, 0 where none is.
+	// Wait returns the time until none of the limits is full, 0 if none is.
 	Wait(ctx context.Context, limits ...Limit) (time.Duration, error)
-	// Count counts one attempt against each of the limits, unless one of them
-	// is full: then it counts nothing and says how long until none is.
+	// Count counts one attempt against each of the limits. If one of them is
+	// full, it counts nothing and returns the time until none is.
 	Count(ctx context.Context, limits ...Limit) (time.Duration, error)
-	// Fail counts a failed login as Count does. The failure that is the
-	// FailuresTold-th of the account's limit puts an event into the outbox, one
-	// a window. user is empty where the address has no account.
+	// Fail counts a failed login as Count does. The FailuresTold-th failure of
+	// the account's limit inserts an event into the outbox, one per window.
+	// user is empty if no account has the address.
 	Fail(ctx context.Context, user string, account, client Limit) (time.Duration, error)
 
-	// Sweep deletes what has no meaning any more: attempts older than
+	// Sweep deletes rows that are no longer needed: attempts older than
 	// LongestWindow, ended sessions, used tokens older than RefreshLifetime.
 	Sweep(ctx context.Context) error
-	// Ready fails where the database does not answer or is not migrated.
+	// Ready returns an error unless the database answers and is migrated.
 	Ready(ctx context.Context) error
 }
 
-// Signer makes access tokens.
+// Signer signs access tokens.
 type Signer interface {
 	Sign(c access.Caller, lifetime time.Duration) (string, error)
 }
 
-// Service is what can be done with accounts.
+// Service implements sign-up, login, sessions, accounts and API keys.
 type Service struct {
 	Store     Store
 	Signer    Signer
 	Passwords *Passwords
 	Limits    Limits
-	// First is the admin's account that Start makes. Nobody can sign up with
+	// First is the admin's account that Run creates. Nobody can sign up with
 	// its address.
 	First Credentials
 
-	started started
+	// started is set once the first admin's account exists.
+	started atomic.Bool
 }
 
 // Credentials are an account's address and password.
 type Credentials struct{ Email, Password string }
 
-// SignUp opens an account with role member. Faults: BadRequest with every
+// SignUp creates an account with the role member. Faults: BadRequest with every
 // field, AddressTaken, TooManyRequests. Each well-formed attempt from a client
-// address counts, so that nobody can try out at leisure who has an account.
+// address counts, so that nobody can find out at leisure which addresses have
+// accounts.
 func (s *Service) SignUp(ctx context.Context, client string, in SignUp) (User, error) {
 	u, err := in.account()
 	if err != nil {
@@ -98,17 +102,17 @@ func (s *Service) SignUp(ctx context.Context, client string, in SignUp) (User, e
 		return User{}, err
 	}
 	if wait > 0 {
-		return User{}, tooMany("Too many sign-ups came from this network. Wait before the next one.", wait)
+		return User{}, tooMany("Too many sign-ups came from this network. Wait before you try again.", wait)
 	}
 	if AddressKey(u.Email) == AddressKey(s.First.Email) {
-		return User{}, AddressTaken() // it is the first admin's, made or about to be
+		return User{}, AddressTaken() // the first admin's account exists or is about to
 	}
 	u.Role = access.Member
 	return s.create(ctx, u, in.Password, func(u User) string { return access.Caller{User: u.ID}.Actor() })
 }
 
-// Self is the actor of what the service does by itself, or on the word of
-// somebody who has not shown who they are.
+// Self is the actor of changes that the service makes by itself, or for a
+// caller who has not proved who they are.
 const Self = "service/users"
 
 func (s *Service) create(ctx context.Context, u User, password string, actor func(User) string) (User, error) {
@@ -116,25 +120,25 @@ func (s *Service) create(ctx context.Context, u User, password string, actor fun
 	if err != nil {
 		return User{}, err
 	}
-	id, err := uuid.NewV7()
+	newID, err := uuid.NewV7()
 	if err != nil {
 		return User{}, fmt.Errorf("make a user's id: %w", err)
 	}
-	u.ID = id.String()
+	u.ID = newID.String()
 	return s.Store.Create(ctx, u, hash, actor(u))
 }
 
-// AddressTaken is the fault of an address that has an account.
+// AddressTaken returns the fault for an address that already has an account.
 func AddressTaken() error {
-	return fault.Field(fault.AddressTaken, "email", "This address has an account. Log in, or sign up with another address.")
+	return fault.Field(fault.AddressTaken, "email", "This address already has an account. Log in, or sign up with another address.")
 }
 
 // Login opens a session. Faults: BadCredentials, the same for an unknown
 // address and a wrong password; TooManyRequests; Busy.
 //
-// A verdict falls only while the limits have room: of many guesses at once no
-// more than the limit are answered right or wrong, and of many good logins at
-// once none is refused.
+// A password is judged only while the limits have room: of many simultaneous
+// guesses no more than the limit are answered right or wrong, and of many
+// simultaneous good logins none is refused.
 func (s *Service) Login(ctx context.Context, client, email, password string) (Session, error) {
 	var faults fault.List
 	if email == "" {
@@ -150,7 +154,7 @@ func (s *Service) Login(ctx context.Context, client, email, password string) (Se
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return Session{}, err
 	}
-	// Without an account the hash is empty, which takes just as long.
+	// Without an account the hash is empty, which takes as long to verify.
 	ok, outdated, err := s.verify(ctx, u.ID, secret.Hash, password, s.Limits.login(email, client))
 	if err != nil {
 		return Session{}, err
@@ -164,15 +168,16 @@ func (s *Service) Login(ctx context.Context, client, email, password string) (Se
 	return s.open(ctx, u, secret.Version)
 }
 
-// NoAccount is the fault of a login whose address or password is wrong.
+// NoAccount returns the fault for a login with a wrong address or password.
 func NoAccount() error {
-	return fault.New(fault.BadCredentials, "No account has this address and this password.")
+	return fault.New(fault.BadCredentials, "The address or the password is wrong.")
 }
 
-// verify says whether the password is the one of the hash, while the limits
-// have room, and counts one that is not. account is empty where there is none.
+// verify reports whether the password has the hash, while the limits have room,
+// and counts a wrong one against them. account is empty if no account has the
+// address.
 func (s *Service) verify(ctx context.Context, account, hash, password string, limits loginLimits) (ok, outdated bool, err error) {
-	if err := limits.room(s.Store.Wait(ctx, limits.account, limits.client)); err != nil {
+	if err := limits.check(s.Store.Wait(ctx, limits.account, limits.client)); err != nil {
 		return false, false, err
 	}
 	ok, outdated, err = s.Passwords.Verify(ctx, hash, password)
@@ -180,24 +185,24 @@ func (s *Service) verify(ctx context.Context, account, hash, password string, li
 		return false, false, err
 	}
 	if !ok {
-		return false, false, limits.room(s.Store.Fail(ctx, account, limits.account, limits.client))
+		return false, false, limits.check(s.Store.Fail(ctx, account, limits.account, limits.client))
 	}
-	return true, outdated, limits.room(s.Store.Wait(ctx, limits.account, limits.client))
+	return true, outdated, limits.check(s.Store.Wait(ctx, limits.account, limits.client))
 }
 
-// rehash brings an account's hash to today's cost. That it fails is no reason
-// to refuse the login: the next one tries again.
+// rehash replaces an account's hash by one with the current cost. If that
+// fails, the login still succeeds and the next one tries again.
 func (s *Service) rehash(ctx context.Context, id, old, password string) {
 	hash, err := s.Passwords.Hash(ctx, password)
 	if err == nil {
 		err = s.Store.Rehash(ctx, id, old, hash)
 	}
 	if err != nil {
-		slog.WarnContext(ctx, "an outdated password hash stays", "error", err)
+		slog.WarnContext(ctx, "cannot replace an outdated password hash", "error", err)
 	}
 }
 
-// open makes a session, unless the password changed since it was checked.
+// open creates a session, unless the password has changed since it was checked.
 func (s *Service) open(ctx context.Context, u User, password int64) (Session, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -218,11 +223,11 @@ func (s *Service) session(u User, id, refreshToken string) (Session, error) {
 	return Session{AccessToken: accessToken, RefreshToken: refreshToken, User: u}, nil
 }
 
-// Refresh trades a refresh token for a new one and an access token with the
-// role that the account has now. Each refresh token works once: who shows one
-// a second time, be it the thief or the robbed, ends the session for both, and
-// gets a fault of kind SessionEnded. There is no grace for an answer that was
-// lost on its way; who lost one logs in again.
+// Refresh exchanges a refresh token for a new one and for an access token with
+// the account's current role. Each refresh token works once: using one again,
+// be it by the thief or by the victim, ends the session for both with a fault
+// of kind SessionEnded. There is no grace period for lost responses; a client
+// that lost one must log in again.
 func (s *Service) Refresh(ctx context.Context, refreshToken string) (Session, error) {
 	var faults fault.List
 	if refreshToken == "" {
@@ -237,44 +242,45 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string) (Session, er
 	return s.session(u, id, next)
 }
 
-// Logout ends the caller's session. Its access tokens, which nobody looks up,
-// are good until they expire, AccessLifetime at most.
+// Logout ends the caller's session. Its access tokens are not looked up, so
+// they stay valid until they expire, at most AccessLifetime.
 func (s *Service) Logout(ctx context.Context, c access.Caller) error {
-	if !isID(c.Session) || !isID(c.User) {
-		return gone()
+	if !id.UUID(c.Session) || !id.UUID(c.User) {
+		return accountGone()
 	}
 	_, err := s.Store.EndSession(ctx, c.Session, c.User, c.Actor())
 	return err
 }
 
-// Get gives an account, and whether the caller may see all of it, as admins and
-// auditors do; others see the profile. None is a fault of kind NotFound.
-func (s *Service) Get(ctx context.Context, c access.Caller, id string) (u User, whole bool, err error) {
-	if !isID(id) {
+// Get returns an account. full reports whether the caller may see all of it, as
+// admins and auditors may; others see the profile only. Fault: NotFound.
+func (s *Service) Get(ctx context.Context, c access.Caller, account string) (u User, full bool, err error) {
+	if !id.UUID(account) {
 		return User{}, false, notFound()
 	}
-	u, err = s.Store.ByID(ctx, id)
+	u, err = s.Store.ByID(ctx, account)
 	return u, seesAll(c), err
 }
 
-// Me gives the caller's own account. A token of an account that is gone is a
-// fault of kind Unauthenticated.
+// Me returns the caller's own account. If it no longer exists, the fault is of
+// kind Unauthenticated.
 func (s *Service) Me(ctx context.Context, c access.Caller) (User, error) {
-	if !isID(c.User) {
-		return User{}, gone()
+	if !id.UUID(c.User) {
+		return User{}, accountGone()
 	}
 	u, err := s.Store.ByID(ctx, c.User)
-	return u, orGone(err)
+	return u, orAccountGone(err)
 }
 
-func gone() error {
-	return fault.New(fault.Unauthenticated, "The account of this access token is not there.")
+// accountGone returns the fault for a token whose account no longer exists.
+func accountGone() error {
+	return fault.New(fault.Unauthenticated, "This token's account no longer exists.")
 }
 
-// SetRole changes an account's role, for admins. It takes effect with the next
-// access token of the account: at a refresh, AccessLifetime from now at the
-// latest. Changing roles itself asks the store who is an admin now.
-func (s *Service) SetRole(ctx context.Context, c access.Caller, id string, role access.Role) (User, error) {
+// SetRole changes an account's role, for admins. It takes effect with the
+// account's next access token: at its next refresh, at most AccessLifetime from
+// now. Changing roles itself always checks that the caller is an admin now.
+func (s *Service) SetRole(ctx context.Context, c access.Caller, account string, role access.Role) (User, error) {
 	var faults fault.List
 	switch {
 	case role == "":
@@ -285,20 +291,13 @@ func (s *Service) SetRole(ctx context.Context, c access.Caller, id string, role 
 	if err := faults.Err(); err != nil {
 		return User{}, err
 	}
-	if !isID(id) {
+	if !id.UUID(account) {
 		return User{}, notFound()
 	}
-	if !isID(c.User) {
-		return User{}, gone()
+	if !id.UUID(c.User) {
+		return User{}, accountGone()
 	}
-	return s.Store.SetRole(ctx, c.User, id, role)
+	return s.Store.SetRole(ctx, c.User, account, role)
 }
 
-func notFound() error { return fault.New(fault.NotFound, "There is no such user.") }
-
-// isID says whether a text has the one form in which ids are given out. The
-// database would take others for the same id.
-func isID(s string) bool {
-	id, err := uuid.Parse(s)
-	return err == nil && id.String() == s
-}
+func notFound() error { return fault.New(fault.NotFound, "This user does not exist.") }

@@ -5,23 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
 )
 
-// started says that the first admin's account has been there since the start.
-type started struct{ atomic.Bool }
-
 const (
-	retryAfter = 250 * time.Millisecond // between two tries to make the first admin
+	retryAfter = 250 * time.Millisecond // between attempts to create the first admin
 	sweepEvery = time.Minute
 )
 
-// Check fails where the limits leave no room, or the first admin's address or
-// password could open no account.
+// Check returns an error if a limit allows nothing, or if the first admin's
+// address or password is not valid.
 func (s *Service) Check() error {
 	if s.Limits.LoginsPerAddress < 1 || s.Limits.SignUpsPerHour < 1 {
 		return errors.New("the limits on logins and sign-ups must be at least 1")
@@ -37,17 +33,17 @@ func (s *Service) first() SignUp {
 	return SignUp{Email: s.First.Email, Password: s.First.Password, DisplayName: "Admin"}
 }
 
-// Run makes the first admin's account, trying until the database is there and
-// migrated, and then sweeps now and then. It ends with the context. Any number
-// of tasks may run it at once.
+// Run creates the first admin's account, retrying until the database is
+// available and migrated, and then sweeps regularly until the context ends. Any
+// number of tasks may run it at once.
 func (s *Service) Run(ctx context.Context) {
 	for try := 0; ; try++ {
 		err := s.makeFirst(ctx)
 		if err == nil {
 			break
 		}
-		if try%240 == 20 { // after 5 s and then every minute: a deployment migrates meanwhile
-			slog.WarnContext(ctx, "the first admin's account cannot be made yet", "error", err)
+		if try%240 == 20 { // after 5 s, then every minute: a deployment may still be migrating
+			slog.WarnContext(ctx, "cannot create the first admin's account yet", "error", err)
 		}
 		if !sleep(ctx, retryAfter) {
 			return
@@ -56,12 +52,13 @@ func (s *Service) Run(ctx context.Context) {
 	s.started.Store(true)
 	for sleep(ctx, sweepEvery) {
 		if err := s.Store.Sweep(ctx); err != nil {
-			slog.WarnContext(ctx, "old rows stay for now", "error", err)
+			slog.WarnContext(ctx, "cannot delete old rows yet", "error", err)
 		}
 	}
 }
 
-// makeFirst makes the account unless its address has one, whatever that is.
+// makeFirst creates the account unless its address already has one, whatever
+// its role.
 func (s *Service) makeFirst(ctx context.Context) error {
 	_, _, err := s.Store.ByAddress(ctx, s.First.Email)
 	if !fault.Is(err, fault.NotFound) {
@@ -77,22 +74,22 @@ func (s *Service) makeFirst(ctx context.Context) error {
 		return nil // another task was faster
 	}
 	if err == nil {
-		slog.InfoContext(ctx, "made the first admin's account")
+		slog.InfoContext(ctx, "created the first admin's account")
 	}
 	return err
 }
 
-// Ready fails while the database does not answer, is not migrated, or has no
-// first admin yet.
+// Ready returns an error while the database does not answer, is not migrated or
+// has no first admin.
 func (s *Service) Ready(ctx context.Context) error {
 	if err := s.Store.Ready(ctx); err != nil {
 		if _, ok := fault.As(err); ok {
 			return err
 		}
-		return &fault.Error{Kind: fault.DatabaseUnavailable, Detail: "The users database is not ready.", RetryAfter: retryAfter, Cause: err}
+		return &fault.Error{Kind: fault.DatabaseUnavailable, Detail: "The users database is not ready. Try again in a moment.", RetryAfter: retryAfter, Cause: err}
 	}
 	if !s.started.Load() {
-		return &fault.Error{Kind: fault.Busy, Detail: "The first admin's account is not there yet.", RetryAfter: retryAfter, Cause: errors.New("starting")}
+		return &fault.Error{Kind: fault.Busy, Detail: "The first admin's account does not exist yet. Try again in a moment.", RetryAfter: retryAfter, Cause: errors.New("starting")}
 	}
 	return nil
 }

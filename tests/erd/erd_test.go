@@ -1,5 +1,5 @@
 // Package erd draws the entity-relationship diagrams of docs/databases.md from
-// the migrated databases and holds the page to them.
+// the migrated databases and fails if the page is out of date.
 package erd
 
 import (
@@ -19,9 +19,9 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 const page = "../../docs/databases.md"
 
-// refers are references that no foreign key holds: the scores database writes
-// a row and what it refers to in one transaction and deletes neither, so that
-// a check of each would only cost.
+// refers lists references without a foreign key. The scores database writes a
+// row and the row that it refers to in one transaction and deletes neither, so
+// checking each reference would only cost time.
 var refers = map[string][]string{
 	"scores": {
 		"players.board boards", "periods.board boards", "entries.board boards", "entry_keys.board boards",
@@ -31,7 +31,7 @@ var refers = map[string][]string{
 	"users": nil,
 }
 
-// The page shows the tables that the migrations make. `UPDATE=1 go test
+// The diagrams match the tables that the migrations create. `UPDATE=1 go test
 // ./tests/erd` draws them again.
 func TestDiagramsAreTheSchema(t *testing.T) {
 	text, err := os.ReadFile(page)
@@ -42,7 +42,7 @@ func TestDiagramsAreTheSchema(t *testing.T) {
 	for name, database := range map[string]*pgtest.Database{"scores": pgtest.Scores(t), "users": pgtest.Users(t)} {
 		block := regexp.MustCompile("(?s)(<!-- drawn: " + name + " -->\n)```mermaid\n.*?```\n")
 		if !block.MatchString(want) {
-			t.Fatalf("%s has no place for the %s database", page, name)
+			t.Fatalf("%s has no diagram of the %s database", page, name)
 		}
 		drawn := "```mermaid\n" + draw(t, database.Owner(), refers[name]) + "```\n"
 		want = block.ReplaceAllStringFunc(want, func(old string) string {
@@ -53,7 +53,7 @@ func TestDiagramsAreTheSchema(t *testing.T) {
 		return
 	}
 	if os.Getenv("UPDATE") == "" {
-		t.Fatalf("docs/databases.md does not show the databases as they are: UPDATE=1 go test ./tests/erd")
+		t.Fatalf("docs/databases.md is out of date: run UPDATE=1 go test ./tests/erd")
 	}
 	if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func TestDiagramsAreTheSchema(t *testing.T) {
 type column struct {
 	Table, Name, Type         string
 	Nullable, Primary, Unique bool
-	References                string // the table that it refers to
+	References                string // the referenced table
 }
 
 func draw(t *testing.T, db *sqlx.DB, references []string) string {
@@ -81,7 +81,7 @@ func draw(t *testing.T, db *sqlx.DB, references []string) string {
 		t.Fatal(err)
 	}
 	if len(columns) < 20 {
-		t.Fatalf("the database has %d columns only", len(columns))
+		t.Fatalf("the database has only %d columns", len(columns))
 	}
 	var tables, lines []string
 	for i := range columns {
@@ -93,7 +93,7 @@ func draw(t *testing.T, db *sqlx.DB, references []string) string {
 			}
 		}
 		if c.References != "" {
-			// |o: there may be none to refer to.
+			// |o means that the reference may be null.
 			one := map[bool]string{true: "|o", false: "||"}[c.Nullable]
 			lines = append(lines, fmt.Sprintf("  %s %s--o{ %s : %s\n", c.References, one, c.Table, c.Name))
 		}
@@ -114,7 +114,7 @@ func draw(t *testing.T, db *sqlx.DB, references []string) string {
 			tables = append(tables, c.Table)
 			fmt.Fprintf(&b, "  %s {\n", c.Table)
 		}
-		// Mermaid takes a type of letters, digits, _, - and brackets.
+		// Mermaid types consist of letters, digits, _, - and brackets.
 		kind := strings.NewReplacer(" with time zone", "tz", " ", "_").Replace(c.Type)
 		var marks []string
 		for _, m := range []struct {

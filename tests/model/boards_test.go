@@ -29,7 +29,7 @@ func plain(names ...string) []Period {
 	return list
 }
 
-// Some have times between their periods.
+// Some periods leave gaps.
 var periodSets = [][]Period{
 	plain("all"),
 	plain("all", "day"),
@@ -54,7 +54,7 @@ func periodJSON(p Period) any {
 	return p.Name
 }
 
-// fields are the board as a client would send it, all of it.
+// fields returns the whole board as a client would send it.
 func (b *Board) fields() map[string]any {
 	periods := []any{}
 	for _, p := range b.Periods {
@@ -68,7 +68,7 @@ func (b *Board) fields() map[string]any {
 	}
 }
 
-// defaults are those of a new board.
+// defaults returns a new board's defaults.
 func defaults(id, owner string) *Board {
 	return &Board{
 		ID: id, Combine: "sum", Order: "desc", Ties: "first", Periods: plain("all"), Categories: []string{}, TimeZone: "UTC",
@@ -78,11 +78,11 @@ func defaults(id, owner string) *Board {
 
 func ptr[T any](v T) *T { return &v }
 
-// counting are the fields that no longer change once a board has entries.
+// counting lists the fields that cannot change once a board has entries.
 var counting = []string{"combine", "order", "ties", "periods", "categories", "time_zone", "decimals", "grace", "players"}
 
-// drawConfig draws how the board counts. What stays as it is by default is not
-// in the fields.
+// drawConfig draws the fields that entries are counted by, and returns the
+// names of those that differ from the defaults.
 func (m *machine) drawConfig(t *rapid.T, b *Board) []string {
 	set := []string{}
 	choose := func(field string, percent int, do func()) {
@@ -103,14 +103,14 @@ func (m *machine) drawConfig(t *rapid.T, b *Board) []string {
 	choose("grace", 60, func() {
 		b.Grace = pick(t, "grace", []time.Duration{24 * time.Hour, 0, time.Hour, 90 * time.Minute, 72 * time.Hour})
 	})
-	// What becomes of players whose ids are no users' is nobody's rule.
+	// No rule says what happens to players whose ids are not users'.
 	if m.w.Entered(b) || !slices.ContainsFunc(m.w.Players, func(p *Player) bool { return p.Board == b.ID }) {
 		choose("players", 30, func() { b.Players = pick(t, "players", []string{"registered", "registered", "any"}) })
 	}
 	return set
 }
 
-// drawRules draws what may change at any time.
+// drawRules draws the fields that may always change.
 func (m *machine) drawRules(t *rapid.T, b *Board, percent int) []string {
 	set := []string{}
 	choose := func(field string, percent int, do func()) {
@@ -147,7 +147,7 @@ func (m *machine) drawRules(t *rapid.T, b *Board, percent int) []string {
 	return set
 }
 
-// only cuts the board's fields to some.
+// only returns some of the board's fields.
 func only(b *Board, names []string) map[string]any {
 	all, some := b.fields(), map[string]any{}
 	for _, n := range names {
@@ -236,7 +236,7 @@ func (m *machine) changeBoard(t *rapid.T) {
 	m.sameBoard(t, decode[map[string]any](t, w), b)
 }
 
-// sameBoard compares a board with what its owner sees of it.
+// sameBoard compares a board with what its owner is shown.
 func (m *machine) sameBoard(t *rapid.T, got map[string]any, b *Board) {
 	want := map[string]any{}
 	for k, v := range b.fields() {
@@ -274,7 +274,7 @@ func (m *machine) getBoard(t *rapid.T) {
 	}
 }
 
-// listBoards lists those of this history: their ids are found by the search.
+// listBoards lists this history's boards, which the search finds by their ids.
 func (m *machine) listBoards(t *rapid.T) {
 	name := drawCaller(t)
 	c := who(m.run, name)
@@ -298,7 +298,7 @@ func (m *machine) listBoards(t *rapid.T) {
 		}
 	}
 	for _, b := range m.w.Boards {
-		// mine: at least what one owns.
+		// mine includes at least the caller's own boards.
 		if !seen[b.ID] && m.w.MayRead(c, b) && b.State != "archived" && (!mine || slices.Contains(b.Owners, c.User) && c.scoped("read")) {
 			m.fail(t, "board %s should be listed", b.ID)
 		}

@@ -9,21 +9,21 @@ import (
 	"plaudit/shared/timezone"
 )
 
-// Period is one of a board's: all, day, week, month, a cron expression, or a
+// Period is a board's period: all, day, week, month, a cron expression, or a
 // season from Start to End.
 type Period struct {
 	Name, Cron string
 	Start, End time.Time
 }
 
-// Run is one run of a period, from Start until just before End. `all` has
+// Run is one run of a period, from Start up to and excluding End. `all` has
 // neither.
 type Run struct {
 	Name       string
 	Start, End time.Time
 }
 
-// Zone is where the board's days are.
+// Zone returns the board's time zone.
 func (b *Board) Zone() *time.Location {
 	if zones[b.TimeZone] == nil {
 		zone, err := timezone.Load(b.TimeZone)
@@ -35,11 +35,11 @@ func (b *Board) Zone() *time.Location {
 	return zones[b.TimeZone]
 }
 
-// Run gives the run of the period that contains the instant, if one does.
+// Run returns the run of the period that contains the instant, if one does.
 func (b *Board) RunAt(p Period, at time.Time) (Run, bool) {
 	zone := b.Zone()
 	y, m, d := at.In(zone).Date()
-	// Clocks that are put back across midnight show a date again that is over.
+	// Clocks that are set back across midnight show the previous date again.
 	for !at.Before(begin(zone, y, m, d+1)) {
 		d++
 	}
@@ -64,8 +64,8 @@ func (b *Board) RunAt(p Period, at time.Time) (Run, bool) {
 	return Run{Name: "all"}, true
 }
 
-// Runs are the runs that an entry of this instant belongs to, in the board's
-// order.
+// Runs returns the runs that an entry at this instant belongs to, in the
+// board's order.
 func (b *Board) Runs(at time.Time) []Run {
 	var list []Run
 	for _, p := range b.Periods {
@@ -76,21 +76,20 @@ func (b *Board) Runs(at time.Time) []Run {
 	return list
 }
 
-// Day is when the day of an instant began where the board is.
+// Day returns the beginning of the instant's day in the board's zone.
 func (b *Board) Day(at time.Time) time.Time {
 	s, _ := b.RunAt(Period{Name: "day"}, at)
 	return s.Start
 }
 
-// These keep what was found, because it is found in files and minute by
-// minute.
+// These caches save searching files and minutes again.
 var (
 	zones  = map[string]*time.Location{}
 	begins = map[string]time.Time{}
 	runs   = map[string][]Run{}
 )
 
-// begin is the first minute at which clocks show the date, or one after it.
+// begin returns the first minute at which clocks show the date or a later one.
 func begin(zone *time.Location, y int, m time.Month, d int) time.Time {
 	midnight := time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
 	date := midnight.Format(time.DateOnly)
@@ -98,7 +97,7 @@ func begin(zone *time.Location, y int, m time.Month, d int) time.Time {
 	if t, ok := begins[key]; ok {
 		return t
 	}
-	t := midnight.Add(-15 * time.Hour) // nowhere is it as early as that
+	t := midnight.Add(-15 * time.Hour) // no zone is further ahead
 	for t.In(zone).Format(time.DateOnly) < date {
 		t = t.Add(time.Minute)
 	}
@@ -106,9 +105,9 @@ func begin(zone *time.Location, y int, m time.Month, d int) time.Time {
 	return t
 }
 
-// firings are the last one up to the instant, and the next after it. A cron
-// expression fires at every minute at which clocks show a time that it names:
-// one that they show twice is two, one that they skip is none.
+// firings returns the last firing up to the instant and the next one after it.
+// A cron expression fires at every minute whose local time it matches: twice if
+// clocks show it twice, never if they skip it.
 func firings(cron string, zone *time.Location, at time.Time) Run {
 	key := zone.String() + " " + cron
 	for _, s := range runs[key] {
@@ -130,10 +129,10 @@ func firings(cron string, zone *time.Location, at time.Time) Run {
 }
 
 // cronFields are minute, hour, day of the month, month and day of the week. Nil
-// is every one.
+// matches everything.
 type cronFields [5][]int
 
-// parse knows `*`, `5` and `1,15`, which is all the tests use.
+// parse accepts `*`, `5` and `1,15`, which is all that the tests use.
 func parse(cron string) cronFields {
 	var f cronFields
 	for i, field := range strings.Fields(cron) {
@@ -151,8 +150,8 @@ func parse(cron string) cronFields {
 	return f
 }
 
-// name says whether the fields name the time that a clock shows. Where days of
-// the month and of the week are both given, either will do
+// name reports whether the fields match a local time. If both day fields are
+// restricted, either may match
 // (https://pubs.opengroup.org/onlinepubs/9799919799/utilities/crontab.html).
 func (f cronFields) name(clock time.Time) bool {
 	has := func(i, n int) bool { return f[i] == nil || slices.Contains(f[i], n) }

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// around are the periods whose borders meet changes of clocks. Firings are in
-// hours that clocks skip or show twice, at midnight, and on the days of months
-// and weeks that are left out or cut short.
+// around lists periods whose boundaries meet clock changes. They fire in hours
+// that clocks skip or repeat, at midnight, and on days that are skipped or
+// shortened.
 var around = []Period{
 	{Name: "day"}, {Name: "week"}, {Name: "month"},
 	{Name: "midnights", Cron: "0 0 * * *"},
@@ -22,25 +22,25 @@ var around = []Period{
 	{Name: "either", Cron: "59 2 1,15 3,4,10,11,12 0"},
 }
 
-// Entries around every kind of change that clocks make are credited to the
-// runs that a clock on the wall would say, and lists say when these end.
+// Entries around every kind of clock change credit the runs that a wall clock
+// would show, and lists show the same boundaries.
 func TestPeriodsWhereClocksChange(t *testing.T) {
-	const changes, instants = 2, 30 // of a zone; around a change
+	const changes, instants = 2, 30 // changes to try per zone, and instants around each
 	r := rand.New(rand.NewPCG(20261122, 0))
 	s := start(t, 1)
 	for number, c := range []struct {
 		zone   string
-		always []string // days of changes that must be among those that are tried
+		always []string // days whose changes must be among those tried
 	}{
 		{"Europe/Berlin", []string{"2026-03-29", "2026-10-25"}},
 		{"America/New_York", []string{"2026-03-08", "2026-11-01"}},
-		{"America/Sao_Paulo", []string{"2018-11-04", "2019-02-17"}}, // at midnight, forward and back
-		{"America/Havana", []string{"2026-03-08", "2026-11-01"}},    // to and from midnight
-		{"America/St_Johns", []string{"2010-03-14", "2010-11-07"}},  // back from a minute past midnight
+		{"America/Sao_Paulo", []string{"2018-11-04", "2019-02-17"}}, // changes at midnight, forward and back
+		{"America/Havana", []string{"2026-03-08", "2026-11-01"}},    // changes to and from midnight
+		{"America/St_Johns", []string{"2010-03-14", "2010-11-07"}},  // goes back from a minute past midnight
 		{"Australia/Lord_Howe", []string{"2026-04-04", "2026-10-03"}},
-		{"Asia/Seoul", nil}, // none since 1988
+		{"Asia/Seoul", nil}, // no changes since 1988
 		{"Asia/Beirut", []string{"2026-03-28"}},
-		{"Pacific/Apia", []string{"2011-12-30"}}, // a date that never was
+		{"Pacific/Apia", []string{"2011-12-30"}}, // skipped a date
 		{"Africa/Casablanca", []string{"2026-02-15", "2026-03-22"}},
 	} {
 		t.Run(c.zone, func(t *testing.T) {
@@ -76,8 +76,8 @@ func TestPeriodsWhereClocksChange(t *testing.T) {
 	}
 }
 
-// clockChanges are the first minutes at which the zone's clocks go otherwise,
-// of this century up to 2026: entries are of today at the latest.
+// clockChanges returns the first minutes after the zone's clock changes in this
+// century up to 2026, because entries cannot be in the future.
 func clockChanges(zone *time.Location) []time.Time {
 	offset := func(at time.Time) int {
 		_, seconds := at.In(zone).Zone()
@@ -98,8 +98,8 @@ func clockChanges(zone *time.Location) []time.Time {
 	return list
 }
 
-// near draws an instant around a change: to the microsecond at the change and
-// at hours and half hours around it, else anywhere within two days.
+// near draws an instant around a change: at the change, to the microsecond, at
+// hours and half hours around it, or anywhere within two days.
 func near(r *rand.Rand, change time.Time) time.Time {
 	at := change.Add(time.Duration(r.IntN(9)-4) * 30 * time.Minute)
 	switch r.IntN(4) {
@@ -113,8 +113,8 @@ func near(r *rand.Rand, change time.Time) time.Time {
 	return change.Add(time.Duration(r.Int64N(int64(96*time.Hour))) - 48*time.Hour).Truncate(time.Microsecond)
 }
 
-// sameRuns adds an entry at each instant, a month after, and compares the runs
-// that they are credited to.
+// sameRuns adds an entry at each instant, a month later, and compares the runs
+// that they credit.
 func (s *stack) sameRuns(t *testing.T, b *Board, change time.Time, at []time.Time) {
 	t.Helper()
 	s.stop(change.Add(40 * 24 * time.Hour))
@@ -154,7 +154,8 @@ func (s *stack) sameRuns(t *testing.T, b *Board, change time.Time, at []time.Tim
 			t.Errorf("an entry at %s in %s (%s) is credited to\n%q, not to\n%q", e.OccurredAt, b.TimeZone, e.OccurredAt.In(b.Zone()), got, want)
 		}
 	}
-	// Where they end is in the list of all, which has those of before too.
+	// The list of all periods shows where runs end, including those of earlier
+	// entries.
 	listed := map[string]bool{}
 	for cursor := ""; ; {
 		var page struct {
@@ -178,7 +179,7 @@ func (s *stack) sameRuns(t *testing.T, b *Board, change time.Time, at []time.Tim
 			t.Errorf("the run %s in %s is not listed", run, b.TimeZone)
 		}
 	}
-	// Who asks for the run of an instant gets the same.
+	// A request for the run of an instant returns the same run.
 	for _, p := range b.Periods {
 		var table struct {
 			Period struct{ Start, End time.Time }

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-const crowd = 8 // how many clients at once
+const crowd = 8 // concurrent clients
 
-// together runs the clients at once, and waits for all.
+// together runs the clients concurrently and waits for all of them.
 func together(clients int, do func(client int)) {
 	var wg sync.WaitGroup
 	for i := range clients {
@@ -23,7 +23,7 @@ func together(clients int, do func(client int)) {
 	wg.Wait()
 }
 
-// board makes a board, and gives the path of it.
+// board creates a board and returns its path.
 func (s *stack) board(id, more string) string {
 	s.Helper()
 	if w := s.send("0/organizer", "POST", "/v1/boards", fmt.Sprintf(`{"id": %q, "title": "x"%s}`, id, more)); w.Code != 201 {
@@ -32,7 +32,7 @@ func (s *stack) board(id, more string) string {
 	return "/v1/boards/" + id
 }
 
-// standings reads a table whole.
+// standings reads a whole table.
 type standings struct {
 	Of     int
 	Period struct{ State string }
@@ -51,7 +51,7 @@ func (s *stack) standings(path, query string) standings {
 		s.Errorf("%d %s", w.Code, w.Body)
 	}
 	if out.Of != len(out.Items) {
-		s.Errorf("a table says of %d and lists %d", out.Of, len(out.Items))
+		s.Errorf("a table has of: %d and lists %d", out.Of, len(out.Items))
 	}
 	return out
 }
@@ -73,8 +73,8 @@ type batchLine struct {
 
 func batchBody(lines []batchLine) string { return text(map[string]any{"entries": lines}) }
 
-// Batches that have players, boards and keys in common, each in another order:
-// none meets a deadlock, and each key counts once.
+// Batches share players, boards and keys in different orders. None deadlocks,
+// and each key counts once.
 func TestOverlappingBatches(t *testing.T) {
 	s := start(t, crowd)
 	s.board("one", "")
@@ -87,12 +87,14 @@ func TestOverlappingBatches(t *testing.T) {
 				lines = append(lines, batchLine{[]string{"one", "two"}[i%2], fmt.Sprint("p", i%5), int64(i + 1), fmt.Sprintf("round-%d-%d", round, i)})
 			}
 			rand.Shuffle(size, func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
-			// What is left out makes the others' keys meet a mixture of old and new.
+			// Omitted items make the other keys meet a mixture of old and new
+			// ones.
 			if w := s.send("0/organizer", "POST", "/v1/entries/batch", batchBody(lines[:size-client])); w.Code != 201 && w.Code != 200 {
 				t.Errorf("%d %s", w.Code, w.Body)
 			}
 		}
-		// Everybody's last round is whole, so that in the end every key was sent.
+		// In the last round everybody sends everything, so that in the end
+		// every key was used.
 		for round := range rounds {
 			var lines []batchLine
 			for i := range size {
@@ -119,7 +121,8 @@ func TestOverlappingBatches(t *testing.T) {
 	}
 }
 
-// One key, many senders: one entry, and the same bytes for all.
+// Many concurrent requests with one key make one entry, and all get the same
+// bytes.
 func TestOneKeyAtOnce(t *testing.T) {
 	s := start(t, crowd)
 	path := s.board("b", "")
@@ -138,12 +141,12 @@ func TestOneKeyAtOnce(t *testing.T) {
 		}
 	}
 	if got := s.standings(path, "").scores()["p"]; got != 20 {
-		t.Errorf("20 entries of a point each, and a score of %d", got)
+		t.Errorf("20 entries of one point each make a score of %d", got)
 	}
 }
 
-// A board that is being closed takes what came before, and nothing that was
-// sent after its owner was told that it is closed.
+// A board that is being closed accepts entries sent before, and none sent after
+// its owner was told that it is closed.
 func TestClosingWhileAdding(t *testing.T) {
 	s := start(t, crowd)
 	path := s.board("b", "")
@@ -195,22 +198,26 @@ func TestClosingWhileAdding(t *testing.T) {
 	}
 }
 
-// Entries of a period are taken until its grace ends on the database's clock,
-// and what was taken is what the closed table says.
+// Entries of a period are accepted until its grace ends by the database clock,
+// and the closed table contains exactly those.
 func TestEndOfGrace(t *testing.T) {
 	s := start(t, crowd)
 	path := s.board("b", `, "periods": ["day", "all"], "grace": "2h"`)
-	// The day of 10 June closes at 02:00 on the 11th, half a second from now.
+	// The day of 10 June closes at 02:00 on the 11th. One entry is added well
+	// before, then the clocks are set to half a second before the end.
 	end := time.Date(2026, 6, 11, 2, 0, 0, 0, time.UTC)
-	offset := time.Until(end.Add(-500 * time.Millisecond))
-	s.exec(fmt.Sprintf(`CREATE OR REPLACE FUNCTION plaudit_now() RETURNS timestamptz LANGUAGE sql VOLATILE
-		AS $$ SELECT clock_timestamp() + interval '%d microseconds' $$`, offset.Microseconds()))
-	s.ahead.Store(int64(offset))
+	const entry = `{"player": "p%d", "points": 1, "occurred_at": "2026-06-10T12:00:00Z"}`
+	s.advance(end.Add(-time.Hour))
+	if w := s.send("0/organizer", "POST", path+"/entries", fmt.Sprintf(entry, 0)); w.Code != 201 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	s.advance(end.Add(-500 * time.Millisecond))
 	const day = "&period=day&at=2026-06-10T12:00:00Z"
 	var credited atomic.Int64
+	credited.Store(1)
 	together(crowd, func(client int) {
 		for {
-			w := s.send("0/organizer", "POST", path+"/entries", fmt.Sprintf(`{"player": "p%d", "points": 1, "occurred_at": "2026-06-10T12:00:00Z"}`, client%3))
+			w := s.send("0/organizer", "POST", path+"/entries", fmt.Sprintf(entry, client%3))
 			var got struct {
 				Field      string
 				RecordedAt time.Time `json:"recorded_at"`
@@ -237,13 +244,13 @@ func TestEndOfGrace(t *testing.T) {
 	for _, item := range announced.Items {
 		sum += item.Score
 	}
-	if sum != credited.Load() || sum == 0 {
-		t.Errorf("%d entries were taken, and the table has %d points", credited.Load(), sum)
+	if sum != credited.Load() {
+		t.Errorf("%d entries were accepted, but the table has %d points", credited.Load(), sum)
 	}
 	together(crowd, func(client int) {
 		w := s.send("0/organizer", "POST", path+"/entries", fmt.Sprintf(`{"player": "p%d", "points": 1, "late": true, "occurred_at": "2026-06-10T12:00:00Z"}`, client%3))
 		if w.Code != 201 || strings.Contains(w.Body.String(), `"day"`) {
-			t.Errorf("a late entry credits what is open: %d %s", w.Code, w.Body)
+			t.Errorf("a late entry should credit open periods only: %d %s", w.Code, w.Body)
 		}
 		w = s.send("0/organizer", "PATCH", fmt.Sprintf("%s/players/p%d", path, client%3), `{"status": "dnf"}`)
 		if w.Code != 200 {
@@ -251,15 +258,15 @@ func TestEndOfGrace(t *testing.T) {
 		}
 	})
 	if after := s.standings(path, day); fmt.Sprint(after) != fmt.Sprint(announced) {
-		t.Errorf("a closed table stays: %+v, then %+v", announced, after)
+		t.Errorf("a closed table changed: %+v, then %+v", announced, after)
 	}
 	if open := s.standings(path, "&period=all"); open.Of != 0 {
-		t.Errorf("nobody is ranked any more: %+v", open)
+		t.Errorf("nobody should be ranked any more: %+v", open)
 	}
 }
 
-// A player goes out of the ranks and back while entries come: none is lost,
-// and every table that is read is whole.
+// A player leaves the ranks and returns while entries arrive. None is lost, and
+// every table read is consistent.
 func TestStatusWhileAdding(t *testing.T) {
 	s := start(t, crowd)
 	path := s.board("b", `, "categories": ["age"]`)
@@ -304,11 +311,12 @@ func TestStatusWhileAdding(t *testing.T) {
 		}
 	}
 	if got := s.standings(path, "&category=age:young"); got.Of != 0 {
-		t.Errorf("nobody is young any more: %+v", got)
+		t.Errorf("nobody should be young any more: %+v", got)
 	}
 }
 
-// A batch is there whole or not at all, in tables and in the list of entries.
+// A batch is visible as a whole or not at all, in tables and in lists of
+// entries.
 func TestReadersSeeWholeBatches(t *testing.T) {
 	s := start(t, crowd)
 	path := s.board("b", "")
@@ -334,12 +342,12 @@ func TestReadersSeeWholeBatches(t *testing.T) {
 				table := s.standings(path, "")
 				for _, item := range table.Items {
 					if item.Score != table.Items[0].Score || item.Rank > size || len(table.Items) != size {
-						t.Errorf("a part of a batch shows: %+v", table)
+						t.Errorf("a table shows part of a batch: %+v", table)
 						return
 					}
 				}
 				if n := s.count(path); n%size != 0 && n < 100 {
-					t.Errorf("a part of a batch is listed: %d entries", n)
+					t.Errorf("part of a batch is listed: %d entries", n)
 					return
 				}
 			}
@@ -355,7 +363,7 @@ func TestReadersSeeWholeBatches(t *testing.T) {
 	}
 }
 
-// count counts a first page of entries.
+// count returns the number of entries on a list's first page.
 func (s *stack) count(path string) int {
 	var out struct{ Items []json.RawMessage }
 	w := s.send("0/organizer", "GET", path+"/entries?limit=100", "")
@@ -365,7 +373,8 @@ func (s *stack) count(path string) int {
 	return len(out.Items)
 }
 
-// Reversals of the same entry at once: one is made, the others are told.
+// Of concurrent reversals of one entry, one succeeds and the others are
+// refused.
 func TestOneReversalAtOnce(t *testing.T) {
 	s := start(t, crowd)
 	path := s.board("b", "")
@@ -397,7 +406,7 @@ func TestOneReversalAtOnce(t *testing.T) {
 			t.Fatalf("%d reversals of one entry were made", made)
 		}
 		if got := s.standings(path, "").scores(); got["p"] != 0 {
-			t.Fatalf("nothing of p should be left: %v", got)
+			t.Fatalf("p should have no score left: %v", got)
 		}
 	}
 }

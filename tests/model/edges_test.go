@@ -11,8 +11,9 @@ import (
 	"plaudit/shared/web"
 )
 
-// edges are texts on both sides of what a pattern, a format or, by the name of
-// a field or ?parameter, a rule in words lets through. Now is edgesNow.
+// edges holds texts that a pattern, a format or, by the name of a field or
+// ?parameter, a rule in words refuses and accepts. The current time is
+// edgesNow.
 var edges = map[string]struct{ bad, good []string }{
 	"^[a-z0-9][a-z0-9-]{0,62}$":            {[]string{"", "A", "-a", "a_b", "a/b", strings.Repeat("a", 64)}, []string{strings.Repeat("a", 63)}},
 	"^[A-Za-z0-9][A-Za-z0-9._~@:-]{0,63}$": {[]string{"", ".a", "a b", "a/b", "é", strings.Repeat("a", 65)}, []string{"0", "A._~@:-", strings.Repeat("a", 64)}},
@@ -36,11 +37,11 @@ var edges = map[string]struct{ bad, good []string }{
 	"grace":       {[]string{"", "24", "-1s", "1.5s", "8784h1s"}, []string{"0s", "8784h"}},
 	"cron":        {[]string{"0 0 * *", "0 0 0 * * *", "60 0 * * *", "0 24 * * *", "0 0 0 * *", "0 0 32 * *", "0 0 30 2 *", "0 0 * 13 *", "0 0 * * 8", "@daily"}, []string{"59 23 31 12 6"}},
 	"?period":     {[]string{"none", "All"}, []string{"all"}},
-	"?name":       {[]string{"none", "All"}, []string{"all"}}, // of a list of periods
+	"?name":       {[]string{"none", "All"}, []string{"all"}}, // in a list of periods
 	"?players":    {[]string{"", ",", "a,", "a b", "a," + strings.Repeat("a", 65), ids(1001)}, []string{ids(1000)}},
 }
 
-// ids are so many different players.
+// ids returns n different players' ids.
 func ids(n int) string {
 	var list []string
 	for i := range n {
@@ -49,21 +50,21 @@ func ids(n int) string {
 	return strings.Join(list, ",")
 }
 
-// value is one that a body may have at a place, as JSON.
+// value is a value to try in a body, as JSON.
 type value struct {
 	json string
-	at   string // the field that is wrong in it
-	good bool   // nothing is: it is the last that is taken
-	// Above may be named too: where a member is missing.
+	at   string // the invalid field
+	good bool   // it is valid: the extreme of what is accepted
+	// The field above may be named too, if a member is missing.
 	above bool
 }
 
 // grammar is the OpenAPI document, from which values on both sides of every
-// edge are made.
+// limit are made.
 type grammar struct {
 	*testing.T
 	document map[string]any
-	whole    map[string]string // objects that are good as they stand, by their schemas
+	whole    map[string]string // valid objects, by schema
 }
 
 func newGrammar(t *testing.T) *grammar {
@@ -82,7 +83,7 @@ func (g *grammar) component(kind, name string) map[string]any {
 	return g.document["components"].(map[string]any)[kind].(map[string]any)[name].(map[string]any)
 }
 
-// resolve follows a reference, and gives the name of what it leads to.
+// resolve follows a reference, and returns the name of the schema.
 func (g *grammar) resolve(v map[string]any) (map[string]any, string) {
 	ref, ok := v["$ref"].(string)
 	if !ok {
@@ -92,8 +93,8 @@ func (g *grammar) resolve(v map[string]any) (map[string]any, string) {
 	return g.component(part[2], part[3]), part[3]
 }
 
-// values are those that a body is tried with at a place: of each wrong type,
-// and just outside and inside of each range.
+// values returns the values to try at a place in a body: of each wrong type,
+// and on both sides of each limit.
 func (g *grammar) values(schema map[string]any, name, at string) []value {
 	schema, title := g.resolve(schema)
 	var list []value
@@ -115,7 +116,7 @@ func (g *grammar) values(schema map[string]any, name, at string) []value {
 		resolved, _ := g.resolve(a.(map[string]any))
 		types = append(types, texts(resolved["type"])...)
 		for _, v := range g.values(a.(map[string]any), name, at) {
-			// What is no text here may be right for another alternative.
+			// A value that is not a text may be valid for another alternative.
 			if v.good || v.at != at || v.json[0] == '"' {
 				list = append(list, v)
 			}
@@ -171,8 +172,7 @@ func (g *grammar) values(schema map[string]any, name, at string) []value {
 	return list
 }
 
-// texts are those just outside and just inside of what a schema of texts lets
-// through.
+// texts returns texts on both sides of the limits of a text schema.
 func (g *grammar) texts(schema map[string]any, name string) (bad, good []string) {
 	if words := texts(schema["enum"]); words != nil {
 		bad, good = append(bad, "", "nonsense", strings.ToUpper(words[0])), append(good, words...)
@@ -191,7 +191,7 @@ func (g *grammar) texts(schema map[string]any, name string) (bad, good []string)
 		if rule, ok := schema[key].(string); ok {
 			e, known := edges[rule]
 			if !known {
-				g.Errorf("%s: nothing is known to be outside of %s %q: add it to edges", name, key, rule)
+				g.Errorf("%s: no edges are known for %s %q: add them to edges", name, key, rule)
 			}
 			bad, good = append(bad, e.bad...), append(good, e.good...)
 		}
@@ -199,7 +199,7 @@ func (g *grammar) texts(schema map[string]any, name string) (bad, good []string)
 	return append(bad, byName.bad...), append(good, byName.good...)
 }
 
-// members are objects with one member that is at an edge.
+// members returns objects that have one member at a limit.
 func (g *grammar) members(schema map[string]any, title, at string) []value {
 	base := map[string]json.RawMessage{}
 	if whole, ok := g.whole[title]; ok {
@@ -207,7 +207,7 @@ func (g *grammar) members(schema map[string]any, title, at string) []value {
 			g.Fatal(err)
 		}
 	}
-	// Not by the JSON package, which writes no nonsense.
+	// The JSON package would not write invalid values.
 	with := func(name, json string) string {
 		members := []string{quoted(name) + ": " + json}
 		for _, other := range slices.Sorted(maps.Keys(base)) {
@@ -234,7 +234,7 @@ func (g *grammar) members(schema map[string]any, title, at string) []value {
 		list = append(list, value{json: text(rest), at: member(at, name), above: true})
 	}
 	switch more := schema["additionalProperties"].(type) {
-	case map[string]any: // whose names are free
+	case map[string]any: // whose members have free names
 		each("a", more)
 		if names, ok := schema["propertyNames"].(map[string]any); ok {
 			most := strings.Repeat("é", int(names["maxLength"].(float64)))
@@ -244,7 +244,7 @@ func (g *grammar) members(schema map[string]any, title, at string) []value {
 		if !more {
 			return append(list, value{json: with("nonsense", `1`), at: member(at, "nonsense")})
 		}
-		// Whatever it holds, it has 4 KB and a name once.
+		// Any content is allowed, up to 4 KB and without duplicate names.
 		most := strings.Repeat("a", 4096-len(`{"a":""}`))
 		list = append(list, value{json: `{"a": "` + most + `a"}`, at: at}, value{json: `{"a": "` + most + `"}`, at: at, good: true},
 			value{json: `{"a": ["\u0000"]}`, at: member(at, "a[0]")}, value{json: `{"a": {"b": 1, "b": 2}}`, at: member(at, "a.b")})
@@ -259,7 +259,7 @@ func member(at, name string) string {
 	return at + "." + name
 }
 
-// many is a list or an object of n different items of a schema.
+// many returns a list or an object of n different items of a schema.
 func many(brackets string, n int64, schema map[string]any) string {
 	var items []string
 	for i := range n {
@@ -280,7 +280,7 @@ func many(brackets string, n int64, schema map[string]any) string {
 	return brackets[:1] + strings.Join(items, ", ") + brackets[1:]
 }
 
-// texts are those of a list, or the one that is no list.
+// texts returns the texts of a list, or a single one.
 func texts(v any) []string {
 	switch v := v.(type) {
 	case string:
@@ -297,8 +297,8 @@ func texts(v any) []string {
 
 func quoted(s string) string { return text(s) }
 
-// parameters are the schemas of an operation's parameters that stand in the
-// query or in the header Idempotency-Key.
+// parameters returns the schemas of an operation's parameters in the query and
+// of the header Idempotency-Key.
 func (g *grammar) parameters(method, pattern string) map[string]map[string]any {
 	item := g.document["paths"].(map[string]any)[pattern].(map[string]any)
 	list, _ := item[strings.ToLower(method)].(map[string]any)["parameters"].([]any)

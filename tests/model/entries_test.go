@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// generic is a value as JSON gives it back.
+// generic returns a value as parsing its JSON would.
 func generic(v any) any {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -26,7 +26,7 @@ func generic(v any) any {
 	return out
 }
 
-// drawEntry draws an entry for the board: mostly one that it takes.
+// drawEntry draws an entry for the board, mostly one that it accepts.
 func (m *machine) drawEntry(t *rapid.T, board string) (Item, map[string]any) {
 	in := Item{Board: board, Player: m.drawPlayer(t, board)}
 	body := map[string]any{"player": in.Player}
@@ -96,8 +96,8 @@ func (m *machine) drawEntry(t *rapid.T, board string) (Item, map[string]any) {
 	return in, body
 }
 
-// drawKey draws an idempotency key. Whether it stands in the header or in the
-// body depends on it alone, so that the same request stays the same.
+// drawKey draws an idempotency key. The key itself decides whether it is sent
+// in the header or in the body, so that repeated requests are the same.
 func (m *machine) drawKey(t *rapid.T, percent int, names ...string) string {
 	if m.narrow || !chance(t, percent, "key?") {
 		return ""
@@ -130,12 +130,12 @@ func text(body any) string {
 	return string(b)
 }
 
-// drawTarget draws an entry to be reversed: its board and id.
+// drawTarget draws an entry to reverse: its board and id.
 func (m *machine) drawTarget(t *rapid.T) (board, id string) {
 	if len(m.w.Entries) == 0 || m.stray(t, 3, "unknown entry") {
 		return m.drawBoard(t), "0198c0de-0000-7000-8000-000000000000"
 	}
-	// The newest first, so that shrinking finds the nearest.
+	// The newest comes first, so that shrinking finds recent ones.
 	i := uniform(t, "entry", len(m.w.Entries))
 	e := m.w.Entries[len(m.w.Entries)-1-i]
 	return e.Board, e.ID
@@ -185,7 +185,7 @@ func (m *machine) addBatch(t *rapid.T) {
 			in, body = m.drawReversal(t)
 			body["reverses"] = in.Reverses
 		case alike && i > 0 && !r.items[0].Reversal:
-			// Of the same player and day, where sums and caps meet.
+			// Use the same player and day, on which sums and caps depend.
 			first := r.items[0]
 			in, body = m.drawEntry(t, first.Board)
 			in.Player, in.OccurredAt, in.Profile = first.Player, first.OccurredAt, nil
@@ -202,7 +202,7 @@ func (m *machine) addBatch(t *rapid.T) {
 		if in.Key = m.drawKey(t, 30, fmt.Sprint("b", i), fmt.Sprint("b", i), fmt.Sprint("b", i), fmt.Sprint("b", i), "k1"); in.Key != "" {
 			body["key"] = in.Key
 		} else if r.header != "" {
-			in.Key = fmt.Sprintf("%s#%d", r.header, i)
+			in.Key = fmt.Sprintf("%s %d", r.header, i) // no client can send a space
 		}
 		in.Identity = text(body)
 		r.items = append(r.items, in)
@@ -212,8 +212,7 @@ func (m *machine) addBatch(t *rapid.T) {
 	m.do(t, r)
 }
 
-// repeat sends a request again that was accepted before, mostly as the same
-// caller.
+// repeat sends an accepted request again, mostly as the same caller.
 func (m *machine) repeat(t *rapid.T) {
 	if len(m.requests) == 0 {
 		return
@@ -225,7 +224,7 @@ func (m *machine) repeat(t *rapid.T) {
 	m.do(t, r)
 }
 
-// do sends a request to add, and compares what becomes of it.
+// do sends a request to add and compares the result.
 func (m *machine) do(t *rapid.T, r request) {
 	headers := []string{}
 	if r.header != "" {
@@ -263,7 +262,8 @@ func (m *machine) do(t *rapid.T, r request) {
 	m.requests = append(m.requests, r)
 }
 
-// checkTime: recorded when it was sent, and after what the player had.
+// checkTime checks that an entry was recorded when it was sent, and after the
+// player's previous entry.
 func (m *machine) checkTime(t *rapid.T, e *Entry) {
 	if d := e.RecordedAt.Sub(m.w.Now.Truncate(time.Microsecond)); d < 0 || d > time.Millisecond {
 		m.fail(t, "recorded_at should be %s, not %s", m.w.Now, e.RecordedAt)
@@ -324,7 +324,7 @@ func (m *machine) finishBatch(t *rapid.T, w *httptest.ResponseRecorder, v Verdic
 		if e == nil {
 			continue
 		}
-		// The rest of it shows when it is read.
+		// The rest is compared when it is read.
 		one := m.call("admin", "GET", "/v1/boards/"+e.Board+"/entries/"+e.ID, nil)
 		if one.Code != 200 {
 			m.fail(t, "the entry of a batch should be there: %d %s", one.Code, one.Body)
@@ -348,7 +348,7 @@ func (m *machine) instant(t *rapid.T, v any) time.Time {
 	return at
 }
 
-// maybe is a time as the API shows it, null where there is none.
+// maybe returns a time as the API shows it, null if it is zero.
 func maybe(at time.Time) any {
 	if at.IsZero() {
 		return nil
@@ -356,7 +356,7 @@ func maybe(at time.Time) any {
 	return generic(at.UTC())
 }
 
-// sameEntry compares an entry as the API shows it.
+// sameEntry compares an entry with the API's.
 func (m *machine) sameEntry(t *rapid.T, got map[string]any, e *Entry, metadata bool) {
 	standings := []any{}
 	for i, s := range e.Runs {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Item is one entry, or one reversal, of a request. Nil is absent.
+// Item is one entry or reversal of a request. Nil fields are absent.
 type Item struct {
 	Board      string
 	Player     string
@@ -22,11 +22,11 @@ type Item struct {
 	Profile    *Profile
 	Reversal   bool
 	Reverses   string
-	Identity   string // the item as it is sent
+	Identity   string // the item as sent
 }
 
-// Profile is what an entry or a PATCH says of its player. An absent field
-// stays, a null clears: the inner nil.
+// Profile is what an entry or a PATCH changes about its player. Absent fields
+// stay; an inner nil clears.
 type Profile struct {
 	DisplayName, Country, User **string
 	Attributes                 map[string]*string
@@ -57,27 +57,26 @@ func (p *Profile) apply(s *State) {
 	}
 }
 
-// Refusal is one way in which the API may refuse a request. Why is the kind of
-// problem, where the status does not say it. Each of Faults is
-// a set of names, one of which the answer must give; of a refusal without
-// Faults the field is not judged.
+// Refusal is a way in which the API may refuse a request. Why is the kind of
+// problem, if the status does not determine it. Each of Faults is a set of
+// names, one of which the response must name. Without Faults the field is not
+// checked.
 type Refusal struct {
 	Status int
 	Why    string
 	Faults [][]string
 }
 
-// Verdict is what should become of a request. Any one of Refusals is right;
-// where there is none, Items says for each item whether it is Made anew or a
-// replay.
+// Verdict is the expected result of a request. Any of Refusals is correct. If
+// there is none, each item is either Made or a Replay.
 type Verdict struct {
 	Refusals []Refusal
-	Made     []*Entry // nil where the item is a replay
-	Replay   []*Entry // nil where it is made
+	Made     []*Entry // nil if the item is a replay
+	Replay   []*Entry // nil if it is made
 }
 
-// Judge says what should become of a request to add, and writes nothing.
-// Single is a request of one item whose fields have no prefix.
+// Judge returns the expected result of a request to add, and writes nothing.
+// single means a request of one item, whose fields have no prefix.
 func (w *World) Judge(c Caller, route string, single bool, items []Item) Verdict {
 	name := func(i int, field string) string {
 		if single {
@@ -88,7 +87,8 @@ func (w *World) Judge(c Caller, route string, single bool, items []Item) Verdict
 		}
 		return fmt.Sprintf("entries[%d].%s", i, field)
 	}
-	// Each stage looks at every item, and the first that finds a fault ends it.
+	// Each stage checks every item, and the first stage with a fault ends the
+	// checks.
 	var v Verdict
 	if c.Role == "" {
 		return refuse(Refusal{Status: 401, Why: "unauthenticated"})
@@ -144,7 +144,7 @@ func item(single bool, name string) [][]string {
 	return [][]string{{name}}
 }
 
-// bodyFaults are those that the body has by itself.
+// bodyFaults returns the faults of the body alone.
 func (w *World) bodyFaults(items []Item, name func(int, string) string) [][]string {
 	var faults [][]string
 	for i, in := range items {
@@ -187,7 +187,8 @@ func (w *World) bodyFaults(items []Item, name func(int, string) string) [][]stri
 	return faults
 }
 
-// boundFaults are those against the board's players, catalogue and bounds.
+// boundFaults returns the faults against the board's players, catalogue and
+// bounds.
 func boundFaults(b *Board, in Item, name func(string) string) [][]string {
 	faults := playerFaults(b, in.Player, in.Profile, name, "profile.user")
 	adjustment := in.Kind != nil && *in.Kind == "adjustment"
@@ -206,8 +207,8 @@ func boundFaults(b *Board, in Item, name func(string) string) [][]string {
 	return faults
 }
 
-// playerFaults: where players are registered, the id is a user's, and nobody
-// says that the player is another one.
+// playerFaults returns the faults of players on a board of registered ones: ids
+// must be users', and a player is linked to itself only.
 func playerFaults(b *Board, player string, p *Profile, name func(string) string, user string) [][]string {
 	var faults [][]string
 	if b.Players == "registered" && !isUser.MatchString(player) {
@@ -219,10 +220,10 @@ func playerFaults(b *Board, player string, p *Profile, name func(string) string,
 	return faults
 }
 
-// isUser is what ids of users look like: UUIDs.
+// isUser matches users' ids: UUIDs.
 var isUser = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
-// make works out the entries and judges the state after them.
+// make adds the entries and checks the state after them.
 func (w *World) make(c Caller, route string, items []Item, single bool, name func(int, string) string, v *Verdict) {
 	against := func(i int, why, field string) {
 		r := Refusal{Status: 409, Why: why}
@@ -236,7 +237,7 @@ func (w *World) make(c Caller, route string, items []Item, single bool, name fun
 	}
 	before := len(w.Entries)
 	players := slices.Clone(w.Players)
-	var ends []int // how long the ledger is after each item
+	var ends []int // length of the ledger after each item
 	for i, in := range items {
 		if v.Replay[i] != nil {
 			v.Made = append(v.Made, nil)
@@ -246,7 +247,7 @@ func (w *World) make(c Caller, route string, items []Item, single bool, name fun
 		b := w.Board(in.Board)
 		e := &Entry{
 			ID: fmt.Sprintf("to come %d", i), Board: in.Board, Player: in.Player, Reason: in.Reason, Note: in.Note, Kind: "result",
-			Actor: c.Actor, OccurredAt: w.Now.Truncate(time.Microsecond), Metadata: in.Metadata,
+			Actor: c.Actor, OccurredAt: w.Now.Truncate(time.Microsecond).Add(time.Duration(i) * time.Microsecond), Metadata: in.Metadata,
 			Key: in.Key, Identity: c.Actor + " " + route + " " + in.Identity,
 		}
 		runs := []Run(nil)
@@ -301,8 +302,8 @@ func (w *World) make(c Caller, route string, items []Item, single bool, name fun
 	}
 	all := w.Entries
 	for i, e := range v.Made {
-		// Of several items that together go too far, the first that crosses is
-		// named: the state after it alone is too far too.
+		// Of several items that cross a limit together, the first that crosses
+		// is named: the state after it alone is over the limit too.
 		if e == nil {
 			continue
 		}
@@ -338,9 +339,9 @@ func over(v *Verdict, why string) bool {
 	return slices.ContainsFunc(v.Refusals, func(r Refusal) bool { return r.Why == why })
 }
 
-// overCap: the net points of the entry's day are over the cap, and the entry
-// adds to them. What takes points away is never too much, not even where the
-// cap was lowered since.
+// overCap reports whether the net points of the entry's day exceed the cap and
+// the entry adds to them. Points that are taken away never exceed it, not even
+// if the cap was lowered since.
 func (w *World) overCap(b *Board, e *Entry) bool {
 	if b.DailyCap == nil || e.Kind != "result" && e.Kind != "import" || e.Points <= 0 {
 		return false
@@ -356,8 +357,8 @@ func (w *World) overCap(b *Board, e *Entry) bool {
 	return net > *b.DailyCap
 }
 
-// outOfRange are the sums that the entry touches and that are beyond what
-// clients hold: of points or of tiebreaks, in a run of a period.
+// outOfRange returns the sums that the entry changes and that exceed what
+// clients can represent: of points or of tiebreaks, in a run of a period.
 func (w *World) outOfRange(b *Board, e *Entry) []string {
 	var list []string
 	for _, s := range e.Runs {
@@ -372,8 +373,8 @@ func (w *World) outOfRange(b *Board, e *Entry) []string {
 	return list
 }
 
-// Commit writes what was judged: the made entries, which have their ids by
-// now, and what their items say of the players.
+// Commit writes the expected result: the made entries, which have their ids
+// now, and their players' profiles.
 func (w *World) Commit(v Verdict, items []Item) {
 	for i, e := range v.Made {
 		if e != nil {
@@ -383,7 +384,7 @@ func (w *World) Commit(v Verdict, items []Item) {
 	}
 }
 
-// JudgePlayer says what should become of a PATCH of a player.
+// JudgePlayer returns the expected result of a PATCH of a player.
 func (w *World) JudgePlayer(c Caller, board, player string, p *Profile) []Refusal {
 	b := w.Board(board)
 	if c.Role == "" {
@@ -404,8 +405,8 @@ func (w *World) JudgePlayer(c Caller, board, player string, p *Profile) []Refusa
 // SetPlayer merges a profile into a player.
 func (w *World) SetPlayer(board, id string, p *Profile) { w.Set(board, id, p.apply) }
 
-// JudgeBoard says what should become of a PATCH of a board; counting says
-// whether it changes how entries count.
+// JudgeBoard returns the expected result of a PATCH of a board. counting means
+// that it changes how entries count.
 func (w *World) JudgeBoard(c Caller, board string, counting bool) []Refusal {
 	b := w.Board(board)
 	if c.Role == "" {

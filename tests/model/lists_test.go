@@ -49,7 +49,7 @@ func (m *machine) listEntries(t *rapid.T) {
 		k := pick(t, "kind", []string{"result", "adjustment", "import", "reversal"})
 		keep("kind", k, func(e *Entry) bool { return e.Kind == k })
 	}
-	// Whether a reversal has its original's reason is nobody's rule.
+	// No rule defines whether a reversal has its original's reason.
 	if q.Get("kind") == "" && chance(t, 10, "reason?") {
 		keep("kind", "result", func(e *Entry) bool { return e.Kind == "result" })
 		keep("reason", "full", func(e *Entry) bool { return e.Reason != nil && *e.Reason == "full" })
@@ -99,7 +99,7 @@ func (m *machine) sameEntries(t *rapid.T, name, path string, q url.Values, list 
 	}
 }
 
-// entriesCSV compares the ids and points of a page of CSV.
+// entriesCSV compares the ids and points on a page of CSV.
 func (m *machine) entriesCSV(t *rapid.T, name, path string, q url.Values, list []*Entry) {
 	q.Set("limit", "100")
 	w := m.call(name, "GET", path+"?"+q.Encode(), nil, "Accept", "text/csv")
@@ -121,8 +121,8 @@ func (m *machine) entriesCSV(t *rapid.T, name, path string, q url.Values, list [
 	}
 }
 
-// listPeriods: every run that was ever credited is there, and nothing that is
-// no run of the board's calendar.
+// listPeriods checks that every credited run is listed, and nothing outside the
+// board's calendar.
 func (m *machine) listPeriods(t *rapid.T) {
 	name, board := drawCaller(t), m.drawBoard(t)
 	c, b := who(m.run, name), m.w.Board(board)
@@ -171,7 +171,7 @@ func (m *machine) listPeriods(t *rapid.T) {
 	}
 }
 
-// holds says whether an object has the fields, and perhaps more.
+// holds reports whether an object has the fields, and perhaps more.
 func holds(got, want map[string]any) bool {
 	for k, v := range want {
 		if !reflect.DeepEqual(got[k], v) {

@@ -1,8 +1,7 @@
-// Package model is what the scoring API should do, in memory and without
-// cleverness: it keeps the list of entries and the history of each player and
-// works every answer out from these, at each question anew. It shares no code
-// with the product, so that it cannot share its mistakes; tests drive both and
-// compare.
+// Package model is the scoring API in memory, without cleverness: it keeps the
+// list of entries and the history of each player, and recomputes every response
+// from them. It shares no code with the product, so that it cannot share its
+// mistakes. Tests drive both and compare.
 package model
 
 import (
@@ -13,7 +12,7 @@ import (
 // MaxPoints is the largest integer that JavaScript clients hold exactly.
 const MaxPoints = 1<<53 - 1
 
-// World is everything there is. Now is the time on every clock.
+// World is the whole state. Now is the time on every clock.
 type World struct {
 	Now     time.Time
 	Boards  []*Board
@@ -28,13 +27,13 @@ type Board struct {
 	Periods              []Period
 	Categories           []string
 	TimeZone             string
-	Catalogue            map[string]int64 // nil: points are free
+	Catalogue            map[string]int64 // nil means free points
 	Min                  int64
 	Max, DailyCap        *int64
 	Decimals             int
 	Unit                 string
 	Grace                time.Duration
-	Players              string // any, or registered: their ids are those of users
+	Players              string // any or registered; registered ids are users'
 	Public               bool
 	Owners               []string
 	Writers              []string
@@ -42,8 +41,8 @@ type Board struct {
 	State                string
 }
 
-// Entry is one line of the ledger. Runs are the runs of periods that it
-// credited, or, for a reversal, those of its original that it cancelled.
+// Entry is one line of the ledger. Runs are the runs that it credited or, for a
+// reversal, those in which it cancelled its original.
 type Entry struct {
 	ID, Board, Player      string
 	Points                 int64
@@ -54,21 +53,21 @@ type Entry struct {
 	Batch, Reverses        string
 	Metadata               any
 	Runs                   []Run
-	Scores                 []*int64 // of the moment, one for each of Runs; nil: nothing was left
+	Scores                 []*int64 // the score after it in each of Runs; nil if none is left
 
 	Key      string
-	Identity string // what a request under the same key must equal
-	Answer   string // the bytes of the first answer
+	Identity string // what a request with the same key must equal
+	Answer   string // bytes of the first response
 }
 
-// Player has scores on a board. History holds every state it ever was in; the
-// last is today's.
+// Player has scores on a board. History holds all of their states; the last is
+// the current one.
 type Player struct {
 	Board, ID string
 	History   []State
 }
 
-// State is what is known of a player from a moment on.
+// State is a player's data from a moment on.
 type State struct {
 	From                       time.Time
 	DisplayName, Country, User *string
@@ -77,15 +76,15 @@ type State struct {
 	Note                       *string
 }
 
-// Caller is who asks. The zero Caller shows no token.
+// Caller is the sender of a request. The zero Caller sends no token.
 type Caller struct {
 	User, Role, Actor string
-	Scopes            []string // nil: everything the role may do
+	Scopes            []string // nil means everything that the role may do
 }
 
 func (c Caller) scoped(scope string) bool { return c.Scopes == nil || slices.Contains(c.Scopes, scope) }
 
-// Board finds a board; nil: there is none.
+// Board returns a board, or nil.
 func (w *World) Board(id string) *Board {
 	for _, b := range w.Boards {
 		if b.ID == id {
@@ -95,7 +94,7 @@ func (w *World) Board(id string) *Board {
 	return nil
 }
 
-// Player finds a player; nil: there is none.
+// Player returns a player, or nil.
 func (w *World) Player(board, id string) *Player {
 	for _, p := range w.Players {
 		if p.Board == board && p.ID == id {
@@ -105,7 +104,7 @@ func (w *World) Player(board, id string) *Player {
 	return nil
 }
 
-// Entry finds an entry of a board; nil: there is none.
+// Entry returns an entry of a board, or nil.
 func (w *World) Entry(board, id string) *Entry {
 	for _, e := range w.Entries {
 		if e.Board == board && e.ID == id {
@@ -115,7 +114,7 @@ func (w *World) Entry(board, id string) *Entry {
 	return nil
 }
 
-// byKey finds the entry that used a key up.
+// byKey returns the entry that used the key, or nil.
 func (w *World) byKey(board, key string) *Entry {
 	for _, e := range w.Entries {
 		if e.Board == board && e.Key == key && key != "" {
@@ -125,11 +124,11 @@ func (w *World) byKey(board, key string) *Entry {
 	return nil
 }
 
-// Today is the player's state now.
+// Today returns the player's current state.
 func (p *Player) Today() State { return p.History[len(p.History)-1] }
 
-// In is the player's state as a table shows it: a closed table keeps the one
-// it closed with.
+// In returns the player's state as a table shows it: a closed table keeps the
+// one that it closed with.
 func (w *World) In(b *Board, p *Player, s Run) State {
 	if !w.Closed(b, s) {
 		return p.Today()
@@ -143,12 +142,13 @@ func (w *World) In(b *Board, p *Player, s Run) State {
 	return state
 }
 
-// Closed: the clock has reached the end of the period and its board's grace.
+// Closed reports whether the clock has passed the end of the run and its
+// board's grace.
 func (w *World) Closed(b *Board, s Run) bool {
 	return !s.End.IsZero() && !w.Now.Before(s.End.Add(b.Grace))
 }
 
-// Set gives a player a new state from now on.
+// Set changes a player's state from now on.
 func (w *World) Set(board, id string, change func(*State)) {
 	p := w.Player(board, id)
 	if p == nil {
@@ -168,8 +168,8 @@ func (w *World) Set(board, id string, change func(*State)) {
 	p.History = append(p.History, s)
 }
 
-// newPlayer is a player as they are before anything is said of them. One whose
-// id is a user's belongs to that user.
+// newPlayer returns a player without a profile. If the id is a user's, the
+// player belongs to that user.
 func (w *World) newPlayer(board, id string) *Player {
 	s := State{Status: "ranked"}
 	if w.Board(board).Players == "registered" {
@@ -178,7 +178,7 @@ func (w *World) newPlayer(board, id string) *Player {
 	return &Player{Board: board, ID: id, History: []State{s}}
 }
 
-// MayRead says whether the board is there for the caller.
+// MayRead reports whether the caller may read the board.
 func (w *World) MayRead(c Caller, b *Board) bool {
 	if b.Public {
 		return true
@@ -194,27 +194,27 @@ func (w *World) MayRead(c Caller, b *Board) bool {
 		slices.Contains(b.Writers, c.User) || slices.Contains(b.Owners, c.User)
 }
 
-// Staff says whether the caller is a writer of the board, whatever a key is
-// cut to. An auditor is none, and reads what they read all the same.
+// Staff reports whether the caller is a writer of the board, whatever an API
+// key is limited to. Auditors are not, although they read what writers read.
 func Staff(c Caller, b *Board) bool {
 	return c.Role == "admin" || Owns(c, b) || slices.Contains(b.Writers, c.User)
 }
 
-// Owns says whether the caller acts as an owner of the board.
+// Owns reports whether the caller acts as an owner of the board.
 func Owns(c Caller, b *Board) bool { return c.Role == "admin" || slices.Contains(b.Owners, c.User) }
 
-// SeesHidden says whether a hidden player is there for the caller.
+// SeesHidden reports whether the caller may see hidden players.
 func SeesHidden(c Caller, b *Board) bool {
 	return c.Role == "auditor" || Staff(c, b) && c.scoped("read")
 }
 
-// SeesMetadata says whether the entry's metadata is shown to the caller.
+// SeesMetadata reports whether the caller may see the entry's metadata.
 func (w *World) SeesMetadata(c Caller, b *Board, e *Entry) bool {
 	user := w.Player(b.ID, e.Player).Today().User
 	return SeesHidden(c, b) || c.User != "" && c.scoped("read") && user != nil && *user == c.User
 }
 
-// gate is the part of a refusal that the board alone decides: 404, 403 or 0.
+// gate returns the status that the board alone decides: 404, 403 or 0.
 func (w *World) gate(c Caller, b *Board, may func(Caller, *Board) bool, scope string) int {
 	switch {
 	case b == nil:

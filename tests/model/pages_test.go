@@ -15,26 +15,26 @@ import (
 	"plaudit/shared/jose"
 )
 
-// What a load balancer takes of a function, and what a page may have of it, in
-// bytes as they are sent.
+// Limits of a load balancer's response from a function, and of a page within
+// it, in bytes as sent.
 const (
 	balancersLimit = 1_000_000
 	pagesLimit     = 700_000
 )
 
-// swelling are characters that take more bytes each time they are encoded.
+// swelling lists characters that grow each time they are encoded.
 var swelling = []string{`"`, `\`, "\x01", "\u2028", "é<&>"}
 
-// swollen is a text of so many characters, of which all but one swell.
+// swollen returns a text of n characters, all but one of which grow.
 func swollen(number, characters int) string {
 	text := []rune("a" + strings.Repeat(swelling[number%len(swelling)], characters))
 	return string(text[:characters])
 }
 
-// Pages of the largest items there can be go through the load balancer, end
-// when they are full and not before, and go on where they ended. The function
-// is the real one, because the balancer counts its answer, in which every
-// quote of the body is escaped once more.
+// Pages of the largest possible items pass the load balancer, end when they are
+// full and not before, and continue where they ended. The function is the real
+// binary, because the load balancer counts its response, in which every quote
+// of the body is escaped again.
 func TestFullPages(t *testing.T) {
 	s := start(t, 1)
 	ask := s.scoreQuery()
@@ -53,7 +53,7 @@ func TestFullPages(t *testing.T) {
 		}
 		entries = append(entries, s.batch(items)...)
 	}
-	slices.Reverse(entries) // the newest first
+	slices.Reverse(entries) // newest first
 	var players []string
 	for at := range 8 {
 		var items []map[string]any
@@ -103,7 +103,7 @@ func TestFullPages(t *testing.T) {
 				for i, item := range items {
 					sent := inAString(t, item)
 					if i == 0 && before > 0 && before+sent <= pagesLimit {
-						t.Errorf("page %d ended at %d bytes, and there was room for %d more", pages, before, sent)
+						t.Errorf("page %d ended at %d bytes, although %d more had room", pages, before, sent)
 					}
 					size += sent + len(",")
 					var one map[string]any
@@ -128,13 +128,13 @@ func TestFullPages(t *testing.T) {
 				t.Errorf("%d pages list %d, not %d:\n%q\n%q", pages+1, len(got), len(c.want), got, c.want)
 			}
 			if pages == 0 {
-				t.Error("one page holds them all: that tests nothing")
+				t.Error("a single page holds them all, so nothing was tested")
 			}
 			t.Logf("%d pages", pages+1)
 		})
 	}
 
-	// Around a player the page is as full, and holds the player in its middle.
+	// A page around a player is as full, with the player in its middle.
 	for _, n := range []int{0, 3, 500, 999} {
 		items, _ := ask(t, path+"/standings?limit=1000&around="+players[n])
 		at := slices.IndexFunc(items, func(item json.RawMessage) bool { return bytes.Contains(item, []byte(`"`+players[n]+`"`)) })
@@ -142,17 +142,17 @@ func TestFullPages(t *testing.T) {
 			t.Errorf("%s is the %dth of %d around them", players[n], at+1, len(items))
 		}
 	}
-	// The largest board of all goes through alone.
+	// The largest possible board alone passes.
 	for _, id := range boards {
 		ask(t, "/v1/boards/"+id)
 	}
-	// Bytes are what is counted, not how many are asked for.
+	// Bytes limit the page, not the requested number.
 	if items, next := ask(t, path+"/standings?limit=10&max=1"); len(items) != 1 || next != "" {
 		t.Errorf("%d items and %q come after: only the one with a point", len(items), next)
 	}
 }
 
-// batch adds items, and gives their ids.
+// batch adds items and returns their ids.
 func (s *stack) batch(items []map[string]any) []string {
 	s.Helper()
 	w := s.send("0/organizer", "POST", "/v1/entries/batch", text(map[string]any{"entries": items}))
@@ -167,7 +167,7 @@ func (s *stack) batch(items []map[string]any) []string {
 	return ids
 }
 
-// inAString is how many bytes a text has within a JSON string.
+// inAString returns the size of a text within a JSON string, in bytes.
 func inAString(t *testing.T, text []byte) int {
 	t.Helper()
 	var b bytes.Buffer
@@ -179,8 +179,9 @@ func inAString(t *testing.T, text []byte) int {
 	return b.Len() - len("\"\"\n")
 }
 
-// scoreQuery starts the function as it is built. It gives what reads a list as
-// the organizer, or one thing: its items and the cursor of the next page.
+// scoreQuery starts the built function. The result reads a list, or a single
+// resource, as the organizer, and returns its items and the cursor of the next
+// page.
 func (s *stack) scoreQuery() func(t *testing.T, target string) (items []json.RawMessage, next string) {
 	s.Helper()
 	pem, jwks, err := jose.GenerateKey()

@@ -14,9 +14,9 @@ import (
 	"plaudit/shared/web"
 )
 
-// fill makes a large board out of one that the API made, and many small ones:
-// 50,000 players with standings in `all` and in today's run of `day`, 200,000
-// entries with keys, 3,000 boards, 30,000 runs of periods.
+// fill enlarges a board that the API created, and adds many small ones: 50,000
+// players with standings in `all` and in today's run of `day`, 200,000 entries
+// with keys, 3,000 boards, 30,000 runs.
 const fill = `
 	DO $$ DECLARE columns text; BEGIN
 		SELECT string_agg(quote_ident(column_name), ', ') INTO columns FROM information_schema.columns
@@ -42,11 +42,11 @@ const fill = `
 	INSERT INTO entry_keys (board, key, digest, entry)
 	SELECT board, 'key-' || row_number() OVER (), sha256(id::text::bytea), id FROM entries;`
 
-// grows are the tables that have more rows the longer a product lives.
+// grows lists the tables that grow with the age of a deployment.
 var grows = []string{"boards", "players", "periods", "standings", "entries", "entry_keys", "outbox"}
 
-// statistics say how many rows of each table were read, by a scan or by an
-// index. They are exact once the sessions that did the work have ended.
+// statistics returns how many rows of each table were read, by scan or by
+// index. They are exact once the sessions that read them have ended.
 func (s *stack) statistics() map[string]int64 {
 	s.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; {
@@ -76,7 +76,7 @@ func (s *stack) statistics() map[string]int64 {
 	return out
 }
 
-// slowly runs what takes longer than the product's own connections allow.
+// slowly runs statements that take longer than the product's connections allow.
 func (s *stack) slowly(statements string) {
 	s.Helper()
 	c := s.db.Config("db_migrate")
@@ -95,10 +95,9 @@ func (s *stack) slowly(statements string) {
 	}
 }
 
-// No route reads a growing table whole, not even inside a database function,
-// not even for an answer of nothing, and not even with a plan that is kept for
-// any parameters: each is asked often enough for that, and PostgreSQL's own
-// counters tell.
+// No route reads a growing table whole: not in a database function, not for an
+// empty response, and not with a cached generic plan. Each route is called
+// often enough for that, and PostgreSQL's own counters decide.
 func TestNoRouteReadsATableWhole(t *testing.T) {
 	s := start(t, 1)
 	path := s.board("large", `, "periods": ["all", "day"], "categories": ["age"], "daily_cap": 1000000`)
@@ -113,8 +112,8 @@ func TestNoRouteReadsATableWhole(t *testing.T) {
 	s.slowly(fill)
 	s.slowly(`ANALYZE`)
 	type ask struct {
-		route, name, method, target, body string // %d: which time
-		rows                              int64  // that one request may read of a table
+		route, name, method, target, body string // %d is the number of the call
+		rows                              int64  // maximum that a request may read of a table
 	}
 	get := func(pattern, name, target string) ask {
 		return ask{"GET " + pattern, name, "GET", target, "", 300}
@@ -161,7 +160,7 @@ func TestNoRouteReadsATableWhole(t *testing.T) {
 			t.Errorf("nothing asks %s", route)
 		}
 	}
-	const times = 9 // a plan is kept from the sixth on
+	const times = 9 // plans are cached from the sixth call on
 	for _, a := range asks {
 		t.Run(a.route+" "+a.name, func(t *testing.T) {
 			s.close()
@@ -181,7 +180,7 @@ func TestNoRouteReadsATableWhole(t *testing.T) {
 			for _, table := range grows {
 				read, most := (after[table]-before[table])/times, a.rows
 				if table == "standings" {
-					most = 200_000 // ranks may be counted, behind one function, and more than one of them for an answer
+					most = 200_000 // ranks may be counted, by one function, more than once per response
 				}
 				if read > most {
 					t.Errorf("a request read %d rows of %s in %s", read, table, took)

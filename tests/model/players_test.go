@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// drawPlayer draws a player of the board, seldom one that cannot be.
+// drawPlayer draws a player of the board, rarely an impossible one.
 func (m *machine) drawPlayer(t *rapid.T, board string) string {
 	registered := false
 	if b := m.w.Board(board); b != nil {
@@ -20,7 +20,7 @@ func (m *machine) drawPlayer(t *rapid.T, board string) string {
 	return pick(t, "player", []string{"p1", "p2", "p3", "P-4", "p5"}[:m.theme.players])
 }
 
-// people are users who are players, some of them without another part.
+// people are users who are players, some without any other role.
 var people = []string{"linked", "viewer", "writer", "nobody"}
 
 // drawProfile draws the part of a profile that entries may carry.

@@ -22,15 +22,15 @@ type machine struct {
 	*stack
 	w        *World
 	run      int
-	requests []request      // accepted ones, to be repeated
+	requests []request      // accepted requests, to be repeated
 	walks    []walk         // lists that were begun
-	tally    map[string]int // answers by route, status and kind of problem
-	done     []string       // what a person reads of a failure
+	tally    map[string]int // responses by route, status and kind of problem
+	done     []string       // the log of a failure
 	theme
-	zones []string // whose clocks change about then
+	zones []string // zones whose clocks change about then
 }
 
-// request is one that added something.
+// request is a request that added something.
 type request struct {
 	who, route, target, body string
 	header                   string
@@ -38,7 +38,7 @@ type request struct {
 	items                    []Item
 }
 
-// operations are what may be done on each route.
+// operations lists what can be done on each route.
 var operations = map[string]func(*machine, *rapid.T){
 	"POST /v1/boards":                                  (*machine).createBoard,
 	"GET /v1/boards":                                   (*machine).listBoards,
@@ -71,18 +71,17 @@ func TestOperationsCoverRoutes(t *testing.T) {
 		t.Errorf("operations are %q, and routes %q", have, routes)
 	}
 	if have := slices.Sorted(maps.Keys(everything.shares)); !slices.Equal(have, routes) {
-		t.Errorf("of everything there are %q, and routes %q", have, routes)
+		t.Errorf("the shares of everything are %q, and routes %q", have, routes)
 	}
 }
 
-// What the API answers is what the model says, whatever is done in whatever
-// order.
+// The API's responses are the model's, whatever is done in whatever order.
 func TestAgainstTheModel(t *testing.T) { everything.check(t) }
 
-// So it is where days come near what a player may have of them.
+// The same holds near the daily cap.
 func TestDailyCapAgainstTheModel(t *testing.T) { days.check(t) }
 
-// So it is where sums come near the end of the numbers.
+// The same holds near the limits of sums.
 func TestRangeAgainstTheModel(t *testing.T) { sums.check(t) }
 
 // check tries histories of the theme.
@@ -101,7 +100,7 @@ func (h theme) check(t *testing.T) {
 			shares = append(shares, operations[route])
 		}
 	}
-	if h.narrow { // it takes fewer histories to meet all that it is about
+	if h.narrow { // it takes fewer histories to cover the theme
 		asked := flag.Lookup("rapid.checks").Value
 		n, err := strconv.Atoi(asked.String())
 		if err != nil {
@@ -139,7 +138,7 @@ func (m *machine) jump(t *rapid.T) {
 		time.Second, time.Microsecond, 3 * time.Minute, time.Hour, 11 * time.Hour, 24 * time.Hour, 25 * time.Hour, 49 * time.Hour, 8 * 24 * time.Hour, 32 * 24 * time.Hour,
 	})
 	to := m.w.Now.Add(by)
-	// To the very moment, or just before it, when something closes.
+	// Advance exactly to, or to just before, a moment when something closes.
 	if len(m.w.Entries) > 0 && chance(t, 30, "to a closing") {
 		e := pick(t, "of entry", m.w.Entries)
 		b := m.w.Board(e.Board)
@@ -152,20 +151,20 @@ func (m *machine) jump(t *rapid.T) {
 	m.log("the clock jumps to %s", m.w.Now.Format(time.RFC3339Nano))
 }
 
-// fail ends the history. The message that rapid gets is always the same: it
-// shrinks only what fails twice in the same way, and ids differ.
+// fail ends the history. Its message is always the same, because rapid shrinks
+// only failures that repeat exactly, and ids differ.
 func (m *machine) fail(t *rapid.T, format string, args ...any) {
 	t.Helper()
 	m.log("AND THEN: "+format, args...)
-	t.Fatal("the answer is not the model's; see below")
+	t.Fatal("the response is not the model's; see below")
 }
 
 func (m *machine) log(format string, args ...any) {
 	m.done = append(m.done, fmt.Sprintf(format, args...))
 }
 
-// call sends as somebody, and notes it, so that a shrunk failure reads as a
-// list of requests.
+// call sends a request and logs it, so that a shrunk failure reads as a list of
+// requests.
 func (m *machine) call(name, method, target string, body any, headers ...string) *httptest.ResponseRecorder {
 	text := ""
 	if body != nil {
@@ -189,7 +188,7 @@ func (m *machine) callText(name, method, target, text string, headers ...string)
 	return w
 }
 
-// shape is a path with its names taken out.
+// shape returns a path without its names.
 func shape(target string) string {
 	path, _, _ := strings.Cut(target, "?")
 	segments := strings.Split(path, "/")
@@ -208,19 +207,19 @@ func (m *machine) token(name string) string {
 	return fmt.Sprintf("%d/%s", m.run, name)
 }
 
-// id is the id of a board of this history.
+// id returns the id of a board of this history.
 func (m *machine) id(name string) string { return fmt.Sprintf("m%d-%s", m.run, name) }
 
-// user is the id of a person of this history.
+// user returns the id of a person of this history.
 func (m *machine) user(name string) string { return userID(m.run, name) }
 
-// names are the callers: mostly one who may.
+// names are the callers, mostly one with enough rights.
 var names = []string{"organizer", "admin", "writer", "key", "organizer", "organizer", "organizer", "organizer", "organizer", "organizer",
 	"organizer", "organizer", "organizer", "rival", "viewer", "linked", "linked", "auditor", "reader", ""}
 
 func drawCaller(t *rapid.T) string { return pick(t, "as", names) }
 
-// drawWriter is for what only few may do.
+// drawWriter draws a caller for operations that few may do.
 func (m *machine) drawWriter(t *rapid.T) string {
 	if m.stray(t, 30, "anybody") {
 		return drawCaller(t)
@@ -228,12 +227,12 @@ func (m *machine) drawWriter(t *rapid.T) string {
 	return "organizer"
 }
 
-// stray is chance for what a narrow history keeps out of.
+// stray is a chance that narrow histories exclude.
 func (m *machine) stray(t *rapid.T, percent int, what string) bool {
 	return !m.narrow && chance(t, percent, what)
 }
 
-// drawBoard draws a board, now and then one that is not there.
+// drawBoard draws a board, occasionally an unknown one.
 func (m *machine) drawBoard(t *rapid.T) string {
 	ids := []string{}
 	for _, b := range m.w.Boards {
@@ -245,7 +244,7 @@ func (m *machine) drawBoard(t *rapid.T) string {
 	return pick(t, "board", ids)
 }
 
-// uniform draws a number below n, each as likely: rapid's own integers and
+// uniform draws a number below n, all equally likely. rapid's own integers and
 // choices prefer the first few, and most of a history would be one operation.
 func uniform(t *rapid.T, what string, n int) int {
 	return rapid.Custom(func(t *rapid.T) int {
@@ -262,13 +261,13 @@ func uniform(t *rapid.T, what string, n int) int {
 
 func pick[T any](t *rapid.T, what string, list []T) T { return list[uniform(t, what, len(list))] }
 
-// chance is false when shrunk.
+// chance shrinks to false.
 func chance(t *rapid.T, percent int, what string) bool { return uniform(t, what, 100) >= 100-percent }
 
 func decode[T any](t *rapid.T, w *httptest.ResponseRecorder) T {
 	var out T
 	if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
-		t.Fatal("the answer should be JSON of another shape")
+		t.Fatal("the response has the wrong structure")
 	}
 	return out
 }

@@ -16,7 +16,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// get reads, and holds the answer to the rules of caching.
+// get reads a resource and checks the rules of caching.
 func (m *machine) get(t *rapid.T, name, target string, headers ...string) *httptest.ResponseRecorder {
 	w := m.call(name, "GET", target, nil, headers...)
 	if w.Code != 200 {
@@ -57,7 +57,7 @@ func decodeItems[T any](t *rapid.T, p page) []T {
 	return decode[struct{ Items []T }](t, p.ResponseRecorder).Items
 }
 
-// pages walks a list to its end.
+// pages reads a list to its end.
 func (m *machine) pages(t *rapid.T, name, path string, q url.Values) iter.Seq[page] {
 	return func(yield func(page) bool) {
 		target := path
@@ -87,7 +87,7 @@ func (m *machine) pages(t *rapid.T, name, path string, q url.Values) iter.Seq[pa
 	}
 }
 
-// table is what a list of standings is of.
+// table is what a list of standings shows.
 type table struct {
 	Board            string
 	Run              Run
@@ -109,8 +109,8 @@ func (m *machine) periodJSON(b *Board, s Run) map[string]any {
 	return map[string]any{"name": s.Name, "start": maybe(s.Start), "end": maybe(s.End), "state": state}
 }
 
-// drawTable draws which table of the board is asked for. It gives false where
-// there is none.
+// drawTable draws which table of the board to read. It returns false if there
+// is none.
 func (m *machine) drawTable(t *rapid.T, b *Board, q url.Values, category bool) (table, bool) {
 	x := table{Board: b.ID}
 	i := slices.IndexFunc(b.Periods, func(p Period) bool { return p.Name == "all" })
@@ -138,8 +138,8 @@ func (m *machine) rows(x table) []Row {
 	return m.w.Table(m.w.Board(x.Board), x.Run, x.Attribute, x.Value)
 }
 
-// sameRow compares a line of a table. Of a closed table the attributes shown
-// are not judged: whether they are today's or the table's is nobody's rule.
+// sameRow compares a row of a table. The attributes of a closed table are not
+// compared: no rule defines whether they are today's or the table's.
 func (m *machine) sameRow(t *rapid.T, got map[string]any, x table, r Row) {
 	today := m.w.Player(x.Board, r.Player).Today()
 	want := map[string]any{
@@ -156,7 +156,7 @@ func (m *machine) sameRow(t *rapid.T, got map[string]any, x table, r Row) {
 	}
 }
 
-// sameRows compares a part of a table.
+// sameRows compares part of a table.
 func (m *machine) sameRows(t *rapid.T, got []map[string]any, x table, want []Row) {
 	if len(got) != len(want) {
 		m.fail(t, "%+v should list %s, not %v", x, players(want), got)
@@ -177,7 +177,7 @@ func players(rows []Row) string {
 	return strings.Join(list, " ")
 }
 
-// head compares what stands above the items.
+// head compares everything but the items.
 func (m *machine) head(t *rapid.T, w *httptest.ResponseRecorder, x table) {
 	got := decode[map[string]any](t, w)
 	b := m.w.Board(x.Board)
@@ -190,7 +190,7 @@ func (m *machine) head(t *rapid.T, w *httptest.ResponseRecorder, x table) {
 	}
 }
 
-// walk is a list of standings that somebody has read a part of.
+// walk is a partly read list of standings.
 type walk struct {
 	table
 	who, cursor string
@@ -268,8 +268,8 @@ func (m *machine) listStandings(t *rapid.T) {
 	m.sameRows(t, got, x, rows)
 }
 
-// goOn reads the next page of a list, whatever happened since: what stands
-// after the last item that was read.
+// goOn reads the next page of a list: the items after the last one read,
+// whatever has happened since.
 func (m *machine) goOn(t *rapid.T) {
 	i := uniform(t, "walk", len(m.walks))
 	k := m.walks[i]
@@ -294,7 +294,8 @@ func (m *machine) goOn(t *rapid.T) {
 	m.walks = slices.Delete(m.walks, i, i+1)
 }
 
-// around is a page with the player in its middle, as far as the ends allow.
+// around returns a page with the player in its middle, as far as the ends
+// allow.
 func (m *machine) around(t *rapid.T, name, path string, q url.Values, x table, rows []Row, limit int) {
 	player := m.drawPlayer(t, x.Board)
 	q.Set("around", player)
@@ -352,7 +353,7 @@ func (m *machine) getStanding(t *rapid.T) {
 		m.sameStanding(t, w, x, st)
 	case hidden[0] && hidden[1]:
 		m.refused(t, w, 404)
-	case w.Code != 404: // hidden today or in a closed table, not both: either will do
+	case w.Code != 404: // hidden either today or in a closed table: both responses are allowed
 		m.sameStanding(t, w, x, st)
 	}
 }

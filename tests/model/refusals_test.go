@@ -17,10 +17,10 @@ import (
 // edgesNow is the time when values are tried.
 var edgesNow = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 
-// Every field of every body of the scores is refused by its name with each
-// JSON type that it does not have and with what is just outside of its range,
-// and nothing is written; with what is just inside it is taken. Fields, types
-// and ranges are those of the OpenAPI document.
+// Every field of every body of the scores is refused by name with each JSON
+// type that it does not have and with values just outside its limits, and
+// nothing is written. Values just inside are accepted. Fields, types and limits
+// are those of the OpenAPI document.
 func TestEveryFieldHasItsEdges(t *testing.T) {
 	s := start(t, 1)
 	s.stop(edgesNow)
@@ -36,9 +36,9 @@ func TestEveryFieldHasItsEdges(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		route, schema, target, whole string   // that is good; # stands for a number that is new each time
-		without                      []string // of a batch's items: an entry has not what a reversal has, nor the other way round
-		untaken                      string   // fields whose good edges others forbid, or that would be taken once
+		route, schema, target, whole string   // valid; # is replaced by a new number each time
+		without                      []string // fields that an entry has and a reversal has not, or the other way round
+		untaken                      string   // fields whose valid extremes contradict others, or are accepted only once
 	}{
 		{"POST /v1/boards", "NewBoard", "/v1/boards", `{"id": "n#"}`, nil, "max owners"},
 		{"PATCH /v1/boards/{board}", "BoardChanges", "/v1/boards/m#", `{}`, nil, "max"},
@@ -88,19 +88,19 @@ func TestEveryFieldHasItsEdges(t *testing.T) {
 					continue
 				}
 				if w := send(v); w.Code != 200 && w.Code != 201 {
-					t.Errorf("%.300s should be taken: %d %.300s", v.json, w.Code, w.Body)
+					t.Errorf("%.300s should be accepted: %d %.300s", v.json, w.Code, w.Body)
 				}
 			}
 		})
 	}
 	for route := range untried {
-		t.Errorf("no body of %s is tried", route)
+		t.Errorf("no body is tried on %s", route)
 	}
 }
 
-// Every parameter in a query, and the header Idempotency-Key, is refused by
-// its name with what is just outside of its range, with nonsense, and where it
-// stands twice; and so is one that the route does not know.
+// Every query parameter, and the header Idempotency-Key, is refused by name
+// with values just outside its limits, with nonsense, and if it appears twice;
+// so are unknown parameters.
 func TestEveryParameterHasItsEdges(t *testing.T) {
 	s := start(t, 1)
 	s.stop(edgesNow)
@@ -147,18 +147,18 @@ func TestEveryParameterHasItsEdges(t *testing.T) {
 			for _, text := range good {
 				taken++
 				w := s.send("0/organizer", r.Method, path+"?"+name+"="+url.QueryEscape(text), body)
-				// What it names need not be there.
+				// The resource that it names need not exist.
 				if w.Code != 200 && w.Code != 404 {
-					t.Errorf("%s?%s=%.100s should be taken: %d %.300s", path, name, text, w.Code, w.Body)
+					t.Errorf("%s?%s=%.100s should be accepted: %d %.300s", path, name, text, w.Code, w.Body)
 				}
 			}
 		}
 	}
 	s.unwritten(before)
-	t.Logf("%d addresses and headers were refused, %d taken", refused, taken)
+	t.Logf("%d URLs and headers were refused, %d accepted", refused, taken)
 }
 
-// words are texts just outside and inside of what a parameter may be.
+// words returns texts on both sides of a parameter's limits.
 func (g *grammar) words(schema map[string]any, name string) (bad, good []string) {
 	for _, kind := range texts(schema["type"]) {
 		switch kind {
@@ -178,7 +178,7 @@ func (g *grammar) words(schema map[string]any, name string) (bad, good []string)
 	return bad, good
 }
 
-// entry adds one to a board, and gives its id.
+// entry adds an entry to a board and returns its id.
 func (s *stack) entry(board string) string {
 	s.Helper()
 	w := s.send("0/organizer", "POST", "/v1/boards/"+board+"/entries", `{"player": "p", "points": 1}`)
@@ -189,8 +189,8 @@ func (s *stack) entry(board string) string {
 	return e.ID
 }
 
-// refusedFor says what is wrong with an answer that should be a refusal for a
-// value: a 400, or a 404 where the value is the name of something.
+// refusedFor returns an error unless the response refuses the value: a 400, or
+// a 404 if the value names a resource.
 func refusedFor(w *httptest.ResponseRecorder, v value) error {
 	p, err := decodeProblem(w.Body.String())
 	named := slices.ContainsFunc(p.fields(), func(field string) bool {
@@ -203,7 +203,7 @@ func refusedFor(w *httptest.ResponseRecorder, v value) error {
 	return nil
 }
 
-// snapshot is a digest of every table.
+// snapshot returns a digest of every table.
 func (s *stack) snapshot() map[string]string {
 	s.Helper()
 	var tables []string
@@ -226,13 +226,13 @@ func (s *stack) snapshot() map[string]string {
 	return digests
 }
 
-// unwritten holds that nothing was written since the snapshot.
+// unwritten checks that nothing was written since the snapshot.
 func (s *stack) unwritten(before map[string]string) {
 	s.Helper()
 	after := s.snapshot()
 	for _, name := range slices.Sorted(maps.Keys(after)) {
 		if after[name] != before[name] {
-			s.Errorf("%s: a refusal wrote: %s, then %s", name, before[name], after[name])
+			s.Errorf("%s: a refused request wrote: %s, then %s", name, before[name], after[name])
 		}
 	}
 }

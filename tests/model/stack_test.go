@@ -28,11 +28,11 @@ import (
 	"plaudit/shared/web/scores"
 )
 
-// checks is how many random histories a plain run tries of everything, and
-// twice as many as of each narrow theme: about 40 seconds.
+// checks is the number of random histories that a plain run tries of
+// everything, and twice the number for each narrow theme: about 40 seconds.
 // MODEL_CHECKS or -rapid.checks asks for more. Every plain run tries the same
-// ones, so that a red run is the change's doing; -rapid.seed asks for others,
-// and 0 for new ones each time.
+// histories, so that a failure is due to the change. -rapid.seed asks for
+// others, and 0 for new ones each time.
 const checks, seed = "40", "20261122"
 
 func TestMain(m *testing.M) {
@@ -45,18 +45,18 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	pgtest.Main(m) // parses the command line, which has the last word
+	pgtest.Main(m) // parses the command line, which takes precedence
 }
 
-// stack is the three functions behind the load balancer's rules, over a
-// database of its own and with a clock that stands still until it is set.
+// stack is the three functions behind the load balancer's rules, with a
+// database of their own and a clock that stands still until it is set.
 type stack struct {
 	testing.TB
 	db                *pgtest.Database
 	add, query, admin http.Handler
 	pools             []*sqlx.DB
 	now               atomic.Pointer[time.Time]
-	ahead             atomic.Int64 // of the machine's clock, in nanoseconds, where now is not set
+	ahead             atomic.Int64 // offset from the machine's clock in nanoseconds, if now is not set
 }
 
 // The functions' pools are as large as the concurrency tests need.
@@ -102,7 +102,7 @@ func (s *stack) clock() time.Time {
 	return time.Now().Add(time.Duration(s.ahead.Load()))
 }
 
-// stop makes every clock stand still, the database's too.
+// stop stops every clock, including the database's.
 func (s *stack) stop(now time.Time) {
 	s.Helper()
 	if s.now.Load() == nil {
@@ -122,14 +122,14 @@ func (s *stack) exec(statement string) {
 	}
 }
 
-// userID is the id of a person of a history: a UUID, as those of users are,
-// that ends with the name's first three letters.
+// userID returns the id of a person of a history: a UUID like a user's that
+// ends with the name's first three letters.
 func userID(run int, name string) string {
 	return fmt.Sprintf("019ab000-0000-7000-8000-%06d%x", run, name[:3])
 }
 
-// tokens reads a token such as 17/owner: who, in the 17th history, so that no
-// history meets the people of another.
+// tokens parses tokens such as 17/owner: a name and the number of a history, so
+// that no history meets the people of another.
 type tokens struct{}
 
 func (tokens) Verify(token string) (access.Caller, error) {
@@ -146,17 +146,17 @@ func (tokens) Verify(token string) (access.Caller, error) {
 		return access.Caller{User: user(name), Role: access.Auditor}, nil
 	case "admin":
 		return access.Caller{User: user(name), Role: access.Admin}, nil
-	case "key": // of the organizer, to do everything
+	case "key": // an organizer's key for everything
 		return access.Caller{User: user("organizer"), Role: access.Service, Key: "key-" + number, Owner: access.Organizer,
 			Scopes: []string{"entries:write", "boards:write", "read"}}, nil
-	case "reader": // a key of the organizer, to read
+	case "reader": // an organizer's key for reading
 		return access.Caller{User: user("organizer"), Role: access.Service, Key: "reader-" + number, Owner: access.Organizer,
 			Scopes: []string{"read"}}, nil
 	}
 	return access.Caller{User: user(name), Role: access.Member}, nil
 }
 
-// who is the same caller for the model.
+// who returns the same caller for the model.
 func who(run int, name string) Caller {
 	if name == "" {
 		return Caller{}
@@ -202,7 +202,7 @@ func (s *stack) send(token, method, target, body string, headers ...string) *htt
 	return w
 }
 
-// problem is a refusal's body.
+// problem is the body of an error.
 type problem struct {
 	Type   string
 	Status int
@@ -213,7 +213,7 @@ type problem struct {
 
 func (p problem) kind() string { return p.Type[strings.LastIndexByte(p.Type, ':')+1:] }
 
-// fields are all that the refusal names.
+// fields returns every field that the error names.
 func (p problem) fields() []string {
 	var list []string
 	for _, e := range p.Errors {
@@ -231,25 +231,25 @@ func decodeProblem(text string) (problem, error) {
 	return p, err
 }
 
-// kinds are the kinds of problem where a status has one only.
+// kinds lists the kinds of problem for statuses that have only one.
 var kinds = map[int]string{400: "bad-request", 401: "unauthenticated", 403: "forbidden", 404: "not-found"}
 
-// fits says what is wrong with an answer that should be one of the refusals.
+// fits returns an error unless the response is one of the refusals.
 func fits(w *httptest.ResponseRecorder, refusals []Refusal) error {
 	p, err := decodeProblem(w.Body.String())
 	if err != nil || p.Status != w.Code || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/problem+json") {
-		return fmt.Errorf("a refusal should come, %+v, as problem+json: %d %s", refusals, w.Code, w.Body)
+		return fmt.Errorf("want a refusal %+v as problem+json: %d %s", refusals, w.Code, w.Body)
 	}
 	for _, r := range refusals {
 		if w.Code == r.Status && p.kind() == cmp.Or(r.Why, kinds[r.Status]) && named(p, r) {
 			return nil
 		}
 	}
-	return fmt.Errorf("should be refused by one of %+v, not with %d %s", refusals, w.Code, w.Body)
+	return fmt.Errorf("want one of the refusals %+v, got %d %s", refusals, w.Code, w.Body)
 }
 
-// named says whether the problem names the refusal's fields, and no others. A
-// name covers what is in it: entries[1] covers entries[1].reverses.
+// named reports whether the problem names exactly the refusal's fields. A name
+// covers what it contains: entries[1] covers entries[1].reverses.
 func named(p problem, r Refusal) bool {
 	covers := func(fault []string, field string) bool {
 		return slices.ContainsFunc(fault, func(name string) bool { return field == name || strings.HasPrefix(field, name+".") })

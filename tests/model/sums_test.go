@@ -7,15 +7,15 @@ import (
 	"testing"
 )
 
-// A batch is judged by what is there after it, and where that is too much the
-// first item that crosses is named.
+// A batch is checked by the state after it. If that is over a limit, the first
+// item that crosses it is named.
 func TestBatchesThatCrossAndComeBack(t *testing.T) {
 	s := start(t, 1)
 	const most, entry = `"points": 9007199254740991`, `"points": 0, "tiebreak": 9007199254740991`
 	for n, c := range []struct {
-		board string   // what is not by default
+		board string   // fields that differ from the defaults
 		items []string // without board and player
-		want  string   // the item and field that are named; nothing where all are taken
+		want  string   // the item and field that are named; empty if all are accepted
 	}{
 		{``, []string{most, most, `"points": -9007199254740991`}, ""},
 		{``, []string{most, `"points": -1`, `"points": 2`}, "entries[2].points"},
@@ -51,7 +51,7 @@ func TestBatchesThatCrossAndComeBack(t *testing.T) {
 		p, err := decodeProblem(w.Body.String())
 		switch {
 		case c.want == "" && w.Code != 201:
-			t.Errorf("%s %q should be taken: %d %s", c.board, c.items, w.Code, w.Body)
+			t.Errorf("%s %q should be accepted: %d %s", c.board, c.items, w.Code, w.Body)
 		case c.want != "" && (err != nil || w.Code != 409 || p.Field != c.want):
 			t.Errorf("%s %q should be refused for %s: %d %s", c.board, c.items, c.want, w.Code, w.Body)
 		case c.want != "":
@@ -60,8 +60,8 @@ func TestBatchesThatCrossAndComeBack(t *testing.T) {
 	}
 }
 
-// A reversal may take a sum out of its range, which is refused, and a day over
-// its cap, which is not: what was a mistake can always be taken back.
+// A reversal may take a sum out of range, which is refused, and a day over its
+// cap, which is not: a mistake can always be undone.
 func TestReversalsThatCross(t *testing.T) {
 	s := start(t, 1)
 	add := func(path, body string, status int) string {
@@ -69,7 +69,7 @@ func TestReversalsThatCross(t *testing.T) {
 		w := s.send("0/organizer", "POST", path, body)
 		var e struct{ ID string }
 		if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil || w.Code != status {
-			t.Fatalf("%s should be answered with %d: %d %s", body, status, w.Code, w.Body)
+			t.Fatalf("%s: want %d, got %d %s", body, status, w.Code, w.Body)
 		}
 		return e.ID
 	}

@@ -14,13 +14,13 @@ type Standing struct {
 	State           State // as the table shows it
 }
 
-// Row is a line of a table.
+// Row is a row of a table.
 type Row struct {
 	Rank int
 	Standing
 }
 
-// credits are the entries that count for a player in a run: those that
+// credits returns the entries that count for a player in a run: those that
 // credited it and were not cancelled in it.
 func (w *World) credits(board, player string, s Run) []*Entry {
 	var list []*Entry
@@ -35,7 +35,8 @@ func (w *World) credits(board, player string, s Run) []*Entry {
 	return list
 }
 
-// Standing folds a player's credits. A player with no credit left has none.
+// Standing computes a player's standing from their credits. A player without
+// credits has none.
 func (w *World) Standing(b *Board, player string, s Run) (Standing, bool) {
 	list := w.credits(b.ID, player, s)
 	if len(list) == 0 {
@@ -79,7 +80,7 @@ func (w *World) Standing(b *Board, player string, s Run) (Standing, bool) {
 	return out, true
 }
 
-// compare orders two scores: negative where the first is better.
+// compare orders two scores; a negative result means that the first is better.
 func (b *Board) compare(score, tiebreak, score2, tiebreak2 int64) int {
 	sign := 1
 	if b.Order == "desc" {
@@ -94,7 +95,8 @@ func (b *Board) compare(score, tiebreak, score2, tiebreak2 int64) int {
 	return sign
 }
 
-// place orders two standings of a table: negative where x is strictly better.
+// place orders two standings of a table; a negative result means that x is
+// strictly better.
 func (b *Board) place(x, y Standing) int {
 	cmp := b.compare(x.Score, x.Tiebreak, y.Score, y.Tiebreak)
 	if cmp == 0 && b.Ties == "first" {
@@ -103,7 +105,7 @@ func (b *Board) place(x, y Standing) int {
 	return cmp
 }
 
-// PageOrder is place, and the player's id where two are equal.
+// PageOrder orders by place, and by the players' ids if two are equal.
 func (b *Board) PageOrder(x, y Standing) int {
 	if cmp := b.place(x, y); cmp != 0 {
 		return cmp
@@ -111,8 +113,8 @@ func (b *Board) PageOrder(x, y Standing) int {
 	return strings.Compare(x.Player, y.Player)
 }
 
-// Table is a run's table, of the whole board or of the players whose attribute
-// has the value, best first. Only ranked players stand in it.
+// Table returns a run's table, of the whole board or of the players whose
+// attribute has the value, best first. It contains ranked players only.
 func (w *World) Table(b *Board, s Run, attribute, value string) []Row {
 	var all []Standing
 	for _, p := range w.Players {
@@ -139,12 +141,12 @@ func (w *World) Table(b *Board, s Run, attribute, value string) []Row {
 	return rows
 }
 
-// Entered says whether anything was ever added to the board.
+// Entered reports whether the board has ever had an entry.
 func (w *World) Entered(b *Board) bool {
 	return slices.ContainsFunc(w.Entries, func(e *Entry) bool { return e.Board == b.ID })
 }
 
-// Listed are the board's entries that the caller may see, newest first.
+// Listed returns the board's entries that the caller may see, newest first.
 func (w *World) Listed(c Caller, b *Board) []*Entry {
 	var list []*Entry
 	for _, e := range w.Entries {

@@ -2,16 +2,16 @@ package model
 
 import "time"
 
-// theme is what a history is mostly about: what is done in it and how often,
-// and what its entries are drawn from.
+// theme is what a history is mostly about: which operations it contains and how
+// often, and what its entries are drawn from.
 type theme struct {
-	shares            map[string]int  // of the operations
-	players, items    int             // how many, of a board and of a batch at most
-	points, tiebreaks []int64         // of entries
-	before            []time.Duration // now
-	late              int             // percent of requests
-	caps              []*int64        // that a day may have
-	narrow            bool            // to have little refused for other reasons
+	shares            map[string]int  // weights of the operations
+	players, items    int             // players per board and items per batch, at most
+	points, tiebreaks []int64         // values in entries
+	before            []time.Duration // ages of entries
+	late              int             // percent of requests that are late
+	caps              []*int64        // values of daily_cap
+	narrow            bool            // avoid refusals for other reasons
 }
 
 var everything = theme{
@@ -43,7 +43,7 @@ var everything = theme{
 	caps: []*int64{nil, ptr(int64(60)), ptr(int64(100))},
 }
 
-// additions are the shares where everything is about what is added.
+// additions are the weights of themes about adding.
 var additions = map[string]int{
 	"PATCH /v1/boards/{board}":                         2,
 	"POST /v1/boards/{board}/entries":                  6,
@@ -60,8 +60,7 @@ var days = theme{
 	late:   90, caps: []*int64{ptr(int64(60)), ptr(int64(100)), ptr(int64(0)), nil}, narrow: true,
 }
 
-// sums of points and of tiebreaks come near the end of the numbers that
-// clients hold.
+// sums of points and tiebreaks come near the limits that clients can represent.
 var sums = theme{
 	shares: additions, players: 2, items: 8,
 	points: []int64{MaxPoints, MaxPoints - 1, 1, 2, 1 << 52, MaxPoints, 0}, tiebreaks: []int64{MaxPoints, -MaxPoints, 1, -1, 1 << 52, 0},
@@ -69,7 +68,8 @@ var sums = theme{
 	late:   90, narrow: true,
 }
 
-// beginnings are just before clocks change, weeks, months and years end.
+// beginnings are times just before clock changes and the ends of weeks, months
+// and years.
 var beginnings = []struct {
 	at    time.Time
 	zones []string

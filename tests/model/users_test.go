@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// linkedPlayers are the players of a user that the caller may see.
+// linkedPlayers returns the players of a user that the caller may see.
 func (m *machine) linkedPlayers(c Caller, user string) []*Player {
 	var list []*Player
 	for _, p := range m.w.Players {
@@ -20,8 +20,8 @@ func (m *machine) linkedPlayers(c Caller, user string) []*Player {
 	return list
 }
 
-// listUserStandings: a standing of the user's players for each board that the
-// caller may see, and none of another.
+// listUserStandings checks that the list holds a standing of the user's players
+// for each board that the caller may see, and no other.
 func (m *machine) listUserStandings(t *rapid.T) {
 	name := drawCaller(t)
 	c, user := who(m.run, name), m.user(pick(t, "user", []string{"linked", "linked", "viewer", "writer", "nobody"}))
@@ -68,7 +68,8 @@ func (m *machine) listUserStandings(t *rapid.T) {
 	}
 }
 
-// listUserEntries: those of every board that the caller may see, newest first.
+// listUserEntries checks that the list holds the entries on every board that
+// the caller may see, newest first.
 func (m *machine) listUserEntries(t *rapid.T) {
 	name := drawCaller(t)
 	c, user := who(m.run, name), m.user(pick(t, "user", []string{"linked", "linked", "viewer", "writer", "nobody"}))
@@ -115,7 +116,7 @@ func (m *machine) sweep(t *rapid.T) {
 	}
 }
 
-// sweepTables reads the tables of a run, and each player in it.
+// sweepTables reads the tables of a run, and each of its players.
 func (m *machine) sweepTables(t *rapid.T, b *Board, s Run) {
 	q := url.Values{"period": {s.Name}}
 	if !s.Start.IsZero() {

@@ -1,4 +1,4 @@
-// Package openapi holds answers against the API's OpenAPI document.
+// Package openapi checks responses against the API's OpenAPI document.
 package openapi
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// Document is an OpenAPI 3.1 document that answers can be held against.
+// Document is an OpenAPI 3.1 document to check responses against.
 type Document struct {
 	root    map[string]any
 	paths   []path
@@ -28,15 +28,14 @@ type path struct {
 }
 
 type response struct {
-	headers []string                      // that must be there
+	headers []string                      // required
 	content map[string]*jsonschema.Schema // by media type
 }
 
 var methods = []string{"get", "put", "post", "delete", "patch"}
 
-// Load reads a document. Where a schema does not say whether an object may
-// have other fields than it names, here it may not: what an answer holds is
-// documented, or it is not in the answer.
+// Load parses a document. If a schema does not define whether an object may have
+// additional fields, here it may not: everything in a response is documented.
 func Load(text []byte) (*Document, error) {
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
@@ -44,7 +43,7 @@ func Load(text []byte) (*Document, error) {
 	}
 	root, ok := value.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("the document is no object")
+		return nil, fmt.Errorf("the document is not an object")
 	}
 	closeObjects(root["components"])
 	compiler := jsonschema.NewCompiler()
@@ -78,8 +77,7 @@ func Load(text []byte) (*Document, error) {
 		}
 		d.paths = append(d.paths, p)
 	}
-	// A path in plain words stands before the one with a {name} that would
-	// take it too.
+	// A literal path comes before a path with a {name} that also matches.
 	slices.SortStableFunc(d.paths, func(a, b path) int { return strings.Count(a.pattern, "{") - strings.Count(b.pattern, "{") })
 	return d, nil
 }
@@ -100,13 +98,13 @@ func closeObjects(v any) {
 	}
 }
 
-// escape makes a name a part of a JSON pointer (RFC 6901).
+// escape encodes a name for a JSON pointer (RFC 6901).
 func escape(name string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }
 
-// find gives the object that a pointer stands for, nil where there is none,
-// and where it is when every $ref on the way is followed.
+// find returns the object that a pointer refers to, or nil, and its location
+// after following every $ref.
 func (d *Document) find(pointer string) (map[string]any, string) {
 	at, where := d.root, "#"
 	for _, part := range strings.Split(pointer, "/")[1:] {
@@ -151,7 +149,7 @@ func (d *Document) response(compiler *jsonschema.Compiler, name, pointer string)
 	return r, nil
 }
 
-// Operations gives every method and path, as "GET /v1/boards/{board}".
+// Operations returns every method and path, as "GET /v1/boards/{board}".
 func (d *Document) Operations() []string {
 	var all []string
 	for _, p := range d.paths {
@@ -162,8 +160,8 @@ func (d *Document) Operations() []string {
 	return all
 }
 
-// Operation gives an operation's object in the document, with the parameters
-// of its path among its own and every one of them resolved.
+// Operation returns an operation's object, including the parameters of its
+// path, all resolved.
 func (d *Document) Operation(method, pattern string) map[string]any {
 	item, _ := d.find("#/paths/" + escape(pattern))
 	op, _ := item[strings.ToLower(method)].(map[string]any)
@@ -185,12 +183,12 @@ func (d *Document) Operation(method, pattern string) map[string]any {
 	return op
 }
 
-// Check says what is not as documented in an answer to a request. HTML comes
-// from the load balancer itself, of which the document speaks in words only.
+// Check returns an error if a response is not documented. HTML comes from the
+// load balancer, which the document only describes in words.
 func (d *Document) Check(method, target string, status int, header http.Header, body string) error {
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
-		u = &url.URL{Path: "/"} // no path of the API's
+		u = &url.URL{Path: "/"} // not a path of the API
 	}
 	media, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	if media == "text/html" && status >= 400 {
@@ -206,8 +204,8 @@ func (d *Document) Check(method, target string, status int, header http.Header, 
 	return nil
 }
 
-// expected finds what is documented of an answer. Refusals that are of no
-// route's are the same everywhere.
+// expected returns the documented response. Errors outside of any route are the
+// same everywhere.
 func (d *Document) expected(method, path string, status int) (response, error) {
 	p := d.match(path)
 	documented := map[string]response{}
@@ -234,19 +232,19 @@ func (d *Document) refusal(headers ...string) response {
 	return response{headers: headers, content: map[string]*jsonschema.Schema{"application/problem+json": d.problem}}
 }
 
-// match finds the documented path of a request's path, segment by segment, so
-// that an escaped slash never makes a new one. Plain words come first.
+// match returns the documented path of a request, segment by segment, so that
+// an escaped slash does not make a new segment. Literal paths come first.
 func (d *Document) match(escaped string) *path {
 	segments := strings.Split(escaped, "/")
 	for i, p := range d.paths {
-		if len(p.segments) == len(segments) && p.takes(segments) {
+		if len(p.segments) == len(segments) && p.matches(segments) {
 			return &d.paths[i]
 		}
 	}
 	return nil
 }
 
-func (p path) takes(segments []string) bool {
+func (p path) matches(segments []string) bool {
 	for i, want := range p.segments {
 		value, err := url.PathUnescape(segments[i])
 		if err != nil || value == "" && i > 0 || !strings.HasPrefix(want, "{") && want != segments[i] {
@@ -264,7 +262,7 @@ func (r response) check(method, media string, header http.Header, body string) e
 	}
 	if method == http.MethodHead || len(r.content) == 0 {
 		if body != "" {
-			return fmt.Errorf("there is a body")
+			return fmt.Errorf("the response has a body")
 		}
 		return nil
 	}

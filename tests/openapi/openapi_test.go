@@ -22,7 +22,8 @@ const small = `{"openapi": "3.1.0", "info": {"title": "t", "version": "1"},
     "Problem": {"type": "object", "required": ["type"], "properties": {"type": {"type": "string"}}}
   }}}`
 
-// Check finds each kind of difference; else its silence says nothing.
+// Check detects every kind of difference; otherwise its success would mean
+// nothing.
 func TestCheck(t *testing.T) {
 	d, err := Load([]byte(small))
 	if err != nil {
@@ -34,7 +35,7 @@ func TestCheck(t *testing.T) {
 		status       int
 		header       string // name: value, separated by semicolons
 		body         string
-		want         string // a part of the fault, empty for none
+		want         string // part of the error, empty if none
 	}{
 		{"GET", "/things/1", 200, "ETag: x; Content-Type: application/json", id + `}`, ""},
 		{"GET", "/things/1?q=%2F", 200, "ETag: x; Content-Type: application/json", id + `, "free": {"any": 1}}`, ""},

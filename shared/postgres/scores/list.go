@@ -115,7 +115,7 @@ func boardsOf(user string) string {
 func readable(a *arguments, user string, v score.View) string {
 	read, all := `b.public`, `false`
 	switch in := within(a, v); {
-	case v.Every:
+	case v.ReadsAll:
 		read, all = `(b.public OR `+in+`)`, in
 	case v.User != "":
 		me := a.add(v.User) + `::text`
@@ -182,9 +182,9 @@ func boardsQuery(v score.View, named, search string, after *score.BoardPlace, li
 		sources = []string{`b.no IN (` + naming(a.add(named)+`::text`) + `) AND (b.public OR ` + in + `)`}
 	case v.User == "":
 		sources = []string{`b.public`}
-	case v.Every && len(v.Within) == 0:
+	case v.ReadsAll && len(v.Within) == 0:
 		sources = []string{`true`}
-	case v.Every:
+	case v.ReadsAll:
 		sources = []string{`b.public`, `NOT b.public AND ` + in}
 	default:
 		me := a.add(v.User) + `::text`

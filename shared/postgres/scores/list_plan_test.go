@@ -101,8 +101,8 @@ func TestListsAreRangesOfIndexes(t *testing.T) {
 		q, args := pgscores.BoardsQuery(v, named, search, after, 51)
 		queries = append(queries, query{name, index, q, args})
 	}
-	nobody, u5, root := score.View{}, score.View{User: "u5"}, score.View{User: "root", Every: true}
-	cut := score.View{User: "root", Every: true, Within: []string{"x1", "x2"}}
+	nobody, u5, root := score.View{}, score.View{User: "u5"}, score.View{User: "root", ReadsAll: true}
+	cut := score.View{User: "root", ReadsAll: true, Within: []string{"x1", "x2"}}
 	boards("public boards", "boards_public", nobody, "", "", nil)
 	boards("after one", "boards_public", nobody, "", "", &score.BoardPlace{Key: "x5", ID: "x5"})
 	boards("one's own too", "boards_people", u5, "", "", nil)
@@ -176,7 +176,7 @@ func TestPageOfAUserWithManyPlayers(t *testing.T) {
 		SELECT gen_random_uuid(), 1, 'x' || n % $1, 1, 'result', n, 0, 'key/k', timestamptz '2026-01-01Z' + n * interval '1 second', now(), '{}', '{}'
 		FROM generate_series(1, $1::integer * $2) n`, links, each)
 	db.MustExec(`VACUUM ANALYZE players, entries, boards`)
-	for _, v := range []score.View{{}, {User: "u"}, {User: "o"}, {User: "root", Every: true}} {
+	for _, v := range []score.View{{}, {User: "u"}, {User: "o"}, {User: "root", ReadsAll: true}} {
 		query, args := pgscores.EntriesOfQuery("u", v, nil, limit)
 		if read := rowsRead(t, db, query, args); read["entries"] > links+limit*limit+2*limit || read["boards"] > 2*limit {
 			t.Errorf("%+v: %d entries on a page of %d players cost %v", v, limit, links, read)
@@ -208,7 +208,7 @@ func TestPageOfBoardsOfAKey(t *testing.T) {
 	s := newScores(t, 1)
 	large(t, s, 5000)
 	for name, v := range map[string]score.View{
-		"an admin's key for two boards": {User: "root", Every: true, Within: []string{"x1", "x2"}},
+		"an admin's key for two boards": {User: "root", ReadsAll: true, Within: []string{"x1", "x2"}},
 		"a key for two boards":          {User: "u5", Within: []string{"x1", "x2"}},
 		"a key that does not read":      {},
 	} {

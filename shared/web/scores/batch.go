@@ -1,7 +1,6 @@
 package scores
 
 import (
-	"fmt"
 	"net/http"
 
 	"plaudit/shared/fault"
@@ -45,7 +44,7 @@ func (h addHandlers) batch(w http.ResponseWriter, r *http.Request) error {
 	for i, item := range in.Entries {
 		items[i] = item.item()
 		if items[i].Key == "" && header != "" {
-			items[i].Key = fmt.Sprintf("%s#%d", header, i)
+			items[i].Key = score.DerivedKey(header, i)
 		}
 	}
 	batch, added, err := h.adder.AddAll(r.Context(), web.Caller(r), batchRoute, items, faults)

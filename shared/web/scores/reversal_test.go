@@ -264,10 +264,14 @@ func TestBatchIsOneChange(t *testing.T) {
 	if strings.Contains(some.Body.String(), out.Batch) || some.Code != 201 || strings.Count(some.Body.String(), `"replayed":true`) != 4 || some.Header().Get("Idempotency-Replayed") != "" {
 		t.Errorf("some: %d %s", some.Code, some.Body)
 	}
-	// Its first item is another request.
-	other := s.send("owner", "POST", "/v1/entries/batch", `{"entries":[{"board":"z","player":"new","points":1},{"board":"a","player":"x","reason":"full","key":"h#0"}]}`)
-	if other.Code != 422 || faultFields(other.Body.String()) != "entries[1].key" {
+	// Its last item is another request.
+	other := s.send("owner", "POST", "/v1/entries/batch", strings.Replace(body, `"points":-2`, `"points":-3`, 1), "Idempotency-Key", "h")
+	if other.Code != 422 || faultFields(other.Body.String()) != "entries[3].key" {
 		t.Errorf("got %d %s", other.Code, other.Body)
+	}
+	// No key that a client sends is one of those that the header gives.
+	if own := s.send("owner", "POST", "/v1/entries/batch", `{"entries":[{"board":"a","player":"x","reason":"full","key":"h#0"}]}`); own.Code != 201 {
+		t.Errorf("got %d %s", own.Code, own.Body)
 	}
 }
 

@@ -1,0 +1,265 @@
+package score
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"maps"
+	"sync"
+	"time"
+
+	"plaudit/shared/access"
+	"plaudit/shared/fault"
+)
+
+// memory is a Ledger and a Registry without a database. It checks versions,
+// keys and refused items as their contracts demand, and no sums.
+type memory struct {
+	mu      sync.Mutex
+	boards  map[string]Board // as they are now
+	entries map[string]Entry
+	keys    map[[2]string]memoryKey // by board and key
+	players map[[2]string]Player    // by board and player
+	links   map[[2]string]bool      // by board and user
+
+	// before runs at the start of every Add, Change and ChangePlayer.
+	before func()
+	// refuse is the cause for which Add refuses an item, empty for none.
+	refuse func(Item) Cause
+	// crowded makes ChangePlayer report too many attributes.
+	crowded bool
+
+	lookups int
+	adds    []Addition
+	changes []Change
+	actors  []string // of what was written to boards and players
+}
+
+type memoryKey struct {
+	digest []byte
+	entry  string
+}
+
+func newMemory(boards ...Board) *memory {
+	m := &memory{
+		boards: map[string]Board{}, entries: map[string]Entry{}, keys: map[[2]string]memoryKey{},
+		players: map[[2]string]Player{}, links: map[[2]string]bool{},
+	}
+	for _, b := range boards {
+		m.boards[b.ID] = b
+	}
+	return m
+}
+
+// edit changes a board behind everybody's back, as another process does.
+func (m *memory) edit(id string, set func(*Board)) {
+	b := m.boards[id]
+	set(&b)
+	b.Version++
+	m.boards[id] = b
+}
+
+func (m *memory) Board(_ context.Context, id string) (Board, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lookups++
+	b, ok := m.boards[id]
+	if !ok {
+		return Board{}, NoBoard(id)
+	}
+	return b, nil
+}
+
+func (m *memory) Linked(_ context.Context, board, user string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.links[[2]string{board, user}], nil
+}
+
+func (m *memory) Add(_ context.Context, a Addition) (Outcome, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.before != nil {
+		m.before()
+	}
+	m.adds = append(m.adds, a)
+	var out Outcome
+	for id, version := range a.Versions {
+		if b := m.boards[id]; b.Version != version {
+			out.Stale = append(out.Stale, b)
+		}
+	}
+	if out.Stale != nil {
+		return out, nil
+	}
+	replayed := make([]bool, len(a.Items))
+	for i, item := range a.Items {
+		if stored, ok := m.keys[[2]string{item.Board, item.Key}]; ok && item.Key != "" {
+			if !bytes.Equal(stored.digest, item.Digest) {
+				return Outcome{Refusal: &Refusal{[]int{i}, KeyReused}}, nil
+			}
+			replayed[i] = true
+		}
+	}
+	var refused []int
+	for i, item := range a.Items {
+		switch original, ok := m.entries[item.Reverses]; {
+		case replayed[i]:
+		case item.Reverses != "" && (!ok || original.Board != item.Board):
+			return Outcome{Refusal: &Refusal{[]int{i}, NoEntry}}, nil
+		case item.Refused:
+			refused = append(refused, i)
+		}
+	}
+	if refused != nil {
+		return Outcome{Refusal: &Refusal{refused, ItemRefused}}, nil
+	}
+	for i, item := range a.Items {
+		if m.refuse != nil && !replayed[i] && m.refuse(item) != "" {
+			return Outcome{Refusal: &Refusal{[]int{i}, m.refuse(item)}}, nil
+		}
+	}
+	for i, item := range a.Items {
+		e := Entry{
+			ID: item.ID, Board: item.Board, Player: item.Player, Kind: item.Kind, Points: item.Points, Reason: item.Reason,
+			Note: item.Note, Actor: a.Actor, OccurredAt: item.OccurredAt, Batch: a.Batch, Reverses: item.Reverses,
+		}
+		if replayed[i] {
+			e = m.entries[m.keys[[2]string{item.Board, item.Key}].entry]
+		} else {
+			m.entries[e.ID] = e
+			if item.Key != "" {
+				m.keys[[2]string{item.Board, item.Key}] = memoryKey{item.Digest, e.ID}
+			}
+		}
+		if a.Batch == "" {
+			out.Added = &Added{e, replayed[i]}
+		} else {
+			out.Entries = append(out.Entries, BatchEntry{e.ID, e.Board, e.Player, e.Points, e.Batch, replayed[i]})
+		}
+	}
+	return out, nil
+}
+
+func (m *memory) Create(_ context.Context, b Board, actor string) (Board, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.boards[b.ID]; ok {
+		return Board{}, false, nil
+	}
+	m.actors = append(m.actors, actor)
+	m.boards[b.ID] = b
+	return b, true, nil
+}
+
+func (m *memory) Change(_ context.Context, c Change) (ChangeOutcome, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.before != nil {
+		m.before()
+	}
+	m.changes = append(m.changes, c)
+	out := ChangeOutcome{Board: m.boards[c.Board.ID]}
+	hasEntries, hasPlayers := false, false
+	for e := range maps.Values(m.entries) {
+		hasEntries = hasEntries || e.Board == c.Board.ID
+	}
+	for key := range m.players {
+		hasPlayers = hasPlayers || key[0] == c.Board.ID
+	}
+	switch {
+	case out.Board.Version != c.Board.Version:
+		out.Stale = true
+	case c.NoEntries && hasEntries:
+		out.HasEntries = true
+	case hasPlayers && c.Board.Players == RegisteredPlayers && out.Board.Players != RegisteredPlayers:
+		out.HasPlayers = true
+	default:
+		out.Board = c.Board
+		out.Board.Version++
+		m.boards[c.Board.ID] = out.Board
+		m.actors = append(m.actors, c.Actor)
+	}
+	return out, nil
+}
+
+func (m *memory) ChangePlayer(_ context.Context, b Board, player, user string, c PlayerChange, actor string) (PlayerOutcome, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.before != nil {
+		m.before()
+	}
+	if now := m.boards[b.ID]; now.Version != b.Version {
+		return PlayerOutcome{Stale: &now}, nil
+	}
+	if m.crowded {
+		return PlayerOutcome{TooManyAttributes: true}, nil
+	}
+	p, ok := m.players[[2]string{b.ID, player}]
+	if !ok {
+		p = Player{Board: b.ID, ID: player, Attributes: map[string]string{}, Status: Ranked}
+		if user != "" {
+			p.User = &user
+		}
+	}
+	if c.DisplayName.Set {
+		p.DisplayName = c.DisplayName.Value
+	}
+	if c.Status != nil {
+		p.Status = *c.Status
+	}
+	m.players[[2]string{b.ID, player}] = p
+	m.actors = append(m.actors, actor)
+	return PlayerOutcome{Player: &p, Made: !ok}, nil
+}
+
+// owner owns every board of these tests.
+var owner = access.Caller{User: "owner", Role: access.Organizer}
+
+func person(user string, role access.Role) access.Caller {
+	return access.Caller{User: user, Role: role}
+}
+
+func apiKey(user string, role access.Role, scopes []string, boards ...string) access.Caller {
+	return access.Caller{User: user, Role: access.Service, Key: "k", Owner: role, Scopes: scopes, Boards: boards}
+}
+
+// board returns a board of the owner's, changed by set.
+func board(id string, set func(*Board)) Board {
+	b := NewBoard(id, owner.User)
+	if set != nil {
+		set(&b)
+	}
+	return b
+}
+
+func newAdder(l Ledger) *Adder {
+	return &Adder{Ledger: l, Now: func() time.Time { return now }}
+}
+
+// kindAndFields returns a fault as "kind field field", empty for none.
+func kindAndFields(err error) string {
+	if err == nil {
+		return ""
+	}
+	f, ok := fault.As(err)
+	if !ok {
+		return err.Error()
+	}
+	text := string(f.Kind)
+	if len(f.Errors) == 0 && f.Field != "" {
+		text += " " + f.Field
+	}
+	for _, e := range f.Errors {
+		text += " " + e.Field
+	}
+	return text
+}
+
+func jsonOf(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
