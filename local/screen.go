@@ -43,6 +43,29 @@ func (s *screen) line(part, detail string, took time.Duration) {
 	s.say("%-20s %s (%.1f s)", part, detail, took.Seconds())
 }
 
+// patiently reports now and then that something still goes on, until stop is
+// called: after 5, 15 and 30 seconds, then every 30.
+func (s *screen) patiently(what string) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	began := time.Now()
+	go func() {
+		defer close(ended)
+		pauses := []time.Duration{5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second}
+		for i := 0; ; i++ {
+			select {
+			case <-done:
+				return
+			case <-time.After(pauses[min(i, len(pauses)-1)]):
+				s.say("%s: %.0f s so far", what, time.Since(began).Seconds())
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
+
 // say writes a line to both.
 func (s *screen) say(format string, args ...any) {
 	s.write(fmt.Appendf(nil, format+"\n", args...), true)
