@@ -22,9 +22,9 @@ import (
 	"plaudit/local/ecs"
 	"plaudit/local/elb"
 	"plaudit/local/lambda"
+	"plaudit/local/part"
 	"plaudit/local/process"
 	"plaudit/local/rds"
-	"plaudit/local/secretsmanager"
 	"plaudit/local/template"
 )
 
@@ -42,17 +42,18 @@ type cloud struct {
 	group    *process.Group
 	run      *runFile
 
-	ports       *ports
-	names       names
-	stack       *template.Stack
-	plan        *plan
-	endpointURL string
-	awsHeld     int                          // port of the AWS endpoint
-	bridge      netip.Prefix                 // where containers reach this machine; zero: nowhere but on 127.0.0.1
-	samEnv      map[string]map[string]string // variables for containers, by function
+	ports           *ports
+	balancerAddress string // host:port
+	parts           parts
+	names           names
+	stack           *template.Stack
+	plan            *plan
+	endpointURL     string
+	awsHeld         int                          // port of the AWS endpoint
+	bridge          netip.Prefix                 // where containers reach this machine; zero: nowhere but on 127.0.0.1
+	samEnv          map[string]map[string]string // variables for containers, by function
 
 	data      string // folder of the databases
-	secrets   *secretsmanager.Store
 	functions *lambda.Service
 	services  map[string]*ecs.Service // by Go package
 	fatal     chan error              // what ends everything while it runs
@@ -81,12 +82,12 @@ func (c *cloud) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := checkKinds(loaded.Resources()); err != nil {
+	naming := part.Names{Pseudo: pseudo}
+	c.parts = newParts(naming)
+	c.names = names{Names: naming, parts: c.parts, balancer: c.balancerAddress, host: loopback, databasePorts: map[string]int{}}
+	if err := c.names.check(loaded.Resources()); err != nil {
 		return err
 	}
-	c.names.Pseudo = pseudo
-	c.names.host = loopback
-	c.names.databasePorts = map[string]int{}
 	for _, r := range loaded.Resources() {
 		if idle := kinds[r.Type].idle; idle != "" {
 			c.log.Debug("resource has no effect on a laptop", "resource", r.ID, "type", r.Type, "reason", idle)
@@ -126,13 +127,13 @@ func (c *cloud) freeParameter(values map[string]string, name string) error {
 
 // start starts every part, waits until they answer and runs the hook `after`.
 func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.Listener) error {
-	c.secrets = &secretsmanager.Store{}
 	c.functions = lambda.NewService(c.group, c.log)
 	c.functions.Output = c.screen.output("", c.screen.troubled)
-	for _, s := range c.plan.secrets {
-		if err := c.secrets.Put(s.arn, s.name, s.value); err != nil {
+	for _, p := range c.parts.all {
+		if err := p.Start(ctx); err != nil {
 			return err
 		}
+		c.onStop(p.Stop)
 	}
 	var err error
 	if c.data, err = rds.Root(c.root); err != nil {
@@ -209,13 +210,18 @@ func (c *cloud) url() string {
 	if c.plan.balancer == nil {
 		return ""
 	}
-	return "http://" + c.names.balancer
+	return "http://" + c.balancerAddress
 }
 
 // serveAWS serves the one endpoint of every AWS API.
 func (c *cloud) serveAWS(listeners []net.Listener) {
+	services := map[string]http.Handler{"lambda": c.functions.Handler()}
+	for _, p := range c.parts.all {
+		service, handler := p.API()
+		services[service] = handler
+	}
 	server := &http.Server{
-		Handler:           endpoint{services: map[string]http.Handler{"lambda": c.functions.Handler(), "secretsmanager": c.secrets}},
+		Handler:           endpoint{services: services},
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
 	}
@@ -269,14 +275,14 @@ func (c *cloud) serveBalancer(l net.Listener) error {
 		cancel()
 		<-done
 	})
-	c.screen.line("load balancer", fmt.Sprintf("%s, rules %d", c.names.balancer, len(config.Listener.Rules)), time.Since(began))
+	c.screen.line("load balancer", fmt.Sprintf("%s, rules %d", c.balancerAddress, len(config.Listener.Rules)), time.Since(began))
 	return nil
 }
 
 func (c *cloud) startServices(files map[string]string) error {
 	c.services = map[string]*ecs.Service{}
 	for _, s := range c.plan.services {
-		env, err := s.environment(c.endpointURL, c.secrets)
+		env, err := s.environment(c.endpointURL, c.parts.secrets)
 		if err != nil {
 			return err
 		}

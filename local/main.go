@@ -187,7 +187,7 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 	if port != o.httpPort && o.httpPort != 0 {
 		s.say("port %d is taken; the load balancer takes %d instead", o.httpPort, port)
 	}
-	c.names.balancer = fmt.Sprintf("127.0.0.1:%d", port)
+	c.balancerAddress = fmt.Sprintf("127.0.0.1:%d", port)
 	aws, port, err := c.ports.hold(c.ports.addresses, o.awsPort, o.awsGiven)
 	if err != nil {
 		return fmt.Errorf("AWS endpoint: %w; name another one by -aws-port", err)
