@@ -154,6 +154,7 @@ func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.List
 		for _, s := range c.plan.services {
 			packages = append(packages, s.pkg)
 		}
+		defer c.screen.patiently(fmt.Sprintf("building %d functions and services", len(packages)))()
 		var err error
 		if files, err = c.build(partsCtx, packages); err == nil {
 			c.screen.line("build", fmt.Sprintf("functions %d, services %d", len(c.plan.functions), len(c.plan.services)), time.Since(began))

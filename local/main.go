@@ -50,20 +50,14 @@ type options struct {
 func main() {
 	process.Guard()
 	if len(os.Args) > 1 && os.Args[1] == "invoke" {
-		err := invoke(context.Background(), ".local", os.Args[2:], os.Stdin, os.Stdout, os.Stderr)
-		if errors.Is(err, flag.ErrHelp) {
-			os.Exit(2)
-		}
-		exitOn(err)
+		exitOn(invoke(context.Background(), ".local", os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 		return
 	}
-	o, err := parse(os.Args[1:], os.Stderr)
+	o, err := parse(os.Args[1:], os.Stdout)
 	if errors.Is(err, flag.ErrHelp) {
-		os.Exit(0)
+		return
 	}
-	if err != nil {
-		os.Exit(2) // the flag package has said why
-	}
+	exitOn(err)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -81,10 +75,14 @@ func main() {
 }
 
 func exitOn(err error) {
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "error: %v\n", err)
-		os.Exit(1)
+	if err == nil {
+		return
 	}
+	fmt.Fprintf(os.Stderr, "error: %v\n", err)
+	if errors.As(err, &usageError{}) {
+		os.Exit(2)
+	}
+	os.Exit(1)
 }
 
 // interrupt is the signal that asked for the end.
@@ -92,52 +90,58 @@ type interrupt struct{ os.Signal }
 
 func (i interrupt) Error() string { return i.Signal.String() }
 
-func parse(args []string, stderr io.Writer) (options, error) {
+// parse reads the flags. It prints the help to stdout, if that is asked for,
+// and returns flag.ErrHelp.
+func parse(args []string, stdout io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("local", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprint(stderr, usage)
-		flags.PrintDefaults()
-	}
+	flags.SetOutput(io.Discard) // the error is printed once, last
+	flags.Usage = func() {}
 	flags.StringVar(&o.env, "config-env", "local", "`environment` of samconfig.toml")
-	flags.IntVar(&o.httpPort, "http-port", 8080, "`port` of the load balancer; where the default is taken, the next free one; 0: any")
-	flags.IntVar(&o.awsPort, "aws-port", 4566, "`port` of the AWS endpoint; where the default is taken, the next free one; 0: any")
-	flags.DurationVar(&o.idle, "idle", 5*time.Minute, "how long a function's process stays without work")
+	flags.IntVar(&o.httpPort, "http-port", 8080, "`port` of the load balancer; if the default is taken, the next free one; 0: any free one")
+	flags.IntVar(&o.awsPort, "aws-port", 4566, "`port` of the AWS endpoint; if the default is taken, the next free one; 0: any free one")
+	flags.DurationVar(&o.idle, "idle", 5*time.Minute, "how long a function's process stays after its last request")
 	flags.BoolVar(&o.verbose, "verbose", false, "show every line of every part; .local/laptop.log always has them")
 	flags.TextVar(&o.level, "log-level", slog.LevelWarn, "`level` from which the laptop cloud's own log is shown: DEBUG, INFO, WARN or ERROR")
-	flags.BoolVar(&o.watch, "watch", false, "rebuild and replace what contains a Go file that changes")
+	flags.BoolVar(&o.watch, "watch", false, "when a Go file changes, rebuild and replace the functions and services that contain it")
 	flags.StringVar(&o.hosts, "hosts", "", "docker: the databases and the AWS endpoint also listen on the container `engine`'s bridge, and .local/sam-env.json is written for sam local invoke")
 	flags.BoolVar(&o.clean, "clean", false, "delete the databases of this folder, and end")
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(stdout, usage)
+		flags.SetOutput(stdout)
+		flags.PrintDefaults()
 		return o, err
+	} else if err != nil {
+		return o, usageError{"", err}
 	}
 	flags.Visit(func(f *flag.Flag) {
 		o.httpGiven = o.httpGiven || f.Name == "http-port"
 		o.awsGiven = o.awsGiven || f.Name == "aws-port"
 	})
-	var wrong error
 	switch {
 	case flags.NArg() > 0:
-		wrong = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+		return o, usageError{"", fmt.Errorf("unexpected argument %q", flags.Arg(0))}
 	case o.httpPort < 0 || o.httpPort > 65535 || o.awsPort < 0 || o.awsPort > 65535:
-		wrong = errors.New("a port is 0 to 65535")
+		return o, usageError{"", errors.New("a port must be between 0 and 65535")}
 	case o.idle <= 0:
-		wrong = errors.New("-idle must be more than 0")
+		return o, usageError{"", errors.New("-idle must be more than 0")}
 	case o.hosts != "" && o.hosts != "docker":
-		wrong = fmt.Errorf("-hosts is docker or nothing, not %q", o.hosts)
-	}
-	if wrong != nil {
-		fmt.Fprintf(stderr, "%v\n", wrong)
-		flags.Usage()
-		return o, wrong
+		return o, usageError{"", fmt.Errorf("-hosts must be docker, not %q", o.hosts)}
 	}
 	var err error
 	o.root, err = os.Getwd()
-	if err != nil {
-		fmt.Fprintf(stderr, "%v\n", err)
-	}
 	return o, err
+}
+
+// usageError is an error in the arguments. It points to the help instead of
+// printing it, which would push the error off the screen.
+type usageError struct {
+	command string // " invoke", or "" for the laptop cloud itself
+	error
+}
+
+func (e usageError) Error() string {
+	return fmt.Sprintf("%v; see `%s%s --help`", e.error, os.Args[0], e.command)
 }
 
 // run runs the stack until ctx ends or something fails.
