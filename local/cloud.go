@@ -199,7 +199,7 @@ func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.List
 		return err
 	}
 	return c.run.change(func(r *runContent) {
-		r.URL, r.AWS = c.url(), c.endpointURL
+		r.URL, r.AWS, r.Region = c.url(), c.endpointURL, c.config.Region
 		r.Functions = map[string]string{}
 		for _, f := range c.plan.functions {
 			r.Functions[path.Base(f.pkg)] = f.config.Name
