@@ -71,7 +71,7 @@ func prepare(group *process.Group) (*checkout, error) {
 		return nil, err
 	}
 	l := &checkout{Laptop: laptop.Laptop{Root: root, Group: group}}
-	for _, name := range []string{"go.mod", "go.sum", "template.yaml", "samconfig.toml", "functions", "services", "shared", "events"} {
+	for _, name := range []string{"Makefile", "go.mod", "go.sum", "template.yaml", "samconfig.toml", "functions", "services", "shared", "events"} {
 		if err := os.Symlink(filepath.Join(source, name), filepath.Join(root, name)); err != nil {
 			return nil, err
 		}

@@ -83,6 +83,24 @@ func TestSAM(t *testing.T) {
 	}
 }
 
+// In a shell that has evaluated `plaudit login`, AWS clients go to the laptop.
+// The function still runs with its own variables.
+func TestInvokeAfterLogin(t *testing.T) {
+	needsEngine(t)
+	t.Parallel()
+	const event = "events/score-query/board.200.json"
+	args := slices.Concat(documented(t)[1:3], []string{"ScoreQueryFunction", "-e", event}, documented(t)[6:], onThisMachine())
+	shell := exec.Command("sh", "-ec", `eval "$(.local/bin/plaudit login)"; exec "$@"`, "sh", stack.sam)
+	shell.Args = append(shell.Args, args...)
+	out, err := stack.output(shell)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := readAnswer(t, []byte(lastLine(out))); got.result != "200" {
+		t.Errorf("the answer is %v", got)
+	}
+}
+
 // logicalIDs gives the functions of the template by their folders.
 func logicalIDs(t *testing.T) map[string]string {
 	t.Helper()
