@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"plaudit/shared/access"
 	"plaudit/shared/web"
@@ -288,7 +287,6 @@ func (f *flood) send(t *testing.T, r *rand.Rand, n uint64) {
 	} else {
 		f.wild(r, &in)
 	}
-	start := time.Now()
 	a, err := try(in.method, in.path, in.token, in.body, in.headers...)
 	if err != nil {
 		if !strings.Contains(err.Error(), "net/http: invalid") && !strings.Contains(err.Error(), "parse ") {
@@ -296,8 +294,8 @@ func (f *flood) send(t *testing.T, r *rand.Rand, n uint64) {
 		}
 		return // else the client itself would not send it
 	}
-	if took := time.Since(start); a.status >= 500 || a.status/100 == 3 && a.status != http.StatusNotModified || took > 10*time.Second {
-		t.Errorf("case %d: %d after %v: %s\n%s", n, a.status, took, a.body, in.curl())
+	if a.status >= 500 || a.status/100 == 3 && a.status != http.StatusNotModified {
+		t.Errorf("case %d: %d: %s\n%s", n, a.status, a.body, in.curl())
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
