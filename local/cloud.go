@@ -28,14 +28,14 @@ import (
 	"plaudit/local/template"
 )
 
-// accountID is what an account is on a laptop.
+// accountID is the AWS account of every laptop.
 const accountID = "000000000000"
 
-// cloud is a stack that runs on this machine.
+// cloud is a stack on this machine.
 type cloud struct {
 	options
 	folder   string // .local in the root
-	postgres string // folder of its programs
+	postgres string // folder of PostgreSQL's programs
 	config   template.Config
 	screen   *screen
 	log      *slog.Logger
@@ -50,20 +50,19 @@ type cloud struct {
 	plan            *plan
 	endpointURL     string
 	awsHeld         int                          // port of the AWS endpoint
-	bridge          netip.Prefix                 // where containers reach this machine; zero: nowhere but on 127.0.0.1
+	bridge          netip.Prefix                 // this machine's address for containers; zero: it has none but 127.0.0.1
 	samEnv          map[string]map[string]string // variables for containers, by function
 
 	data      string // folder of the databases
 	functions *lambda.Service
 	services  map[string]*ecs.Service // by Go package
-	fatal     chan error              // what ends everything while it runs
+	fatal     chan error              // the first error that ends the run
 
 	mu    sync.Mutex
-	stops []func() // what stop undoes, in the order of the start
+	stops []func() // called by stop, last one first
 }
 
-// load reads template and configuration, chooses ports and makes the plan.
-// Nothing listens or runs after an error.
+// load reads the template, chooses ports and makes the plan. It starts nothing.
 func (c *cloud) load(ctx context.Context) error {
 	given, err := c.parameters(ctx)
 	if err != nil {
@@ -108,11 +107,11 @@ func (c *cloud) load(ctx context.Context) error {
 	return err
 }
 
-// freeParameter replaces a parameter that is a port where the port is taken.
+// freeParameter replaces the value of a port parameter if the port is taken.
 func (c *cloud) freeParameter(values map[string]string, name string) error {
 	want, err := strconv.Atoi(values[name])
 	if err != nil {
-		return fmt.Errorf("parameter %s is a port, so %s must give it a number", name, configFile)
+		return fmt.Errorf("parameter %s is a port; set it to a number in %s", name, configFile)
 	}
 	port, err := c.ports.take(want)
 	if err != nil {
@@ -125,7 +124,8 @@ func (c *cloud) freeParameter(values map[string]string, name string) error {
 	return nil
 }
 
-// start starts every part, waits until they answer and runs the hook `after`.
+// start starts everything, runs the hook `after`, and returns once everything
+// answers.
 func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.Listener) error {
 	c.functions = lambda.NewService(c.group, c.log)
 	c.functions.Output = c.screen.output("", c.screen.troubled)
@@ -175,7 +175,7 @@ func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.List
 		}
 	}
 	c.onStop(func() {
-		// What they still work on gets a moment.
+		// Invocations in flight get a moment to end.
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		defer cancel()
 		c.functions.Close(ctx)
@@ -253,7 +253,7 @@ func (c *cloud) serveBalancer(l net.Listener) error {
 		if to, ok := c.plan.invokes[arn]; ok {
 			function, ok := c.functions.Function(to)
 			if !ok {
-				return fmt.Errorf("target group %s: there is no function %s", group.Name, to)
+				return fmt.Errorf("target group %s: the function %s does not exist", group.Name, to)
 			}
 			group.Function = function
 		}
@@ -371,7 +371,7 @@ func awaitOK(ctx context.Context, url string) error {
 	}
 }
 
-// fail ends everything, unless something else has already.
+// fail ends the run with an error. Only the first error counts.
 func (c *cloud) fail(err error) {
 	select {
 	case c.fatal <- err:
@@ -385,8 +385,8 @@ func (c *cloud) onStop(undo func()) {
 	c.stops = append(c.stops, undo)
 }
 
-// stop ends what was started in the reverse order: the listener first, the
-// databases last.
+// stop ends everything in the reverse order of the start: the listeners first,
+// the databases last.
 func (c *cloud) stop() {
 	if c.run != nil {
 		if err := c.run.remove(); err != nil {

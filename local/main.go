@@ -1,10 +1,10 @@
 // Command local is the laptop cloud: it reads a SAM template and its
-// samconfig.toml and runs what they describe on this machine, over the
-// protocols of AWS. It knows nothing of the product; what only the product
-// knows is done by the hooks that samconfig.toml names.
+// samconfig.toml and runs the stack on this machine, over the protocols of AWS.
+// It knows nothing about the product, whose own steps are hooks that
+// samconfig.toml names.
 //
-// It stops on Ctrl-C, SIGTERM and SIGHUP, in order; a second signal ends it at
-// once. Whatever ends it, no process of it lives on.
+// Ctrl-C, SIGTERM and SIGHUP stop it in order; a second signal ends it at once.
+// However it ends, none of its processes outlives it.
 package main
 
 import (
@@ -38,10 +38,10 @@ type options struct {
 	root                string // folder of samconfig.toml
 	env                 string
 	httpPort, awsPort   int
-	httpGiven, awsGiven bool // the port must be that one
+	httpGiven, awsGiven bool // no other port will do
 	idle                time.Duration
 	verbose, clean      bool
-	hosts               string // "docker": containers reach databases and AWS endpoint
+	hosts               string // "docker": containers can reach the databases and the AWS endpoint
 	watch               bool
 	level               slog.Level
 }
@@ -85,7 +85,7 @@ func exitOn(err error) {
 	os.Exit(1)
 }
 
-// interrupt is the signal that asked for the end.
+// interrupt is the signal that ended the run.
 type interrupt struct{ os.Signal }
 
 func (i interrupt) Error() string { return i.Signal.String() }
@@ -170,7 +170,7 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 		group: group, run: newRunFile(folder), ports: &ports{given: map[int]*os.File{}, addresses: []string{loopback}}, fatal: make(chan error, 1),
 	}
 	defer c.stop()
-	// What a killed run left is not this one's.
+	// A run that was killed leaves its files behind.
 	if err := errors.Join(c.run.remove(), c.removeSAMEnvironment()); err != nil {
 		return err
 	}
@@ -185,25 +185,25 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 
 	balancer, port, err := c.ports.hold([]string{loopback}, o.httpPort, o.httpGiven)
 	if err != nil {
-		return fmt.Errorf("load balancer: %w; name another one by -http-port", err)
+		return fmt.Errorf("load balancer: %w; choose another port with -http-port", err)
 	}
 	defer closeAll(balancer)
 	if port != o.httpPort && o.httpPort != 0 {
-		s.say("port %d is taken; the load balancer takes %d instead", o.httpPort, port)
+		s.say("port %d is taken; the load balancer uses %d instead", o.httpPort, port)
 	}
 	c.balancerAddress = fmt.Sprintf("127.0.0.1:%d", port)
 	aws, port, err := c.ports.hold(c.ports.addresses, o.awsPort, o.awsGiven)
 	if err != nil {
-		return fmt.Errorf("AWS endpoint: %w; name another one by -aws-port", err)
+		return fmt.Errorf("AWS endpoint: %w; choose another port with -aws-port", err)
 	}
 	defer closeAll(aws)
 	if port != o.awsPort && o.awsPort != 0 {
-		s.say("port %d is taken; the AWS endpoint takes %d instead", o.awsPort, port)
+		s.say("port %d is taken; the AWS endpoint uses %d instead", o.awsPort, port)
 	}
 	c.awsHeld = port
 	c.endpointURL = fmt.Sprintf("http://127.0.0.1:%d", port)
 
-	// What fails while the rest still starts ends the start.
+	// A part that fails during the start ends the start.
 	starting, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	failed := make(chan error, 1)
@@ -233,21 +233,21 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 		if cause := context.Cause(starting); cause != nil {
 			err = fmt.Errorf("stopped before it was ready: %w", cause)
 		}
-		return fmt.Errorf("%w\n%s may say more", err, filepath.Join(".local", "laptop.log"))
+		return fmt.Errorf("%w\nsee also %s", err, filepath.Join(".local", "laptop.log"))
 	}
 	s.calm.Store(false)
 	s.say("")
 	s.say("ready in %.1f s: %s", time.Since(began).Seconds(), c.url())
 	if o.watch {
-		s.say("what contains a Go file that changes is rebuilt and replaced")
+		s.say("watching the Go files: functions and services that contain a changed one are rebuilt and replaced")
 	}
 	switch {
 	case c.bridge.IsValid():
-		s.say("containers of %s reach databases and AWS endpoint as %s; %s is for sam local invoke", c.bridge.Masked(), containerHost, filepath.Join(".local", samEnvFileName))
+		s.say("containers of %s reach the databases and the AWS endpoint as %s; %s is for sam local invoke", c.bridge.Masked(), containerHost, filepath.Join(".local", samEnvFileName))
 	case o.hosts != "":
 		s.say("the container engine reaches 127.0.0.1 as %s; %s is for sam local invoke", containerHost, filepath.Join(".local", samEnvFileName))
 	}
-	s.say("addresses and passwords are in %s; README.md has a demo to paste; Ctrl-C stops it", filepath.Join(".local", runFileName))
+	s.say("addresses and passwords: %s; a demo to paste: README.md; stop with Ctrl-C", filepath.Join(".local", runFileName))
 
 	select {
 	case err := <-failed:

@@ -36,7 +36,7 @@ func (c *cloud) samEnvironment(loaded *template.Template) (map[string]map[string
 	out := map[string]map[string]string{}
 	for _, f := range p.functions {
 		variables := maps.Clone(f.config.Env)
-		// sam overrides only what the template declares.
+		// sam overrides only variables that the template declares.
 		if value, ok := variables[endpointVariable]; ok && value == "" {
 			variables[endpointVariable] = fmt.Sprintf("http://%s:%d", containerHost, c.awsHeld)
 		}

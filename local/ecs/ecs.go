@@ -274,7 +274,7 @@ func (s *Service) check(check *HealthCheck) error {
 	select {
 	case <-probe.Done():
 		if err := probe.Err(); err != nil {
-			return fmt.Errorf("the health check gives %w", err)
+			return fmt.Errorf("the health check fails: %w", err)
 		}
 		return nil
 	case <-s.stop:

@@ -134,10 +134,10 @@ func TestAddRefuses(t *testing.T) {
 	s, _ := newService(t)
 	add(t, s, Config{})
 	for want, c := range map[string]Config{
-		"two functions named echo":   {Name: "echo", Binary: program},
-		"has no binary":              {Name: "f"},
-		"needs a name":               {Binary: program},
-		"not between 1 s and 15 min": {Name: "f", Binary: program, Timeout: time.Hour},
+		"a function named echo already exists": {Name: "echo", Binary: program},
+		"has no binary":                        {Name: "f"},
+		"needs a name":                         {Binary: program},
+		"not between 1 s and 15 min":           {Name: "f", Binary: program, Timeout: time.Hour},
 		"function f: Lambda sets the environment variable AWS_REGION": {Name: "f", Binary: program, Env: map[string]string{"AWS_REGION": "x"}},
 	} {
 		if _, err := s.Add(c); err == nil || !strings.Contains(err.Error(), want) {

@@ -118,7 +118,7 @@ func start(ctx context.Context, group *process.Group, c Config) (*Cluster, error
 	case err != nil:
 		return nil, err
 	case major(string(made)) != major(version):
-		return nil, fmt.Errorf("its data in %s was made by PostgreSQL %s, but %s has %s; name the folder of the other's programs in PLAUDIT_POSTGRES_BIN, or start anew with `make clean`",
+		return nil, fmt.Errorf("its data in %s was made by PostgreSQL %s, but %s has %s; name the folder of that version's programs in PLAUDIT_POSTGRES_BIN, or delete the old data with `make clean`",
 			dir, strings.TrimSpace(string(made)), c.Bin, version)
 	}
 
@@ -299,7 +299,7 @@ func (c *Cluster) login(ctx context.Context) error {
 	err = db.PingContext(ctx)
 	var refused *pq.Error
 	if errors.As(err, &refused) {
-		const fix = "it keeps what it was made with; restore that, or start anew with `make clean`"
+		const fix = "it keeps the one that it was made with; restore that, or delete the old data with `make clean`"
 		switch refused.Code {
 		case "28P01":
 			return fmt.Errorf("it was made with another master user or password: %s", fix)

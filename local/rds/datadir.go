@@ -36,7 +36,7 @@ func Root(path string) (string, error) {
 		err = os.Remove(link) // of a checkout that was copied
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s was made by another user than root; start anew with `make clean`: %w", link, err)
+		return "", fmt.Errorf("%s was made by another user than root; delete it with `make clean`: %w", link, err)
 	}
 	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
 		return "", err
@@ -120,7 +120,7 @@ func serverUser() (*syscall.Credential, error) {
 	}
 	nobody, err := user.Lookup("nobody")
 	if err != nil {
-		return nil, fmt.Errorf("PostgreSQL does not run as root, and there is no user nobody to run it as: %w", err)
+		return nil, fmt.Errorf("PostgreSQL does not run as root, and this machine has no user nobody to run it as: %w", err)
 	}
 	uid, err := strconv.ParseUint(nobody.Uid, 10, 32)
 	if err != nil {
