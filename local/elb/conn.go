@@ -106,7 +106,7 @@ func (c *conn) Read(p []byte) (int, error) {
 
 var errTooLong = errors.New("line too long")
 
-// readLine gives the next line with its end. What came before an error is
+// readLine returns the next line with its end. What came before an error is
 // kept: net/http interrupts reads by a deadline and comes back later.
 func (c *conn) readLine() ([]byte, error) {
 	s, err := c.in.ReadSlice('\n')
@@ -161,7 +161,7 @@ func (c *conn) readHead() error {
 	}
 }
 
-// idle says whether err is the idle timeout and not net/http's way of ending
+// idle reports whether err is the idle timeout and not net/http's way of ending
 // its background read, a deadline in 1970.
 func (c *conn) idle(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) && c.deadline.Load() > 1

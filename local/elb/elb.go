@@ -238,7 +238,7 @@ func (s *silentConns) close() {
 	}
 }
 
-// isTimeout says whether a target took longer than the balancer waits.
+// isTimeout reports whether a target took longer than the balancer waits.
 func isTimeout(err error) bool {
 	var t net.Error
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &t) && t.Timeout()

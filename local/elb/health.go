@@ -85,7 +85,7 @@ func (g *TargetGroup) watch(t *target) {
 	})
 }
 
-// hopeful says whether the target has never passed a check nor been given up.
+// hopeful reports whether the target has never passed a check nor been given up.
 func (g *TargetGroup) hopeful(t *target) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

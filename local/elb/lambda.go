@@ -168,7 +168,7 @@ func parseQuery(query string) map[string][]string {
 	return values
 }
 
-// isText says whether the body goes into the event as it is. A body that is
+// isText reports whether the body goes into the event as it is. A body that is
 // not UTF-8 does not fit into JSON, whatever its content type says.
 func isText(h http.Header, body []byte) bool {
 	if len(body) == 0 {

@@ -45,7 +45,7 @@ type Action struct {
 }
 
 // FixedResponse is an answer of the balancer itself. StatusCode is 2xx, 4xx or
-// 5xx; ContentType text/plain (where it is empty), text/css, text/html,
+// 5xx; ContentType text/plain (if it is empty), text/css, text/html,
 // application/javascript or application/json.
 type FixedResponse struct {
 	StatusCode  int

@@ -161,7 +161,7 @@ func (b *Balancer) addHeaders(x *exchange) bool {
 	return true
 }
 
-// trace gives the request's X-Amzn-Trace-Id: Root where the client sent none,
+// trace returns the request's X-Amzn-Trace-Id: Root where the client sent none,
 // else the client's with a Self of ours in front.
 func trace(h http.Header, now time.Time) string {
 	field, rest := "Root=1-", ""
@@ -246,7 +246,7 @@ func (b *Balancer) logAccess(x *exchange, start time.Time) {
 	b.log.LogAttrs(ctx, level, "load balancer", attrs...)
 }
 
-// idleBody gives a client the idle timeout for every piece of its body.
+// idleBody applies the idle timeout to every piece of a client's body.
 type idleBody struct {
 	io.ReadCloser
 	x    *exchange

@@ -93,7 +93,7 @@ func (g *TargetGroup) Deregister(addr string) {
 	g.refresh()
 }
 
-// Targets gives the state of every target, in the order of registration. The
+// Targets returns the state of every target, in the order of registration. The
 // function of a lambda group with health checks is one, its address the
 // group's ARN.
 func (g *TargetGroup) Targets() []TargetHealth {

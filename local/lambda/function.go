@@ -254,7 +254,7 @@ func (f *Function) acquire() (*environment, error) {
 	return nil, nil
 }
 
-// release gives an environment back that has answered.
+// release takes back an environment that has answered.
 func (f *Function) release(env *environment) {
 	f.mu.Lock()
 	keep := !f.closed && env.generation == f.generation
@@ -304,7 +304,7 @@ func (f *Function) retire(env *environment) {
 	f.environments.Done()
 }
 
-// forgo gives back the right to an environment, whose process is gone.
+// forgo releases the right to an environment whose process has ended.
 func (f *Function) forgo() {
 	f.mu.Lock()
 	f.used--

@@ -114,7 +114,7 @@ func (s *Service) serveInvoke(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// decodeClientContext gives the JSON object that the header holds in base64.
+// decodeClientContext returns the JSON object that the header holds in base64.
 func decodeClientContext(header string) (string, error) {
 	if header == "" {
 		return "", nil

@@ -120,7 +120,7 @@ func (o *output) drain() {
 	}
 }
 
-// close gives up this program's share of the pipe, so that the reader ends
+// close closes this program's end of the pipe, so that the reader ends
 // with the process.
 func (o *output) close() {
 	o.mu.Lock()

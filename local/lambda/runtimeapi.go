@@ -90,7 +90,7 @@ func (env *environment) invocationError(w http.ResponseWriter, r *http.Request) 
 }
 
 // errorBody is what a runtime posted as an error, or what its header says
-// where that is empty.
+// if that is empty.
 func errorBody(r *http.Request, body []byte) []byte {
 	if len(body) > 0 {
 		return body

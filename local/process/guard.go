@@ -81,7 +81,7 @@ func signalGroups(groups []int, sig syscall.Signal) {
 	}
 }
 
-// othersAlive says whether the groups have a living member other than this
+// othersAlive reports whether the groups have a living member other than this
 // process. Where there is no /proc it cannot know and says yes.
 func othersAlive(groups []int) bool {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")

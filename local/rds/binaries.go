@@ -30,9 +30,9 @@ var folders = []string{
 	"/Applications/Postgres.app/Contents/Versions/*/bin",
 }
 
-// Installed gives the folder with initdb and postgres: the one named by
+// Installed returns the folder with initdb and postgres: the one named by
 // PLAUDIT_POSTGRES_BIN, else the first in PATH, else the newest of the usual
-// folders, else one that an earlier Find fetched. It is "" where there is none;
+// folders, else one that an earlier Find fetched. It is "" if there is none;
 // an error means that PLAUDIT_POSTGRES_BIN names a folder that will not do.
 func Installed(ctx context.Context) (string, error) {
 	if named := os.Getenv("PLAUDIT_POSTGRES_BIN"); named != "" {
@@ -72,8 +72,8 @@ func Installed(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// Find gives the folder with initdb and postgres, as Installed does, and
-// fetches them (about 15 MB, once) where there are none.
+// Find returns the folder with initdb and postgres, as Installed does, and
+// fetches them (about 15 MB, once) if there are none.
 func Find(ctx context.Context) (bin string, err error) {
 	bin, err = Installed(ctx)
 	if err != nil || bin != "" {

@@ -66,7 +66,7 @@ const (
 // errRetry marks a start that may work a moment later.
 var errRetry = errors.New("not now")
 
-// Start starts the cluster, makes it first where there is none, and returns
+// Start starts the cluster, makes it first if there is none, and returns
 // when it answers. What an earlier run wrote is there, also after kill -9.
 func Start(ctx context.Context, group *process.Group, c Config) (*Cluster, error) {
 	cluster, err := start(ctx, group, c)
@@ -217,7 +217,7 @@ func awaitOrphan(ctx context.Context, dir string) error {
 	}
 }
 
-// serves says whether process pid is the server of the cluster in dir.
+// serves reports whether process pid is the server of the cluster in dir.
 func serves(ctx context.Context, pid int, dir string) bool {
 	if cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)); err == nil {
 		real, err := filepath.EvalSymlinks(dir)
@@ -310,7 +310,7 @@ func (c *Cluster) login(ctx context.Context) error {
 	return err
 }
 
-// URL gives a connection string for a user.
+// URL returns a connection string for a user.
 func (c *Cluster) URL(user, password, database string) string {
 	u := url.URL{
 		Scheme:   "postgres",

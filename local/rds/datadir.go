@@ -14,10 +14,10 @@ import (
 	"syscall"
 )
 
-// Root gives the folder for the clusters of the checkout at path, a Config's
+// Root returns the folder for the clusters of the checkout at path, a Config's
 // Dir: .local/postgres in it. For root, whose checkout the server's user may
 // not be able to enter, that is a link to /var/tmp/plaudit/<hash of the
-// path>-<random>, so that a checkout made anew at the same place does not meet
+// path>-<random>, so that a checkout made again at the same place does not meet
 // the data of the old one.
 func Root(path string) (string, error) {
 	link, hash, err := place(path)
@@ -90,7 +90,7 @@ func place(path string) (link, hash string, err error) {
 	return filepath.Join(abs, ".local", "postgres"), hex.EncodeToString(sum[:6]), nil
 }
 
-// shared gives a folder under /var/tmp/plaudit. Everybody may write to
+// shared returns a folder under /var/tmp/plaudit. Everybody may write to
 // /var/tmp, so what is there already must be root's own.
 func shared(name string) (string, error) {
 	const base = "/var/tmp/plaudit"
@@ -144,7 +144,7 @@ func makeDir(dir string, as *syscall.Credential) error {
 	return os.Chown(dir, int(as.Uid), int(as.Gid))
 }
 
-// reachable says whether the server's user can enter dir.
+// reachable reports whether the server's user can enter dir.
 func reachable(dir string, as *syscall.Credential) error {
 	if as == nil {
 		return nil

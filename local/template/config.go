@@ -52,7 +52,7 @@ func readEnvironment(file table, env string) (Config, error) {
 	}
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(file)), func(name string) bool { return name == "version" })
 	if !slices.Contains(names, env) {
-		return Config{}, fmt.Errorf("there is no environment %q; there are %s", env, strings.Join(names, ", "))
+		return Config{}, fmt.Errorf("the environment %q does not exist; the environments are %s", env, strings.Join(names, ", "))
 	}
 	commands, err := below(file, env, env)
 	if err != nil {
@@ -103,7 +103,7 @@ func readLaptop(commands table, at string, config *Config) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(command)) {
 		if key != "parameters" {
-			return fmt.Errorf("[%s] has no key %s; there is parameters", at, key)
+			return fmt.Errorf("[%s] has no key %s; its only key is parameters", at, key)
 		}
 	}
 	at += ".parameters"
@@ -115,7 +115,7 @@ func readLaptop(commands table, at string, config *Config) error {
 	for _, key := range slices.Sorted(maps.Keys(parameters)) {
 		to, ok := fields[key]
 		if !ok {
-			return fmt.Errorf("[%s] has no key %s; there are after, before and ports", at, key)
+			return fmt.Errorf("[%s] has no key %s; its keys are after, before and ports", at, key)
 		}
 		items, ok := parameters[key].([]any)
 		for _, item := range items {
@@ -129,7 +129,7 @@ func readLaptop(commands table, at string, config *Config) error {
 	return nil
 }
 
-// below gives a table within a table, empty where it is not there.
+// below returns a table within a table, empty if it is not there.
 func below(in table, key, at string) (table, error) {
 	value, ok := in[key]
 	if !ok {
@@ -190,7 +190,7 @@ func parseOverrides(text string, out map[string]string) error {
 		}
 		key, value := found[1], found[2]
 		if _, twice := out[key]; twice {
-			return fmt.Errorf("%s is there twice", key)
+			return fmt.Errorf("%s appears more than once", key)
 		}
 		if len(value) > 1 && (value[0] == '"' || value[0] == '\'') && value[0] == value[len(value)-1] {
 			value = value[1 : len(value)-1]

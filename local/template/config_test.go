@@ -81,7 +81,7 @@ func TestAWrongConfigIsAnError(t *testing.T) {
 		{"no TOML", "a = ", []string{"line 1"}},
 		{"no version", "[a.global.parameters]\n", []string{"version = 0.1"}},
 		{"another version", "version = 1\n[a.global.parameters]\n", []string{"version = 0.1"}},
-		{"no such environment", "version = 0.1\n[b.x.parameters]\n[c.x.parameters]\n", []string{`no environment "a"`, "b, c"}},
+		{"no such environment", "version = 0.1\n[b.x.parameters]\n[c.x.parameters]\n", []string{`the environment "a" does not exist`, "b, c"}},
 		{"an environment that is text", "version = 0.1\na = 'b'\n", []string{"[a] wants a table"}},
 		{"no name and no region", "version = 0.1\n[a.deploy.parameters]\n", []string{"stack_name is missing", "region is missing"}},
 		{"a name that is a number", "version = 0.1\n[a.global.parameters]\nstack_name = 5\nregion = 'x'\n", []string{"stack_name of the environment a wants text"}},
@@ -98,7 +98,7 @@ func TestAWrongConfigIsAnError(t *testing.T) {
 		{"words after a value", good + "[a.deploy.parameters]\nparameter_overrides = ['A=b c']\n", []string{"what follows A"}},
 		{"an open quote", good + "[a.deploy.parameters]\nparameter_overrides = \"A='b c\"\n", []string{"parameter_overrides"}},
 		{"both forms", good + "[a.deploy.parameters]\nparameter_overrides = 'A=b ParameterKey=C,ParameterValue=d'\n", []string{"what follows A"}},
-		{"a key twice", good + "[a.deploy.parameters]\nparameter_overrides = ['A=b', 'A=c']\n", []string{"A is there twice"}},
+		{"a key twice", good + "[a.deploy.parameters]\nparameter_overrides = ['A=b', 'A=c']\n", []string{"A appears more than once"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := writeConfig(t, c.text)

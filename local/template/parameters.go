@@ -66,7 +66,7 @@ func (d *parameter) read(p *problems, m *mapping, at string) {
 		switch key {
 		case "Type":
 			if !slices.Contains([]string{"String", "Number", "CommaDelimitedList", "List<Number>"}, text) {
-				p.add(n.line, at, "the type %s is not supported; there are String, Number, CommaDelimitedList and List<Number>", text)
+				p.add(n.line, at, "the type %s is not supported; supported are String, Number, CommaDelimitedList and List<Number>", text)
 				text = ""
 			}
 			d.kind = text
@@ -151,7 +151,7 @@ func (d *parameter) fits(p *problems, m *mapping, at string) {
 	}
 }
 
-// setParameters gives each parameter its value and names everything that is
+// setParameters sets each parameter's value and reports everything that is
 // missing, unknown or against a constraint at once.
 func (t *Template) setParameters(p *problems, section *mapping, given map[string]string) {
 	var missing, unknown []string
@@ -229,7 +229,7 @@ func (d *parameter) fault(value string) string {
 	case d.pattern != nil && !d.pattern.MatchString(value):
 		return "does not match AllowedPattern " + d.patternText
 	case len(d.allowed) > 0 && !slices.Contains(d.allowed, value):
-		return "is none of AllowedValues " + strings.Join(d.allowed, ", ")
+		return "is not one of AllowedValues " + strings.Join(d.allowed, ", ")
 	}
 	if d.kind != "Number" && d.kind != "List<Number>" {
 		return ""

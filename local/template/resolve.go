@@ -246,7 +246,7 @@ func (r *resolver) find(n *node, list []*node, at string) (any, error) {
 	// A key may come from a NoEcho parameter, so errors show none.
 	top := r.t.mappings[keys[0]]
 	if top == nil {
-		return nil, r.t.fail(n, at, "Fn::FindInMap: there is no such map")
+		return nil, r.t.fail(n, at, "Fn::FindInMap: the map does not exist")
 	}
 	second := top.values[keys[1]]
 	if second == nil {
@@ -267,7 +267,7 @@ func resolvedKind(v any) string {
 	return kindOf(v)
 }
 
-// values gives every pseudo parameter that is text. The stack id's UUID
+// values returns every pseudo parameter that is text. The stack id's UUID
 // follows from name, region and account, so that it stays over restarts.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/pseudo-parameter-reference.html
 func (p Pseudo) values() map[string]string {

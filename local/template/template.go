@@ -44,7 +44,7 @@ type Resource struct {
 	Metadata   map[string]any
 }
 
-// Attribute gives what Ref (name "Ref") or GetAtt (name such as
+// Attribute returns what Ref (name "Ref") or GetAtt (name such as
 // "Endpoint.Port") on a resource yields: string, bool, number or a list of
 // them. r is already resolved.
 type Attribute func(r Resource, name string) (any, error)
@@ -181,7 +181,7 @@ func readSections(p *problems, root *node) document {
 		_, _, isCall := n.call()
 		switch {
 		case !slices.Contains(sections, name):
-			p.add(n.line, name, "the section is not supported; there are %s", strings.Join(sections, ", "))
+			p.add(n.line, name, "the section is not supported; supported are %s", strings.Join(sections, ", "))
 		case name == "AWSTemplateFormatVersion":
 			if text != "2010-09-09" {
 				p.add(n.line, name, "wants 2010-09-09")
@@ -359,9 +359,9 @@ func (t *Template) checkResources(p *problems) {
 			exists, known := t.exists[id]
 			switch {
 			case !known:
-				p.add(r.line, at+".DependsOn", "there is no resource %s", id)
+				p.add(r.line, at+".DependsOn", "the resource %s does not exist", id)
 			case live && !exists:
-				p.add(r.line, at+".DependsOn", "%s: its condition is false, so the resource is not there", id)
+				p.add(r.line, at+".DependsOn", "%s: its condition is false, so the resource does not exist", id)
 			}
 			r.needs = append(r.needs, id)
 		}
@@ -394,7 +394,7 @@ func (t *Template) Resolve(attr Attribute) (*Stack, error) {
 	r := &resolver{t: t, attribute: func(id, name string) (any, error) {
 		made, ok := s.Resource(id)
 		if !ok {
-			return nil, fmt.Errorf("there is no resource %s", id)
+			return nil, fmt.Errorf("the resource %s does not exist", id)
 		}
 		return attr(made, name)
 	}}

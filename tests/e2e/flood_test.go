@@ -24,7 +24,7 @@ type request struct {
 	owner                     string   // id of the token's account
 }
 
-// curl gives a command that sends the request again.
+// curl returns a command that sends the request again.
 func (r request) curl() string {
 	line := "curl -si --path-as-is -X " + r.method + " " + bashQuote(stack.Info.URL+r.path)
 	headers := slices.Clone(r.headers)
@@ -177,7 +177,7 @@ func newFlood(t *testing.T) *flood {
 
 func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
 
-// good gives a request that is good, or would be if things were as it thinks.
+// good returns a request that is good, or would be if things were as it thinks.
 func (f *flood) good(r *rand.Rand, n uint64) (request, map[string]any) {
 	route := pick(r, f.routes)
 	row := route.Method + " " + route.Pattern
@@ -240,7 +240,7 @@ func (f *flood) good(r *rand.Rand, n uint64) (request, map[string]any) {
 	return out, body
 }
 
-// parameter gives a value that may be good.
+// parameter returns a value that may be good.
 func (f *flood) parameter(r *rand.Rand, name string) string {
 	values := map[string][]string{
 		"limit": {"1", "100"}, "cursor": {"e30"}, "mine": {"true", "false"}, "q": {"a", "seoul"}, "name": {"all", "week"}, "period": {"all", "week"},

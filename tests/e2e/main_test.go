@@ -205,7 +205,7 @@ func member(t *testing.T) (id, email, token string) {
 	return id, email, token
 }
 
-// alive says whether a process is there and no zombie.
+// alive reports whether a process is there and no zombie.
 func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false

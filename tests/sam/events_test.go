@@ -101,7 +101,7 @@ func TestInvokeAfterLogin(t *testing.T) {
 	}
 }
 
-// logicalIDs gives the functions of the template by their folders.
+// logicalIDs returns the functions of the template by their folders.
 func logicalIDs(t *testing.T) map[string]string {
 	t.Helper()
 	config, err := template.ReadConfig(filepath.Join(stack.Root, "samconfig.toml"), "local")
@@ -128,7 +128,7 @@ func logicalIDs(t *testing.T) map[string]string {
 	return out
 }
 
-// documented gives the command as docs/sam-local.md and events/README.md have
+// documented returns the command as docs/sam-local.md and events/README.md have
 // it, as words.
 func documented(t *testing.T) []string {
 	t.Helper()
