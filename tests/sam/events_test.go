@@ -24,7 +24,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// Every event has the answer that its name says, and the same one by each way.
+// Every event has the answer that its name promises, and the same one each way.
 func TestEveryEventThreeWays(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(stack.Root, "events", "*", "*.json"))
 	if err != nil {
@@ -59,7 +59,7 @@ func TestEveryEventThreeWays(t *testing.T) {
 				}
 			}
 			if containers == nil {
-				return // TestSAM says so
+				return // TestSAM reports it
 			}
 			contained := viaSAM(t, command, id, name)
 			if diff := invoked.differs(contained); diff != "" {
@@ -74,7 +74,7 @@ func TestEveryEventThreeWays(t *testing.T) {
 	}
 }
 
-// TestSAM is where a test run says that sam local invoke was left out.
+// TestSAM reports it if sam local invoke is not tested.
 func TestSAM(t *testing.T) {
 	needsEngine(t)
 	info, err := os.Stat(stack.File("sam-env.json"))
@@ -145,7 +145,7 @@ func documented(t *testing.T) []string {
 	return strings.Fields(command)
 }
 
-// answer is a function's, whatever way it came.
+// answer is a function's answer, whichever way it came.
 type answer struct {
 	http   bool
 	result string // status, ok or error
@@ -234,8 +234,8 @@ func compact(t *testing.T, text []byte) string {
 	return string(out)
 }
 
-// changing are ids and times, and the number of a player's entry, which each
-// sending has its own of.
+// changing are ids, times, and numbers of a player's entries, which differ from
+// invocation to invocation.
 var changing = []struct {
 	what *regexp.Regexp
 	as   string
@@ -252,7 +252,7 @@ func settled(text string) string {
 	return text
 }
 
-// differs says in what two answers differ, but for ids and times.
+// differs returns the first difference of two answers besides ids and times.
 func (a answer) differs(b answer) string {
 	if a.result != b.result {
 		return "result: " + a.result + " and " + b.result + ": " + b.body
