@@ -129,23 +129,26 @@ func (c *cloud) freeParameter(values map[string]string, name string) error {
 func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.Listener) error {
 	c.functions = lambda.NewService(c.group, c.log)
 	c.functions.Output = c.screen.output("", c.screen.troubled)
-	for _, p := range c.parts.all {
-		if err := p.Start(ctx); err != nil {
-			return err
-		}
-		c.onStop(p.Stop)
-	}
 	var err error
 	if c.data, err = rds.Root(c.root); err != nil {
 		return err
 	}
-	// Independent parts start side by side.
-	parts, partsCtx := errgroup.WithContext(ctx)
+	// All of these start side by side.
+	starts, startCtx := errgroup.WithContext(ctx)
+	for _, p := range c.parts.all {
+		starts.Go(func() error {
+			err := p.Start(startCtx)
+			if err == nil {
+				c.onStop(p.Stop)
+			}
+			return err
+		})
+	}
 	for _, d := range c.plan.databases {
-		parts.Go(func() error { return c.startDatabase(partsCtx, d) })
+		starts.Go(func() error { return c.startDatabase(startCtx, d) })
 	}
 	var files map[string]string
-	parts.Go(func() error {
+	starts.Go(func() error {
 		began := time.Now()
 		var packages []string
 		for _, f := range c.plan.functions {
@@ -156,12 +159,12 @@ func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.List
 		}
 		defer c.screen.patiently(fmt.Sprintf("building %d functions and services", len(packages)))()
 		var err error
-		if files, err = c.build(partsCtx, packages); err == nil {
+		if files, err = c.build(startCtx, packages); err == nil {
 			c.screen.line("build", fmt.Sprintf("functions %d, services %d", len(c.plan.functions), len(c.plan.services)), time.Since(began))
 		}
 		return err
 	})
-	if err := parts.Wait(); err != nil {
+	if err := starts.Wait(); err != nil {
 		return err
 	}
 

@@ -43,7 +43,7 @@ func fixed(port int, bridge netip.Prefix) [][2]string {
 	}
 }
 
-// settings returns postgres's -c arguments. Of two for one name the last counts.
+// settings returns postgres's -c arguments. If a name appears twice, the last one counts.
 func settings(parameters map[string]string, port int, bridge netip.Prefix) []string {
 	ignored := Ignored(parameters)
 	args := []string{

@@ -94,10 +94,10 @@ func TestAWrongConfigIsAnError(t *testing.T) {
 		{"overrides that are a number", good + "[a.deploy.parameters]\nparameter_overrides = 5\n", []string{"parameter_overrides", "a text or a list"}},
 		{"an override that is a number", good + "[a.deploy.parameters]\nparameter_overrides = ['A=b', 5]\n", []string{"item 1"}},
 		{"an override without a value", good + "[a.deploy.parameters]\nparameter_overrides = ['A=b', 'B=']\n", []string{"Key=''"}},
-		{"an override that sam would cut", good + "[a.deploy.parameters]\nparameter_overrides = 'A=b C={\"d\":1}'\n", []string{"what follows A"}},
-		{"words after a value", good + "[a.deploy.parameters]\nparameter_overrides = ['A=b c']\n", []string{"what follows A"}},
+		{"an override that sam would cut", good + "[a.deploy.parameters]\nparameter_overrides = 'A=b C={\"d\":1}'\n", []string{"the text after A"}},
+		{"words after a value", good + "[a.deploy.parameters]\nparameter_overrides = ['A=b c']\n", []string{"the text after A"}},
 		{"an open quote", good + "[a.deploy.parameters]\nparameter_overrides = \"A='b c\"\n", []string{"parameter_overrides"}},
-		{"both forms", good + "[a.deploy.parameters]\nparameter_overrides = 'A=b ParameterKey=C,ParameterValue=d'\n", []string{"what follows A"}},
+		{"both forms", good + "[a.deploy.parameters]\nparameter_overrides = 'A=b ParameterKey=C,ParameterValue=d'\n", []string{"the text after A"}},
 		{"a key twice", good + "[a.deploy.parameters]\nparameter_overrides = ['A=b', 'A=c']\n", []string{"A appears more than once"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
