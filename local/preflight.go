@@ -18,7 +18,7 @@ import (
 func preflight(ctx context.Context, root, configFile, env string, s *screen) (config template.Config, postgres string, err error) {
 	var missing []error
 	if _, err := exec.LookPath("go"); err != nil {
-		missing = append(missing, errors.New("Go 1.26, or a Go from 1.21 on, which downloads it; it builds the functions: https://go.dev/dl (Debian 13: apt-get install golang-go; Debian 12's 1.19 is too old; macOS: brew install go)"))
+		missing = append(missing, errors.New("the toolchain Go 1.26, or one from Go 1.21 on, which downloads it: https://go.dev/dl (Debian 13: apt-get install golang-go; Debian 12's 1.19 is too old; macOS: brew install go)"))
 	}
 	postgres, err = rds.Installed(ctx)
 	if err == nil && postgres == "" {
