@@ -253,9 +253,9 @@ func (p *plan) addTargetGroup(stack *template.Stack, n names, r template.Resourc
 	return checkPermission(stack, n, r, group.ARN, in.Targets[0].ID)
 }
 
-// checkPermission holds a target group to what Elastic Load Balancing asks
-// when it registers a function: a permission that names the balancer's
-// principal and matches the group must exist by then.
+// checkPermission returns an error if Elastic Load Balancing could not register a
+// target group's function: a permission for the balancer's principal that matches
+// the group must exist before.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
 func checkPermission(stack *template.Stack, n names, group template.Resource, groupARN, functionARN string) error {
 	function, ok := find(stack, n, "AWS::Lambda::Function", "Arn", functionARN)

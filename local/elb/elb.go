@@ -37,12 +37,12 @@ const (
 // Invoker is a Lambda function.
 type Invoker interface {
 	// Invoke sends one event to a function and waits. functionError is "" or
-	// "Handled" or "Unhandled". err says that the function could not be asked:
-	// throttled, not there.
+	// "Handled" or "Unhandled". err is set if the function could not be invoked,
+	// because it is throttled or does not exist.
 	Invoke(ctx context.Context, payload []byte, traceID string) (response []byte, functionError string, err error)
 }
 
-// Listener is where clients connect and what happens to their requests.
+// Listener is the port for clients, with the rules for their requests.
 type Listener struct {
 	Protocol string // HTTP or HTTPS: what X-Forwarded-Proto and #{protocol} say
 	Port     int    // the port clients believe they talk to: X-Forwarded-Port and #{port}
@@ -71,7 +71,7 @@ type Balancer struct {
 	transport   *http.Transport
 	proxy       *httputil.ReverseProxy
 
-	// life ends when Serve gives up on what is in flight. It is the context of
+	// life ends when Serve gives up on requests in flight. It is the context of
 	// every invoke: a client that leaves does not end a function's work.
 	life context.Context
 	end  context.CancelFunc
@@ -109,7 +109,7 @@ func New(cfg Config) (*Balancer, error) {
 	return b, nil
 }
 
-// check says everything that is wrong at once, and collects the target groups.
+// check reports everything that is wrong at once, and collects the target groups.
 func (b *Balancer) check() error {
 	var errs []error
 	if p := b.listener.Protocol; p != "HTTP" && p != "HTTPS" {

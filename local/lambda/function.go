@@ -58,7 +58,7 @@ func (f *Function) PIDs() []int {
 }
 
 // Replace takes another binary for the next invocations. Idle environments end
-// now, busy ones after what they are doing.
+// now, busy ones after their invocation.
 func (f *Function) Replace(binary string) {
 	f.mu.Lock()
 	f.binary = binary
@@ -100,7 +100,7 @@ type invocation struct {
 	outcome       outcome
 }
 
-// outcome is what the caller gets.
+// outcome is the caller's result.
 type outcome struct {
 	response      []byte
 	functionError string
@@ -297,8 +297,8 @@ func (f *Function) dropIdle(env *environment) {
 	}
 }
 
-// retire ends an environment that no longer counts: nobody is throttled for
-// the moment that this takes.
+// retire ends an environment that no longer counts against the concurrency, so
+// that its end throttles no invocation.
 func (f *Function) retire(env *environment) {
 	f.end(env)
 	f.environments.Done()

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// place is where a function stands: CloudFormation allows other ones in each.
+// place is where a function is used: CloudFormation allows different ones in each.
 type place int
 
 const (
@@ -16,8 +16,8 @@ const (
 	inRules
 )
 
-// allowedIn says where each function that is known may stand. Anything else
-// is an error at Load, also in a branch of Fn::If that is not taken.
+// allowedIn maps each known function to the places that allow it. Anything else is
+// an error of Load, also in a branch of Fn::If that is not taken.
 var allowedIn = map[string][]place{
 	"Ref":           {inProperties, inConditions, inRules},
 	"Fn::Sub":       {inProperties, inConditions},

@@ -12,8 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// node is one value of a template with the line on which it (or its key)
-// stands. value is string, bool, int, float64, []*node or *mapping.
+// node is one value of a template with its line, or that of its key. value is
+// string, bool, int, float64, []*node or *mapping.
 type node struct {
 	line  int
 	value any
@@ -55,7 +55,7 @@ func (n *node) scalar() (string, bool) { return scalarText(n.value) }
 
 func (n *node) kind() string { return kindOf(n.value) }
 
-// call says which function n is: Ref, or a name that begins with Fn::.
+// call returns the function that n is: Ref, or a name that begins with Fn::.
 func (n *node) call() (name string, arg *node, ok bool) {
 	m, isMap := n.mapping()
 	if !isMap || len(m.keys) != 1 {
@@ -207,7 +207,7 @@ func convertList(p *problems, y *yaml.Node, at string) []*node {
 }
 
 // convertShort turns !Sub x into {Fn::Sub: x}, and so on. Whether the
-// function is known is checked where it stands.
+// function is known is checked later.
 func convertShort(p *problems, y *yaml.Node, at string) *node {
 	name := strings.TrimPrefix(y.Tag, "!")
 	if name != "Ref" && name != "Condition" {
@@ -275,7 +275,7 @@ func join(at, key string) string {
 
 func index(at string, i int) string { return fmt.Sprintf("%s[%d]", at, i) }
 
-// problems gathers what is wrong, so that one run shows all of it.
+// problems collects all errors, so that one run shows all of them.
 type problems struct {
 	file string
 	errs []error

@@ -175,7 +175,7 @@ func (t *Template) setParameters(p *problems, section *mapping, given map[string
 		}
 		parsed, err := d.parse(value)
 		d.value = parsed
-		// A default that breaks a rule has been named where it stands.
+		// A default that breaks a rule has been reported already.
 		if err != nil && isGiven {
 			p.add(d.line, "Parameters."+name, "%w", err)
 		}
@@ -189,7 +189,7 @@ func (t *Template) setParameters(p *problems, section *mapping, given map[string
 	}
 }
 
-// parse checks a value and gives what Ref yields: text, or a list of texts.
+// parse checks a value and returns the value of Ref: text, or a list of texts.
 func (d *parameter) parse(value string) (any, error) {
 	if d.kind == "String" || d.kind == "Number" {
 		return value, d.check(value)

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// noValue is what Ref to AWS::NoValue yields: the property or list item that
-// has it goes away.
+// noValue is the value of Ref to AWS::NoValue: the property or list item that has
+// it is removed.
 type noValue struct{}
 
 // resolver turns checked nodes into plain values.
 type resolver struct {
 	t *Template
-	// attribute answers Ref and GetAtt on resources; nil where they cannot be
-	// named.
+	// attribute answers Ref and GetAtt on resources; it is nil in places that allow
+	// neither.
 	attribute func(id, name string) (any, error)
 }
 

@@ -85,7 +85,7 @@ func (t *Template) globals(p *problems, doc document) *mapping {
 	return m
 }
 
-// merge returns what SAM makes of a value in Globals and one in the resource:
+// merge returns the value that SAM makes of one in Globals and one in the resource:
 // maps merge key by key, lists are joined with the global items first, and
 // anything else, functions too, is the resource's. Architectures alone is a
 // list that replaces.
@@ -284,8 +284,8 @@ func (f *expansion) policies(role string, managed []*node) (all, inline []*node)
 	return managed, inline
 }
 
-// policyKind says what an entry is: document, managed, none (AWS::NoValue) or
-// "" after an error.
+// policyKind returns the kind of an entry: document, managed, none (AWS::NoValue)
+// or "" after an error.
 func (f *expansion) policyKind(n *node, at string) string {
 	if name, arg, ok := n.call(); ok {
 		if name != "Fn::If" {

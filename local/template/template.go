@@ -28,15 +28,15 @@ type Template struct {
 	outputs        []*output       // order of the file
 }
 
-// Pseudo holds what the pseudo parameters are made of. The partition is aws;
+// Pseudo holds the values of the pseudo parameters. The partition is aws;
 // AWS::StackId, AWS::URLSuffix and AWS::NotificationARNs (empty) follow.
 type Pseudo struct{ StackName, Region, AccountID string }
 
 // Resource is one resource of a Template or a Stack.
 type Resource struct {
 	ID, Type string // logical id, AWS::…
-	// DependsOn is what must be there before, sorted: the template's DependsOn
-	// and what Ref, GetAtt and Sub imply.
+	// DependsOn lists the resources that must exist before, sorted: the template's
+	// DependsOn, and those that Ref, GetAtt and Sub imply.
 	DependsOn []string
 	// Properties hold functions in their long form in a Template, and plain
 	// values in a Stack: string, int, float64, bool, map[string]any, []any.
@@ -347,7 +347,7 @@ func (t *Template) readOutputs(p *problems, section *mapping) {
 	}
 }
 
-// checkResources checks every function, collects what each resource needs and
+// checkResources checks every function, collects each resource's dependencies and
 // drops the resources whose condition is false.
 func (t *Template) checkResources(p *problems) {
 	var kept []*resource
@@ -375,7 +375,7 @@ func (t *Template) checkResources(p *problems) {
 	t.resources = kept
 }
 
-// Resources lists what the template makes, in dependency order, with
+// Resources returns the template's resources in dependency order, with
 // functions unresolved.
 func (t *Template) Resources() []Resource {
 	out := make([]Resource, len(t.resources))
