@@ -13,13 +13,13 @@ export SAM_CLI_TELEMETRY = 0
 .DEFAULT_GOAL := help
 .PHONY: help run watch test lint build sam invoke bench tools clean
 
-help: ## list what there is
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## the whole system on this machine, until Ctrl-C (ARGS="--help" lists its options; HOSTS=docker for sam local invoke)
 	@local/preflight.sh run
 	@mkdir -p $(BIN)
-	@go build -o $(BIN)/ ./cmd/plaudit ./local
+	@local/patient.sh "building plaudit and the laptop cloud" go build -o $(BIN)/ ./cmd/plaudit ./local
 	@exec $(BIN)/local $(if $(HOSTS),-hosts $(HOSTS)) $(ARGS)
 
 watch: ## the same, and a change in a Go file replaces the functions that contain it
@@ -43,9 +43,8 @@ build: ## binaries for the cloud: every function, and the users service for its 
 	@mkdir -p .local/build
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -tags lambda.norpc -trimpath -ldflags "-s -w" -o .local/build/ ./functions/... ./services/...
 
-sam: $(if $(shell command -v sam),,tools) ## the functions in .aws-sam, for sam local invoke (docs/sam-local.md)
-	@go build ./functions/...
-	CGO_ENABLED=0 GOFLAGS="-tags=lambda.norpc '-ldflags=-s -w'" $(SAM) build --config-env local $(ARGS)
+sam: $(if $(shell command -v sam),,tools) ## build the functions in .aws-sam for sam local invoke (docs/sam-local.md)
+	$(SAM) build $(ARGS)
 
 invoke: ## one function alone, while `make run` is on: make invoke F=score-add E=events/score-add/one-entry.201.json
 	@$(BIN)/local invoke "$(F)" "$(E)"
@@ -53,11 +52,12 @@ invoke: ## one function alone, while `make run` is on: make invoke F=score-add E
 bench: ## benchmarks; compare their figures within one run only
 	go test -run '^$$' -bench . -benchmem ./...
 
-tools: $(VENV)/.done ## the AWS SAM CLI and cfn-lint, pinned, in .local/venv
+tools: $(VENV)/.done ## install the AWS SAM CLI, the AWS CLI and cfn-lint, pinned, in .local/venv
 $(VENV)/.done: tools/requirements.txt
 	@mkdir -p .local
-	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tools/requirements.txt
+	@python3 -m venv $(VENV)
+	@local/patient.sh "installing tools/requirements.txt into $(VENV), once" \
+		$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tools/requirements.txt
 	@touch $@
 
 clean: ## remove what runs and builds keep, the databases too (stop `make run` first)

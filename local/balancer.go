@@ -113,7 +113,7 @@ func onlyOne(stack *template.Stack, kind string) (found template.Resource, ok bo
 			continue
 		}
 		if ok {
-			return found, ok, fmt.Errorf("%s: the laptop cloud runs one %s, and there is %s already", r.ID, kind, found.ID)
+			return found, ok, fmt.Errorf("%s: the laptop cloud runs one %s, and the template already has %s", r.ID, kind, found.ID)
 		}
 		found, ok = r, true
 	}
@@ -150,7 +150,7 @@ func (p *plan) readBalancer(r template.Resource) (*elb.Config, error) {
 		case "idle_timeout.timeout_seconds":
 			n, err := strconv.Atoi(a.Value)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("%s: %s is no number of seconds: %w", r.ID, a.Key, err))
+				errs = append(errs, fmt.Errorf("%s: %s is not a number of seconds: %w", r.ID, a.Key, err))
 			}
 			config.IdleTimeout = seconds(n)
 		case "deletion_protection.enabled", "access_logs.s3.enabled":
@@ -253,9 +253,9 @@ func (p *plan) addTargetGroup(stack *template.Stack, n names, r template.Resourc
 	return checkPermission(stack, n, r, group.ARN, in.Targets[0].ID)
 }
 
-// checkPermission holds a target group to what Elastic Load Balancing asks
-// when it registers a function: a permission that names the balancer's
-// principal and matches the group must exist by then.
+// checkPermission returns an error if Elastic Load Balancing could not register a
+// target group's function: a permission for the balancer's principal that matches
+// the group must exist before.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
 func checkPermission(stack *template.Stack, n names, group template.Resource, groupARN, functionARN string) error {
 	function, ok := find(stack, n, "AWS::Lambda::Function", "Arn", functionARN)
@@ -289,12 +289,12 @@ func checkPermission(stack *template.Stack, n names, group template.Resource, gr
 	}
 	err := fmt.Errorf("%s: elasticloadbalancing principal does not have permission to invoke %s from target group %s", group.ID, functionARN, groupARN)
 	if late != "" {
-		return fmt.Errorf("%w: %s gives it, but may be made later; add DependsOn: %s", err, late, late)
+		return fmt.Errorf("%w: %s grants it, but may be made later; add DependsOn: %s", err, late, late)
 	}
 	return err
 }
 
-// before says whether a resource needs another one, directly or through others.
+// before reports whether a resource depends on another one, also indirectly.
 func before(stack *template.Stack, r template.Resource, id string) bool {
 	for _, need := range r.DependsOn {
 		if need == id {

@@ -13,27 +13,34 @@ import (
 	"time"
 )
 
-// containerHost is the name by which containers reach this machine: Docker
-// Desktop knows it by itself, elsewhere `--add-host` gives it to them.
+// containerHost is the name by which containers reach this machine. Docker
+// Desktop resolves it; with another engine, `--add-host` must define it.
 const containerHost = "host.docker.internal"
 
-// findBridge gives the address of this machine on the container engine's
-// default bridge, and the bridge's subnet. Where the engine has a virtual
-// machine of its own, which reaches this one's 127.0.0.1, there is none: the
-// zero prefix.
+// bridgeInterface is the network interface of Docker's default bridge.
+var bridgeInterface = "docker0"
+
+// findBridge returns this machine's address on the container engine's default
+// bridge, with the bridge's subnet. It returns the zero prefix for an engine in
+// a virtual machine of its own, which reaches 127.0.0.1 of this machine.
 func findBridge(ctx context.Context) (netip.Prefix, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	config, err := docker(ctx, "network", "inspect", "bridge", "--format", `{{range .IPAM.Config}}{{.Gateway}} {{.Subnet}}{{"\n"}}{{end}}`)
 	if err != nil {
 		// An engine that starts later finds its bridge as it left it.
-		if bridge, ok := interfaceAddress("docker0"); ok {
+		if bridge, ok := interfaceAddress(bridgeInterface); ok {
 			return bridge, nil
 		}
-		return netip.Prefix{}, fmt.Errorf("no container engine answers (%w), and there is no interface docker0; start the engine, or leave -hosts docker (make run HOSTS=docker) away", err)
+		return netip.Prefix{}, fmt.Errorf("no container engine answers (%w), and this machine has no interface docker0; start the engine, or run without -hosts docker (make run HOSTS=docker)", err)
 	}
 	bridge, err := readBridge(config)
 	if err != nil {
+		// Docker 20.10 does not report the gateway of a bridge that it has made
+		// since it started.
+		if own, ok := interfaceAddress(bridgeInterface); ok && strings.Contains(config, own.Masked().String()) {
+			return own, nil
+		}
 		return netip.Prefix{}, err
 	}
 	err = isHere(bridge.Addr())
@@ -46,7 +53,7 @@ func findBridge(ctx context.Context) (netip.Prefix, error) {
 	if system, _ := docker(ctx, "info", "--format", "{{.OperatingSystem}}"); runtime.GOOS != "linux" || strings.TrimSpace(system) == "Docker Desktop" {
 		return netip.Prefix{}, nil
 	}
-	return netip.Prefix{}, fmt.Errorf("the container engine's bridge has the address %s, which is not of this machine; a rootless or remote engine does not reach its databases, so use the system's own", bridge.Addr())
+	return netip.Prefix{}, fmt.Errorf("the container engine's bridge has the address %s, which is not an address of this machine; containers of a rootless or remote engine do not reach its databases, so use the system's own engine", bridge.Addr())
 }
 
 func docker(ctx context.Context, args ...string) (string, error) {
@@ -59,8 +66,8 @@ func docker(ctx context.Context, args ...string) (string, error) {
 	return string(out), err
 }
 
-// readBridge reads lines of a gateway and its subnet, and gives the first of
-// IPv4.
+// readBridge reads lines of a gateway and its subnet, and returns the first IPv4
+// one.
 func readBridge(config string) (netip.Prefix, error) {
 	for line := range strings.Lines(config) {
 		gateway, subnet, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -95,7 +102,7 @@ func interfaceAddress(name string) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-// isHere says whether an address is this machine's.
+// isHere returns an error if an address is not this machine's.
 func isHere(address netip.Addr) error {
 	l, err := net.Listen("tcp4", netip.AddrPortFrom(address, 0).String())
 	if err != nil {
@@ -104,9 +111,8 @@ func isHere(address netip.Addr) error {
 	return l.Close()
 }
 
-// fromBridge accepts connections from the bridge's subnet alone, as the
-// databases do: the address itself is reached by whoever routes packets for it
-// to this machine.
+// fromBridge accepts connections from the bridge's subnet only, as the databases
+// do. Its address alone protects nothing: other machines can route packets to it.
 type fromBridge struct {
 	net.Listener
 	subnet netip.Prefix

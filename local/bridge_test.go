@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// engine puts a docker client into PATH that answers as an engine with the
-// bridge does; with none, as a client whose engine does not run.
+// engine puts a docker client into PATH that answers like an engine with the
+// bridge; if bridge is empty, like a client whose engine does not run.
 func engine(t *testing.T, bridge, system string) {
 	t.Helper()
 	script := "#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n"
@@ -47,6 +47,20 @@ func TestFindBridge(t *testing.T) {
 	}
 }
 
+// As Docker 20.10 answers after it has made its bridge.
+func TestFindBridgeWithoutAGateway(t *testing.T) {
+	defer func(before string) { bridgeInterface = before }(bridgeInterface)
+	bridgeInterface = "lo"
+	engine(t, "' 127.0.0.0/8'", "Debian")
+	if got, err := findBridge(t.Context()); err != nil || got != netip.MustParsePrefix("127.0.0.1/8") {
+		t.Errorf("got %v, %v", got, err)
+	}
+	engine(t, "' 192.0.2.200/30'", "Debian")
+	if got, err := findBridge(t.Context()); err == nil || !strings.Contains(err.Error(), "no IPv4 gateway") {
+		t.Errorf("a bridge that the interface is not on: got %v, %v", got, err)
+	}
+}
+
 func TestFindBridgeWithoutEngine(t *testing.T) {
 	engine(t, "", "")
 	got, err := findBridge(t.Context())
@@ -55,6 +69,6 @@ func TestFindBridgeWithoutEngine(t *testing.T) {
 	case ok && (err != nil || got != want):
 		t.Errorf("got %v, %v; docker0 has %v", got, err, want)
 	case !ok && (err == nil || !strings.Contains(err.Error(), "Cannot connect to the Docker daemon") || !strings.Contains(err.Error(), "start the engine")):
-		t.Errorf("the error does not say what is wrong and the way out: %v", err)
+		t.Errorf("the error lacks the cause or the way out: %v", err)
 	}
 }

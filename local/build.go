@@ -14,8 +14,8 @@ import (
 )
 
 // build compiles the Go programs of functions and services with one go build,
-// and gives the file of each package. They are built as for Lambda, but for
-// this machine.
+// and returns the file of each package. The flags are those for Lambda, the
+// processor is this machine's.
 func (c *cloud) build(ctx context.Context, packages []string) (map[string]string, error) {
 	folder := c.programs()
 	files, names := map[string]string{}, map[string]string{}
@@ -25,7 +25,7 @@ func (c *cloud) build(ctx context.Context, packages []string) (map[string]string
 			return nil, fmt.Errorf("%s and %s have the same name, so their programs would be one file", other, pkg)
 		}
 		if info, err := os.Stat(filepath.Join(c.root, pkg)); err != nil || !info.IsDir() {
-			return nil, fmt.Errorf("there is no folder %s, which the template names", pkg)
+			return nil, fmt.Errorf("the template names the folder %s, which does not exist", pkg)
 		}
 		names[name] = pkg
 		files[pkg] = filepath.Join(folder, name)
@@ -47,7 +47,7 @@ func (c *cloud) build(ctx context.Context, packages []string) (map[string]string
 	var out bytes.Buffer
 	err = c.group.Run(ctx, process.Spec{
 		Name: "go build", Path: compiler, Args: args, Dir: c.root,
-		// The compiler and the linker end before collecting their garbage pays.
+		// The compiler and the linker end before garbage collection pays off.
 		Env:    append(os.Environ(), "CGO_ENABLED=0", "GOGC=off"),
 		Stdout: &out, Stderr: &out,
 	})
@@ -57,5 +57,5 @@ func (c *cloud) build(ctx context.Context, packages []string) (map[string]string
 	return files, nil
 }
 
-// programs is the folder of what build makes.
+// programs returns the folder of the programs that build makes.
 func (c *cloud) programs() string { return filepath.Join(c.folder, "bin", "stack") }

@@ -22,47 +22,47 @@ import (
 	"plaudit/local/ecs"
 	"plaudit/local/elb"
 	"plaudit/local/lambda"
+	"plaudit/local/part"
 	"plaudit/local/process"
 	"plaudit/local/rds"
-	"plaudit/local/secretsmanager"
 	"plaudit/local/template"
 )
 
-// accountID is what an account is on a laptop.
+// accountID is the AWS account of every laptop.
 const accountID = "000000000000"
 
-// cloud is a stack that runs on this machine.
+// cloud is a stack on this machine.
 type cloud struct {
 	options
 	folder   string // .local in the root
-	postgres string // folder of its programs
+	postgres string // folder of PostgreSQL's programs
 	config   template.Config
 	screen   *screen
 	log      *slog.Logger
 	group    *process.Group
 	run      *runFile
 
-	ports       *ports
-	names       names
-	stack       *template.Stack
-	plan        *plan
-	endpointURL string
-	awsHeld     int                          // port of the AWS endpoint
-	bridge      netip.Prefix                 // where containers reach this machine; zero: nowhere but on 127.0.0.1
-	samEnv      map[string]map[string]string // variables for containers, by function
+	ports           *ports
+	balancerAddress string // host:port
+	parts           parts
+	names           names
+	stack           *template.Stack
+	plan            *plan
+	endpointURL     string
+	awsHeld         int                          // port of the AWS endpoint
+	bridge          netip.Prefix                 // this machine's address for containers; zero: it has none but 127.0.0.1
+	samEnv          map[string]map[string]string // variables for containers, by function
 
 	data      string // folder of the databases
-	secrets   *secretsmanager.Store
 	functions *lambda.Service
 	services  map[string]*ecs.Service // by Go package
-	fatal     chan error              // what ends everything while it runs
+	fatal     chan error              // the first error that ends the run
 
 	mu    sync.Mutex
-	stops []func() // what stop undoes, in the order of the start
+	stops []func() // called by stop, last one first
 }
 
-// load reads template and configuration, chooses ports and makes the plan.
-// Nothing listens or runs after an error.
+// load reads the template, chooses ports and makes the plan. It starts nothing.
 func (c *cloud) load(ctx context.Context) error {
 	given, err := c.parameters(ctx)
 	if err != nil {
@@ -81,12 +81,12 @@ func (c *cloud) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := checkKinds(loaded.Resources()); err != nil {
+	naming := part.Names{Pseudo: pseudo}
+	c.parts = newParts(naming)
+	c.names = names{Names: naming, parts: c.parts, balancer: c.balancerAddress, host: loopback, databasePorts: map[string]int{}}
+	if err := c.names.check(loaded.Resources()); err != nil {
 		return err
 	}
-	c.names.Pseudo = pseudo
-	c.names.host = loopback
-	c.names.databasePorts = map[string]int{}
 	for _, r := range loaded.Resources() {
 		if idle := kinds[r.Type].idle; idle != "" {
 			c.log.Debug("resource has no effect on a laptop", "resource", r.ID, "type", r.Type, "reason", idle)
@@ -107,11 +107,11 @@ func (c *cloud) load(ctx context.Context) error {
 	return err
 }
 
-// freeParameter replaces a parameter that is a port where the port is taken.
+// freeParameter replaces the value of a port parameter if the port is taken.
 func (c *cloud) freeParameter(values map[string]string, name string) error {
 	want, err := strconv.Atoi(values[name])
 	if err != nil {
-		return fmt.Errorf("parameter %s is a port, so %s must give it a number", name, configFile)
+		return fmt.Errorf("parameter %s is a port; set it to a number in %s", name, configFile)
 	}
 	port, err := c.ports.take(want)
 	if err != nil {
@@ -124,27 +124,31 @@ func (c *cloud) freeParameter(values map[string]string, name string) error {
 	return nil
 }
 
-// start starts every part, waits until they answer and runs the hook `after`.
+// start starts everything, runs the hook `after`, and returns once everything
+// answers.
 func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.Listener) error {
-	c.secrets = &secretsmanager.Store{}
 	c.functions = lambda.NewService(c.group, c.log)
 	c.functions.Output = c.screen.output("", c.screen.troubled)
-	for _, s := range c.plan.secrets {
-		if err := c.secrets.Put(s.arn, s.name, s.value); err != nil {
-			return err
-		}
-	}
 	var err error
 	if c.data, err = rds.Root(c.root); err != nil {
 		return err
 	}
-	// Independent parts start side by side.
-	parts, partsCtx := errgroup.WithContext(ctx)
+	// All of these start side by side.
+	starts, startCtx := errgroup.WithContext(ctx)
+	for _, p := range c.parts.all {
+		starts.Go(func() error {
+			err := p.Start(startCtx)
+			if err == nil {
+				c.onStop(p.Stop)
+			}
+			return err
+		})
+	}
 	for _, d := range c.plan.databases {
-		parts.Go(func() error { return c.startDatabase(partsCtx, d) })
+		starts.Go(func() error { return c.startDatabase(startCtx, d) })
 	}
 	var files map[string]string
-	parts.Go(func() error {
+	starts.Go(func() error {
 		began := time.Now()
 		var packages []string
 		for _, f := range c.plan.functions {
@@ -153,13 +157,14 @@ func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.List
 		for _, s := range c.plan.services {
 			packages = append(packages, s.pkg)
 		}
+		defer c.screen.patiently(fmt.Sprintf("building %d functions and services", len(packages)))()
 		var err error
-		if files, err = c.build(partsCtx, packages); err == nil {
+		if files, err = c.build(startCtx, packages); err == nil {
 			c.screen.line("build", fmt.Sprintf("functions %d, services %d", len(c.plan.functions), len(c.plan.services)), time.Since(began))
 		}
 		return err
 	})
-	if err := parts.Wait(); err != nil {
+	if err := starts.Wait(); err != nil {
 		return err
 	}
 
@@ -173,7 +178,7 @@ func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.List
 		}
 	}
 	c.onStop(func() {
-		// What they still work on gets a moment.
+		// Invocations in flight get a moment to end.
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		defer cancel()
 		c.functions.Close(ctx)
@@ -197,7 +202,7 @@ func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.List
 		return err
 	}
 	return c.run.change(func(r *runContent) {
-		r.URL, r.AWS = c.url(), c.endpointURL
+		r.URL, r.AWS, r.Region = c.url(), c.endpointURL, c.config.Region
 		r.Functions = map[string]string{}
 		for _, f := range c.plan.functions {
 			r.Functions[path.Base(f.pkg)] = f.config.Name
@@ -209,13 +214,18 @@ func (c *cloud) url() string {
 	if c.plan.balancer == nil {
 		return ""
 	}
-	return "http://" + c.names.balancer
+	return "http://" + c.balancerAddress
 }
 
 // serveAWS serves the one endpoint of every AWS API.
 func (c *cloud) serveAWS(listeners []net.Listener) {
+	services := map[string]http.Handler{"lambda": c.functions.Handler()}
+	for _, p := range c.parts.all {
+		service, handler := p.API()
+		services[service] = handler
+	}
 	server := &http.Server{
-		Handler:           endpoint{services: map[string]http.Handler{"lambda": c.functions.Handler(), "secretsmanager": c.secrets}},
+		Handler:           endpoint{services: services},
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
 	}
@@ -246,7 +256,7 @@ func (c *cloud) serveBalancer(l net.Listener) error {
 		if to, ok := c.plan.invokes[arn]; ok {
 			function, ok := c.functions.Function(to)
 			if !ok {
-				return fmt.Errorf("target group %s: there is no function %s", group.Name, to)
+				return fmt.Errorf("target group %s: the function %s does not exist", group.Name, to)
 			}
 			group.Function = function
 		}
@@ -269,14 +279,14 @@ func (c *cloud) serveBalancer(l net.Listener) error {
 		cancel()
 		<-done
 	})
-	c.screen.line("load balancer", fmt.Sprintf("%s, rules %d", c.names.balancer, len(config.Listener.Rules)), time.Since(began))
+	c.screen.line("load balancer", fmt.Sprintf("%s, rules %d", c.balancerAddress, len(config.Listener.Rules)), time.Since(began))
 	return nil
 }
 
 func (c *cloud) startServices(files map[string]string) error {
 	c.services = map[string]*ecs.Service{}
 	for _, s := range c.plan.services {
-		env, err := s.environment(c.endpointURL, c.secrets)
+		env, err := s.environment(c.endpointURL, c.parts.secrets)
 		if err != nil {
 			return err
 		}
@@ -364,7 +374,7 @@ func awaitOK(ctx context.Context, url string) error {
 	}
 }
 
-// fail ends everything, unless something else has already.
+// fail ends the run with an error. Only the first error counts.
 func (c *cloud) fail(err error) {
 	select {
 	case c.fatal <- err:
@@ -378,8 +388,8 @@ func (c *cloud) onStop(undo func()) {
 	c.stops = append(c.stops, undo)
 }
 
-// stop ends what was started in the reverse order: the listener first, the
-// databases last.
+// stop ends everything in the reverse order of the start: the listeners first,
+// the databases last.
 func (c *cloud) stop() {
 	if c.run != nil {
 		if err := c.run.remove(); err != nil {

@@ -24,12 +24,12 @@ func (c *cloud) startDatabase(ctx context.Context, d database) error {
 		if password, err = masterPassword(c.data, d.name); err != nil {
 			return fmt.Errorf("master password of database %s: %w", d.name, err)
 		}
-		// What RDS keeps in the secret of a managed master password.
+		// RDS keeps a managed master password in a secret of this form.
 		value, err := json.Marshal(map[string]string{"username": d.user, "password": password})
 		if err != nil {
 			return err
 		}
-		if err := c.secrets.Put(d.secretID, d.secretName, string(value)); err != nil {
+		if err := c.parts.secrets.Put(d.secretName, string(value)); err != nil {
 			return err
 		}
 	}
@@ -45,7 +45,7 @@ func (c *cloud) startDatabase(ctx context.Context, d database) error {
 	if err != nil {
 		return err
 	}
-	// Its life ends with stop, not with the start's context.
+	// It runs until stop, and ctx ends with the start.
 	life, end := context.WithCancel(context.Background())
 	stopped := make(chan struct{})
 	c.onStop(func() {
@@ -58,7 +58,7 @@ func (c *cloud) startDatabase(ctx context.Context, d database) error {
 		c.keep(life, d, config, cluster)
 	}()
 	if d.wanted != "" && d.wanted != cluster.Version() {
-		c.log.Debug("the template names another version", "database", d.name, "template", d.wanted, "here", cluster.Version())
+		c.log.Debug("the template has another version", "database", d.name, "template", d.wanted, "here", cluster.Version())
 	}
 	return c.announce(d, cluster, password)
 }
@@ -68,7 +68,7 @@ func (c *cloud) keep(ctx context.Context, d database, config rds.Config, cluster
 	for {
 		select {
 		case <-ctx.Done():
-			// Its connections are cut; what was written is on disk.
+			// Cutting its connections loses nothing: commits are on disk.
 			stop, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 			defer cancel()
 			if err := cluster.Stop(stop); err != nil {
@@ -77,7 +77,7 @@ func (c *cloud) keep(ctx context.Context, d database, config rds.Config, cluster
 			return
 		case <-cluster.Done():
 		}
-		c.log.Warn("database died and is restarted", "database", d.name, "reason", cluster.Err())
+		c.log.Warn("database died; restarting it", "database", d.name, "reason", cluster.Err())
 		for {
 			next, err := rds.Start(ctx, c.group, config)
 			if err == nil {
@@ -107,8 +107,8 @@ func (c *cloud) announce(d database, cluster *rds.Cluster, password string) erro
 	})
 }
 
-// masterPassword reads the password that the cluster was made with, or makes
-// one. It lies beside the data, so that the two come and go together.
+// masterPassword returns the password that the cluster was made with, or a new
+// one. Its file is beside the data, so that the two are deleted together.
 func masterPassword(dir, name string) (string, error) {
 	path := filepath.Join(dir, name+".password")
 	content, err := os.ReadFile(path)

@@ -13,14 +13,13 @@ type endpoint struct {
 	services map[string]http.Handler // by the name in a signature's scope
 }
 
-// ServeHTTP hands a request to the service that its signature is for, or where
-// it has none, the one that its target or path belongs to. Signatures are not
-// checked.
+// ServeHTTP passes a request to the service that it is signed for or, if it is
+// not signed, to the one of its target or path. It does not check signatures.
 func (e endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// A page in a browser on this machine may send requests here, but not
-	// without its origin.
+	// A web page in a browser on this machine could send requests here, but only
+	// with its origin.
 	if r.Header.Get("Origin") != "" {
-		refuse(w, r, http.StatusForbidden, "AccessDeniedException", "the laptop's AWS endpoint serves no browser pages")
+		refuse(w, r, http.StatusForbidden, "AccessDeniedException", "the laptop's AWS endpoint refuses requests of browser pages")
 		return
 	}
 	name := signedFor(r)
@@ -32,10 +31,10 @@ func (e endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if name == "" {
-		refuse(w, r, http.StatusForbidden, "MissingAuthenticationTokenException", "the request names no AWS service: it has neither a signature (version 4) nor a known X-Amz-Target or path")
+		refuse(w, r, http.StatusForbidden, "MissingAuthenticationTokenException", "the request is for no known AWS service: it has neither a signature (version 4) nor a known X-Amz-Target or path")
 		return
 	}
-	refuse(w, r, http.StatusBadRequest, "UnrecognizedClientException", fmt.Sprintf("the service %s is not served by the laptop yet", name))
+	refuse(w, r, http.StatusBadRequest, "UnrecognizedClientException", fmt.Sprintf("the laptop does not serve the service %s yet", name))
 }
 
 // signedFor reads the service from a SigV4 signature, in the header or in the
@@ -50,7 +49,7 @@ func signedFor(r *http.Request) string {
 	if len(scope) < 5 {
 		return ""
 	}
-	return scope[len(scope)-2] // a key may hold slashes, the scope does not
+	return scope[len(scope)-2] // a key may contain slashes, the scope does not
 }
 
 func guessService(r *http.Request) string {
@@ -63,14 +62,14 @@ func guessService(r *http.Request) string {
 	return ""
 }
 
-// refuse answers in the form of the protocol that the request speaks.
+// refuse answers in the form of the request's protocol.
 func refuse(w http.ResponseWriter, r *http.Request, status int, code, message string) {
 	isXML := signedFor(r) == "s3" || strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
 	if !isXML {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		w.Header().Set("X-Amzn-ErrorType", code)
 		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": message}) // nobody is left to tell
+		_ = json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": message}) // the client is gone
 		return
 	}
 	type details struct {

@@ -17,8 +17,8 @@ import (
 	"plaudit/local/template"
 )
 
-// program finds what a hook's argv names: a file of the folder, or a program
-// in PATH.
+// program returns the path of a hook's program: a file in the folder, or a
+// program in PATH.
 func program(root string, argv []string) (string, error) {
 	if !strings.ContainsRune(argv[0], '/') {
 		return exec.LookPath(argv[0])
@@ -30,8 +30,8 @@ func program(root string, argv []string) (string, error) {
 	return exec.LookPath(path)
 }
 
-// hook runs a program of the product: it reads stdin, its standard error is
-// shown line by line, and what it prints must be one JSON object.
+// hook runs a program of the product and returns the JSON object that it prints.
+// Its standard error is shown line by line.
 func (c *cloud) hook(ctx context.Context, argv []string, env map[string]string, stdin []byte) (map[string]json.RawMessage, error) {
 	name := strings.Join(argv, " ")
 	path, err := program(c.root, argv)
@@ -56,17 +56,17 @@ func (c *cloud) hook(ctx context.Context, argv []string, env map[string]string, 
 	}
 	object := map[string]json.RawMessage{}
 	decoder := json.NewDecoder(&out)
-	// What it printed may hold secrets, so errors do not show it.
+	// Its output may hold secrets, so errors do not show it.
 	if err := decoder.Decode(&object); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("hook %s: it must print a JSON object, and prints something else", name)
+		return nil, fmt.Errorf("hook %s: its output is not a JSON object", name)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("hook %s: it must print one JSON object, and prints more", name)
+		return nil, fmt.Errorf("hook %s: its output goes on after the JSON object", name)
 	}
 	return object, nil
 }
 
-// progress shows every line and keeps the last.
+// progress lets every line be shown, and keeps the last one.
 type progress struct {
 	mu   sync.Mutex
 	last string
@@ -87,7 +87,8 @@ func (p *progress) lastLine() string {
 	return p.last
 }
 
-// parameters runs the hook `before`, whose object is of template parameters.
+// parameters runs the hook `before` and returns the template parameters that it
+// prints.
 func (c *cloud) parameters(ctx context.Context) (map[string]string, error) {
 	if len(c.config.Before) == 0 {
 		return nil, nil
@@ -102,7 +103,7 @@ func (c *cloud) parameters(ctx context.Context) (map[string]string, error) {
 		decoder := json.NewDecoder(bytes.NewReader(raw))
 		decoder.UseNumber()
 		if err := decoder.Decode(&value); err != nil {
-			return nil, fmt.Errorf("hook %s: parameter %s cannot be read", strings.Join(c.config.Before, " "), key)
+			return nil, fmt.Errorf("hook %s: parameter %s is not valid JSON", strings.Join(c.config.Before, " "), key)
 		}
 		switch v := value.(type) {
 		case string:
@@ -116,7 +117,7 @@ func (c *cloud) parameters(ctx context.Context) (map[string]string, error) {
 	return out, nil
 }
 
-// setup runs the hook `after`, which reads the stack's outputs and adds to
+// setup runs the hook `after` with the stack's outputs, and adds its object to
 // run.json.
 func (c *cloud) setup(ctx context.Context) error {
 	if len(c.config.After) == 0 {
@@ -128,7 +129,7 @@ func (c *cloud) setup(ctx context.Context) error {
 	}
 	env := awsEnvironment(c.endpointURL)
 	env["AWS_REGION"] = c.names.Region
-	// The caller's own profiles are not asked.
+	// The caller's own AWS profiles must not be used.
 	env["AWS_CONFIG_FILE"], env["AWS_SHARED_CREDENTIALS_FILE"] = os.DevNull, os.DevNull
 	object, err := c.hook(ctx, c.config.After, env, stdin)
 	if err != nil {
@@ -137,7 +138,8 @@ func (c *cloud) setup(ctx context.Context) error {
 	return c.run.merge(object)
 }
 
-// outputs is the form of `sam list stack-outputs --output json`.
+// outputs returns the outputs as `sam list stack-outputs --output json` prints
+// them.
 func outputs(in []template.Output) ([]byte, error) {
 	type output struct{ OutputKey, OutputValue, Description string }
 	out := []output{}

@@ -102,7 +102,7 @@ func port(t *testing.T, address string) string {
 	return u.Port()
 }
 
-// elsewhere gives every address but 127.0.0.1 on which a process of the laptop
+// elsewhere returns every address but 127.0.0.1 on which a process of the laptop
 // cloud listens, with a function's process among them.
 func elsewhere(t *testing.T, l *laptop) []string {
 	t.Helper()
@@ -175,7 +175,7 @@ func listeners(t *testing.T, table string) []listener {
 	return out
 }
 
-// family gives a process and all below it.
+// family returns a process and all below it.
 func family(t *testing.T, pid int) []int {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/stat")

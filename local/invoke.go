@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,22 +17,22 @@ import (
 
 const invokeUsage = `Usage: local invoke FUNCTION EVENT
 
-Invokes one function of the laptop cloud that runs in this folder, past the
-load balancer. FUNCTION is the name of its folder or its name in AWS, EVENT a
-JSON file, or - for standard input. The answer goes to standard output, what
-the function logged meanwhile to standard error. Exit codes: 0 after an answer,
-1 after an error of the function or of the call, 2 for wrong arguments.
+Invokes one function of the laptop cloud that runs in this folder, without the
+load balancer. FUNCTION is the name of its folder or its name in AWS. EVENT is a
+JSON file, or - for standard input. The function's answer is printed to standard
+output, its log to standard error. Exit codes: 0 after an answer, 1 after an
+error of the function or of the call, 2 for wrong arguments.
 `
 
-// invoke invokes a function by the AWS endpoint, as `aws lambda invoke` does.
+// invoke invokes a function through the AWS endpoint, as `aws lambda invoke`
+// does.
 func invoke(ctx context.Context, folder string, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	if len(args) == 1 && (args[0] == "-h" || args[0] == "-help" || args[0] == "--help") {
 		fmt.Fprint(stdout, invokeUsage)
 		return nil
 	}
 	if len(args) != 2 || args[0] == "" || args[1] == "" {
-		fmt.Fprint(stderr, invokeUsage)
-		return flag.ErrHelp
+		return usageError{" invoke", errors.New("invoke needs a FUNCTION and an EVENT (make invoke F=FUNCTION E=EVENT)")}
 	}
 	name, file := args[0], args[1]
 	run, err := readRunFile(folder)
@@ -57,8 +56,8 @@ func invoke(ctx context.Context, folder string, args []string, stdin io.Reader, 
 	if err != nil {
 		return err
 	}
-	// The endpoint finds the service in the scope of the signature, which
-	// nobody checks on a laptop.
+	// The endpoint reads the service from the scope of the signature, and does
+	// not check the signature.
 	request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=laptop/20260101/local/lambda/aws4_request, SignedHeaders=host, Signature=0")
 	request.Header.Set("X-Amz-Log-Type", "Tail")
 	response, err := http.DefaultClient.Do(request)
@@ -75,7 +74,7 @@ func invoke(ctx context.Context, folder string, args []string, stdin io.Reader, 
 	}
 	if response.StatusCode != http.StatusOK {
 		if response.StatusCode == http.StatusNotFound {
-			return fmt.Errorf("there is no function %s; there are %s", args[0], strings.Join(run.functionNames(), ", "))
+			return fmt.Errorf("the stack has no function %s; its functions are %s", args[0], strings.Join(run.functionNames(), ", "))
 		}
 		return fmt.Errorf("invoke %s: %s %s", name, response.Status, bytes.TrimSpace(answer))
 	}
@@ -90,12 +89,12 @@ func invoke(ctx context.Context, folder string, args []string, stdin io.Reader, 
 	return nil
 }
 
-// readRunFile reads what the laptop cloud of the folder says of itself.
+// readRunFile reads the run.json of the laptop cloud that runs in the folder.
 func readRunFile(folder string) (runContent, error) {
 	var content runContent
 	text, err := os.ReadFile(filepath.Join(folder, runFileName))
 	if errors.Is(err, os.ErrNotExist) {
-		return content, errors.New("nothing runs in this folder; `make run` starts it")
+		return content, errors.New("no laptop cloud runs in this folder; `make run` starts one")
 	}
 	if err == nil {
 		err = json.Unmarshal(text, &content)

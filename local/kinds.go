@@ -1,9 +1,6 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/base32"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,17 +8,17 @@ import (
 	"strconv"
 	"strings"
 
-	"plaudit/local/secretsmanager"
+	"plaudit/local/part"
 	"plaudit/local/template"
 )
 
-// kind is a resource type that the laptop knows. Any other is an error.
+// kind is a resource type that the laptop cloud supports and no part.Part has.
 type kind struct {
-	// idle says why resources of the type have no effect on a laptop. It is
-	// empty where a part runs them.
+	// idle is the reason why resources of the type have no effect on a laptop.
+	// It is empty for a type that the laptop cloud runs.
 	idle string
-	// values gives what Ref (under "Ref") and GetAtt on a resource yield, as
-	// its page in the CloudFormation template reference says.
+	// values returns what Ref (under "Ref") and GetAtt yield for a resource, as
+	// the CloudFormation template reference defines them.
 	values func(n names, r template.Resource) map[string]any
 }
 
@@ -32,109 +29,105 @@ const (
 
 var kinds = map[string]kind{
 	"AWS::EC2::VPC": {noNetwork, func(n names, r template.Resource) map[string]any {
-		return map[string]any{"Ref": n.id("vpc", r), "VpcId": n.id("vpc", r), "CidrBlock": r.Properties["CidrBlock"], "DefaultSecurityGroup": n.id("sg", r)}
+		return map[string]any{"Ref": n.ID("vpc", r), "VpcId": n.ID("vpc", r), "CidrBlock": r.Properties["CidrBlock"], "DefaultSecurityGroup": n.ID("sg", r)}
 	}},
 	"AWS::EC2::InternetGateway": {noNetwork, func(n names, r template.Resource) map[string]any {
-		return map[string]any{"Ref": n.id("igw", r), "InternetGatewayId": n.id("igw", r)}
+		return map[string]any{"Ref": n.ID("igw", r), "InternetGatewayId": n.ID("igw", r)}
 	}},
 	"AWS::EC2::VPCGatewayAttachment": {noNetwork, func(n names, r template.Resource) map[string]any {
 		return map[string]any{"Ref": fmt.Sprintf("IGW|%v", r.Properties["VpcId"]), "AttachmentType": "IGW"}
 	}},
 	"AWS::EC2::Subnet": {noNetwork, func(n names, r template.Resource) map[string]any {
 		return map[string]any{
-			"Ref": n.id("subnet", r), "SubnetId": n.id("subnet", r), "VpcId": r.Properties["VpcId"],
+			"Ref": n.ID("subnet", r), "SubnetId": n.ID("subnet", r), "VpcId": r.Properties["VpcId"],
 			"CidrBlock": r.Properties["CidrBlock"], "AvailabilityZone": r.Properties["AvailabilityZone"],
 		}
 	}},
 	"AWS::EC2::RouteTable": {noNetwork, func(n names, r template.Resource) map[string]any {
-		return map[string]any{"Ref": n.id("rtb", r), "RouteTableId": n.id("rtb", r)}
+		return map[string]any{"Ref": n.ID("rtb", r), "RouteTableId": n.ID("rtb", r)}
 	}},
 	"AWS::EC2::Route": {noNetwork, func(n names, r template.Resource) map[string]any {
 		return map[string]any{"Ref": fmt.Sprintf("%v|%v", r.Properties["RouteTableId"], r.Properties["DestinationCidrBlock"])}
 	}},
 	"AWS::EC2::SubnetRouteTableAssociation": {noNetwork, func(n names, r template.Resource) map[string]any {
-		return map[string]any{"Ref": n.id("rtbassoc", r), "Id": n.id("rtbassoc", r)}
+		return map[string]any{"Ref": n.ID("rtbassoc", r), "Id": n.ID("rtbassoc", r)}
 	}},
 	"AWS::EC2::SecurityGroup": {noNetwork, func(n names, r template.Resource) map[string]any {
-		return map[string]any{"Ref": n.id("sg", r), "GroupId": n.id("sg", r), "Id": n.id("sg", r), "VpcId": r.Properties["VpcId"]}
+		return map[string]any{"Ref": n.ID("sg", r), "GroupId": n.ID("sg", r), "Id": n.ID("sg", r), "VpcId": r.Properties["VpcId"]}
 	}},
 	"AWS::IAM::Role": {noIAM, func(n names, r template.Resource) map[string]any {
-		name := n.name(r, "RoleName")
+		name := n.Name(r, "RoleName")
 		path, _ := r.Properties["Path"].(string)
 		if path == "" {
 			path = "/"
 		}
-		return map[string]any{"Ref": name, "Arn": "arn:aws:iam::" + n.AccountID + ":role" + path + name, "RoleId": "AROA" + n.base32(r, 17)}
+		return map[string]any{"Ref": name, "Arn": "arn:aws:iam::" + n.AccountID + ":role" + path + name, "RoleId": "AROA" + n.Base32(r, 17)}
 	}},
 	"AWS::Logs::LogGroup": {"logs go to the terminal and to .local/laptop.log", func(n names, r template.Resource) map[string]any {
-		name := n.name(r, "LogGroupName")
-		return map[string]any{"Ref": name, "Arn": n.arn("logs", "log-group:"+name+":*")}
+		name := n.Name(r, "LogGroupName")
+		return map[string]any{"Ref": name, "Arn": n.ARN("logs", "log-group:"+name+":*")}
 	}},
 	"AWS::ECR::Repository": {"the service runs from its Go source, not from an image", func(n names, r template.Resource) map[string]any {
-		name := strings.ToLower(n.name(r, "RepositoryName"))
+		name := strings.ToLower(n.Name(r, "RepositoryName"))
 		return map[string]any{
-			"Ref": name, "Arn": n.arn("ecr", "repository/"+name),
+			"Ref": name, "Arn": n.ARN("ecr", "repository/"+name),
 			"RepositoryUri": n.AccountID + ".dkr.ecr." + n.Region + ".amazonaws.com/" + name,
 		}
 	}},
 	"AWS::ECS::Cluster": {"a task is a process of this machine", func(n names, r template.Resource) map[string]any {
-		name := n.name(r, "ClusterName")
-		return map[string]any{"Ref": name, "Arn": n.arn("ecs", "cluster/"+name)}
+		name := n.Name(r, "ClusterName")
+		return map[string]any{"Ref": name, "Arn": n.ARN("ecs", "cluster/"+name)}
 	}},
 	"AWS::RDS::DBSubnetGroup": {noNetwork, func(n names, r template.Resource) map[string]any {
-		return map[string]any{"Ref": strings.ToLower(n.name(r, "DBSubnetGroupName"))}
+		return map[string]any{"Ref": strings.ToLower(n.Name(r, "DBSubnetGroupName"))}
 	}},
 
-	// Run by parts.
+	// Types that the laptop cloud runs.
 	"AWS::RDS::DBParameterGroup": {"", func(n names, r template.Resource) map[string]any {
-		return map[string]any{"Ref": strings.ToLower(n.name(r, "DBParameterGroupName")), "DBParameterGroupName": strings.ToLower(n.name(r, "DBParameterGroupName"))}
+		return map[string]any{"Ref": strings.ToLower(n.Name(r, "DBParameterGroupName")), "DBParameterGroupName": strings.ToLower(n.Name(r, "DBParameterGroupName"))}
 	}},
 	"AWS::RDS::DBInstance": {"", func(n names, r template.Resource) map[string]any {
-		identifier := strings.ToLower(n.name(r, "DBInstanceIdentifier"))
+		identifier := strings.ToLower(n.Name(r, "DBInstanceIdentifier"))
 		return map[string]any{
-			"Ref": identifier, "DBInstanceArn": n.arn("rds", "db:"+identifier), "DbiResourceId": "db-" + n.base32(r, 26),
+			"Ref": identifier, "DBInstanceArn": n.ARN("rds", "db:"+identifier), "DbiResourceId": "db-" + n.Base32(r, 26),
 			"Endpoint.Address": n.host, "Endpoint.Port": strconv.Itoa(n.databasePorts[r.ID]),
-			"MasterUserSecret.SecretArn": n.masterSecretARN(r),
+			"MasterUserSecret.SecretArn": n.parts.secrets.ARN(n.masterSecretName(r)),
 		}
-	}},
-	"AWS::SecretsManager::Secret": {"", func(n names, r template.Resource) map[string]any {
-		arn := secretsmanager.ARN(n.Region, n.AccountID, n.name(r, "Name"))
-		return map[string]any{"Ref": arn, "Id": arn}
 	}},
 	"AWS::ElasticLoadBalancingV2::LoadBalancer": {"", func(n names, r template.Resource) map[string]any {
 		name := n.short(r, "Name")
-		full := "app/" + name + "/" + n.hex(r, 16)
-		arn := n.arn("elasticloadbalancing", "loadbalancer/"+full)
+		full := "app/" + name + "/" + n.Hex(r, 16)
+		arn := n.ARN("elasticloadbalancing", "loadbalancer/"+full)
 		return map[string]any{
 			"Ref": arn, "LoadBalancerArn": arn, "DNSName": n.balancer, "LoadBalancerName": name, "LoadBalancerFullName": full,
 			"SecurityGroups": r.Properties["SecurityGroups"],
 		}
 	}},
 	"AWS::ElasticLoadBalancingV2::Listener": {"", func(n names, r template.Resource) map[string]any {
-		arn := fmt.Sprintf("%v/%s", r.Properties["LoadBalancerArn"], n.hex(r, 16))
+		arn := fmt.Sprintf("%v/%s", r.Properties["LoadBalancerArn"], n.Hex(r, 16))
 		arn = strings.Replace(arn, ":loadbalancer/", ":listener/", 1)
 		return map[string]any{"Ref": arn, "ListenerArn": arn}
 	}},
 	"AWS::ElasticLoadBalancingV2::ListenerRule": {"", func(n names, r template.Resource) map[string]any {
-		arn := fmt.Sprintf("%v/%s", r.Properties["ListenerArn"], n.hex(r, 16))
+		arn := fmt.Sprintf("%v/%s", r.Properties["ListenerArn"], n.Hex(r, 16))
 		arn = strings.Replace(arn, ":listener/", ":listener-rule/", 1)
 		return map[string]any{"Ref": arn, "RuleArn": arn, "IsDefault": false}
 	}},
 	"AWS::ElasticLoadBalancingV2::TargetGroup": {"", func(n names, r template.Resource) map[string]any {
 		name := n.short(r, "Name")
-		full := "targetgroup/" + name + "/" + n.hex(r, 16)
-		arn := n.arn("elasticloadbalancing", full)
+		full := "targetgroup/" + name + "/" + n.Hex(r, 16)
+		arn := n.ARN("elasticloadbalancing", full)
 		return map[string]any{"Ref": arn, "TargetGroupArn": arn, "TargetGroupName": name, "TargetGroupFullName": full}
 	}},
 	"AWS::Lambda::Function": {"", func(n names, r template.Resource) map[string]any {
 		name := n.short(r, "FunctionName")
-		return map[string]any{"Ref": name, "Arn": n.arn("lambda", "function:"+name)}
+		return map[string]any{"Ref": name, "Arn": n.ARN("lambda", "function:"+name)}
 	}},
 	"AWS::Lambda::Permission": {"", func(n names, r template.Resource) map[string]any {
-		return map[string]any{"Ref": n.name(r, ""), "Id": n.name(r, "")}
+		return map[string]any{"Ref": n.Name(r, ""), "Id": n.Name(r, "")}
 	}},
 	"AWS::ECS::TaskDefinition": {"", func(n names, r template.Resource) map[string]any {
-		arn := n.arn("ecs", "task-definition/"+n.name(r, "Family")+":1")
+		arn := n.ARN("ecs", "task-definition/"+n.Name(r, "Family")+":1")
 		return map[string]any{"Ref": arn, "TaskDefinitionArn": arn}
 	}},
 	"AWS::ECS::Service": {"", func(n names, r template.Resource) map[string]any {
@@ -142,79 +135,60 @@ var kinds = map[string]kind{
 		if cluster == "" {
 			cluster = "default"
 		}
-		name := n.name(r, "ServiceName")
-		arn := n.arn("ecs", "service/"+cluster+"/"+name)
+		name := n.Name(r, "ServiceName")
+		arn := n.ARN("ecs", "service/"+cluster+"/"+name)
 		return map[string]any{"Ref": arn, "ServiceArn": arn, "Name": name}
 	}},
 }
 
-// checkKinds names every resource whose type the laptop does not know.
-func checkKinds(resources []template.Resource) error {
+// names builds the names, ids and ARNs of resources, and what Ref and GetAtt
+// yield for them.
+type names struct {
+	part.Names
+	parts         parts
+	balancer      string         // host:port of the load balancer
+	databasePorts map[string]int // by logical id
+	host          string         // of the databases
+}
+
+// check names every resource whose type the laptop cloud does not support.
+func (n names) check(resources []template.Resource) error {
 	var errs []error
 	for _, r := range resources {
-		if _, ok := kinds[r.Type]; !ok {
-			errs = append(errs, fmt.Errorf("%s: the laptop cloud does not know the type %s", r.ID, r.Type))
+		_, isPart := n.parts.byType[r.Type]
+		if _, ok := kinds[r.Type]; !ok && !isPart {
+			errs = append(errs, fmt.Errorf("%s: the laptop cloud does not support the type %s", r.ID, r.Type))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// names gives resources their names, ids and ARNs: the template's where it
-// names them, else ones that stay the same from run to run.
-type names struct {
-	template.Pseudo
-	balancer      string         // host:port of the load balancer
-	databasePorts map[string]int // by logical id
-	host          string         // by which the databases are reached
+// values returns what Ref (under "Ref") and GetAtt yield for a resource.
+func (n names) values(r template.Resource) map[string]any {
+	if p, ok := n.parts.byType[r.Type]; ok {
+		return p.Values(r)
+	}
+	return kinds[r.Type].values(n, r)
 }
 
 // attribute answers Ref and GetAtt.
 func (n names) attribute(r template.Resource, name string) (any, error) {
-	values := kinds[r.Type].values(n, r)
+	values := n.values(r)
 	value, ok := values[name]
 	if !ok || value == nil {
 		known := slices.Sorted(maps.Keys(values))
-		return nil, fmt.Errorf("the laptop cloud gives %s of %s, not %s", strings.Join(known, ", "), r.Type, name)
+		return nil, fmt.Errorf("the laptop cloud knows %s of %s, not %s", strings.Join(known, ", "), r.Type, name)
 	}
 	return value, nil
 }
 
 func (n names) text(r template.Resource, attribute string) string {
-	text, _ := kinds[r.Type].values(n, r)[attribute].(string)
+	text, _ := n.values(r)[attribute].(string)
 	return text
 }
 
-func (n names) arn(service, resource string) string {
-	return "arn:aws:" + service + ":" + n.Region + ":" + n.AccountID + ":" + resource
-}
-
-func (n names) hash(r template.Resource) [sha256.Size]byte {
-	return sha256.Sum256([]byte(n.StackName + "/" + r.ID))
-}
-
-func (n names) hex(r template.Resource, length int) string {
-	sum := n.hash(r)
-	return hex.EncodeToString(sum[:])[:length]
-}
-
-func (n names) base32(r template.Resource, length int) string {
-	sum := n.hash(r)
-	return base32.StdEncoding.EncodeToString(sum[:])[:length]
-}
-
-func (n names) id(prefix string, r template.Resource) string { return prefix + "-" + n.hex(r, 17) }
-
-// name is a property's value, or <stack>-<logical id>-<hash> where the
-// template leaves the name to CloudFormation.
-func (n names) name(r template.Resource, property string) string {
-	if name, ok := r.Properties[property].(string); ok && name != "" {
-		return name
-	}
-	return n.StackName + "-" + r.ID + "-" + n.base32(r, 12)
-}
-
-// short is name, cut as CloudFormation cuts it where names have a limit: 32
-// characters for load balancers and target groups, 64 for functions.
+// short is Name, cut to CloudFormation's limit: 32 characters for load
+// balancers and target groups, 64 for functions.
 func (n names) short(r template.Resource, property string) string {
 	if name, ok := r.Properties[property].(string); ok && name != "" {
 		return name
@@ -223,16 +197,14 @@ func (n names) short(r template.Resource, property string) string {
 	if r.Type == "AWS::Lambda::Function" {
 		limit = 64
 	}
-	end := "-" + n.base32(r, 12)
+	end := "-" + n.Base32(r, 12)
 	start := n.StackName + "-" + r.ID
 	return start[:min(len(start), limit-len(end))] + end
 }
 
+// masterSecretName returns the name of the secret that RDS makes for the master
+// password of a database.
 func (n names) masterSecretName(r template.Resource) string {
-	sum := n.hex(r, 32)
+	sum := n.Hex(r, 32)
 	return fmt.Sprintf("rds!db-%s-%s-%s-%s-%s", sum[:8], sum[8:12], sum[12:16], sum[16:20], sum[20:])
-}
-
-func (n names) masterSecretARN(r template.Resource) string {
-	return secretsmanager.ARN(n.Region, n.AccountID, n.masterSecretName(r))
 }

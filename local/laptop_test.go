@@ -20,7 +20,7 @@ import (
 	_ "github.com/lib/pq"
 )
 
-// program of the laptop cloud, as people run it.
+// laptopBinary is the program of the laptop cloud, as people run it.
 var laptopBinary string
 
 func TestMain(m *testing.M) {
@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// project copies testdata/small, whose databases go with the test.
+// project copies testdata/small. Its databases are deleted after the test.
 func project(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -101,7 +101,7 @@ func begin(t *testing.T, dir string, args ...string) *laptop {
 		t.Fatal(err)
 	}
 	go func() {
-		_ = l.cmd.Wait() // tests look at the exit code
+		_ = l.cmd.Wait() // tests check the exit code
 		close(l.done)
 	}()
 	t.Cleanup(func() {
@@ -115,9 +115,9 @@ func (l *laptop) ended(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-l.done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		_ = l.cmd.Process.Kill()
-		t.Errorf("it does not end: %s", l.out)
+		t.Errorf("it has not ended within two minutes: %s", l.out)
 		<-l.done
 	}
 	return l.cmd.ProcessState.ExitCode()
@@ -126,7 +126,7 @@ func (l *laptop) ended(t *testing.T) int {
 // ready waits for run.json.
 func (l *laptop) ready(t *testing.T) {
 	t.Helper()
-	for end := time.Now().Add(2 * time.Minute); ; {
+	for end := time.Now().Add(5 * time.Minute); ; {
 		if strings.Contains(l.out.String(), "ready in") {
 			break
 		}
@@ -183,10 +183,10 @@ func (l *laptop) database(t *testing.T) *sql.DB {
 	return db
 }
 
-// eventually tries until there is no error.
+// eventually tries until try returns no error.
 func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		err := try()
 		if err == nil {
 			return
@@ -197,7 +197,7 @@ func eventually(t *testing.T, what string, try func() error) {
 	}
 }
 
-// gone says whether a process has ended; one that nobody has reaped yet has.
+// gone returns an error if a process still runs. A zombie does not.
 func gone(pid int) error {
 	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 		return nil
@@ -206,7 +206,7 @@ func gone(pid int) error {
 	if err == nil && strings.Contains(string(stat), ") Z ") {
 		return nil
 	}
-	return fmt.Errorf("process %d lives", pid)
+	return fmt.Errorf("process %d still runs", pid)
 }
 
 func (l *laptop) processes(t *testing.T) []int {

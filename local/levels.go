@@ -5,7 +5,7 @@ import (
 	"log/slog"
 )
 
-// levels is a handler that gives records from a level on to another one.
+// levels is a handler that passes records from a level on to another handler.
 type levels struct {
 	slog.Handler
 	shown slog.Handler

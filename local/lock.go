@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// lock makes sure that one laptop cloud runs in a folder. It ends with this
-// program, however that ends.
+// lock makes sure that only one laptop cloud runs in a folder. The lock ends with
+// this program, however it ends.
 func lock(folder string) (*os.File, error) {
 	path := filepath.Join(folder, "lock")
 	f, err := lockFile(path)
@@ -30,16 +30,16 @@ func lock(folder string) (*os.File, error) {
 		URL string `json:"url"`
 	}
 	if content, err := os.ReadFile(filepath.Join(folder, runFileName)); err != nil || json.Unmarshal(content, &run) != nil || run.URL == "" {
-		run.URL = "which is still starting or stopping"
+		run.URL = "still starting or stopping"
 	}
 	number := strings.TrimSpace(string(pid))
-	return nil, fmt.Errorf("a laptop cloud already runs in this folder: %s, process %s; end it with Ctrl-C there or `kill %s`", run.URL, number, number)
+	return nil, fmt.Errorf("a laptop cloud already runs in this folder: %s, process %s; stop it with Ctrl-C there, or with `kill %s`", run.URL, number, number)
 }
 
 var errLocked = errors.New("another process has locked it")
 
-// lockFile makes a file, and its folder, and locks it until it is closed. Where
-// somebody else has the lock the error is errLocked.
+// lockFile makes a file and its folder, and locks the file until it is closed.
+// It returns errLocked if another process has the lock.
 func lockFile(path string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err

@@ -1,10 +1,10 @@
 // Command local is the laptop cloud: it reads a SAM template and its
-// samconfig.toml and runs what they describe on this machine, over the
-// protocols of AWS. It knows nothing of the product; what only the product
-// knows is done by the hooks that samconfig.toml names.
+// samconfig.toml and runs the stack on this machine, over the protocols of AWS.
+// It knows nothing about the product, whose own steps are hooks that
+// samconfig.toml names.
 //
-// It stops on Ctrl-C, SIGTERM and SIGHUP, in order; a second signal ends it at
-// once. Whatever ends it, no process of it lives on.
+// Ctrl-C, SIGTERM and SIGHUP stop it in order; a second signal ends it at once.
+// However it ends, none of its processes outlives it.
 package main
 
 import (
@@ -38,10 +38,10 @@ type options struct {
 	root                string // folder of samconfig.toml
 	env                 string
 	httpPort, awsPort   int
-	httpGiven, awsGiven bool // the port must be that one
+	httpGiven, awsGiven bool // no other port will do
 	idle                time.Duration
 	verbose, clean      bool
-	hosts               string // "docker": containers reach databases and AWS endpoint
+	hosts               string // "docker": containers can reach the databases and the AWS endpoint
 	watch               bool
 	level               slog.Level
 }
@@ -50,20 +50,14 @@ type options struct {
 func main() {
 	process.Guard()
 	if len(os.Args) > 1 && os.Args[1] == "invoke" {
-		err := invoke(context.Background(), ".local", os.Args[2:], os.Stdin, os.Stdout, os.Stderr)
-		if errors.Is(err, flag.ErrHelp) {
-			os.Exit(2)
-		}
-		exitOn(err)
+		exitOn(invoke(context.Background(), ".local", os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 		return
 	}
-	o, err := parse(os.Args[1:], os.Stderr)
+	o, err := parse(os.Args[1:], os.Stdout)
 	if errors.Is(err, flag.ErrHelp) {
-		os.Exit(0)
+		return
 	}
-	if err != nil {
-		os.Exit(2) // the flag package has said why
-	}
+	exitOn(err)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -81,63 +75,73 @@ func main() {
 }
 
 func exitOn(err error) {
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "error: %v\n", err)
-		os.Exit(1)
+	if err == nil {
+		return
 	}
+	fmt.Fprintf(os.Stderr, "error: %v\n", err)
+	if errors.As(err, &usageError{}) {
+		os.Exit(2)
+	}
+	os.Exit(1)
 }
 
-// interrupt is the signal that asked for the end.
+// interrupt is the signal that ended the run.
 type interrupt struct{ os.Signal }
 
 func (i interrupt) Error() string { return i.Signal.String() }
 
-func parse(args []string, stderr io.Writer) (options, error) {
+// parse reads the flags. It prints the help to stdout, if that is asked for,
+// and returns flag.ErrHelp.
+func parse(args []string, stdout io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("local", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprint(stderr, usage)
-		flags.PrintDefaults()
-	}
+	flags.SetOutput(io.Discard) // the error is printed once, last
+	flags.Usage = func() {}
 	flags.StringVar(&o.env, "config-env", "local", "`environment` of samconfig.toml")
-	flags.IntVar(&o.httpPort, "http-port", 8080, "`port` of the load balancer; where the default is taken, the next free one; 0: any")
-	flags.IntVar(&o.awsPort, "aws-port", 4566, "`port` of the AWS endpoint; where the default is taken, the next free one; 0: any")
-	flags.DurationVar(&o.idle, "idle", 5*time.Minute, "how long a function's process stays without work")
+	flags.IntVar(&o.httpPort, "http-port", 8080, "`port` of the load balancer; if the default is taken, the next free one; 0: any free one")
+	flags.IntVar(&o.awsPort, "aws-port", 4566, "`port` of the AWS endpoint; if the default is taken, the next free one; 0: any free one")
+	flags.DurationVar(&o.idle, "idle", 5*time.Minute, "how long a function's process stays after its last request")
 	flags.BoolVar(&o.verbose, "verbose", false, "show every line of every part; .local/laptop.log always has them")
 	flags.TextVar(&o.level, "log-level", slog.LevelWarn, "`level` from which the laptop cloud's own log is shown: DEBUG, INFO, WARN or ERROR")
-	flags.BoolVar(&o.watch, "watch", false, "rebuild and replace what contains a Go file that changes")
+	flags.BoolVar(&o.watch, "watch", false, "when a Go file changes, rebuild and replace the functions and services that contain it")
 	flags.StringVar(&o.hosts, "hosts", "", "docker: the databases and the AWS endpoint also listen on the container `engine`'s bridge, and .local/sam-env.json is written for sam local invoke")
 	flags.BoolVar(&o.clean, "clean", false, "delete the databases of this folder, and end")
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(stdout, usage)
+		flags.SetOutput(stdout)
+		flags.PrintDefaults()
 		return o, err
+	} else if err != nil {
+		return o, usageError{"", err}
 	}
 	flags.Visit(func(f *flag.Flag) {
 		o.httpGiven = o.httpGiven || f.Name == "http-port"
 		o.awsGiven = o.awsGiven || f.Name == "aws-port"
 	})
-	var wrong error
 	switch {
 	case flags.NArg() > 0:
-		wrong = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+		return o, usageError{"", fmt.Errorf("unexpected argument %q", flags.Arg(0))}
 	case o.httpPort < 0 || o.httpPort > 65535 || o.awsPort < 0 || o.awsPort > 65535:
-		wrong = errors.New("a port is 0 to 65535")
+		return o, usageError{"", errors.New("a port must be between 0 and 65535")}
 	case o.idle <= 0:
-		wrong = errors.New("-idle must be more than 0")
+		return o, usageError{"", errors.New("-idle must be more than 0")}
 	case o.hosts != "" && o.hosts != "docker":
-		wrong = fmt.Errorf("-hosts is docker or nothing, not %q", o.hosts)
-	}
-	if wrong != nil {
-		fmt.Fprintf(stderr, "%v\n", wrong)
-		flags.Usage()
-		return o, wrong
+		return o, usageError{"", fmt.Errorf("-hosts must be docker, not %q", o.hosts)}
 	}
 	var err error
 	o.root, err = os.Getwd()
-	if err != nil {
-		fmt.Fprintf(stderr, "%v\n", err)
-	}
 	return o, err
+}
+
+// usageError is an error in the arguments. It points to the help instead of
+// printing it, which would push the error off the screen.
+type usageError struct {
+	command string // " invoke", or "" for the laptop cloud itself
+	error
+}
+
+func (e usageError) Error() string {
+	return fmt.Sprintf("%v; see `%s%s --help`", e.error, os.Args[0], e.command)
 }
 
 // run runs the stack until ctx ends or something fails.
@@ -166,7 +170,7 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 		group: group, run: newRunFile(folder), ports: &ports{given: map[int]*os.File{}, addresses: []string{loopback}}, fatal: make(chan error, 1),
 	}
 	defer c.stop()
-	// What a killed run left is not this one's.
+	// A run that was killed leaves its files behind.
 	if err := errors.Join(c.run.remove(), c.removeSAMEnvironment()); err != nil {
 		return err
 	}
@@ -181,25 +185,25 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 
 	balancer, port, err := c.ports.hold([]string{loopback}, o.httpPort, o.httpGiven)
 	if err != nil {
-		return fmt.Errorf("load balancer: %w; name another one by -http-port", err)
+		return fmt.Errorf("load balancer: %w; choose another port with -http-port", err)
 	}
 	defer closeAll(balancer)
 	if port != o.httpPort && o.httpPort != 0 {
-		s.say("port %d is taken; the load balancer takes %d instead", o.httpPort, port)
+		s.say("port %d is taken; the load balancer uses %d instead", o.httpPort, port)
 	}
-	c.names.balancer = fmt.Sprintf("127.0.0.1:%d", port)
+	c.balancerAddress = fmt.Sprintf("127.0.0.1:%d", port)
 	aws, port, err := c.ports.hold(c.ports.addresses, o.awsPort, o.awsGiven)
 	if err != nil {
-		return fmt.Errorf("AWS endpoint: %w; name another one by -aws-port", err)
+		return fmt.Errorf("AWS endpoint: %w; choose another port with -aws-port", err)
 	}
 	defer closeAll(aws)
 	if port != o.awsPort && o.awsPort != 0 {
-		s.say("port %d is taken; the AWS endpoint takes %d instead", o.awsPort, port)
+		s.say("port %d is taken; the AWS endpoint uses %d instead", o.awsPort, port)
 	}
 	c.awsHeld = port
 	c.endpointURL = fmt.Sprintf("http://127.0.0.1:%d", port)
 
-	// What fails while the rest still starts ends the start.
+	// A part that fails during the start ends the start.
 	starting, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	failed := make(chan error, 1)
@@ -229,21 +233,21 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 		if cause := context.Cause(starting); cause != nil {
 			err = fmt.Errorf("stopped before it was ready: %w", cause)
 		}
-		return fmt.Errorf("%w\n%s may say more", err, filepath.Join(".local", "laptop.log"))
+		return fmt.Errorf("%w\nsee also %s", err, filepath.Join(".local", "laptop.log"))
 	}
 	s.calm.Store(false)
 	s.say("")
 	s.say("ready in %.1f s: %s", time.Since(began).Seconds(), c.url())
 	if o.watch {
-		s.say("what contains a Go file that changes is rebuilt and replaced")
+		s.say("watching the Go files: functions and services that contain a changed one are rebuilt and replaced")
 	}
 	switch {
 	case c.bridge.IsValid():
-		s.say("containers of %s reach databases and AWS endpoint as %s; %s is for sam local invoke", c.bridge.Masked(), containerHost, filepath.Join(".local", samEnvFileName))
+		s.say("containers of %s reach the databases and the AWS endpoint as %s; %s is for sam local invoke", c.bridge.Masked(), containerHost, filepath.Join(".local", samEnvFileName))
 	case o.hosts != "":
 		s.say("the container engine reaches 127.0.0.1 as %s; %s is for sam local invoke", containerHost, filepath.Join(".local", samEnvFileName))
 	}
-	s.say("addresses and passwords are in %s; README.md has a demo to paste; Ctrl-C stops it", filepath.Join(".local", runFileName))
+	s.say("addresses and passwords: %s; a demo to paste: README.md; stop with Ctrl-C", filepath.Join(".local", runFileName))
 
 	select {
 	case err := <-failed:

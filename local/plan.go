@@ -15,11 +15,10 @@ import (
 	"plaudit/local/template"
 )
 
-// plan is what a stack asks the laptop's parts to run. Making it starts
-// nothing.
+// plan is what the laptop cloud is to run for a stack, besides what its parts
+// have read. Making it starts nothing.
 type plan struct {
 	databases []database
-	secrets   []secret
 	functions []function
 	services  []service
 	balancer  *elb.Config                 // nil: the stack has none
@@ -28,15 +27,13 @@ type plan struct {
 }
 
 type database struct {
-	id, name             string // logical id; of the database and the cluster
-	port                 int
-	user, password       string // password is "" where RDS manages it
-	parameters           map[string]string
-	secretName, secretID string // of the managed password; "" where it is not
-	wanted               string // EngineVersion
+	id, name       string // logical id; of the database and the cluster
+	port           int
+	user, password string // password is "" if RDS manages it
+	parameters     map[string]string
+	secretName     string // of the password that RDS manages; "" if it does not
+	wanted         string // EngineVersion
 }
-
-type secret struct{ arn, name, value string }
 
 type function struct {
 	id     string // logical id
@@ -62,58 +59,56 @@ var ignored = map[string]map[string]string{
 		"EnableIAMDatabaseAuthentication": "logins have passwords: DbAuth is password",
 		"BackupRetentionPeriod":           "no backups are made", "PreferredBackupWindow": "no backups are made",
 		"CopyTagsToSnapshot": "no backups are made", "DeletionProtection": "`make clean` deletes it",
-		"AutoMinorVersionUpgrade": "the version is what is installed", "PreferredMaintenanceWindow": "the version is what is installed",
-		"EnableCloudwatchLogsExports": "its log is in .local", "EnablePerformanceInsights": "there is no such service",
-		"MonitoringInterval": "there is no such service", "MonitoringRoleArn": noIAM, "CACertificateIdentifier": "it speaks no TLS on 127.0.0.1",
-		"Tags": "nobody reads them",
+		"AutoMinorVersionUpgrade": "the installed version runs", "PreferredMaintenanceWindow": "the installed version runs",
+		"EnableCloudwatchLogsExports": "its log is in .local", "EnablePerformanceInsights": "not monitored",
+		"MonitoringInterval": "not monitored", "MonitoringRoleArn": noIAM, "CACertificateIdentifier": "it speaks no TLS on 127.0.0.1",
+		"Tags": "nothing reads them",
 	},
 	"AWS::RDS::DBParameterGroup": {
-		"Description": "only a text", "Family": "the version is what is installed", "DBParameterGroupName": "only a name", "Tags": "nobody reads them",
-	},
-	"AWS::SecretsManager::Secret": {
-		"Name": "given by the names", "Description": "only a text", "KmsKeyId": "secrets live in memory", "Tags": "nobody reads them",
+		"Description": "only a text", "Family": "the installed version runs", "DBParameterGroupName": "only a name", "Tags": "nothing reads them",
 	},
 	"AWS::Lambda::Function": {
-		"FunctionName": "given by the names", "Description": "only a text", "Role": noIAM, "VpcConfig": noNetwork,
-		"Architectures": "built for this machine", "Tags": "nobody reads them", "TracingConfig": "there is no X-Ray; trace ids are passed on",
+		"FunctionName": "part of its ARN", "Description": "only a text", "Role": noIAM, "VpcConfig": noNetwork,
+		"Architectures": "built for this machine", "Tags": "nothing reads them", "TracingConfig": "no X-Ray on a laptop; trace ids are passed on",
 		"LoggingConfig.SystemLogLevel": "the laptop cloud has a log level of its own", "LoggingConfig.LogGroup": "logs go to the terminal and to .local/laptop.log",
 		"EphemeralStorage": "/tmp is this machine's",
 	},
 	"AWS::ECS::TaskDefinition": {
 		"Family": "only a name", "NetworkMode": noNetwork, "RequiresCompatibilities": "a task is a process of this machine",
 		"RuntimePlatform": "built for this machine", "TaskRoleArn": noIAM, "ExecutionRoleArn": noIAM,
-		"Cpu": "not limited", "Memory": "not limited", "Tags": "nobody reads them",
+		"Cpu": "not limited", "Memory": "not limited", "Tags": "nothing reads them",
 		"ContainerDefinitions.Image":                  "built from its Go source",
 		"ContainerDefinitions.Essential":              "the only container",
 		"ContainerDefinitions.Cpu":                    "not limited",
 		"ContainerDefinitions.Memory":                 "not limited",
 		"ContainerDefinitions.MemoryReservation":      "not limited",
 		"ContainerDefinitions.ReadonlyRootFilesystem": "no file system of its own",
-		"ContainerDefinitions.User":                   "runs as whoever starts the laptop cloud",
+		"ContainerDefinitions.User":                   "runs as the user who starts the laptop cloud",
 		"ContainerDefinitions.LogConfiguration":       "logs go to the terminal and to .local/laptop.log",
 		"ContainerDefinitions.PortMappings.HostPort":  "always the container's port",
 		"ContainerDefinitions.PortMappings.Name":      "only a name",
 	},
 	"AWS::ECS::Service": {
 		"Cluster": "one machine", "LaunchType": "a task is a process of this machine", "CapacityProviderStrategy": "a task is a process of this machine",
-		"PlacementStrategies": "one machine", "NetworkConfiguration": noNetwork, "Tags": "nobody reads them", "PropagateTags": "nobody reads them",
+		"PlacementStrategies": "one machine", "NetworkConfiguration": noNetwork, "Tags": "nothing reads them", "PropagateTags": "nothing reads them",
 		"HealthCheckGracePeriodSeconds": "the container's StartPeriod covers it", "DeploymentConfiguration": "nothing is deployed while it runs",
-		"AvailabilityZoneRebalancing": "one machine", "EnableECSManagedTags": "nobody reads them",
+		"AvailabilityZoneRebalancing": "one machine", "EnableECSManagedTags": "nothing reads them",
 	},
-	"AWS::Lambda::Permission": {"SourceAccount": "there is one account"},
+	"AWS::Lambda::Permission": {"SourceAccount": "a laptop has one account"},
 	"AWS::ElasticLoadBalancingV2::LoadBalancer": {
-		"Name": "given by the names", "Scheme": noNetwork, "Subnets": noNetwork, "SecurityGroups": noNetwork, "IpAddressType": noNetwork, "Tags": "nobody reads them",
+		"Name": "part of its ARN", "Scheme": noNetwork, "Subnets": noNetwork, "SecurityGroups": noNetwork, "IpAddressType": noNetwork, "Tags": "nothing reads them",
 	},
-	"AWS::ElasticLoadBalancingV2::Listener": {"SslPolicy": "there is no TLS on a laptop"},
+	"AWS::ElasticLoadBalancingV2::Listener": {"SslPolicy": "no TLS on a laptop"},
 	"AWS::ElasticLoadBalancingV2::TargetGroup": {
-		"Name": "given by the names", "VpcId": noNetwork, "Port": "the port of a registered target counts", "IpAddressType": noNetwork, "Tags": "nobody reads them",
+		"Name": "part of its ARN", "VpcId": noNetwork, "Port": "the port of a registered target counts", "IpAddressType": noNetwork, "Tags": "nothing reads them",
 		"HealthCheckProtocol": "checked where the target listens",
 	},
 }
 
 func decode(r template.Resource, out any) error { return template.Decode(r, out, ignored[r.Type]) }
 
-// makePlan reads every resource and names everything that is wrong at once.
+// makePlan reads every resource, also into the parts, and reports everything
+// that is wrong at once.
 func makePlan(stack *template.Stack, n names) (*plan, error) {
 	p := &plan{groups: map[string]*elb.TargetGroup{}, invokes: map[string]string{}}
 	var errs []error
@@ -124,12 +119,14 @@ func makePlan(stack *template.Stack, n names) (*plan, error) {
 			err = p.addDatabase(stack, n, r)
 		case "AWS::RDS::DBParameterGroup":
 			_, err = readParameterGroup(r)
-		case "AWS::SecretsManager::Secret":
-			err = p.addSecret(n, r)
 		case "AWS::Lambda::Function":
 			err = p.addFunction(n, r)
 		case "AWS::ECS::Service":
 			err = p.addService(stack, n, r)
+		default:
+			if part, ok := n.parts.byType[r.Type]; ok {
+				err = part.Read(r)
+			}
 		}
 		if err != nil {
 			errs = append(errs, err)
@@ -168,7 +165,7 @@ func (p *plan) addDatabase(stack *template.Stack, n names, r template.Resource) 
 		return fmt.Errorf("%s: Engine: the laptop cloud runs postgres, not %s", r.ID, in.Engine)
 	}
 	if in.ManageMasterUser == (in.MasterUserPassword != "") {
-		return fmt.Errorf("%s: one of ManageMasterUserPassword and MasterUserPassword is needed", r.ID)
+		return fmt.Errorf("%s: set either ManageMasterUserPassword or MasterUserPassword", r.ID)
 	}
 	if slices.ContainsFunc(p.databases, func(d database) bool { return d.name == in.DBName }) {
 		return fmt.Errorf("%s: DBName: two instances have a database %s; on a laptop each needs a name of its own", r.ID, in.DBName)
@@ -178,7 +175,7 @@ func (p *plan) addDatabase(stack *template.Stack, n names, r template.Resource) 
 		user: in.MasterUsername, password: in.MasterUserPassword,
 	}
 	if in.ManageMasterUser {
-		d.secretName, d.secretID = n.masterSecretName(r), n.masterSecretARN(r)
+		d.secretName = n.masterSecretName(r)
 	}
 	if in.DBParameterGroupName != "" {
 		group, ok := find(stack, n, "AWS::RDS::DBParameterGroup", "Ref", in.DBParameterGroupName)
@@ -187,21 +184,10 @@ func (p *plan) addDatabase(stack *template.Stack, n names, r template.Resource) 
 		}
 		var err error
 		if d.parameters, err = readParameterGroup(group); err != nil {
-			return nil // named where the group stands
+			return nil // reported for the group itself
 		}
 	}
 	p.databases = append(p.databases, d)
-	return nil
-}
-
-func (p *plan) addSecret(n names, r template.Resource) error {
-	var in struct {
-		SecretString string `cfn:"SecretString,required"`
-	}
-	if err := decode(r, &in); err != nil {
-		return err
-	}
-	p.secrets = append(p.secrets, secret{arn: n.text(r, "Ref"), name: n.name(r, "Name"), value: in.SecretString})
 	return nil
 }
 
@@ -240,7 +226,7 @@ func (p *plan) addFunction(n names, r template.Resource) error {
 	}}
 	if in.Concurrency != nil {
 		if *in.Concurrency < 1 {
-			return fmt.Errorf("%s: ReservedConcurrentExecutions: %d would throttle every invocation", r.ID, *in.Concurrency)
+			return fmt.Errorf("%s: ReservedConcurrentExecutions: %d would throttle every invocation; it must be at least 1", r.ID, *in.Concurrency)
 		}
 		f.config.Concurrency = *in.Concurrency
 	}
@@ -250,7 +236,7 @@ func (p *plan) addFunction(n names, r template.Resource) error {
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
 
-// find finds a resource of a type by what one of its attributes yields.
+// find returns the resource of a type whose attribute has a value.
 func find(stack *template.Stack, n names, kind, attribute, value string) (template.Resource, bool) {
 	for _, r := range stack.Resources {
 		if r.Type == kind && n.text(r, attribute) == value {

@@ -8,25 +8,33 @@ import (
 	"testing"
 	"time"
 
+	"plaudit/local/part"
 	"plaudit/local/template"
 )
 
-// planOf makes a plan of a template with the parameters of testdata/small or
-// given ones.
+func testNames() names {
+	n := part.Names{Pseudo: template.Pseudo{StackName: "small", Region: "ap-northeast-2", AccountID: accountID}}
+	return names{
+		Names: n, parts: newParts(n), balancer: "127.0.0.1:8080", host: loopback,
+		databasePorts: map[string]int{"Db": 5433, "ScoresDb": 5434, "UsersDb": 5435},
+	}
+}
+
+// planOf makes a plan of a template with the given parameters, or with those of
+// testdata/small if given is nil.
 func planOf(t *testing.T, path string, given map[string]string) (*plan, *template.Stack, error) {
 	t.Helper()
-	pseudo := template.Pseudo{StackName: "small", Region: "ap-northeast-2", AccountID: accountID}
 	if given == nil {
 		given = map[string]string{"Greeting": "hello", "Token": "secret-token", "WebPort": "18081"}
 	}
-	loaded, err := template.Load(path, pseudo, given)
+	loaded, err := template.Load(path, testNames().Pseudo, given)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := checkKinds(loaded.Resources()); err != nil {
+	n := testNames()
+	if err := n.check(loaded.Resources()); err != nil {
 		return nil, nil, err
 	}
-	n := names{Pseudo: pseudo, balancer: "127.0.0.1:8080", host: loopback, databasePorts: map[string]int{"Db": 5433, "ScoresDb": 5434, "UsersDb": 5435}}
 	stack, err := loaded.Resolve(n.attribute)
 	if err != nil {
 		return nil, nil, err
@@ -92,6 +100,7 @@ func TestWhatIsWiredWrongIsAnError(t *testing.T) {
 		{"a rule over ALB's limits", `["/hello*"]`, `["/a", "/b", "/c", "/d"]`, []string{"priority 10", "path-pattern has 4 values"}},
 		{"another engine", "Engine: postgres\n", "Engine: mysql\n", []string{"Db", "mysql"}},
 		{"another runtime", "Runtime: provided.al2023", "Runtime: nodejs22.x", []string{"HelloFunction", "nodejs22.x"}},
+		{"a property that a part does not know", "SecretString: !Ref Token", "SecretString: !Ref Token\n      RotationRules: {}", []string{"TokenSecret", "RotationRules"}},
 		{"two containers' worth of ports", "PortMappings: [{ ContainerPort: !Ref WebPort }]", "PortMappings: [{ ContainerPort: 1 }, { ContainerPort: 2 }]", []string{"WebTask", "one port"}},
 		{"a port that the task does not have", "ContainerName: web, ContainerPort: !Ref WebPort,", "ContainerName: web, ContainerPort: 1,", []string{"WebService", "port 1"}},
 	}
@@ -134,8 +143,9 @@ func TestProjectTemplate(t *testing.T) {
 	if !slices.Contains(packages, "./functions/score-add") || len(p.databases) != 2 || len(p.services) != 1 || len(p.balancer.Listener.Rules) == 0 {
 		t.Errorf("functions %v, databases %d, services %d, rules %d", packages, len(p.databases), len(p.services), len(p.balancer.Listener.Rules))
 	}
+	n := testNames()
 	for _, r := range stack.Resources {
-		if values := kinds[r.Type].values(names{}, r); values["Ref"] == nil {
+		if n.values(r)["Ref"] == nil {
 			t.Errorf("%s has no Ref", r.Type)
 		}
 	}

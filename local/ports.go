@@ -12,16 +12,17 @@ import (
 
 const loopback = "127.0.0.1"
 
-// ports hands out free ports, each once. Free is one that is so on all the
-// addresses, and that no other laptop cloud of this user has been handed.
+// ports hands out free ports, each once. A port is free if it is so on all the
+// addresses and no other laptop cloud of this user holds it.
 type ports struct {
-	// given has a port's lock: whoever gets it listens a moment later, or some
-	// seconds where its database must be made first. nil where it listens.
+	// given holds the lock of each port that was handed out, because its user
+	// listens later: a database that must be made first, after some seconds. It is
+	// nil for a port of hold, which listens at once.
 	given     map[int]*os.File
 	addresses []string
 }
 
-// take gives want or, where that is taken, the next free port after it.
+// take returns want, or the next free port after it.
 func (p *ports) take(want int) (int, error) {
 	for port := want; port <= 65535; port++ {
 		if _, ok := p.given[port]; ok {
@@ -45,11 +46,11 @@ func (p *ports) take(want int) (int, error) {
 			return 0, err
 		}
 	}
-	return 0, fmt.Errorf("no port of %s is free from %d on", p.addresses, want)
+	return 0, fmt.Errorf("all ports of %s from %d on are taken", p.addresses, want)
 }
 
-// lockPort keeps other laptop clouds away from a port until this program ends,
-// however that ends.
+// lockPort reserves a port among laptop clouds until this program ends, however
+// it ends.
 func lockPort(port int) (*os.File, error) {
 	folder, err := os.UserCacheDir()
 	if err != nil {
@@ -58,8 +59,9 @@ func lockPort(port int) (*os.File, error) {
 	return lockFile(filepath.Join(folder, "plaudit", "ports", strconv.Itoa(port)))
 }
 
-// hold is take, and keeps the port, on the given addresses. Where it must be
-// want itself, a taken one is an error; 0 is any.
+// hold listens on want, or on the next free port after it, of the given
+// addresses. If must is true, it returns an error if want is taken; 0 is any
+// free port.
 func (p *ports) hold(addresses []string, want int, must bool) ([]net.Listener, int, error) {
 	for port := want; ; port++ {
 		switch {
@@ -73,7 +75,7 @@ func (p *ports) hold(addresses []string, want int, must bool) ([]net.Listener, i
 		}
 		listeners, err := listen(addresses, port)
 		if err == nil {
-			got := portOf(listeners[0]) // another one than 0
+			got := portOf(listeners[0]) // not 0
 			if _, ok := p.given[got]; !ok {
 				p.given[got] = nil
 			}

@@ -11,27 +11,28 @@ import (
 
 const runFileName = "run.json"
 
-// runFile is .local/run.json: it is there while everything runs, and tells
-// tests and people where.
+// runFile is .local/run.json: it exists while everything runs, and holds the
+// addresses and passwords for tests and people.
 type runFile struct {
 	path string
 
 	mu      sync.Mutex
 	written bool
-	extra   map[string]json.RawMessage // from the hook
+	extra   map[string]json.RawMessage // from the hook `after`
 	content runContent
 }
 
 type runContent struct {
 	URL       string                 `json:"url"`
 	AWS       string                 `json:"aws"`
+	Region    string                 `json:"region"`
 	Databases map[string]runDatabase `json:"databases"` // by name of the database
 	PIDs      map[string]int         `json:"pids"`      // by part
-	Functions map[string]string      `json:"functions"` // by folder: their names in AWS
+	Functions map[string]string      `json:"functions"` // names in AWS, by folder
 }
 
 type runDatabase struct {
-	URL string `json:"url"` // with the master user and its password
+	URL string `json:"url"` // with the master user, who may read every table, and its password
 	PID int    `json:"pid"`
 }
 
@@ -42,7 +43,7 @@ func newRunFile(folder string) *runFile {
 	}
 }
 
-// merge adds what a hook printed: a JSON object, or nothing.
+// merge adds the JSON object that a hook printed; nil adds nothing.
 func (f *runFile) merge(object map[string]json.RawMessage) error {
 	own := map[string]json.RawMessage{}
 	if err := convert(f.content, &own); err != nil {
@@ -50,7 +51,7 @@ func (f *runFile) merge(object map[string]json.RawMessage) error {
 	}
 	for key := range object {
 		if _, ok := own[key]; ok {
-			return fmt.Errorf("the key %s in %s is the laptop cloud's own", key, runFileName)
+			return fmt.Errorf("the key %s of %s is reserved for the laptop cloud", key, runFileName)
 		}
 	}
 	f.mu.Lock()
@@ -59,7 +60,7 @@ func (f *runFile) merge(object map[string]json.RawMessage) error {
 	return nil
 }
 
-// change changes the content and, once publish was called, the file.
+// change changes the content, and the file if publish has been called.
 func (f *runFile) change(apply func(*runContent)) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -88,8 +89,8 @@ func (f *runFile) remove() error {
 	return nil
 }
 
-// write replaces the file at once, so that nobody reads half of it. It holds
-// passwords, so it is its owner's alone.
+// write replaces the file in one step, so that nobody reads half of it. Only its
+// owner may read it, because it holds passwords.
 func (f *runFile) write() error {
 	all := maps.Clone(f.extra)
 	if all == nil {
@@ -113,7 +114,7 @@ func convert(from any, to *map[string]json.RawMessage) error {
 	return json.Unmarshal(text, to)
 }
 
-// replaceFile writes a file that only its owner can read, all of it or nothing.
+// replaceFile writes a file that only its owner may read, in one step.
 func replaceFile(path string, content []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".") // mode 0600
 	if err != nil {

@@ -10,13 +10,13 @@ import (
 	"plaudit/local/template"
 )
 
-// samEnvFileName is what `sam local invoke --env-vars` reads: variables by
-// function, which win over the template's. It is there while everything runs.
+// samEnvFileName is the file for `sam local invoke --env-vars`: variables by
+// function, which override the template's. It exists while everything runs.
 // https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-cli-using-invoke.html
 const samEnvFileName = "sam-env.json"
 
-// samEnvironment gives the functions' variables as containers need them: the
-// stack resolved once more, on a machine called containerHost.
+// samEnvironment returns the functions' variables for containers, by logical id:
+// the stack is resolved again, with containerHost as the databases' host.
 func (c *cloud) samEnvironment(loaded *template.Template) (map[string]map[string]string, error) {
 	inside := c.names
 	inside.host = containerHost
@@ -24,14 +24,19 @@ func (c *cloud) samEnvironment(loaded *template.Template) (map[string]map[string
 	if err != nil {
 		return nil, err
 	}
-	p, err := makePlan(stack, inside)
-	if err != nil {
-		return nil, err
+	p := &plan{}
+	for _, r := range stack.Resources {
+		if r.Type != "AWS::Lambda::Function" {
+			continue
+		}
+		if err := p.addFunction(inside, r); err != nil {
+			return nil, err
+		}
 	}
 	out := map[string]map[string]string{}
 	for _, f := range p.functions {
 		variables := maps.Clone(f.config.Env)
-		// sam overrides only what the template declares.
+		// sam overrides only variables that the template declares.
 		if value, ok := variables[endpointVariable]; ok && value == "" {
 			variables[endpointVariable] = fmt.Sprintf("http://%s:%d", containerHost, c.awsHeld)
 		}

@@ -16,13 +16,13 @@ import (
 const maxLog = 64 << 20
 
 // screen is the terminal and .local/laptop.log. The file gets every line of
-// every part, the terminal what somebody has to see, or all of it when asked.
+// every part; the terminal gets warnings and errors, or every line with -verbose.
 type screen struct {
 	terminal io.Writer
 	all      bool
 	path     string
-	// calm keeps warnings in the file: while everything starts, one part
-	// meets another that is not there yet.
+	// calm keeps warnings off the terminal during the start, when parts call
+	// others that have not started yet.
 	calm atomic.Bool
 
 	mu   sync.Mutex
@@ -38,12 +38,35 @@ func (s *screen) openLog(folder string) error {
 	return err
 }
 
-// line tells that a part is up, and how long that took.
+// line reports that a part is running, and how long its start took.
 func (s *screen) line(part, detail string, took time.Duration) {
 	s.say("%-20s %s (%.1f s)", part, detail, took.Seconds())
 }
 
-// say writes a line to both.
+// patiently reports now and then that something still goes on, until stop is
+// called: after 5, 15 and 30 seconds, then every 30.
+func (s *screen) patiently(what string) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	began := time.Now()
+	go func() {
+		defer close(ended)
+		pauses := []time.Duration{5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second}
+		for i := 0; ; i++ {
+			select {
+			case <-done:
+				return
+			case <-time.After(pauses[min(i, len(pauses)-1)]):
+				s.say("%s: %.0f s so far", what, time.Since(began).Seconds())
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
+
+// say writes a line to the terminal and the file.
 func (s *screen) say(format string, args ...any) {
 	s.write(fmt.Appendf(nil, format+"\n", args...), true)
 }
@@ -52,7 +75,7 @@ func (s *screen) write(line []byte, show bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if show || s.all {
-		_, _ = s.terminal.Write(line) // a terminal that is gone must not end the parts
+		_, _ = s.terminal.Write(line) // a closed terminal must not end the parts
 	}
 	if s.file == nil {
 		return
@@ -69,8 +92,8 @@ func (s *screen) write(line []byte, show bool) {
 	}
 }
 
-// logger makes the laptop cloud's own log: of every level in the file, from
-// level on in the terminal.
+// logger returns the laptop cloud's own log: every level goes to the file, and
+// from level on to the terminal.
 func (s *screen) logger(level slog.Level) *slog.Logger {
 	options := &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey && len(groups) == 0 {
@@ -95,9 +118,9 @@ func (f writerFunc) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// output makes a writer for what a part writes, each line after name. An empty
-// name is for writers that put one themselves. The terminal gets the notable
-// lines.
+// output returns a writer for a part's output, which puts name before each line.
+// name is empty for parts that do that themselves. Lines for which notable
+// returns true go to the terminal too.
 func (s *screen) output(name string, notable func(line []byte) bool) io.Writer {
 	return &lines{screen: s, name: name, notable: notable}
 }
@@ -110,7 +133,7 @@ type lines struct {
 	rest    []byte
 }
 
-// maxLine is where a line without an end is cut.
+// maxLine is the length at which a line is cut.
 const maxLine = 256 << 10
 
 func (l *lines) Write(p []byte) (int, error) {
@@ -136,11 +159,11 @@ func (l *lines) Write(p []byte) (int, error) {
 	}
 }
 
-// never is for parts whose lines are for the file.
+// never is for parts whose lines go to the file only.
 func never([]byte) bool { return false }
 
-// troubled is for parts that log JSON: warnings, errors, and what is no JSON,
-// such as a panic.
+// troubled is for parts that log JSON. It returns true for warnings, errors, and
+// lines that are not JSON, such as those of a panic.
 func (s *screen) troubled(line []byte) bool {
 	if s.calm.Load() {
 		return false

@@ -105,9 +105,9 @@ func (p *plan) addService(stack *template.Stack, n names, r template.Resource) e
 	return nil
 }
 
-// environment gives a task's variables: its definition's, and the way to AWS.
-// The region is not among them, because ECS on EC2 gives none.
-func (s service) environment(endpoint string, secrets *secretsmanager.Store) (map[string]string, error) {
+// environment returns a task's variables: its definition's, and the address of
+// the AWS endpoint. The region is not among them, because ECS on EC2 sets none.
+func (s service) environment(endpoint string, secrets *secretsmanager.Service) (map[string]string, error) {
 	env := awsEnvironment(endpoint)
 	maps.Copy(env, s.config.Env)
 	var errs []error
@@ -121,32 +121,32 @@ func (s service) environment(endpoint string, secrets *secretsmanager.Store) (ma
 	return env, errors.Join(errs...)
 }
 
-// resolveSecret reads a ValueFrom: a secret's ARN or name, or
-// ARN:json-key:version-stage:version-id.
+// resolveSecret returns the value that a ValueFrom refers to: a secret's ARN or
+// name, or ARN:json-key:version-stage:version-id.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
-func resolveSecret(secrets *secretsmanager.Store, from string) (string, error) {
+func resolveSecret(secrets *secretsmanager.Service, from string) (string, error) {
 	if value, ok := secrets.Value(from); ok {
 		return value, nil
 	}
-	// arn:aws:secretsmanager:region:account:secret:name is seven parts.
+	// arn:aws:secretsmanager:region:account:secret:name has seven parts.
 	parts := strings.Split(from, ":")
 	if len(parts) != 10 {
-		return "", fmt.Errorf("there is no secret %s", from)
+		return "", fmt.Errorf("the secret %s does not exist", from)
 	}
 	key, stage, version := parts[7], parts[8], parts[9]
 	value, ok := secrets.Value(strings.Join(parts[:7], ":"))
 	if !ok {
-		return "", fmt.Errorf("there is no secret %s", from)
+		return "", fmt.Errorf("the secret %s does not exist", from)
 	}
 	if stage != "" && stage != "AWSCURRENT" || version != "" {
-		return "", fmt.Errorf("%s: a secret has its current version only", from)
+		return "", fmt.Errorf("%s: a secret has only its current version on the laptop", from)
 	}
 	if key == "" {
 		return value, nil
 	}
 	var object map[string]any
 	if json.Unmarshal([]byte(value), &object) != nil {
-		return "", fmt.Errorf("%s: the secret is no JSON object", from)
+		return "", fmt.Errorf("%s: the secret is not a JSON object", from)
 	}
 	text, ok := object[key].(string)
 	if !ok {
@@ -155,18 +155,18 @@ func resolveSecret(secrets *secretsmanager.Store, from string) (string, error) {
 	return text, nil
 }
 
-// endpointVariable is where the AWS SDKs look for another endpoint than AWS.
+// endpointVariable is the variable in which AWS SDKs look for an endpoint.
 // https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
 const endpointVariable = "AWS_ENDPOINT_URL"
 
-// awsEnvironment makes an AWS SDK find the laptop's endpoint, with credentials
-// that open nothing anywhere.
+// awsEnvironment returns the variables by which an AWS SDK finds the laptop's
+// endpoint, with credentials that are valid nowhere.
 func awsEnvironment(endpoint string) map[string]string {
 	return map[string]string{
 		endpointVariable:        endpoint,
 		"AWS_ACCESS_KEY_ID":     "laptop",
 		"AWS_SECRET_ACCESS_KEY": "laptop",
-		// No request to the metadata address of EC2, where there is none.
+		// The SDK would ask EC2's metadata address, which a laptop does not have.
 		"AWS_EC2_METADATA_DISABLED": "true",
 	}
 }

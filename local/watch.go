@@ -17,15 +17,15 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// settle is how long a folder must be quiet before the build: an editor
-// writes a file in several steps, and a branch changes many.
+// settle is how long the folders must be quiet before a build: an editor writes
+// a file in several steps, and a change of branch changes many files.
 const settle = 50 * time.Millisecond
 
-// watcher rebuilds what contains a Go file that changed, and replaces it while
-// everything else runs on.
+// watcher rebuilds and replaces the functions and services that contain a changed
+// Go file. Everything else keeps running.
 type watcher struct {
 	cloud   *cloud
-	restart map[string]func()          // by package: what takes its new program
+	restart map[string]func()          // by package: starts its new program
 	folders map[string]map[string]bool // by package: the folders of this module that it is built from
 	notify  *fsnotify.Watcher
 }
@@ -40,7 +40,7 @@ func (c *cloud) watch(ctx context.Context) error {
 	for _, f := range c.plan.functions {
 		running, ok := c.functions.Function(f.config.Name)
 		if !ok {
-			return fmt.Errorf("watch: there is no function %s", f.config.Name)
+			return fmt.Errorf("watch: the function %s does not exist", f.config.Name)
 		}
 		w.restart[f.pkg] = func() { running.Replace(filepath.Join(c.programs(), path.Base(f.pkg))) }
 	}
@@ -65,7 +65,7 @@ func (c *cloud) watch(ctx context.Context) error {
 	return nil
 }
 
-// look finds out what each package is built from, and watches all of it.
+// look finds the folders that each package is built from, and watches them.
 func (w *watcher) look(ctx context.Context) error {
 	for pkg := range w.restart {
 		folders, err := w.cloud.sources(ctx, pkg)
@@ -82,8 +82,8 @@ func (w *watcher) look(ctx context.Context) error {
 	return nil
 }
 
-// sources gives the folders below the root whose files are in the package's
-// program, its embedded files too.
+// sources returns the folders below the root whose files are in the package's
+// program, embedded files included.
 func (c *cloud) sources(ctx context.Context, pkg string) (map[string]bool, error) {
 	list := exec.CommandContext(ctx, "go", "list", "-deps", "-json=Dir,Standard,EmbedFiles", pkg)
 	list.Dir = c.root
@@ -140,9 +140,9 @@ func (w *watcher) run(ctx context.Context) {
 			if !ok {
 				return
 			}
-			w.cloud.log.Error("some changes may have gone unseen; change a file again", "error", err)
+			w.cloud.log.Error("changes may have been missed; save a file again", "error", err)
 		case <-quiet.C:
-			// What could not be built is built again with the next change.
+			// After a failure, the next change builds these folders again.
 			if w.rebuild(ctx, changed) {
 				changed = map[string]bool{}
 			}
@@ -150,8 +150,8 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-// rebuild builds what the folders are in and replaces it. It is false where
-// the build failed: then the programs of before run on.
+// rebuild builds and replaces the packages that contain the folders. It returns
+// false if the build fails; the old programs then keep running.
 func (w *watcher) rebuild(ctx context.Context, changed map[string]bool) bool {
 	began := time.Now()
 	var packages, names []string
@@ -177,9 +177,9 @@ func (w *watcher) rebuild(ctx context.Context, changed map[string]bool) bool {
 	}
 	slices.Sort(names)
 	w.cloud.screen.line("rebuilt", strings.Join(names, ", "), time.Since(began))
-	// The change may have brought imports.
+	// The change may have added imports.
 	if err := w.look(ctx); err != nil && ctx.Err() == nil {
-		w.cloud.log.Warn("imports are not followed", "error", err)
+		w.cloud.log.Warn("new imports are not watched", "error", err)
 	}
 	return true
 }

@@ -13,18 +13,20 @@ import (
 	"strings"
 	"time"
 
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+
 	"plaudit/shared/fault"
 	"plaudit/shared/postgres"
 	pgscores "plaudit/shared/postgres/scores"
 )
 
-// errDiffers is a board whose standings are not those of its ledger.
-var errDiffers = errors.New("the standings are not what the ledger makes of them")
+// errDiffers is returned for a board whose standings differ from its ledger.
+var errDiffers = errors.New("the standings differ from the ledger")
 
 // boards is `plaudit boards check BOARD`.
 func boards(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) < 2 || args[0] != "check" || strings.HasPrefix(args[1], "-") {
-		fmt.Fprintln(stderr, "plaudit boards: say `plaudit boards check BOARD`")
+		fmt.Fprintln(stderr, "plaudit boards: the command is `plaudit boards check BOARD`; see `plaudit boards --help`")
 		return errUsage
 	}
 	board := args[1]
@@ -40,9 +42,13 @@ func boards(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 			return err
 		}
 	}
-	found, err := pgscores.CheckBoard(ctx, databaseConfig(*dsn), board)
+	database, err := databaseConfig(ctx, *dsn)
+	if err != nil {
+		return err
+	}
+	found, err := pgscores.CheckBoard(ctx, database, board)
 	if fault.Is(err, fault.NotFound) {
-		return fmt.Errorf("there is no board %q", board)
+		return fmt.Errorf("the board %q does not exist", board)
 	}
 	if err != nil {
 		return err
@@ -55,17 +61,17 @@ func boards(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 		fmt.Fprintln(stdout, line)
 	}
 	if len(found) > 0 {
-		return fmt.Errorf("board %s: %w: %d of them differ", board, errDiffers, len(found))
+		return fmt.Errorf("board %s: %w in %d places", board, errDiffers, len(found))
 	}
-	fmt.Fprintf(stdout, "board %s: every standing is what the ledger makes of it\n", board)
+	fmt.Fprintf(stdout, "board %s: every standing matches the ledger\n", board)
 	return nil
 }
 
-// laptopScores gives the URL of the laptop's scores database.
+// laptopScores returns the URL of the laptop's scores database.
 func laptopScores(file string) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("nothing runs here, `make run` starts it; or name a database with --dsn: %w", err)
+		return "", fmt.Errorf("no laptop cloud runs here; start one with `make run`, or name a database with --dsn: %w", err)
 	}
 	var run struct {
 		Databases map[string]struct{ URL string }
@@ -75,26 +81,33 @@ func laptopScores(file string) (string, error) {
 	}
 	scores, ok := run.Databases["scores"]
 	if !ok {
-		return "", fmt.Errorf("%s names no scores database", file)
+		return "", fmt.Errorf("%s has no scores database", file)
 	}
 	return scores.URL, nil
 }
 
-// databaseConfig logs in with the password of the DSN, else by IAM.
-func databaseConfig(dsn string) postgres.Config {
-	c := postgres.Config{DSN: dsn, Auth: postgres.IAM, Region: os.Getenv("AWS_REGION"), Name: "plaudit boards check"}
+// databaseConfig uses the password of the DSN, or IAM with the caller's AWS
+// credentials if it has none.
+func databaseConfig(ctx context.Context, dsn string) (postgres.Config, error) {
+	c := postgres.Config{DSN: dsn, Auth: postgres.IAM, Name: "plaudit boards check"}
 	u, err := url.Parse(dsn)
 	if err != nil {
-		return c // postgres says what is wrong with it, without repeating it
+		return c, nil // postgres reports what is wrong with it, without repeating it
 	}
 	if password, ok := u.User.Password(); ok {
 		u.User = url.User(u.User.Username())
 		c.DSN, c.Auth, c.Password = u.String(), postgres.Password, password
+		return c, nil
 	}
-	return c
+	account, err := awsconfig.LoadDefaultConfig(ctx)
+	if err != nil {
+		return c, fmt.Errorf("find AWS credentials: %w", err)
+	}
+	c.Region, c.Credentials = account.Region, account.Credentials
+	return c, nil
 }
 
-// describe names the standing and each field that differs.
+// describe returns a line with the standing and each field that differs.
 func describe(d pgscores.Difference) (string, error) {
 	var stored, ledger map[string]json.RawMessage
 	for doc, to := range map[*[]byte]*map[string]json.RawMessage{&d.Stored: &stored, &d.Ledger: &ledger} {
@@ -112,13 +125,13 @@ func describe(d pgscores.Difference) (string, error) {
 	var parts []string
 	switch {
 	case stored == nil:
-		parts = append(parts, fmt.Sprintf("has no standing, by the ledger score %s", ledger["score"]))
+		parts = append(parts, fmt.Sprintf("no standing, but the ledger has score %s", ledger["score"]))
 	case ledger == nil:
-		parts = append(parts, fmt.Sprintf("score %s, by the ledger no standing", stored["score"]))
+		parts = append(parts, fmt.Sprintf("score %s, but the ledger has no standing", stored["score"]))
 	default:
 		for name := range ledger {
 			if string(stored[name]) != string(ledger[name]) {
-				parts = append(parts, fmt.Sprintf("%s %s, by the ledger %s", name, orNothing(stored[name]), ledger[name]))
+				parts = append(parts, fmt.Sprintf("%s %s, but the ledger has %s", name, orNothing(stored[name]), ledger[name]))
 			}
 		}
 		slices.Sort(parts)

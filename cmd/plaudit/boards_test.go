@@ -51,16 +51,16 @@ func TestBoardsCheck(t *testing.T) {
 		err := run(context.Background(), append([]string{"boards", "check"}, args...), nil, &out, &diag)
 		return out.String() + diag.String(), err
 	}
-	if out, err := check("demo", "--run", file); err != nil || out != "board demo: every standing is what the ledger makes of it\n" {
+	if out, err := check("demo", "--run", file); err != nil || out != "board demo: every standing matches the ledger\n" {
 		t.Errorf("got %q, %v", out, err)
 	}
 	d.Owner().MustExec(`UPDATE standings SET score = 7`)
 	out, err := check("demo", "--dsn", u.String())
-	if !errors.Is(err, errDiffers) || out != "all, player p: score 7, by the ledger 5\n" {
+	if !errors.Is(err, errDiffers) || out != "all, player p: score 7, but the ledger has 5\n" {
 		t.Errorf("got %q, %v", out, err)
 	}
-	if _, err := check("none", "--run", file); err == nil || !strings.Contains(err.Error(), `no board "none"`) {
-		t.Errorf("no such board: %v", err)
+	if _, err := check("none", "--run", file); err == nil || !strings.Contains(err.Error(), `the board "none" does not exist`) {
+		t.Errorf("an unknown board: %v", err)
 	}
 	for _, args := range [][]string{{}, {"--run", file}, {"demo", "other"}} {
 		if _, err := check(args...); !errors.Is(err, errUsage) {
@@ -68,6 +68,6 @@ func TestBoardsCheck(t *testing.T) {
 		}
 	}
 	if _, err := check("demo", "--run", file+"x"); err == nil || strings.Contains(err.Error(), config.Password) {
-		t.Errorf("no such file: %v", err)
+		t.Errorf("a missing file: %v", err)
 	}
 }

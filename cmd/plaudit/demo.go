@@ -11,9 +11,9 @@ import (
 	"plaudit/events"
 )
 
-// makeDemo makes the board that the sample events in events/ speak of: a race
-// in which the longest distance decides the points, with three results. A second run
-// finds it and changes nothing.
+// makeDemo makes the board of the sample events in events/: a race in which the
+// longest distance decides the points, with three results. A second run changes
+// nothing.
 func makeDemo(ctx context.Context, api *client, email, password string) error {
 	if err := api.login(ctx, credentialsIn{email, password}); err != nil {
 		return err
@@ -37,8 +37,8 @@ func makeDemo(ctx context.Context, api *client, email, password string) error {
 	return nil
 }
 
-// makeReplays sends each sample event of the folder that is a replay
-// (<function>/replay.200.json), so that it is one from now on.
+// makeReplays sends each replay among the sample events of the folder
+// (<function>/replay.200.json) a first time, so that the next one is a replay.
 func makeReplays(ctx context.Context, api *client, folder string) error {
 	files, err := filepath.Glob(filepath.Join(folder, "*", "replay.200.json"))
 	if err != nil {

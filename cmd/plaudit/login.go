@@ -8,25 +8,27 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 )
 
-// login logs the laptop's admin in and prints what a shell needs to go on:
+// login logs the laptop's admin in and prints the variables that a shell needs
+// to use the laptop's stack:
 //
 //	eval "$(.local/bin/plaudit login)"
 func login(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("login", flag.ContinueOnError)
-	file := flags.String("run", ".local/run.json", "`FILE` that `make run` writes")
+	file := flags.String("run", ".local/run.json", "`FILE` that make run writes")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
 	text, err := os.ReadFile(*file)
 	if err != nil {
-		return fmt.Errorf("nothing runs here, `make run` starts it: %w", err)
+		return fmt.Errorf("no laptop cloud runs here; start one with `make run`: %w", err)
 	}
 	var run struct {
-		URL   string
-		Admin credentialsIn
+		URL, AWS, Region string
+		Admin            credentialsIn
 	}
 	if err := json.Unmarshal(text, &run); err != nil {
 		return fmt.Errorf("%s: %w", *file, err)
@@ -35,10 +37,23 @@ func login(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := api.login(ctx, run.Admin); err != nil {
 		return err
 	}
-	// Neither holds a character that a shell minds: a URL of ours, a token of
-	// letters, digits, dots, - and _.
-	_, err = fmt.Fprintf(stdout, "export URL='%s' TOKEN='%s'\n", run.URL, api.token)
-	return err
+	for _, v := range []struct{ name, value string }{
+		{"URL", run.URL},
+		{"TOKEN", api.token},
+		{"AWS_ENDPOINT_URL", run.AWS},
+		// The AWS CLI 1 reads one of the two, everything else the other.
+		{"AWS_DEFAULT_REGION", run.Region},
+		{"AWS_REGION", run.Region},
+		// The laptop does not check credentials, but no AWS client sends a request
+		// without any. They replace the user's own, which must not go elsewhere.
+		{"AWS_ACCESS_KEY_ID", "laptop"},
+		{"AWS_SECRET_ACCESS_KEY", "laptop"},
+	} {
+		if _, err := fmt.Fprintf(stdout, "export %s='%s'\n", v.name, strings.ReplaceAll(v.value, "'", `'\''`)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // credentialsIn is the body of POST /v1/sessions.

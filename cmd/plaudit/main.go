@@ -1,10 +1,10 @@
-// Command plaudit does what only the product knows around a deployment, the
-// same in the cloud and on the laptop:
+// Command plaudit does the product's own steps of a deployment, the same in the
+// cloud and on the laptop:
 //
 //	plaudit secrets   makes keys and passwords before the first start
-//	plaudit setup     migrates the databases, once they are there
+//	plaudit setup     migrates the databases once they are running
 //	plaudit boards    checks a board's standings against its ledger
-//	plaudit login     gives a shell a token, on the laptop
+//	plaudit login     logs a shell in to the laptop's stack
 package main
 
 import (
@@ -15,10 +15,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 )
 
-const usage = `plaudit does what only the product knows around a deployment.
+const usage = `plaudit does the product's own steps of a deployment.
 
   plaudit secrets [--file FILE] [--databases]
       Makes the template's secret parameters that FILE does not hold yet (the
@@ -26,25 +27,29 @@ const usage = `plaudit does what only the product knows around a deployment.
       in FILE (mode 0600), and prints them as one JSON object.
 
   plaudit secrets rotate --file FILE begin|switch|finish
-      Replaces the signing key in three steps, each to be deployed before the
-      next. docs/key-rotation.md says what to wait for.
+      Replaces the signing key in three steps. Deploy the result of each before
+      the next. docs/key-rotation.md lists what to wait for.
 
   plaudit setup [--demo [--events FOLDER]] < OUTPUTS
       Migrates the databases and waits until the users service is ready.
-      OUTPUTS are the stack's, e.g. of
+      OUTPUTS is the JSON of the stack's outputs, e.g. of
       sam list stack-outputs --stack-name plaudit-dev --output json
 
-  plaudit boards check BOARD [--dsn URL]
-      Makes the board's standings anew from its ledger, while adds go on, and
-      prints each difference. Exits with 1 when there is one. Without --dsn:
-      the database of "make run". Else its user must own the scores database.
+  plaudit boards check BOARD [--dsn URL] [--run FILE]
+      Recomputes the board's standings from its ledger, while adds go on, and
+      prints each difference. Exits with 1 if it finds one. Without --dsn it
+      reads the database of "make run" (from FILE, by default .local/run.json);
+      with --dsn, the URL's user must own the scores database.
 
   eval "$(plaudit login)"
-      Sets URL and TOKEN in a shell, while "make run" is on.
+      Logs the admin of "make run" in. Sets URL and TOKEN in the shell, and the
+      variables by which the AWS CLI and the AWS SDKs find the laptop's AWS
+      endpoint: AWS_ENDPOINT_URL, the region, and credentials for the laptop.
 
 plaudit COMMAND --help lists a command's options.
 `
 
+// errUsage is returned after a message about wrong arguments.
 var errUsage = errors.New("usage")
 
 func main() {
@@ -72,6 +77,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case "setup":
 		return setup(ctx, args[1:], stdin, stdout, stderr)
 	case "boards":
+		if slices.ContainsFunc(args[1:], isHelp) {
+			fmt.Fprint(stdout, usage)
+			return nil
+		}
 		return boards(ctx, args[1:], stdout, stderr)
 	case "login":
 		return login(ctx, args[1:], stdout, stderr)
@@ -79,22 +88,44 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprint(stdout, usage)
 		return nil
 	}
-	fmt.Fprintf(stderr, "plaudit: there is no command %q\n\n%s", args[0], usage)
+	fmt.Fprintf(stderr, "plaudit: unknown command %q; see `plaudit --help`\n", args[0])
 	return errUsage
 }
 
-// parse reads a command's flags. It takes no other arguments.
+func isHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" }
+
+// parse reads a command's flags. Other arguments are an error.
 func parse(flags *flag.FlagSet, args []string, stderr io.Writer) error {
-	flags.SetOutput(stderr)
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage // the flag package has said what is wrong
+	if err := parseFlags(flags, args, stderr); err != nil {
+		return err
 	}
 	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "plaudit %s: takes no argument %q\n", flags.Name(), flags.Arg(0))
-		return errUsage
+		return wrong(flags, stderr, fmt.Errorf("unexpected argument %q", flags.Arg(0)))
 	}
 	return nil
+}
+
+// parseFlags reads flags up to the first other argument. It prints the help, if
+// that is asked for, and returns flag.ErrHelp.
+func parseFlags(flags *flag.FlagSet, args []string, stderr io.Writer) error {
+	help := flags.Usage
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {}
+	err := flags.Parse(args)
+	flags.SetOutput(stderr)
+	flags.Usage = help
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		help()
+	case err != nil:
+		return wrong(flags, stderr, err)
+	}
+	return err
+}
+
+// wrong prints what is wrong with the arguments, and how to get the help, which
+// itself would push the error off the screen.
+func wrong(flags *flag.FlagSet, stderr io.Writer, err error) error {
+	fmt.Fprintf(stderr, "plaudit %s: %v; see `plaudit %s --help`\n", flags.Name(), err, flags.Name())
+	return errUsage
 }

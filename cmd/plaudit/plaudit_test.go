@@ -5,7 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -41,7 +46,7 @@ func TestSecretsAreMadeOnce(t *testing.T) {
 		t.Errorf("the file's mode is %v, %v", info.Mode(), err)
 	}
 
-	// What a later version of the template needs besides is added.
+	// Parameters that a later version of the template needs are added.
 	more, _, err := runCommand("", "secrets", "--file", file, "--databases")
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +56,7 @@ func TestSecretsAreMadeOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(later) != 5 || later["SigningKey"] != params["SigningKey"] || later["ScoresDbPassword"] == later["UsersDbPassword"] {
-		t.Errorf("%d parameters, or not those of before", len(later))
+		t.Errorf("%d parameters, or changed ones", len(later))
 	}
 }
 
@@ -71,7 +76,7 @@ func TestABrokenSecretsFileIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestSetupNamesWhatTheOutputsLack(t *testing.T) {
+func TestSetupNamesMissingOutputs(t *testing.T) {
 	for stdin, want := range map[string]string{
 		"":   "stack-outputs",
 		"{}": "stack-outputs",
@@ -83,16 +88,89 @@ func TestSetupNamesWhatTheOutputsLack(t *testing.T) {
 	}
 }
 
-func TestUsage(t *testing.T) {
-	for _, args := range [][]string{{}, {"frobnicate"}, {"secrets", "x"}, {"secrets", "--nothing"}, {"setup", "--wait", "x"}} {
-		if _, stderr, err := runCommand("", args...); !errors.Is(err, errUsage) || stderr == "" {
+// The help would push the error off the screen.
+func TestWrongArgumentsEndWithTheError(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"frobnicate"}, `plaudit: unknown command "frobnicate"; see `},
+		{[]string{"secrets", "x"}, `plaudit secrets: unexpected argument "x"; see `},
+		{[]string{"secrets", "--nothing"}, "plaudit secrets: flag provided but not defined: -nothing; see "},
+		{[]string{"setup", "--wait", "x"}, `plaudit setup: invalid value "x" for flag -wait`},
+		{[]string{"login", "--nothing"}, "plaudit login: flag provided but not defined: -nothing; see "},
+		{[]string{"boards"}, "plaudit boards: the command is `plaudit boards check BOARD`; see "},
+		{[]string{"boards", "check", "b", "--nothing"}, "plaudit boards check: flag provided but not defined: -nothing; see "},
+	} {
+		_, stderr, err := runCommand("", c.args...)
+		if !errors.Is(err, errUsage) || !strings.HasPrefix(stderr, c.want) || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "--help") {
+			t.Errorf("%q: %v, %q", c.args, err, stderr)
+		}
+	}
+	if _, stderr, err := runCommand(""); !errors.Is(err, errUsage) || stderr != usage {
+		t.Errorf("without a command: %v, %q", err, stderr)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"boards", "--help"}, {"boards", "check", "--help"}} {
+		if out, _, err := runCommand("", args...); err != nil || out != usage {
+			t.Errorf("%q: %v, %q", args, err, out)
+		}
+	}
+	for want, args := range map[string][]string{
+		"-databases":                      {"secrets", "--help"},
+		"FILE switch   sign with the":     {"secrets", "rotate", "--help"},
+		"Usage of setup:\n  -":            {"setup", "--help"},
+		"(default \".local/run.json\")\n": {"login", "--help"},
+	} {
+		if _, stderr, err := runCommand("", args...); !errors.Is(err, flag.ErrHelp) || !strings.Contains(stderr, want) {
 			t.Errorf("%q: %v, %q", args, err, stderr)
 		}
 	}
-	if out, _, err := runCommand("", "--help"); err != nil || !strings.Contains(out, "plaudit secrets") {
-		t.Errorf("--help: %v, %q", err, out)
+}
+
+// A shell that evaluates the output of login reaches the stack of run.json.
+func TestLogin(t *testing.T) {
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if r.Method+" "+r.URL.Path != "POST /v1/sessions" || string(body) != `{"email":"a@example.com","password":"secret"}` {
+			t.Errorf("%s %s %s", r.Method, r.URL, body)
+		}
+		w.WriteHeader(http.StatusCreated)
+		io.WriteString(w, `{"access_token": "a.b.c"}`)
+	}))
+	defer api.Close()
+	file := filepath.Join(t.TempDir(), "run.json")
+	text, err := json.Marshal(map[string]any{
+		"url": api.URL, "aws": "http://127.0.0.1:4999", "region": "a region's name", "admin": credentialsIn{"a@example.com", "secret"},
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, _, err := runCommand("", "login", "--run", filepath.Join(t.TempDir(), "none")); err == nil || !strings.Contains(err.Error(), "make run") {
-		t.Errorf("login without a running stack: %v", err)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, _, err := runCommand("", "login", "--run", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shell := exec.Command("sh", "-ec", out+"env")
+	shell.Env = []string{"PATH=" + os.Getenv("PATH"), "AWS_ACCESS_KEY_ID=the user's own"}
+	env, err := shell.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, env)
+	}
+	for _, want := range []string{
+		"URL=" + api.URL, "TOKEN=a.b.c", "AWS_ENDPOINT_URL=http://127.0.0.1:4999", "AWS_REGION=a region's name", "AWS_DEFAULT_REGION=a region's name",
+		"AWS_ACCESS_KEY_ID=laptop", "AWS_SECRET_ACCESS_KEY=laptop",
+	} {
+		if !strings.Contains("\n"+string(env), "\n"+want+"\n") {
+			t.Errorf("the shell lacks %s:\n%s", want, env)
+		}
+	}
+
+	if _, _, err := runCommand("", "login", "--run", file+".none"); err == nil || !strings.Contains(err.Error(), "make run") {
+		t.Errorf("login without a laptop cloud: %v", err)
 	}
 }

@@ -11,39 +11,38 @@ import (
 	"plaudit/shared/jose"
 )
 
-// What the secrets file keeps of a rotation beside the template's parameters.
-// None of it is printed.
+// Keys of the secrets file that hold a rotation's state. They are not template
+// parameters, so they are not printed.
 const (
-	nextKey    = "NextSigningKey" // from begin to switch: the private key that is to sign
-	switchedAt = "SwitchedAt"     // from switch to finish: when, RFC 3339
+	nextKey    = "NextSigningKey" // from begin to switch: the next private key
+	switchedAt = "SwitchedAt"     // from switch to finish: the time of the switch, RFC 3339
 )
 
-// tokenLifetime is how long a token of the old key may still be shown, once
-// nobody signs with it any more.
+// tokenLifetime is how long tokens of the old key stay valid after the last one
+// was signed.
 const tokenLifetime = 15 * time.Minute
 
 const rotateUsage = `usage: plaudit secrets rotate --file FILE begin    make the next key pair and add its public half to Jwks
-       plaudit secrets rotate --file FILE switch   make the next key the one that signs
-       plaudit secrets rotate --file FILE finish   take the old public half out of Jwks
-Deploy what each step prints before the next. docs/key-rotation.md has the whole story.
+       plaudit secrets rotate --file FILE switch   sign with the next key
+       plaudit secrets rotate --file FILE finish   remove the old public half from Jwks
+Deploy what each step prints before the next. docs/key-rotation.md has the details.
 `
 
 // rotate replaces the signing key in three steps, each to be deployed before
-// the next, so that every token finds its public key everywhere at every
-// moment. A step that was done already changes nothing; one out of order is
-// refused. Like secrets it prints the template's parameters.
+// the next, so that every process can verify every valid token at every moment.
+// Repeating a step changes nothing; a step out of order is refused. Like secrets
+// it prints the template's parameters.
 func rotate(args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("secrets rotate", flag.ContinueOnError)
 	flags.Usage = func() { fmt.Fprint(stderr, rotateUsage); flags.PrintDefaults() }
-	file := flags.String("file", "", "the `FILE` in which `plaudit secrets` keeps the parameters")
-	now := flags.Bool("now", false, "finish at once: tokens of the old key, good for up to 15 minutes more, are refused then")
+	file := flags.String("file", "", "`FILE` in which plaudit secrets keeps the parameters")
+	now := flags.Bool("now", false, "finish at once: tokens of the old key, valid for up to 15 minutes more, are refused")
 	step, err := parseStep(flags, args, stderr)
 	if err != nil {
 		return err
 	}
 	if *file == "" {
-		fmt.Fprint(stderr, "plaudit secrets rotate: name the secrets file with --file\n\n", rotateUsage)
-		return errUsage
+		return wrong(flags, stderr, errors.New("name the secrets file with --file"))
 	}
 
 	params := map[string]string{}
@@ -63,8 +62,7 @@ func rotate(args []string, stdout, stderr io.Writer) error {
 	case "finish":
 		changed, next, err = finish(params, time.Now(), *now)
 	default:
-		fmt.Fprintf(stderr, "plaudit secrets rotate: there is no step %q\n\n%s", step, rotateUsage)
-		return errUsage
+		return wrong(flags, stderr, fmt.Errorf("the step must be begin, switch or finish, not %q", step))
 	}
 	if err != nil {
 		return err
@@ -78,7 +76,7 @@ func rotate(args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 	} else {
-		next = "Nothing changed: this step was done before. " + next
+		next = "Nothing changed: this step is already done. " + next
 	}
 	fmt.Fprintln(stderr, next)
 	return printParameters(stdout, params)
@@ -86,27 +84,19 @@ func rotate(args []string, stdout, stderr io.Writer) error {
 
 // parseStep reads the step's name, with flags before and after it.
 func parseStep(flags *flag.FlagSet, args []string, stderr io.Writer) (step string, err error) {
-	flags.SetOutput(stderr)
-	for err = flags.Parse(args); err == nil && flags.NArg() > 0; err = flags.Parse(flags.Args()[1:]) {
+	for err = parseFlags(flags, args, stderr); err == nil && flags.NArg() > 0; err = parseFlags(flags, flags.Args()[1:], stderr) {
 		if step != "" {
-			fmt.Fprintf(stderr, "plaudit secrets rotate: takes one step, not %q too\n", flags.Arg(0))
-			return "", errUsage
+			return "", wrong(flags, stderr, fmt.Errorf("unexpected argument %q after the step %s", flags.Arg(0), step))
 		}
 		step = flags.Arg(0)
 	}
-	if errors.Is(err, flag.ErrHelp) {
-		return "", err
-	}
-	if err != nil {
-		return "", errUsage // the flag package has said what is wrong
-	}
-	return step, nil
+	return step, err
 }
 
-// consistent fails where the file is not one that a deployment could run with.
+// consistent returns an error if a deployment could not run with the parameters.
 func consistent(params map[string]string) error {
 	if params["SigningKey"] == "" || params["Jwks"] == "" {
-		return errors.New("it holds no signing key; `plaudit secrets --file` with this file makes one")
+		return errors.New("it holds no signing key; make one with `plaudit secrets --file FILE`")
 	}
 	signer, err := jose.NewSigner(params["SigningKey"])
 	if err != nil {
@@ -128,10 +118,10 @@ func consistent(params map[string]string) error {
 
 func begin(params map[string]string) (changed bool, next string, err error) {
 	next = `Deploy these parameters. When every function and task runs with them, and 5 minutes more have passed
-(for that long others may keep /.well-known/jwks.json), go on with: plaudit secrets rotate --file FILE switch`
+(clients may cache /.well-known/jwks.json that long), continue with: plaudit secrets rotate --file FILE switch`
 	switch {
 	case params[switchedAt] != "":
-		return false, "", errors.New("the rotation before has switched and is not finished; first `plaudit secrets rotate --file FILE finish`")
+		return false, "", errors.New("the previous rotation is not finished; first run `plaudit secrets rotate --file FILE finish`")
 	case params[nextKey] != "":
 		return false, next, nil
 	}
@@ -147,13 +137,13 @@ func begin(params map[string]string) (changed bool, next string, err error) {
 }
 
 func switchSigner(params map[string]string, at time.Time) (changed bool, next string, err error) {
-	next = `Deploy these parameters, and have every task of the users service start anew: a task reads the key as it starts.
-When none of the old tasks is left, and 15 minutes more have passed, go on with: plaudit secrets rotate --file FILE finish`
+	next = `Deploy these parameters, and restart every task of the users service: a task reads the key when it starts.
+When no old task is left, and 15 minutes more have passed, continue with: plaudit secrets rotate --file FILE finish`
 	switch {
 	case params[switchedAt] != "":
 		return false, next, nil
 	case params[nextKey] == "":
-		return false, "", errors.New("there is no next key to switch to; first `plaudit secrets rotate --file FILE begin`")
+		return false, "", errors.New("no next key exists; first run `plaudit secrets rotate --file FILE begin`")
 	}
 	params["SigningKey"] = params[nextKey]
 	delete(params, nextKey)
@@ -164,21 +154,21 @@ When none of the old tasks is left, and 15 minutes more have passed, go on with:
 func finish(params map[string]string, at time.Time, early bool) (changed bool, next string, err error) {
 	switch {
 	case params[nextKey] != "":
-		return false, "", errors.New("the next key does not sign yet; first `plaudit secrets rotate --file FILE switch`")
+		return false, "", errors.New("the next key does not sign yet; first run `plaudit secrets rotate --file FILE switch`")
 	case params[switchedAt] == "":
-		return false, "", errors.New("no rotation is under way; `plaudit secrets rotate --file FILE begin` starts one")
+		return false, "", errors.New("no rotation is in progress; start one with `plaudit secrets rotate --file FILE begin`")
 	}
 	since, err := time.Parse(time.RFC3339, params[switchedAt])
 	if err != nil {
-		return false, "", fmt.Errorf("%s in the file is no time: %w", switchedAt, err)
+		return false, "", fmt.Errorf("%s in the file is not a time: %w", switchedAt, err)
 	}
 	if left := since.Add(tokenLifetime).Sub(at); left > 0 && !early {
-		return false, "", fmt.Errorf("tokens of the old key may be good for %s more, counted from the switch, and longer where its deployment took a while; "+
-			"wait, or with --now have them refused", left.Round(time.Second))
+		return false, "", fmt.Errorf("tokens of the old key are valid for up to %s more, counted from the switch, or longer if its deployment took a while; "+
+			"wait, or add --now to have them refused", left.Round(time.Second))
 	}
 	if params["Jwks"], err = jose.PublicKeys(params["SigningKey"]); err != nil {
 		return false, "", err
 	}
 	delete(params, switchedAt)
-	return true, "Deploy these parameters. Then the rotation is done, and tokens of the old key are refused.", nil
+	return true, "Deploy these parameters. Then the rotation is complete, and tokens of the old key are refused.", nil
 }

@@ -15,7 +15,7 @@ import (
 	"plaudit/shared/jose"
 )
 
-// rotation is a secrets file and what deployments of it do.
+// rotation is a secrets file whose key is being rotated.
 type rotation struct {
 	*testing.T
 	file string
@@ -43,7 +43,7 @@ func (r rotation) kept() map[string]string {
 	return params
 }
 
-// step runs one and gives the parameters that it prints.
+// step runs a step and returns the parameters that it prints.
 func (r rotation) step(args ...string) (params map[string]string, said string) {
 	r.Helper()
 	out, said, err := runCommand("", append([]string{"secrets", "rotate", "--file", r.file}, args...)...)
@@ -118,8 +118,8 @@ func (r rotation) switchedAgo(d time.Duration) {
 	}
 }
 
-// At every step a deployment that is half done takes every token that may be
-// shown: those of this step's signer and of the ones before and after it.
+// At every step, a half-finished deployment accepts every valid token: those of
+// this step's signer, and of the steps before and after it.
 func TestRotation(t *testing.T) {
 	r := newRotation(t)
 	before := r.kept()
@@ -128,15 +128,18 @@ func TestRotation(t *testing.T) {
 		t.Errorf("begin: %d public keys, says %q", publicKeys(t, begun), said)
 	}
 	if kept := r.kept(); !strings.Contains(kept["NextSigningKey"], "PRIVATE KEY") || strings.Contains(said, "PRIVATE") {
-		t.Error("the next key is not kept, or told")
+		t.Error("the next key is not kept, or is printed")
 	}
 	if again, said := r.step("begin"); !maps.Equal(again, begun) || !strings.Contains(said, "Nothing changed") {
 		t.Error("a second begin changes something")
 	}
 	printed, _, err := runCommand("", "secrets", "--file", r.file)
 	var plain map[string]string
-	if json.Unmarshal([]byte(printed), &plain); err != nil || !maps.Equal(plain, begun) {
-		t.Errorf("plaudit secrets prints other parameters in the middle of it (%v): %q", err, slices.Collect(maps.Keys(plain)))
+	if err == nil {
+		err = json.Unmarshal([]byte(printed), &plain)
+	}
+	if err != nil || !maps.Equal(plain, begun) {
+		t.Errorf("plaudit secrets prints other parameters during a rotation (%v): %q", err, slices.Collect(maps.Keys(plain)))
 	}
 
 	switched, said := r.step("switch")
@@ -147,7 +150,7 @@ func TestRotation(t *testing.T) {
 		t.Error("a second switch changes something")
 	}
 
-	r.refused("tokens of the old key may be good for", "finish")
+	r.refused("tokens of the old key are valid for up to", "finish")
 	r.switchedAgo(14 * time.Minute)
 	r.refused("more", "finish")
 	r.switchedAgo(15*time.Minute + time.Second)
@@ -177,10 +180,10 @@ func TestRotation(t *testing.T) {
 		t.Errorf("the file's mode is %v, %v", info.Mode(), err)
 	}
 	if left, err := os.ReadDir(filepath.Dir(r.file)); err != nil || len(left) != 1 {
-		t.Errorf("beside the file lie %v", left)
+		t.Errorf("the folder holds %v", left)
 	}
 
-	// And again, done with in a hurry.
+	// A second rotation, finished at once.
 	r.step("begin")
 	r.step("switch")
 	if hurried, _ := r.step("finish", "--now"); publicKeys(t, hurried) != 1 || takes(t, hurried, fresh) {
@@ -198,7 +201,7 @@ func TestRotationOutOfOrder(t *testing.T) {
 	r.step("switch")
 	r.refused("finish", "begin")
 	r.step("--now", "finish")
-	r.refused("no rotation is under way", "finish")
+	r.refused("no rotation is in progress", "finish")
 	r.refused("begin", "switch")
 }
 
@@ -210,13 +213,13 @@ func TestRotationOfABrokenFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]map[string]string{
-		"holds no signing key":              {"SigningKey": ""},
-		"PKCS 8":                            {"SigningKey": "secret"},
-		"Jwks: ":                            {"Jwks": "{"},
-		"lacks the public half":             {"Jwks": otherKeys},
-		"SwitchedAt in the file is no time": {"SwitchedAt": "yesterday"},
-		"the signing key must be a PKCS 8 private":    {"SigningKey": "-----BEGIN"},
-		"is not finished; first `plaudit secrets rot": {"SwitchedAt": "2026-01-01T00:00:00Z"},
+		"holds no signing key":                 {"SigningKey": ""},
+		"PKCS 8":                               {"SigningKey": "secret"},
+		"Jwks: ":                               {"Jwks": "{"},
+		"lacks the public half":                {"Jwks": otherKeys},
+		"SwitchedAt in the file is not a time": {"SwitchedAt": "yesterday"},
+		"the signing key must be a PKCS 8 private":        {"SigningKey": "-----BEGIN"},
+		"is not finished; first run `plaudit secrets rot": {"SwitchedAt": "2026-01-01T00:00:00Z"},
 	} {
 		params := maps.Clone(good)
 		maps.Copy(params, change)
@@ -225,13 +228,13 @@ func TestRotationOfABrokenFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		step := "begin"
-		if strings.Contains(want, "no time") {
+		if strings.Contains(want, "not a time") {
 			step = "finish"
 		}
 		r.refused(want, step)
 	}
-	// A next key that is not what begin left: the switch would sign with a key
-	// that nobody knows.
+	// A next key that begin has not made: after the switch, nobody could verify
+	// the signatures.
 	next, _, err := jose.GenerateKey()
 	if err != nil {
 		t.Fatal(err)
@@ -246,7 +249,7 @@ func TestRotationOfABrokenFile(t *testing.T) {
 
 	r.file = filepath.Join(t.TempDir(), "none.json")
 	if _, _, err := runCommand("", "secrets", "rotate", "--file", r.file, "begin"); err == nil || !strings.Contains(err.Error(), "holds no signing key") {
-		t.Errorf("a file that is not there: %v", err)
+		t.Errorf("a missing file: %v", err)
 	}
 	if _, err := os.Stat(r.file); err == nil {
 		t.Error("it was made")
@@ -258,11 +261,12 @@ func TestRotationUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"begin"}, {"--file", r.file}, {"--file", r.file, "rotate"}, {"--file", r.file, "begin", "switch"}, {"--file", r.file, "begin", "--soon"},
 	} {
-		if _, stderr, err := runCommand("", append([]string{"secrets", "rotate"}, args...)...); !errors.Is(err, errUsage) || !strings.Contains(stderr, "plaudit secrets rotate") {
+		_, stderr, err := runCommand("", append([]string{"secrets", "rotate"}, args...)...)
+		if !errors.Is(err, errUsage) || !strings.HasPrefix(stderr, "plaudit secrets rotate: ") || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "--help") {
 			t.Errorf("%q: %v, %q", args, err, stderr)
 		}
 	}
 	if publicKeys(t, r.kept()) != 1 {
-		t.Error("one of them began")
+		t.Error("one of them began a rotation")
 	}
 }

@@ -15,15 +15,15 @@ import (
 	"plaudit/shared/jose"
 )
 
-// secrets makes the template's secret parameters. What the file holds stays as
-// it is, so that a second run changes nothing.
+// secrets makes the template's secret parameters. It keeps the ones that the
+// file holds, so that a second run changes nothing.
 func secrets(args []string, stdout, stderr io.Writer) error {
 	if len(args) > 0 && args[0] == "rotate" {
 		return rotate(args[1:], stdout, stderr)
 	}
 	flags := flag.NewFlagSet("secrets", flag.ContinueOnError)
-	file := flags.String("file", "", "keep the parameters in this `FILE`; without it they are only printed")
-	databases := flags.Bool("databases", false, "also make the databases' passwords, for stages where DbAuth is password")
+	file := flags.String("file", "", "`FILE` in which to keep the parameters; without it they are only printed")
+	databases := flags.Bool("databases", false, "also make the databases' passwords, for stages with DbAuth=password")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
@@ -69,8 +69,8 @@ func encode(params map[string]string) ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-// printParameters leaves out what the file keeps of a rotation: the template
-// does not take it, and the next private key is nobody's business yet.
+// printParameters prints the parameters without a rotation's state: the template
+// does not take it, and the next private key is not to be deployed yet.
 func printParameters(stdout io.Writer, params map[string]string) error {
 	params = maps.Clone(params)
 	delete(params, nextKey)
@@ -92,14 +92,14 @@ func readSecrets(file string, params map[string]string) error {
 		return err
 	}
 	if err := json.Unmarshal(text, &params); err != nil {
-		// The error's text would not help and might show a value.
-		return fmt.Errorf("%s is not a JSON object of strings; restore it, or start over with `make clean`", file)
+		// The error itself might show a value.
+		return fmt.Errorf("%s is not a JSON object of strings; restore it, or delete all local data with `make clean`", file)
 	}
 	return nil
 }
 
-// writeSecrets replaces the file in one step, so that a kill leaves the old
-// one or the new one.
+// writeSecrets replaces the file in one step, so that a kill leaves either the
+// old one or the new one.
 func writeSecrets(file string, text []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*") // mode 0600
 	if err != nil {

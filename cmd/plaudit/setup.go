@@ -18,7 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 )
 
-// stack is what setup needs to know of the stack: its outputs.
+// stack holds the stack's outputs that setup needs.
 type stack struct {
 	url, adminEmail, adminPasswordSecret, migrate string
 	masters                                       map[string]string // database → secret of its master
@@ -56,12 +56,12 @@ func readStack(r io.Reader) (stack, error) {
 	return s, nil
 }
 
-// setup migrates the databases and waits for the users service. It can be run
-// as often as one likes.
+// setup migrates the databases and waits for the users service. It can be
+// repeated at any time.
 func setup(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("setup", flag.ContinueOnError)
-	demo := flags.Bool("demo", false, "also make the board `demo` that events/ speaks of, and print the admin's address and password (for a laptop)")
-	folder := flags.String("events", "", "`folder` of sample events: with --demo, sends those that are replays a first time")
+	demo := flags.Bool("demo", false, "also make the board `demo` of the sample events, and print the admin's address and password (for a laptop)")
+	folder := flags.String("events", "", "`folder` of sample events: with --demo, sends the replays among them a first time")
 	wait := flags.Duration("wait", time.Minute, "how long to wait for the users service")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
@@ -102,19 +102,20 @@ func setup(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 			return fmt.Errorf("sample events: %w", err)
 		}
 	}
-	fmt.Fprintln(stderr, "board demo is there; to try it, paste the demo of README.md, which begins with")
+	fmt.Fprintln(stderr, "demo board ready; to try it, paste the demo of README.md, which begins with")
 	fmt.Fprintln(stderr, `  eval "$(.local/bin/plaudit login)"`)
 	return json.NewEncoder(stdout).Encode(map[string]any{"admin": map[string]string{"email": st.adminEmail, "password": password}})
 }
 
-// credentials are what RDS keeps in a master's secret.
+// credentials is the content of the secret that RDS makes for a master.
 type credentials struct {
 	Username string `json:"username"`
 	Password string `json:"password"`
 }
 
-// migrate invokes db-migrate as the role it made for itself, and hands it the
-// masters' passwords only where that role is not there yet.
+// migrate invokes db-migrate, which logs in with the role that it has made for
+// itself. If that fails, because the role does not exist yet, migrate passes it
+// the masters' passwords.
 func migrate(ctx context.Context, functions *lambda.Client, secrets *secretsmanager.Client, st stack) (string, error) {
 	result, err := invoke(ctx, functions, st.migrate, map[string]any{})
 	if err == nil {
@@ -135,7 +136,7 @@ func migrate(ctx context.Context, functions *lambda.Client, secrets *secretsmana
 	return invoke(ctx, functions, st.migrate, map[string]any{"masters": masters})
 }
 
-// invoke calls a function and gives its answer; a function's error is an error.
+// invoke calls a function and returns its answer, or the function's error.
 func invoke(ctx context.Context, functions *lambda.Client, name string, event any) (string, error) {
 	payload, err := json.Marshal(event)
 	if err != nil {
@@ -170,7 +171,7 @@ type client struct {
 	token string
 }
 
-// ready waits until the users service answers that it is.
+// ready waits until the users service reports that it is ready.
 func (c *client) ready(ctx context.Context, wait time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -183,13 +184,13 @@ func (c *client) ready(ctx context.Context, wait time.Duration) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the users service at %s is not ready (last answer: %d %s); look at its log, and whether UsersDesiredCount is 0", c.url, status, answer)
+			return fmt.Errorf("the users service at %s is not ready (last answer: %d %s); read its log, and check that UsersDesiredCount is not 0", c.url, status, answer)
 		case <-tick.C:
 		}
 	}
 }
 
-// call sends one request and gives the answer's status and body.
+// call sends one request and returns the answer's status and body.
 func (c *client) call(ctx context.Context, method, path string, header map[string]string, body any) (int, []byte, error) {
 	var text []byte
 	if body != nil {

@@ -37,10 +37,10 @@ type HealthCheck struct {
 	Retries     int           // 3
 }
 
-// Config says what a service runs.
+// Config describes a service.
 type Config struct {
 	Name         string // of the service
-	Binary       string // what the container's entry point is
+	Binary       string // the container's entry point
 	Dir          string // working directory
 	Env          map[string]string
 	DesiredCount int
@@ -48,14 +48,14 @@ type Config struct {
 	Targets      []Targets
 	HealthCheck  *HealthCheck
 	StopTimeout  time.Duration // between SIGTERM and SIGKILL; 30 s
-	Output       io.Writer     // what the program writes
+	Output       io.Writer     // of the program
 	Log          *slog.Logger
 	// Changed is called with the process id of each task that starts, and with
 	// 0 when it has ended.
 	Changed func(pid int)
 }
 
-// Service is a service that runs.
+// Service is a running service.
 type Service struct {
 	config Config
 	group  *process.Group
@@ -254,7 +254,7 @@ func (s *Service) watch(task *process.Process) error {
 	}
 }
 
-// errRestart is why a task is replaced that did nothing wrong.
+// errRestart is the reason for the replacement of a healthy task.
 var errRestart = errors.New("another one was asked for")
 
 func ended(task *process.Process) error {
@@ -264,8 +264,8 @@ func ended(task *process.Process) error {
 	return errors.New("it ended: exit status 0")
 }
 
-// check runs the health check's command in the task's environment. The program
-// that it names is the image's; here that is the one we built.
+// check runs the health check's command in the task's environment, with the
+// program that was built in place of the image's.
 func (s *Service) check(check *HealthCheck) error {
 	probe, err := s.group.Start(s.spec(check.Command[2:]...))
 	if err != nil {
@@ -274,7 +274,7 @@ func (s *Service) check(check *HealthCheck) error {
 	select {
 	case <-probe.Done():
 		if err := probe.Err(); err != nil {
-			return fmt.Errorf("the health check gives %w", err)
+			return fmt.Errorf("the health check fails: %w", err)
 		}
 		return nil
 	case <-s.stop:

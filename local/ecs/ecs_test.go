@@ -109,7 +109,7 @@ func run(t *testing.T, change func(*ecs.Config)) *stack {
 	s.config = ecs.Config{
 		Name: "users", Binary: binary, Dir: t.TempDir(), DesiredCount: 1, Port: port,
 		Env:     map[string]string{"PORT": fmt.Sprint(port), "EMPTY": ""},
-		Targets: []ecs.Targets{s.targets}, StopTimeout: 5 * time.Second,
+		Targets: []ecs.Targets{s.targets}, StopTimeout: 30 * time.Second,
 		Output: s.output, Log: slog.New(slog.NewTextHandler(s.log, nil)),
 		Changed: func(pid int) { s.pids <- pid },
 	}
@@ -127,7 +127,7 @@ func run(t *testing.T, change func(*ecs.Config)) *stack {
 // get asks the task until it answers.
 func (s *stack) get(t *testing.T, path string) string {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; {
+	for end := time.Now().Add(time.Minute); ; {
 		res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", s.config.Port, path))
 		if err == nil {
 			defer res.Body.Close()
@@ -156,7 +156,7 @@ func (s *stack) next(t *testing.T) int {
 	select {
 	case pid := <-s.pids:
 		return pid
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("nothing changes; log: %s", s.log)
 		return 0
 	}
@@ -204,7 +204,7 @@ func TestDeadTaskIsReplaced(t *testing.T) {
 		s.get(t, "/healthz")
 		end.how(first)
 		if got := s.next(t); got != 0 {
-			t.Errorf("the end is told as %d", got)
+			t.Errorf("the end is reported as %d", got)
 		}
 		second := s.next(t)
 		if second == first || second == 0 {
@@ -225,14 +225,14 @@ func TestUnhealthyTaskIsReplaced(t *testing.T) {
 	s := run(t, func(c *ecs.Config) {
 		c.HealthCheck = &ecs.HealthCheck{
 			Command: []string{"CMD", "/service", "health"}, Interval: 20 * time.Millisecond,
-			Timeout: 5 * time.Second, StartPeriod: time.Second, Retries: 2,
+			Timeout: time.Minute, Retries: 2,
 		}
 	})
 	s.get(t, "/healthz")
 	first := s.next(t)
 	s.tell("/sicken")
 	if got := s.next(t); got != 0 {
-		t.Errorf("the end is told as %d", got)
+		t.Errorf("the end is reported as %d", got)
 	}
 	if second := s.next(t); second == first {
 		t.Error("the same process")

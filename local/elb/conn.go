@@ -20,8 +20,8 @@ const (
 	maxHeader = 64 << 10 // all of the head
 )
 
-// What conn tells the handler travels in two headers that no client can send:
-// conn drops theirs.
+// conn passes information to the handler in two headers. Clients cannot set them,
+// because conn drops theirs.
 const (
 	targetHeader = "Elb_target" // the request target as it came
 	rejectHeader = "Elb_reject" // "<status> <reason>": answer with this page
@@ -106,7 +106,7 @@ func (c *conn) Read(p []byte) (int, error) {
 
 var errTooLong = errors.New("line too long")
 
-// readLine gives the next line with its end. What came before an error is
+// readLine returns the next line with its end. What came before an error is
 // kept: net/http interrupts reads by a deadline and comes back later.
 func (c *conn) readLine() ([]byte, error) {
 	s, err := c.in.ReadSlice('\n')
@@ -161,7 +161,7 @@ func (c *conn) readHead() error {
 	}
 }
 
-// idle says whether err is the idle timeout and not net/http's way of ending
+// idle reports whether err is the idle timeout and not net/http's way of ending
 // its background read, a deadline in 1970.
 func (c *conn) idle(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) && c.deadline.Load() > 1
@@ -187,8 +187,8 @@ func (c *conn) CloseWrite() error {
 	return nil
 }
 
-// Close takes in what a refused client is still sending, because the reset
-// that follows unread bytes could overtake the answer.
+// Close reads the rest of a refused client's request, because the reset that
+// follows unread bytes could overtake the answer.
 func (c *conn) Close() error {
 	if c.rejected.CompareAndSwap(true, false) && c.CloseWrite() == nil && c.Conn.SetReadDeadline(time.Now().Add(500*time.Millisecond)) == nil {
 		io.CopyN(io.Discard, c.Conn, 256<<10)
@@ -196,7 +196,7 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// pass stops the judging: what follows is not HTTP any more.
+// pass ends the checks: the connection carries no HTTP from now on.
 func (c *conn) pass() {
 	c.out = append(append(c.out, c.head...), c.line...)
 	c.state = raw
@@ -243,15 +243,15 @@ type refusal struct {
 
 func bad(reason string) *refusal { return &refusal{400, reason} }
 
-// framing is what a head says about where its body ends.
+// framing holds the headers that determine where a body ends.
 type framing struct {
 	length    int64 // -1: not said
 	chunked   bool
 	ambiguous bool
 }
 
-// judge reads a head without its empty line, and puts what net/http is to see
-// into out.
+// judge reads a head without its empty line, and writes the head for net/http to
+// out.
 func (c *conn) judge(head string) *refusal {
 	line, rest, _ := strings.Cut(head, "\n")
 	method, target, version, no := c.requestLine(strings.TrimSuffix(line, "\r"))
@@ -342,7 +342,7 @@ func (c *conn) requestLine(line string) (method, target, version string, no *ref
 	return method, target, version, nil
 }
 
-// header judges one header and says whether it goes on. Content-Length and
+// header judges one header and reports whether to pass it on. Content-Length and
 // Transfer-Encoding are collected in f.
 func (c *conn) header(method, version, name, value string, f *framing) (keep bool, no *refusal) {
 	for _, b := range []byte(value) {
@@ -384,8 +384,8 @@ func (c *conn) header(method, version, name, value string, f *framing) (keep boo
 	return !c.dropInvalid && !strings.EqualFold(name, targetHeader) && !strings.EqualFold(name, rejectHeader), nil
 }
 
-// looksLikeFraming finds what another server might normalise into one of the
-// two headers that say where a body ends.
+// looksLikeFraming reports whether another server might normalise a name into one
+// of the two headers that determine where a body ends.
 func looksLikeFraming(name string) bool {
 	letters := strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {

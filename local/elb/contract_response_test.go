@@ -194,27 +194,37 @@ func nothingShown(t *testing.T) {
 }
 
 func clientLeaves(t *testing.T) {
-	g := group(leaver{t})
+	f := leaver{t, make(chan struct{}), make(chan struct{})}
+	g := group(f)
 	log := &logs{}
 	cfg := config(forward(g))
 	cfg.Log = log.logger(slog.LevelDebug)
 	addr := serve(t, cfg)
-	// The balancer notices the end of a connection some time after it.
+	// The balancer notices a moment later that the client has closed its
+	// connection. If the function answers before, there is another attempt.
+	pause := time.Millisecond
 	eventually(t, "a line with status 460", func() bool {
 		c := dial(t, addr)
 		io.WriteString(c, head("GET", "/gone")+"\r\n")
-		time.Sleep(20 * time.Millisecond)
+		<-f.entered
 		c.Close()
+		time.Sleep(pause)
+		pause *= 2
+		f.release <- struct{}{}
 		return strings.Contains(log.String(), "path=/gone status=460")
 	})
 }
 
-// leaver is a function that outlasts its client.
-type leaver struct{ t *testing.T }
+// leaver is a function whose client leaves during the invoke.
+type leaver struct {
+	t                *testing.T
+	entered, release chan struct{}
+}
 
 func (l leaver) Invoke(ctx context.Context, _ []byte, _ string) ([]byte, string, error) {
+	l.entered <- struct{}{}
 	select {
-	case <-time.After(100 * time.Millisecond):
+	case <-l.release:
 	case <-ctx.Done():
 		l.t.Error("the invoke was ended with its client")
 	}

@@ -1,8 +1,9 @@
 // Package elb is an Application Load Balancer for one machine: listener rules,
 // Lambda targets and HTTP targets, health checks, and the answers that the
 // balancer makes itself. It follows the Elastic Load Balancing user guide
-// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/);
-// where the guide is silent, the tests name what was chosen.
+// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/); the
+// tests name the choices that the guide leaves open. It is complete for this
+// project: extend it only if template.yaml needs more.
 //
 // A request passes three steps. conn judges the bytes of its head before
 // net/http reads them, because net/http cleans up what a balancer has to
@@ -36,12 +37,12 @@ const (
 // Invoker is a Lambda function.
 type Invoker interface {
 	// Invoke sends one event to a function and waits. functionError is "" or
-	// "Handled" or "Unhandled". err says that the function could not be asked:
-	// throttled, not there.
+	// "Handled" or "Unhandled". err is set if the function could not be invoked,
+	// because it is throttled or does not exist.
 	Invoke(ctx context.Context, payload []byte, traceID string) (response []byte, functionError string, err error)
 }
 
-// Listener is where clients connect and what happens to their requests.
+// Listener is the port for clients, with the rules for their requests.
 type Listener struct {
 	Protocol string // HTTP or HTTPS: what X-Forwarded-Proto and #{protocol} say
 	Port     int    // the port clients believe they talk to: X-Forwarded-Port and #{port}
@@ -70,7 +71,7 @@ type Balancer struct {
 	transport   *http.Transport
 	proxy       *httputil.ReverseProxy
 
-	// life ends when Serve gives up on what is in flight. It is the context of
+	// life ends when Serve gives up on requests in flight. It is the context of
 	// every invoke: a client that leaves does not end a function's work.
 	life context.Context
 	end  context.CancelFunc
@@ -108,7 +109,7 @@ func New(cfg Config) (*Balancer, error) {
 	return b, nil
 }
 
-// check says everything that is wrong at once, and collects the target groups.
+// check reports everything that is wrong at once, and collects the target groups.
 func (b *Balancer) check() error {
 	var errs []error
 	if p := b.listener.Protocol; p != "HTTP" && p != "HTTPS" {
@@ -238,7 +239,7 @@ func (s *silentConns) close() {
 	}
 }
 
-// isTimeout says whether a target took longer than the balancer waits.
+// isTimeout reports whether a target took longer than the balancer waits.
 func isTimeout(err error) bool {
 	var t net.Error
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &t) && t.Timeout()

@@ -22,7 +22,7 @@ const (
 	firstAnswer = 100 * time.Millisecond
 )
 
-// checks is what the health checks of a group run in.
+// checks is the environment of a group's health checks.
 type checks struct {
 	ctx    context.Context
 	wg     *sync.WaitGroup
@@ -30,8 +30,8 @@ type checks struct {
 	client *http.Client
 }
 
-// startChecks checks the targets of the group until ctx ends; wg counts what
-// is running.
+// startChecks checks the targets of the group until ctx ends; wg counts the
+// running checks.
 func (g *TargetGroup) startChecks(ctx context.Context, wg *sync.WaitGroup, log *slog.Logger) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -47,7 +47,7 @@ func (g *TargetGroup) startChecks(ctx context.Context, wg *sync.WaitGroup, log *
 	}
 }
 
-// stopChecks lets nobody begin a check after the context of startChecks ended.
+// stopChecks prevents new checks after the context of startChecks has ended.
 func (g *TargetGroup) stopChecks() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -85,7 +85,8 @@ func (g *TargetGroup) watch(t *target) {
 	})
 }
 
-// hopeful says whether the target has never passed a check nor been given up.
+// hopeful reports whether the target has neither passed its checks nor failed them
+// often enough to be unhealthy.
 func (g *TargetGroup) hopeful(t *target) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

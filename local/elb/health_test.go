@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// quick makes a checked balancer whose health checks do not take seconds: the
-// limits of New hold for what a template says.
+// quick runs a balancer whose health checks do not take seconds. A template
+// could not: New holds it to the limits of AWS.
 func quick(t *testing.T, g *TargetGroup, log *slog.Logger) string {
 	t.Helper()
 	cfg := config(forward(g))
@@ -25,21 +25,34 @@ func quick(t *testing.T, g *TargetGroup, log *slog.Logger) string {
 }
 
 func TestHealthThresholds(t *testing.T) {
-	var status, checks atomic.Int32
+	var status, checks, others atomic.Int32
 	status.Store(200)
 	var request atomic.Pointer[http.Request]
+	var hang atomic.Bool
+	hangs, ended := make(chan struct{}, 1), make(chan struct{})
 	sick := program(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.UserAgent() == healthAgent {
+			if hang.Load() {
+				hangs <- struct{}{}
+				<-r.Context().Done()
+				ended <- struct{}{}
+				return
+			}
 			request.Store(r)
 			w.WriteHeader(int(status.Load()))
 			checks.Add(1)
 		}
 		w.Write([]byte("sick"))
 	})
-	well := program(t, func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("well")) })
+	well := program(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.UserAgent() == healthAgent {
+			others.Add(1)
+		}
+		w.Write([]byte("well"))
+	})
 	g := &TargetGroup{Name: "users", Type: "ip", Health: HealthCheck{Path: "/healthz?deep=1", HealthyThreshold: 3, UnhealthyThreshold: 2}}
 	g.Register(sick)
-	g.Register(sick) // twice is once
+	g.Register(sick) // has no effect
 	log := &logs{}
 	addr := quick(t, g, log.logger(slog.LevelInfo))
 	eventually(t, "one pass makes a new target healthy", func() bool { return g.Healthy() == 1 })
@@ -82,32 +95,41 @@ func TestHealthThresholds(t *testing.T) {
 			t.Errorf("no line %q in %s", line, log)
 		}
 	}
+
+	// The end of its registration ends the check in flight, and no other one
+	// follows while the other target is checked.
+	hang.Store(true)
+	<-hangs
 	g.Deregister(sick)
-	time.Sleep(50 * time.Millisecond)
-	checks.Store(0)
-	time.Sleep(100 * time.Millisecond)
-	if checks.Load() != 0 {
+	<-ended
+	others.Store(0)
+	eventually(t, "the other one is checked", func() bool { return others.Load() > 5 })
+	select {
+	case <-hangs:
 		t.Error("a deregistered target is still checked")
+	default:
 	}
 }
 
-// A program that is only just starting is not held up by its interval.
+// A program that is starting is checked more often than its interval, and these
+// checks do not count as failures.
 func TestHealthOfAStartingTarget(t *testing.T) {
 	var up atomic.Bool
+	var checks atomic.Int32
 	target := program(t, func(http.ResponseWriter, *http.Request) {
-		if !up.Load() {
+		if checks.Add(1); !up.Load() {
 			panic(http.ErrAbortHandler)
 		}
 	})
-	g := &TargetGroup{Name: "users", Type: "ip", Health: HealthCheck{Interval: 60 * time.Second}}
+	g := &TargetGroup{Name: "users", Type: "ip", Health: HealthCheck{Interval: 300 * time.Second, UnhealthyThreshold: 2}}
 	g.Register(target)
 	serve(t, config(forward(g)))
-	time.Sleep(50 * time.Millisecond)
+	eventually(t, "four checks within the first interval", func() bool { return checks.Load() >= 4 })
 	if got := g.Targets()[0].State; got != Initial {
-		t.Errorf("state %s", got)
+		t.Errorf("after three failed checks: state %s", got)
 	}
 	up.Store(true)
-	eventually(t, "it is healthy long before the interval is over", func() bool { return g.Healthy() == 1 })
+	eventually(t, "it is healthy", func() bool { return g.Healthy() == 1 })
 }
 
 func TestHealthTimeout(t *testing.T) {
@@ -169,14 +191,18 @@ func TestHealthOfAFunction(t *testing.T) {
 	}
 	status.Store(500)
 	eventually(t, "it is unhealthy", func() bool { return g.Targets()[0].State == Unhealthy })
-	wantStatus(t, get(t, addr, "/"), 500) // the only target gets the requests all the same
+	wantStatus(t, get(t, addr, "/"), 500) // it is the only target, so it still gets the requests
 }
 
 func TestAFunctionIsNotCheckedByDefault(t *testing.T) {
 	f := answers(ok)
-	quick(t, group(f), slog.New(slog.DiscardHandler))
-	time.Sleep(50 * time.Millisecond)
-	if f.calls() != 0 {
-		t.Errorf("%d checks", f.calls())
+	g := group(f)
+	wantStatus(t, get(t, quick(t, g, slog.New(slog.DiscardHandler)), "/"), 200)
+	// The checks begin before the first request is served, each for one of these.
+	if targets := g.Targets(); len(targets) != 0 {
+		t.Errorf("checked: %v", targets)
+	}
+	if f.calls() != 1 || f.last(t).Path != "/" {
+		t.Errorf("%d calls, want the request only", f.calls())
 	}
 }

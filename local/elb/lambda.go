@@ -90,8 +90,8 @@ func (b *Balancer) bodyFailed(x *exchange, err error) {
 }
 
 // event is the JSON that a function gets. It has headers and
-// queryStringParameters, or, where the target group says so, multiValueHeaders
-// and multiValueQueryStringParameters; never both. host is net/http's copy of
+// queryStringParameters or, if the target group has that attribute,
+// multiValueHeaders and multiValueQueryStringParameters; never both. host is net/http's copy of
 // the Host header, "" for a health check, which has none.
 func (g *TargetGroup) event(method, path, query, host string, headers http.Header, body []byte) []byte {
 	inQuery, inHeaders := `,"queryStringParameters":{`, `},"headers":{`
@@ -168,7 +168,7 @@ func parseQuery(query string) map[string][]string {
 	return values
 }
 
-// isText says whether the body goes into the event as it is. A body that is
+// isText reports whether the body goes into the event as it is. A body that is
 // not UTF-8 does not fit into JSON, whatever its content type says.
 func isText(h http.Header, body []byte) bool {
 	if len(body) == 0 {
@@ -186,7 +186,7 @@ func isText(h http.Header, body []byte) bool {
 	return strings.HasPrefix(kind, "text/")
 }
 
-// response is what a function answered.
+// response is a function's answer.
 type response struct {
 	status int
 	header http.Header
@@ -241,14 +241,14 @@ func (g *TargetGroup) parse(payload []byte) (*response, error) {
 	return res, nil
 }
 
-// unmarshal reads JSON of which only the form counts: of a name that stands
-// there twice the last one, and bytes that are no UTF-8 as U+FFFD.
+// unmarshal reads JSON leniently: of a name that appears more than once it takes
+// the last value, and it reads bytes that are not UTF-8 as U+FFFD.
 func unmarshal(raw []byte, into any) error {
 	return json.Unmarshal(raw, into, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
-// readHeaders leaves out what belongs to one connection, and Content-Length,
-// which the balancer counts itself.
+// readHeaders leaves out the headers of the connection, and Content-Length, which
+// the balancer counts itself.
 func (g *TargetGroup) readHeaders(raw jsontext.Value, into http.Header) error {
 	if raw == nil {
 		return nil
@@ -289,8 +289,8 @@ var hopByHop = []string{
 	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
-// write sends the response. ALB names itself where the function names no
-// server, and calls a body of no stated type application/octet-stream.
+// write sends the response. Without a Server header ALB sets its own name, and
+// without a Content-Type application/octet-stream.
 func (res *response) write(x *exchange) {
 	h := x.Header()
 	for name, values := range res.header {

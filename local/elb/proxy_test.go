@@ -310,7 +310,7 @@ func TestAnswerBeforeTheEndOfTheBody(t *testing.T) {
 	addr := serve(t, config(forward(users(target))))
 	for range 20 {
 		c := dial(t, addr)
-		c.SetDeadline(time.Now().Add(5 * time.Second))
+		c.SetDeadline(time.Now().Add(time.Minute))
 		io.WriteString(c, head("POST", "/", "Content-Length: 10")+"\r\n012345678")
 		res, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil {

@@ -35,7 +35,7 @@ type Rule struct {
 	Action     Action
 }
 
-// Action is what happens to a request. Type is forward, fixed-response or
+// Action is applied to a request. Type is forward, fixed-response or
 // redirect, and the field of that name is set.
 type Action struct {
 	Type        string
@@ -45,7 +45,7 @@ type Action struct {
 }
 
 // FixedResponse is an answer of the balancer itself. StatusCode is 2xx, 4xx or
-// 5xx; ContentType text/plain (where it is empty), text/css, text/html,
+// 5xx; ContentType text/plain (if it is empty), text/css, text/html,
 // application/javascript or application/json.
 type FixedResponse struct {
 	StatusCode  int
@@ -163,7 +163,7 @@ func isAlphanumeric(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
 }
 
-// resolve copies what the action points to and fills in the defaults, so that
+// resolve copies the structs of the action and fills in the defaults, so that
 // the caller's values stay as they were.
 func (a *Action) resolve() {
 	if a.Fixed != nil {
@@ -226,8 +226,8 @@ func (r Redirect) check() error {
 	return nil
 }
 
-// location is the URL that the client is sent to. ALB names the port always,
-// and the ? only where there is a query.
+// location returns the URL of a redirect. ALB always includes the port, and a ?
+// only with a query.
 func (r Redirect) location(l Listener, host, path, query string) string {
 	expand := strings.NewReplacer(
 		"#{protocol}", l.Protocol, "#{host}", host, "#{port}", l.portText(),

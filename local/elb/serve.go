@@ -141,9 +141,9 @@ func (b *Balancer) act(x *exchange, a Action) {
 	}
 }
 
-// addHeaders adds what every target gets: X-Forwarded-For is appended to,
-// Port and Proto say what this listener is, the trace id is begun or continued.
-// It is false when the client's X-Forwarded-For is too long.
+// addHeaders adds the headers for every target: it appends to X-Forwarded-For,
+// sets Port and Proto of this listener, and begins or continues the trace id. It
+// returns false if the client's X-Forwarded-For is too long.
 func (b *Balancer) addHeaders(x *exchange) bool {
 	h := x.r.Header
 	client, _, _ := net.SplitHostPort(x.r.RemoteAddr)
@@ -161,8 +161,8 @@ func (b *Balancer) addHeaders(x *exchange) bool {
 	return true
 }
 
-// trace gives the request's X-Amzn-Trace-Id: Root where the client sent none,
-// else the client's with a Self of ours in front.
+// trace returns the request's X-Amzn-Trace-Id: a new Root if the client sent none,
+// else the client's after a Self of ours.
 func trace(h http.Header, now time.Time) string {
 	field, rest := "Root=1-", ""
 	if sent := h[traceHeader]; len(sent) > 0 && headerSize(h) <= maxTracedHeader {
@@ -246,14 +246,14 @@ func (b *Balancer) logAccess(x *exchange, start time.Time) {
 	b.log.LogAttrs(ctx, level, "load balancer", attrs...)
 }
 
-// idleBody gives a client the idle timeout for every piece of its body.
+// idleBody applies the idle timeout to every piece of a client's body.
 type idleBody struct {
 	io.ReadCloser
 	x    *exchange
 	rc   *http.ResponseController
 	idle time.Duration
-	// ended says that there is nothing more to read. A target's connection may
-	// still read when the answer is out.
+	// ended is set when nothing is left to read. A target's connection may still
+	// read after the answer.
 	ended atomic.Bool
 }
 
@@ -264,8 +264,7 @@ const (
 	drainTime  = 2 * time.Second
 )
 
-// drain reads what is left of a body that nobody wanted to the end, once the
-// answer is out.
+// drain reads the rest of a body that was not read to its end, after the answer.
 func (b *idleBody) drain(x *exchange) {
 	// Who waits to be asked for the body is not going to send it now.
 	if b.ended.Load() || x.status == 0 || len(x.r.Header["Expect"]) > 0 || b.rc.Flush() != nil {

@@ -15,17 +15,18 @@ import (
 	"time"
 )
 
-func TestServeEndsAfterWhatIsInFlight(t *testing.T) {
-	entered := make(chan struct{})
+func TestServeEndsAfterTheRequestsInFlight(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
 	f := &function{reply: func(event) (string, string, error) {
 		close(entered)
-		time.Sleep(200 * time.Millisecond)
+		<-release
 		return ok, "", nil
 	}}
 	b, err := New(config(forward(group(f))))
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.drain = time.Minute
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -33,22 +34,31 @@ func TestServeEndsAfterWhatIsInFlight(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.Serve(ctx, l) }()
-	dial(t, l.Addr().String()) // an idle client does not hold it up
+	dial(t, l.Addr().String()) // Serve does not wait for an idle client
 	c := dial(t, l.Addr().String())
 	io.WriteString(c, head("GET", "/")+"\r\n")
 	<-entered
 	stop()
+	eventually(t, "it no longer listens", func() bool {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	select {
+	case err := <-done:
+		t.Errorf("Serve ends during a request: %v", err)
+	default:
+	}
+	close(release)
 	wantStatus(t, receive(t, bufio.NewReader(c), "GET"), 200)
 	if err := <-done; err != nil {
 		t.Errorf("Serve: %v", err)
 	}
-	if c, err := net.Dial("tcp", l.Addr().String()); err == nil {
-		c.Close()
-		t.Error("it still listens")
-	}
 }
 
-func TestServeCutsWhatDoesNotEnd(t *testing.T) {
+func TestServeCutsRequestsThatDoNotEnd(t *testing.T) {
 	f := endless{entered: make(chan struct{}), ended: make(chan struct{})}
 	b, err := New(config(forward(group(f))))
 	if err != nil {
@@ -69,7 +79,7 @@ func TestServeCutsWhatDoesNotEnd(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("Serve: %v", err)
 	}
-	<-f.ended // the invoke is not left behind
+	<-f.ended // the invoke has ended too
 }
 
 // endless is a function that waits for the end of its invoke.
@@ -99,12 +109,12 @@ func TestAccessLog(t *testing.T) {
 		eventually(t, want, func() bool { return strings.Contains(log.String(), want) })
 	}
 	if strings.Contains(log.String(), "hush") {
-		t.Errorf("the log has what only the target may see: %s", log)
+		t.Errorf("the log has a secret: %s", log)
 	}
 }
 
-// The benchmarks are what the balancer adds to a function or a target that
-// takes no time: one client, one connection kept open.
+// The benchmarks measure the time that the balancer adds to a function or a
+// target that takes none: one client, one connection kept open.
 
 func BenchmarkLambda(b *testing.B) {
 	b.Run("an entry", func(b *testing.B) { benchmark(b, group(constant(ok)), entry) })
@@ -148,8 +158,8 @@ func (c constant) Invoke(context.Context, []byte, string) ([]byte, string, error
 	return []byte(c), "", nil
 }
 
-// A client that sends more than anybody reads writes all of it before it looks
-// for the answer, and must still find one.
+// A client may send its whole body before it reads the answer, even if the
+// target refuses the body. It must still get the answer.
 func TestAnswerReachesAClientThatSendsOn(t *testing.T) {
 	big := strings.Repeat("x", 8<<20)
 	refusing, err := net.Listen("tcp", "127.0.0.1:0")

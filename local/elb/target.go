@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// HealthCheck says how targets are checked. A zero field has ALB's default:
+// HealthCheck is how targets are checked. A zero field has ALB's default:
 // path /, matcher 200; for ip targets interval 30 s, timeout 5 s, thresholds 5
-// and 2; for a function, which is checked only where Enabled says so, 35 s and
+// and 2; for a function, which is checked only if Enabled is true, 35 s and
 // 30 s.
 type HealthCheck struct {
 	Enabled            bool // of an ip group: always true, as in AWS
@@ -26,8 +26,8 @@ type HealthCheck struct {
 	Matcher            string        // "200", "200,204", "200-299", within 200 to 499
 }
 
-// TargetGroup is where a forward action sends requests: one function, or the
-// registered addresses.
+// TargetGroup is the target of a forward action: one function, or the registered
+// addresses.
 type TargetGroup struct {
 	ARN, Name         string
 	Type              string  // "lambda" or "ip"
@@ -61,7 +61,7 @@ type target struct {
 	stop   context.CancelFunc
 }
 
-// TargetHealth is the state of one target. Reason says why it is not healthy.
+// TargetHealth is the state of one target. Reason is why it is not healthy.
 type TargetHealth struct {
 	Addr, State, Reason string
 }
@@ -93,7 +93,7 @@ func (g *TargetGroup) Deregister(addr string) {
 	g.refresh()
 }
 
-// Targets gives the state of every target, in the order of registration. The
+// Targets returns the state of every target, in the order of registration. The
 // function of a lambda group with health checks is one, its address the
 // group's ARN.
 func (g *TargetGroup) Targets() []TargetHealth {
@@ -106,7 +106,7 @@ func (g *TargetGroup) Targets() []TargetHealth {
 	return out
 }
 
-// Healthy says how many targets passed their health checks.
+// Healthy returns the number of healthy targets.
 func (g *TargetGroup) Healthy() int {
 	n := 0
 	for _, t := range g.Targets() {
@@ -117,8 +117,8 @@ func (g *TargetGroup) Healthy() int {
 	return n
 }
 
-// refresh works out who gets requests: the healthy targets, or all where none
-// is. The caller holds mu.
+// refresh selects the targets that get requests: the healthy ones, or all if none
+// is healthy. The caller holds mu.
 func (g *TargetGroup) refresh() {
 	var healthy []*target
 	for _, t := range g.all {
@@ -132,7 +132,7 @@ func (g *TargetGroup) refresh() {
 	g.inUse.Store(&healthy)
 }
 
-// next is round robin; nil means that there is no target.
+// next is round robin; nil if the group has no target.
 func (g *TargetGroup) next() *target {
 	targets := g.inUse.Load()
 	if targets == nil || len(*targets) == 0 {

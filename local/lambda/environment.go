@@ -127,8 +127,8 @@ func (f *Function) newEnvironment(t *tail) (*environment, error) {
 	return env, nil
 }
 
-// variables is the function's whole environment: what Lambda sets and what the
-// template gives. AWS_EXECUTION_ENV is not set for provided.al2023.
+// variables returns the function's whole environment: the variables of Lambda and
+// of the template. AWS_EXECUTION_ENV is not set for provided.al2023.
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 func (env *environment) variables() []string {
 	c := env.function.config
@@ -143,8 +143,8 @@ func (env *environment) variables() []string {
 		vars["AWS_LAMBDA_LOG_LEVEL"] = c.LogLevel
 	}
 	maps.Copy(vars, c.Env)
-	// A template may declare it empty, for tools that fill in only what is
-	// declared; to the SDKs that is not set.
+	// A template may declare it empty for tools that set only declared variables;
+	// to the SDKs, empty is not set.
 	if vars["AWS_ENDPOINT_URL"] == "" && c.Endpoint != "" {
 		vars["AWS_ENDPOINT_URL"] = c.Endpoint
 	}
@@ -224,7 +224,7 @@ func (env *environment) run(inv *invocation, cancel <-chan struct{}) (outcome, h
 	select {
 	case conn = <-env.waiting:
 	default:
-		// It is still busy with what follows its last answer.
+		// It is still busy after its last answer.
 		var how how
 		if conn, how = env.awaitConn(inv, cancel); conn == nil {
 			if how == broken {

@@ -21,7 +21,7 @@ var (
 )
 
 // events are the asynchronous invocations. They live in memory: those that
-// have not succeeded when the service closes are lost, and the log says so.
+// have not succeeded when the service closes are lost, which is logged.
 type events struct {
 	delays    [2]time.Duration
 	throttled [2]time.Duration

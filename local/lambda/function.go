@@ -58,7 +58,7 @@ func (f *Function) PIDs() []int {
 }
 
 // Replace takes another binary for the next invocations. Idle environments end
-// now, busy ones after what they are doing.
+// now, busy ones after their invocation.
 func (f *Function) Replace(binary string) {
 	f.mu.Lock()
 	f.binary = binary
@@ -100,7 +100,7 @@ type invocation struct {
 	outcome       outcome
 }
 
-// outcome is what the caller gets.
+// outcome is the caller's result.
 type outcome struct {
 	response      []byte
 	functionError string
@@ -254,7 +254,7 @@ func (f *Function) acquire() (*environment, error) {
 	return nil, nil
 }
 
-// release gives an environment back that has answered.
+// release takes back an environment that has answered.
 func (f *Function) release(env *environment) {
 	f.mu.Lock()
 	keep := !f.closed && env.generation == f.generation
@@ -297,14 +297,14 @@ func (f *Function) dropIdle(env *environment) {
 	}
 }
 
-// retire ends an environment that no longer counts: nobody is throttled for
-// the moment that this takes.
+// retire ends an environment that no longer counts against the concurrency, so
+// that its end throttles no invocation.
 func (f *Function) retire(env *environment) {
 	f.end(env)
 	f.environments.Done()
 }
 
-// forgo gives back the right to an environment, whose process is gone.
+// forgo releases the right to an environment whose process has ended.
 func (f *Function) forgo() {
 	f.mu.Lock()
 	f.used--

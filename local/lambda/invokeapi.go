@@ -16,8 +16,8 @@ import (
 const maxClientContext = 3583
 
 // Handler serves Lambda's Invoke operation:
-// POST /2015-03-31/functions/{name}/invocations, where name is what Function
-// takes. It checks no signature.
+// POST /2015-03-31/functions/{name}/invocations, where name is a name for
+// Function. It checks no signature.
 // https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -79,7 +79,7 @@ func (s *Service) serveInvoke(w http.ResponseWriter, r *http.Request) {
 	case logType == "" || logType == "None":
 	case logType == "Tail" && kind == "RequestResponse":
 		inv.tail = &tail{}
-	case logType == "Tail": // there is nobody to give it to
+	case logType == "Tail": // nobody waits for it
 	default:
 		apiError(w, http.StatusBadRequest, "InvalidParameterValueException", fmt.Sprintf("X-Amz-Log-Type is %q, not None or Tail", logType))
 		return
@@ -114,7 +114,7 @@ func (s *Service) serveInvoke(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// decodeClientContext gives the JSON object that the header holds in base64.
+// decodeClientContext returns the JSON object that the header holds in base64.
 func decodeClientContext(header string) (string, error) {
 	if header == "" {
 		return "", nil

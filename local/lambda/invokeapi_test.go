@@ -183,17 +183,18 @@ func TestErrorsThroughTheSDK(t *testing.T) {
 	if err := invoke("echo", "{", ""); !errors.As(err, &notJSON) {
 		t.Errorf("no JSON: %v", err)
 	}
-	busy := make(chan struct{})
+	held, busy := newHold(t), make(chan struct{})
 	go func() {
-		_, _, _ = f.Invoke(context.Background(), []byte(`{"do":"sleep","ms":800}`), "")
+		_, _, _ = f.Invoke(context.Background(), []byte(held.event), "")
 		close(busy)
 	}()
-	eventually(t, "the function is busy", func() bool { return len(f.PIDs()) == 1 })
+	held.begun(t, 1)
 	var throttled *types.TooManyRequestsException
 	err := invoke("echo", "{}", "")
 	if !errors.As(err, &throttled) || throttled.Reason != types.ThrottleReasonReservedFunctionConcurrentInvocationLimitExceeded {
 		t.Errorf("throttled: %v", err)
 	}
+	held.release(t)
 	<-busy
 	s.Close(t.Context())
 	var api smithy.APIError
@@ -267,11 +268,19 @@ func TestEventInvocations(t *testing.T) {
 		t.Errorf("%d attempts, want 3", n)
 	}
 
+	held := newHold(t)
 	var busy sync.WaitGroup
-	busy.Go(func() { _, _, _ = f.Invoke(context.Background(), []byte(`{"do":"sleep","ms":300}`), "") })
+	busy.Go(func() { _, _, _ = f.Invoke(context.Background(), []byte(held.event), "") })
 	late := filepath.Join(dir, "late")
-	time.Sleep(50 * time.Millisecond)
+	held.begun(t, 1)
+	throttled := func() int { return strings.Count(log.String(), "invocation throttled") }
+	before := throttled()
 	send(late, 1)
+	eventually(t, "the event is throttled", func() bool { return throttled() > before })
+	if attempts(late) != 0 {
+		t.Error("the throttled event runs")
+	}
+	held.release(t)
 	eventually(t, "the throttled event runs at last", func() bool { return attempts(late) == 1 })
 	busy.Wait()
 

@@ -131,7 +131,7 @@ func (s *Service) Add(c Config) (*Function, error) {
 		return nil, ErrClosed
 	}
 	if s.functions[c.Name] != nil {
-		return nil, fmt.Errorf("there are two functions named %s", c.Name)
+		return nil, fmt.Errorf("a function named %s already exists", c.Name)
 	}
 	f := newFunction(s, c)
 	s.functions[c.Name] = f

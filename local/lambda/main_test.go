@@ -58,8 +58,8 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// newService makes a service whose processes all end with the test. The
-// buffer takes its own log and the functions' output.
+// newService makes a service whose processes all end with the test. The buffer
+// receives its log and the functions' output.
 func newService(t testing.TB) (*Service, *buffer) {
 	t.Helper()
 	group, err := process.NewGroup()
@@ -75,7 +75,7 @@ func newService(t testing.TB) (*Service, *buffer) {
 	s.Output = log
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
-		cancel() // nothing that runs is of interest any more
+		cancel() // ends the invocations that still run
 		s.Close(ctx)
 		if err := group.Close(); err != nil {
 			t.Errorf("processes left by the service: %v", err)
@@ -98,6 +98,9 @@ func add(t testing.TB, s *Service, c Config) *Function {
 	c.Region = "ap-northeast-2"
 	if c.Binary == "" {
 		c.Binary = program
+	}
+	if c.Timeout == 0 {
+		c.Timeout = time.Minute // Lambda's default is 3 s, and a busy machine slow
 	}
 	f, err := s.Add(c)
 	if err != nil {
@@ -126,12 +129,40 @@ func succeed(t testing.TB, f *Function, event string) string {
 	return out
 }
 
-// eventually waits until ok.
+// eventually waits until ok returns true.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not within 10 s: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
+	}
+}
+
+// hold is an event whose invocations last until it is released.
+type hold struct {
+	event string
+	file  string
+}
+
+func newHold(t testing.TB) hold {
+	file := filepath.Join(t.TempDir(), "released")
+	return hold{fmt.Sprintf(`{"do":"hold","file":%q}`, file), file}
+}
+
+// begun waits until n invocations run.
+func (h hold) begun(t testing.TB, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d invocations run", n), func() bool {
+		text, _ := os.ReadFile(h.file + ".begun") // the first one makes it
+		return bytes.Count(text, []byte("\n")) == n
+	})
+}
+
+// release lets the invocations end, those to come too.
+func (h hold) release(t testing.TB) {
+	t.Helper()
+	if err := os.WriteFile(h.file, nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

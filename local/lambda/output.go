@@ -15,14 +15,14 @@ import (
 
 const (
 	maxLine = 1 << 20 // longer lines are broken here
-	// maxTail is what an invocation with X-Amz-Log-Type: Tail gets back.
+	// maxTail limits the log that an invocation with X-Amz-Log-Type: Tail returns.
 	maxTail = 4 << 10
 	// drainLimit is how long that invocation waits for the last of its output.
 	drainLimit = 500 * time.Millisecond
 )
 
-// output reads what a process writes to its standard output and error, which
-// are one pipe, so that the order of the lines is theirs.
+// output reads a process's standard output and error, which are one pipe, so that
+// the lines keep their order.
 type output struct {
 	service  *Service
 	function string
@@ -98,7 +98,7 @@ func (o *output) capture(t *tail) {
 	o.tail = t
 }
 
-// drain waits until what the process has written so far is read.
+// drain waits until everything that the process has written is read.
 func (o *output) drain() {
 	o.mu.Lock()
 	if o.closed {
@@ -120,7 +120,7 @@ func (o *output) drain() {
 	}
 }
 
-// close gives up this program's share of the pipe, so that the reader ends
+// close closes this program's end of the pipe, so that the reader ends
 // with the process.
 func (o *output) close() {
 	o.mu.Lock()

@@ -13,10 +13,10 @@ import (
 )
 
 // runtimeAPI serves one process: the Runtime API
-// (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html) and of the
-// Extensions API what an internal extension without events needs
-// (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html),
-// which is how a Go function asks for SIGTERM.
+// (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html) and the part of
+// the Extensions API for an internal extension without events
+// (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html), by
+// which a Go function asks for SIGTERM.
 func (env *environment) runtimeAPI() http.Handler {
 	const runtime = "/2018-06-01/runtime/"
 	mux := http.NewServeMux()
@@ -58,7 +58,7 @@ func (env *environment) response(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "TruncatedResponse", err.Error())
 		return
 	}
-	// A runtime that streams its response tells of a late error in a trailer.
+	// A runtime that streams its response reports a late error in a trailer.
 	if kind := r.Trailer.Get("Lambda-Runtime-Function-Error-Type"); kind != "" {
 		detail, err := base64.StdEncoding.DecodeString(r.Trailer.Get("Lambda-Runtime-Function-Error-Body"))
 		if err != nil || len(detail) == 0 {
@@ -89,8 +89,8 @@ func (env *environment) invocationError(w http.ResponseWriter, r *http.Request) 
 	}
 }
 
-// errorBody is what a runtime posted as an error, or what its header says
-// where that is empty.
+// errorBody returns the error that a runtime has posted, or one made of its header
+// if the body is empty.
 func errorBody(r *http.Request, body []byte) []byte {
 	if len(body) > 0 {
 		return body

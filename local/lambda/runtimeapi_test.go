@@ -201,7 +201,7 @@ func TestExtensionsAPI(t *testing.T) {
 }
 
 func TestARuntimeThatHangsAfterItsAnswerIsReplaced(t *testing.T) {
-	r := newRuntime(t, time.Second)
+	r := newRuntime(t, 3*time.Second)
 	first := r.invoke(`1`, "")
 	r.start()
 	id := r.want(200, `1`, "GET", invocationPath+"next", "").Header.Get("Lambda-Runtime-Aws-Request-Id")

@@ -17,7 +17,7 @@ import (
 )
 
 // guardName is the guard's argv[0]. It differs from the program's own name, so
-// that whoever ends the program by name does not end its guard as well.
+// that ending the program by name does not end its guard as well.
 const guardName = "process-guard"
 
 // guardGrace is how long children may take to end after SIGTERM, once their
@@ -81,8 +81,8 @@ func signalGroups(groups []int, sig syscall.Signal) {
 	}
 }
 
-// othersAlive says whether the groups have a living member other than this
-// process. Where there is no /proc it cannot know and says yes.
+// othersAlive reports whether the groups have a living member other than this
+// process. Without /proc it cannot know, and returns true.
 func othersAlive(groups []int) bool {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	if len(stats) == 0 {

@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// closeGrace is what Close gives each process to end after SIGTERM,
-	// closeLimit what it gives all of them together.
+	// closeGrace is the time that each process has to end after SIGTERM of Close,
+	// closeLimit the time for all of them together.
 	closeGrace = 5 * time.Second
 	closeLimit = 15 * time.Second
 	// outputDelay is how long output is still read after a process has ended
@@ -79,9 +79,9 @@ func (g *Group) watch(guard *guard) {
 	}
 }
 
-// Spec says what to start.
+// Spec describes a child.
 type Spec struct {
-	Name string   // what errors call it
+	Name string   // in errors
 	Path string   // the program's file
 	Args []string // without the program's own name
 	Dir  string   // working directory
@@ -158,8 +158,8 @@ func start(s Spec, group int) (*Process, error) {
 	return &Process{name: s.Name, cmd: cmd, group: group, done: make(chan struct{})}, nil
 }
 
-// Run runs a child to its end, and gives what Err does. When ctx ends first it
-// is stopped.
+// Run runs a child to its end and returns its Err. If ctx ends first, Run stops
+// the child.
 func (g *Group) Run(ctx context.Context, s Spec) error {
 	p, err := g.Start(s)
 	if err != nil {
@@ -169,14 +169,14 @@ func (g *Group) Run(ctx context.Context, s Spec) error {
 	case <-p.Done():
 		return p.Err()
 	case <-ctx.Done():
-		_ = p.Stop(time.Second) // the reason to stop says more
+		_ = p.Stop(time.Second) // the cause is the better error
 		return context.Cause(ctx)
 	}
 }
 
-// Close ends all that is left, in the reverse order of their start, each with
-// SIGTERM and, where that does not do, SIGKILL. It returns an error that names
-// the processes which had to be killed.
+// Close ends all processes in the reverse order of their start, each with SIGTERM
+// and, if that is not enough, SIGKILL. It returns an error that names the
+// processes that had to be killed.
 func (g *Group) Close() error {
 	g.mu.Lock()
 	if g.closed {
@@ -193,7 +193,7 @@ func (g *Group) Close() error {
 	for _, p := range slices.Backward(left) {
 		errs = append(errs, p.Stop(min(closeGrace, time.Until(end))))
 	}
-	// What children have started themselves goes with the group.
+	// Processes that children have started end with the group.
 	groups := []int{guard.pid()}
 	for _, p := range left {
 		if !slices.Contains(groups, p.group) {
@@ -216,16 +216,16 @@ type Process struct {
 	err   error // set before done closes
 }
 
-// Name is the Spec's.
+// Name returns the Spec's name.
 func (p *Process) Name() string { return p.name }
 
-// PID is the process's id.
+// PID returns the process's id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Done closes when the process has ended and its output is written.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Err says how the process ended: nil for success or while it runs, else an
+// Err reports how the process ended: nil for success or while it runs, else an
 // error that reads "exit status 2" or "signal: killed".
 func (p *Process) Err() error {
 	if !isClosed(p.done) {
@@ -245,7 +245,7 @@ func (p *Process) wait() {
 	p.err = err
 }
 
-// Signal sends a signal. A process that has ended gives os.ErrProcessDone.
+// Signal sends a signal. It returns os.ErrProcessDone after the process's end.
 func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
 
 // Stop sends SIGTERM, waits for as long as grace, then sends SIGKILL, and

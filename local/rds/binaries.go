@@ -30,10 +30,10 @@ var folders = []string{
 	"/Applications/Postgres.app/Contents/Versions/*/bin",
 }
 
-// Installed gives the folder with initdb and postgres: the one named by
+// Installed returns the folder with initdb and postgres: the one named by
 // PLAUDIT_POSTGRES_BIN, else the first in PATH, else the newest of the usual
-// folders, else one that an earlier Find fetched. It is "" where there is none;
-// an error means that PLAUDIT_POSTGRES_BIN names a folder that will not do.
+// folders, else one that an earlier Find downloaded. It is "" if none exists. It
+// returns an error if PLAUDIT_POSTGRES_BIN names an unusable folder.
 func Installed(ctx context.Context) (string, error) {
 	if named := os.Getenv("PLAUDIT_POSTGRES_BIN"); named != "" {
 		if _, err := usable(ctx, named); err != nil {
@@ -72,8 +72,8 @@ func Installed(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// Find gives the folder with initdb and postgres, as Installed does, and
-// fetches them (about 15 MB, once) where there are none.
+// Find returns the folder with initdb and postgres, as Installed does, and
+// downloads them (about 15 MB, once) if none exists.
 func Find(ctx context.Context) (bin string, err error) {
 	bin, err = Installed(ctx)
 	if err != nil || bin != "" {
@@ -82,7 +82,7 @@ func Find(ctx context.Context) (bin string, err error) {
 	return fetch()
 }
 
-// Version says what the binaries in bin are, e.g. "17.5".
+// Version returns the version of the binaries in bin, e.g. "17.5".
 func Version(ctx context.Context, bin string) (string, error) {
 	out, err := exec.CommandContext(ctx, filepath.Join(bin, "postgres"), "--version").Output()
 	if err != nil {

@@ -1,7 +1,7 @@
-// Package rds runs PostgreSQL clusters, one real server process each, as RDS
-// for PostgreSQL would present them: a master user who is no superuser, a
-// parameter group's settings, fsync on. They listen on 127.0.0.1 and, where
-// asked, on a container bridge, and want a password from everybody.
+// Package rds runs PostgreSQL clusters, one real server process each, as RDS for
+// PostgreSQL presents them: the master user is not a superuser, a parameter group
+// sets the configuration, and fsync is on. They listen on 127.0.0.1 and, if asked
+// to, on a container bridge. Every login needs a password.
 package rds
 
 import (
@@ -27,27 +27,27 @@ import (
 	"plaudit/local/process"
 )
 
-// Config says what a cluster is.
+// Config describes a cluster.
 type Config struct {
-	Name string // what errors and folders call it
-	// Dir holds the clusters, each in a folder with its name; see Root. For
-	// root it must be open to the user nobody.
+	Name string // in errors, and of its folder
+	// Dir holds the clusters, each in a folder with its name; see Root. If root
+	// starts them, the user nobody must be able to enter it.
 	Dir  string
 	Port int // on 127.0.0.1; 0: a free one
-	// AnyPort takes a free port where Port is taken.
+	// AnyPort allows another port if Port is taken.
 	AnyPort bool
 	// Bridge is this machine's address on a container bridge, with the bridge's
 	// subnet: the cluster listens there too and admits the subnet. Zero: none.
 	Bridge netip.Prefix
-	// The master user and the database it owns. They count when the cluster is
-	// made; later the password must be the same.
+	// The master user and the database it owns. They are used when the cluster is
+	// made; later, the password must be the same.
 	MasterUser, MasterPassword, Database string
 	Parameters                           map[string]string // of the DB parameter group; see Ignored
 	Log                                  io.Writer         // the server's log; nil: none
 	Bin                                  string            // folder of the programs; "": Find
 }
 
-// Cluster is a server that runs.
+// Cluster is a running server.
 type Cluster struct {
 	config  Config
 	version string
@@ -66,8 +66,8 @@ const (
 // errRetry marks a start that may work a moment later.
 var errRetry = errors.New("not now")
 
-// Start starts the cluster, makes it first where there is none, and returns
-// when it answers. What an earlier run wrote is there, also after kill -9.
+// Start starts the cluster, which it makes first if it does not exist, and returns
+// when it answers. Data of earlier runs is kept, also after kill -9.
 func Start(ctx context.Context, group *process.Group, c Config) (*Cluster, error) {
 	cluster, err := start(ctx, group, c)
 	if err != nil {
@@ -118,7 +118,7 @@ func start(ctx context.Context, group *process.Group, c Config) (*Cluster, error
 	case err != nil:
 		return nil, err
 	case major(string(made)) != major(version):
-		return nil, fmt.Errorf("its data in %s was made by PostgreSQL %s, but %s has %s; name the folder of the other's programs in PLAUDIT_POSTGRES_BIN, or start anew with `make clean`",
+		return nil, fmt.Errorf("its data in %s was made by PostgreSQL %s, but %s has %s; name the folder of that version's programs in PLAUDIT_POSTGRES_BIN, or delete the old data with `make clean`",
 			dir, strings.TrimSpace(string(made)), c.Bin, version)
 	}
 
@@ -169,9 +169,9 @@ func choosePort(c Config) (int, error) {
 	return port, nil
 }
 
-// admit writes pg_hba.conf. The superuser exists, as on RDS, and nobody gets
-// in as it; everybody else has a password, from this machine and, where there
-// is one, from the container bridge.
+// admit writes pg_hba.conf. Nobody may log in as the superuser, which exists as on
+// RDS. Everybody else needs a password, and connects from this machine or, if the
+// cluster has one, from the container bridge.
 func admit(dir string, bridge netip.Prefix) error {
 	rules := "host all rdsadmin all reject\nhost all all 127.0.0.1/32 scram-sha-256\n"
 	if bridge.IsValid() {
@@ -181,8 +181,8 @@ func admit(dir string, bridge netip.Prefix) error {
 	return os.WriteFile(filepath.Join(dir, "pg_hba.conf"), []byte(rules), 0o600)
 }
 
-// awaitOrphan waits for a server of an earlier run to end, and makes sure that
-// a postmaster.pid which nobody stands behind does not stop the next one.
+// awaitOrphan waits for a server of an earlier run to end, and makes sure that a
+// stale postmaster.pid does not stop the next one.
 func awaitOrphan(ctx context.Context, dir string) error {
 	deadline := time.Now().Add(orphanTimeout)
 	for {
@@ -217,7 +217,7 @@ func awaitOrphan(ctx context.Context, dir string) error {
 	}
 }
 
-// serves says whether process pid is the server of the cluster in dir.
+// serves reports whether the process pid is the server of the cluster in dir.
 func serves(ctx context.Context, pid int, dir string) bool {
 	if cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)); err == nil {
 		real, err := filepath.EvalSymlinks(dir)
@@ -299,7 +299,7 @@ func (c *Cluster) login(ctx context.Context) error {
 	err = db.PingContext(ctx)
 	var refused *pq.Error
 	if errors.As(err, &refused) {
-		const fix = "it keeps what it was made with; restore that, or start anew with `make clean`"
+		const fix = "it keeps the one that it was made with; restore that, or delete the old data with `make clean`"
 		switch refused.Code {
 		case "28P01":
 			return fmt.Errorf("it was made with another master user or password: %s", fix)
@@ -310,7 +310,7 @@ func (c *Cluster) login(ctx context.Context) error {
 	return err
 }
 
-// URL gives a connection string for a user.
+// URL returns a connection string for a user.
 func (c *Cluster) URL(user, password, database string) string {
 	u := url.URL{
 		Scheme:   "postgres",

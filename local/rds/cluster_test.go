@@ -23,7 +23,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// config gives a cluster in a folder that the server's user can enter.
+// config returns the configuration of a cluster in a folder that the server's
+// user can enter.
 func config(t *testing.T) rds.Config {
 	t.Helper()
 	dir, err := os.MkdirTemp("/var/tmp", "plaudit-test-")
@@ -106,7 +107,7 @@ func TestDataOutlivesAKilledServer(t *testing.T) {
 	}
 	<-first.Done()
 	if first.Err() == nil {
-		t.Error("a killed server gives no error")
+		t.Error("a killed server has no error")
 	}
 
 	second := startCluster(t, group, c)
@@ -147,6 +148,20 @@ func TestMasterUserIsNoSuperuser(t *testing.T) {
 	exec(t, db, "CREATE DATABASE clone TEMPLATE scores")
 	if _, err := db.Exec("COPY (SELECT 1) TO PROGRAM 'true'"); err == nil {
 		t.Error("the master user may run programs")
+	}
+	// It may read the tables of others, and not change them.
+	exec(t, db, "GRANT CREATE ON SCHEMA public TO migrate")
+	other, err := sql.Open("postgres", cluster.URL("migrate", "x", c.Database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec(t, other, "CREATE TABLE own AS SELECT 42 AS n")
+	other.Close()
+	if got := show(t, db, "SELECT n::text FROM own"); got != "42" {
+		t.Errorf("another role's row reads %s", got)
+	}
+	if _, err := db.Exec("DELETE FROM own"); err == nil {
+		t.Error("the master user may delete another role's rows")
 	}
 	for user, password := range map[string]string{"rdsadmin": c.MasterPassword, "plaudit": "wrong"} {
 		other, err := sql.Open("postgres", cluster.URL(user, password, "postgres"))

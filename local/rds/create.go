@@ -15,8 +15,8 @@ import (
 	"plaudit/local/process"
 )
 
-// create makes a cluster in dir. It is made aside and renamed, so that an
-// interruption leaves none that looks complete.
+// create makes a cluster in dir. It makes it in another folder and renames that,
+// so that an interruption leaves no cluster that looks complete.
 func create(ctx context.Context, group *process.Group, bin, dir, version string, c Config, as *syscall.Credential) error {
 	aside := dir + ".new"
 	if err := os.RemoveAll(aside); err != nil {
@@ -35,7 +35,7 @@ func create(ctx context.Context, group *process.Group, bin, dir, version string,
 		return err
 	}
 	// Single-user mode takes one statement a line and ends with its input. No
-	// server listens yet, so nobody meets a cluster without its passwords.
+	// server listens before the passwords are set.
 	statements := strings.Join(roles(c, major(version)), "\n") + "\n"
 	out, err := runProgram(ctx, group, "postgres", bin, aside, as, strings.NewReader(statements),
 		"--single", "-D", aside, "-c", "exit_on_error=on", "-c", "password_encryption=scram-sha-256", "postgres")
@@ -45,10 +45,13 @@ func create(ctx context.Context, group *process.Group, bin, dir, version string,
 	return os.Rename(aside, dir)
 }
 
-// roles gives what RDS for PostgreSQL has in a new instance: a master user who
-// is no superuser but may make roles and databases, and the role whose members
-// log in by IAM.
+// roles returns the statements for the roles of a new instance of RDS for
+// PostgreSQL: a master user who is not a superuser but may make roles and
+// databases, and the role whose members log in by IAM.
 // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Roles.html
+//
+// The master may also read every table, whoever owns it, so that an operator
+// can look into a laptop's databases.
 func roles(c Config, major int) []string {
 	master := pq.QuoteIdentifier(c.MasterUser)
 	statements := []string{
@@ -58,9 +61,10 @@ func roles(c Config, major int) []string {
 		`CREATE ROLE rds_iam NOLOGIN`,
 		`CREATE ROLE ` + master + ` LOGIN CREATEDB CREATEROLE PASSWORD ` + pq.QuoteLiteral(c.MasterPassword) + ` VALID UNTIL 'infinity'`,
 		`GRANT rds_superuser TO ` + master,
+		`GRANT pg_read_all_data TO ` + master,
 	}
 	if major >= 16 {
-		// From 16 on only who has a role's ADMIN option may give it away.
+		// From 16 on, granting a role needs its ADMIN option.
 		statements = append(statements, `GRANT rds_iam TO `+master+` WITH ADMIN TRUE, INHERIT FALSE, SET FALSE`)
 	}
 	if c.Database != "" && c.Database != "postgres" {
@@ -78,7 +82,7 @@ func initdb(ctx context.Context, group *process.Group, bin, dir, locale string, 
 	return nil
 }
 
-// runProgram runs one of PostgreSQL's programs and gives the end of its output.
+// runProgram runs one of PostgreSQL's programs and returns the end of its output.
 func runProgram(ctx context.Context, group *process.Group, name, bin, dir string, as *syscall.Credential, stdin io.Reader, args ...string) (string, error) {
 	var out bytes.Buffer
 	err := group.Run(ctx, process.Spec{

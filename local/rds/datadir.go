@@ -14,11 +14,11 @@ import (
 	"syscall"
 )
 
-// Root gives the folder for the clusters of the checkout at path, a Config's
+// Root returns the folder for the clusters of the checkout at path, a Config's
 // Dir: .local/postgres in it. For root, whose checkout the server's user may
 // not be able to enter, that is a link to /var/tmp/plaudit/<hash of the
-// path>-<random>, so that a checkout made anew at the same place does not meet
-// the data of the old one.
+// path>-<random>, so that a new checkout at the same place does not get the data
+// of the old one.
 func Root(path string) (string, error) {
 	link, hash, err := place(path)
 	if err != nil || os.Geteuid() != 0 {
@@ -36,7 +36,7 @@ func Root(path string) (string, error) {
 		err = os.Remove(link) // of a checkout that was copied
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s was made by another user than root; start anew with `make clean`: %w", link, err)
+		return "", fmt.Errorf("%s was made by another user than root; delete it with `make clean`: %w", link, err)
 	}
 	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
 		return "", err
@@ -90,8 +90,8 @@ func place(path string) (link, hash string, err error) {
 	return filepath.Join(abs, ".local", "postgres"), hex.EncodeToString(sum[:6]), nil
 }
 
-// shared gives a folder under /var/tmp/plaudit. Everybody may write to
-// /var/tmp, so what is there already must be root's own.
+// shared returns a folder under /var/tmp/plaudit. Everybody may write to /var/tmp,
+// so an existing /var/tmp/plaudit must belong to root.
 func shared(name string) (string, error) {
 	const base = "/var/tmp/plaudit"
 	if err := os.Mkdir(base, 0o755); err != nil && !os.IsExist(err) {
@@ -105,22 +105,22 @@ func shared(name string) (string, error) {
 	if !info.IsDir() || !ok || stat.Uid != 0 || info.Mode().Perm()&0o022 != 0 {
 		return "", fmt.Errorf("%s must be a folder that only root may write to; remove it", base)
 	}
-	// Whatever the umask was when it was made.
+	// The umask may have been another one when it was made.
 	if err := os.Chmod(base, 0o755); err != nil {
 		return "", err
 	}
 	return filepath.Join(base, name), nil
 }
 
-// serverUser is whom the server runs as: nil for the caller, who is not root.
-// PostgreSQL refuses to run as root.
+// serverUser returns the user to run the server as: nil for the caller, or nobody
+// if the caller is root, as which PostgreSQL refuses to run.
 func serverUser() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
 	nobody, err := user.Lookup("nobody")
 	if err != nil {
-		return nil, fmt.Errorf("PostgreSQL does not run as root, and there is no user nobody to run it as: %w", err)
+		return nil, fmt.Errorf("PostgreSQL does not run as root, and this machine has no user nobody to run it as: %w", err)
 	}
 	uid, err := strconv.ParseUint(nobody.Uid, 10, 32)
 	if err != nil {
@@ -144,7 +144,7 @@ func makeDir(dir string, as *syscall.Credential) error {
 	return os.Chown(dir, int(as.Uid), int(as.Gid))
 }
 
-// reachable says whether the server's user can enter dir.
+// reachable reports whether the server's user can enter dir.
 func reachable(dir string, as *syscall.Credential) error {
 	if as == nil {
 		return nil

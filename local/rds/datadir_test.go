@@ -35,7 +35,7 @@ func TestRootBelongsToTheCheckout(t *testing.T) {
 		t.Errorf("%s, then %s", first, again)
 	}
 
-	// A checkout made anew at the same place.
+	// A checkout made again at the same place.
 	if err := os.RemoveAll(filepath.Join(checkout, ".local")); err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Ignored gives those parameters of a DB parameter group that have no effect
+// Ignored returns those parameters of a DB parameter group that have no effect
 // on a laptop, with the reason.
 func Ignored(parameters map[string]string) map[string]string {
 	out := map[string]string{}
@@ -43,7 +43,7 @@ func fixed(port int, bridge netip.Prefix) [][2]string {
 	}
 }
 
-// settings gives postgres's -c arguments. Of two for one name the last counts.
+// settings returns postgres's -c arguments. If a name appears twice, the last one counts.
 func settings(parameters map[string]string, port int, bridge netip.Prefix) []string {
 	ignored := Ignored(parameters)
 	args := []string{

@@ -1,26 +1,38 @@
-// Package secretsmanager answers AWS Secrets Manager's GetSecretValue over the
-// service's own protocol (AWS JSON 1.1).
+// Package secretsmanager runs AWS Secrets Manager on the laptop: secrets in
+// memory, and GetSecretValue over the service's own protocol (AWS JSON 1.1).
 package secretsmanager
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
+
+	"plaudit/local/part"
+	"plaudit/local/template"
 )
 
-// Store holds secrets in memory. It is safe for concurrent use.
-type Store struct {
+// Service is the part that holds the secrets. It is safe for concurrent use
+// once it is started.
+type Service struct {
+	names   part.Names
+	planned []planned
+
 	mu      sync.RWMutex
 	secrets []secret
 }
+
+// planned is a secret of the template.
+type planned struct{ name, value string }
 
 type secret struct {
 	arn, name, value string
@@ -28,35 +40,87 @@ type secret struct {
 	created          time.Time
 }
 
-// ARN gives the ARN of the secret with a name: like AWS's it ends in a hyphen
-// and six characters, here always the same ones for the same name.
-func ARN(region, account, name string) string {
-	sum := sha256.Sum256([]byte(name))
-	suffix := base32.StdEncoding.EncodeToString(sum[:])[:6]
-	return fmt.Sprintf("arn:aws:secretsmanager:%s:%s:secret:%s-%s", region, account, name, suffix)
+// New returns the service for a stack, without secrets.
+func New(names part.Names) *Service { return &Service{names: names} }
+
+// Types implements part.Part.
+func (s *Service) Types() []string { return []string{"AWS::SecretsManager::Secret"} }
+
+// Values implements part.Part.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-secretsmanager-secret.html
+func (s *Service) Values(r template.Resource) map[string]any {
+	arn := s.ARN(s.names.Name(r, "Name"))
+	return map[string]any{"Ref": arn, "Id": arn}
 }
 
-// Put adds a secret. A second one with the same name or ARN is an error, as in
-// AWS.
-func (s *Store) Put(arn, name, value string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, other := range s.secrets {
-		if other.arn == arn || other.name == name {
-			return fmt.Errorf("there are two secrets with the name %s", name)
-		}
+// ignored are properties without effect on a laptop, with the reason.
+var ignored = map[string]string{
+	"Name": "Values reads it", "Description": "only a text", "KmsKeyId": "secrets live in memory", "Tags": "nothing reads them",
+}
+
+// Read implements part.Part.
+func (s *Service) Read(r template.Resource) error {
+	var in struct {
+		SecretString string `cfn:"SecretString,required"`
 	}
-	s.secrets = append(s.secrets, secret{arn: arn, name: name, value: value, version: uuid.NewString(), created: time.Now()})
+	if err := template.Decode(r, &in, ignored); err != nil {
+		return err
+	}
+	name := s.names.Name(r, "Name")
+	if slices.ContainsFunc(s.planned, func(p planned) bool { return p.name == name }) {
+		return fmt.Errorf("%s: Name: the stack has another secret called %s", r.ID, name)
+	}
+	s.planned = append(s.planned, planned{name, in.SecretString})
 	return nil
 }
 
-// Value gives a secret's text by name, ARN, or ARN without the six characters.
-func (s *Store) Value(id string) (string, bool) {
+// Start implements part.Part.
+func (s *Service) Start(context.Context) error {
+	for _, p := range s.planned {
+		if err := s.Put(p.name, p.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stop implements part.Part. The secrets end with the process.
+func (s *Service) Stop() {}
+
+// API implements part.Part.
+func (s *Service) API() (string, http.Handler) { return "secretsmanager", s }
+
+// ARN returns the ARN of the secret with a name. Like AWS's it ends in a hyphen
+// and six characters, which here follow from the name.
+func (s *Service) ARN(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	suffix := base32.StdEncoding.EncodeToString(sum[:])[:6]
+	return s.names.ARN("secretsmanager", "secret:"+name+"-"+suffix)
+}
+
+// Put makes a secret. The template's are made by Start; other services make
+// theirs by Put, as RDS does for a master password. A name that exists is an
+// error, as in AWS.
+func (s *Service) Put(name, value string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, other := range s.secrets {
+		if other.name == name {
+			return fmt.Errorf("a secret called %s already exists", name)
+		}
+	}
+	s.secrets = append(s.secrets, secret{arn: s.ARN(name), name: name, value: value, version: uuid.NewString(), created: time.Now()})
+	return nil
+}
+
+// Value returns a secret's text by name, ARN, or ARN without the six
+// characters.
+func (s *Service) Value(id string) (string, bool) {
 	found, ok := s.find(id)
 	return found.value, ok
 }
 
-func (s *Store) find(id string) (secret, bool) {
+func (s *Service) find(id string) (secret, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, one := range s.secrets {
@@ -74,14 +138,14 @@ const (
 
 // ServeHTTP serves the API.
 // https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
-func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("x-amzn-RequestId", uuid.NewString())
 	if r.Method != http.MethodPost {
-		fail(w, "UnknownOperationException", "Secrets Manager is called by POST")
+		fail(w, "UnknownOperationException", "Secrets Manager takes POST requests only")
 		return
 	}
 	if target := r.Header.Get("X-Amz-Target"); target != "secretsmanager.GetSecretValue" {
-		fail(w, "UnknownOperationException", fmt.Sprintf("the laptop serves secretsmanager.GetSecretValue, not %q", target))
+		fail(w, "UnknownOperationException", fmt.Sprintf("the laptop cloud serves secretsmanager.GetSecretValue, not %q", target))
 		return
 	}
 	var in struct {
@@ -91,11 +155,11 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		fail(w, "SerializationException", "the request's body cannot be read")
+		fail(w, "SerializationException", "the request's body could not be read")
 		return
 	}
 	if err := json.Unmarshal(body, &in); err != nil {
-		fail(w, "SerializationException", "the request is not the JSON of GetSecretValue")
+		fail(w, "SerializationException", "the request's body is not the JSON of GetSecretValue")
 		return
 	}
 	if in.SecretID == nil || *in.SecretID == "" {
@@ -139,5 +203,5 @@ func answer(w http.ResponseWriter, status int, body any) {
 	}
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, out.String()) // nobody is left to tell
+	_, _ = io.WriteString(w, out.String()) // the client is gone
 }

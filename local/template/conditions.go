@@ -261,7 +261,7 @@ func checkMapped(p *problems, n *node, at string) {
 func unknownKeys(p *problems, m *mapping, at, what string, known ...string) {
 	for _, key := range m.keys {
 		if !slices.Contains(known, key) {
-			p.add(m.values[key].line, join(at, key), "%s has no such attribute; there are %s", what, strings.Join(known, ", "))
+			p.add(m.values[key].line, join(at, key), "%s has no such attribute; the attributes are %s", what, strings.Join(known, ", "))
 		}
 	}
 }

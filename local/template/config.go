@@ -12,8 +12,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// Config is what samconfig.toml says of one environment. A command's
-// parameters win over those of the command global.
+// Config is one environment of samconfig.toml. A command's parameters take
+// precedence over those of the command global.
 // https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-cli-config.html
 type Config struct {
 	Template          string // path, default template.yaml beside samconfig.toml
@@ -52,7 +52,7 @@ func readEnvironment(file table, env string) (Config, error) {
 	}
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(file)), func(name string) bool { return name == "version" })
 	if !slices.Contains(names, env) {
-		return Config{}, fmt.Errorf("there is no environment %q; there are %s", env, strings.Join(names, ", "))
+		return Config{}, fmt.Errorf("the environment %q does not exist; the environments are %s", env, strings.Join(names, ", "))
 	}
 	commands, err := below(file, env, env)
 	if err != nil {
@@ -95,7 +95,7 @@ func readEnvironment(file table, env string) (Config, error) {
 	return config, errors.Join(errs...)
 }
 
-// readLaptop reads [<env>.laptop.parameters], which sam itself does not.
+// readLaptop reads [<env>.laptop.parameters], which sam ignores.
 func readLaptop(commands table, at string, config *Config) error {
 	command, err := below(commands, "laptop", at)
 	if err != nil {
@@ -103,7 +103,7 @@ func readLaptop(commands table, at string, config *Config) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(command)) {
 		if key != "parameters" {
-			return fmt.Errorf("[%s] has no key %s; there is parameters", at, key)
+			return fmt.Errorf("[%s] has no key %s; its only key is parameters", at, key)
 		}
 	}
 	at += ".parameters"
@@ -115,7 +115,7 @@ func readLaptop(commands table, at string, config *Config) error {
 	for _, key := range slices.Sorted(maps.Keys(parameters)) {
 		to, ok := fields[key]
 		if !ok {
-			return fmt.Errorf("[%s] has no key %s; there are after, before and ports", at, key)
+			return fmt.Errorf("[%s] has no key %s; its keys are after, before and ports", at, key)
 		}
 		items, ok := parameters[key].([]any)
 		for _, item := range items {
@@ -129,7 +129,7 @@ func readLaptop(commands table, at string, config *Config) error {
 	return nil
 }
 
-// below gives a table within a table, empty where it is not there.
+// below returns a table within a table. It is empty if the key is missing.
 func below(in table, key, at string) (table, error) {
 	value, ok := in[key]
 	if !ok {
@@ -142,8 +142,8 @@ func below(in table, key, at string) (table, error) {
 	return out, nil
 }
 
-// readOverrides takes what sam takes: a text with one or more K=V, or a list
-// of such texts.
+// readOverrides reads parameter_overrides as sam does: a text with one or more
+// K=V, or a list of such texts.
 func readOverrides(value any) (map[string]string, error) {
 	out := map[string]string{}
 	switch v := value.(type) {
@@ -186,11 +186,11 @@ func parseOverrides(text string, out map[string]string) error {
 	for strings.TrimSpace(text) != "" {
 		found := form.FindStringSubmatch(text)
 		if found == nil || form == override && found[1] == "ParameterKey" {
-			return fmt.Errorf("what follows %s is neither Key=value nor Key='a value' (nor ParameterKey=Key,ParameterValue=value throughout); an empty value is Key=''", last)
+			return fmt.Errorf("the text after %s is neither Key=value nor Key='a value' (nor ParameterKey=Key,ParameterValue=value throughout); an empty value is Key=''", last)
 		}
 		key, value := found[1], found[2]
 		if _, twice := out[key]; twice {
-			return fmt.Errorf("%s is there twice", key)
+			return fmt.Errorf("%s appears more than once", key)
 		}
 		if len(value) > 1 && (value[0] == '"' || value[0] == '\'') && value[0] == value[len(value)-1] {
 			value = value[1 : len(value)-1]

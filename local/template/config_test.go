@@ -81,7 +81,7 @@ func TestAWrongConfigIsAnError(t *testing.T) {
 		{"no TOML", "a = ", []string{"line 1"}},
 		{"no version", "[a.global.parameters]\n", []string{"version = 0.1"}},
 		{"another version", "version = 1\n[a.global.parameters]\n", []string{"version = 0.1"}},
-		{"no such environment", "version = 0.1\n[b.x.parameters]\n[c.x.parameters]\n", []string{`no environment "a"`, "b, c"}},
+		{"no such environment", "version = 0.1\n[b.x.parameters]\n[c.x.parameters]\n", []string{`the environment "a" does not exist`, "b, c"}},
 		{"an environment that is text", "version = 0.1\na = 'b'\n", []string{"[a] wants a table"}},
 		{"no name and no region", "version = 0.1\n[a.deploy.parameters]\n", []string{"stack_name is missing", "region is missing"}},
 		{"a name that is a number", "version = 0.1\n[a.global.parameters]\nstack_name = 5\nregion = 'x'\n", []string{"stack_name of the environment a wants text"}},
@@ -94,11 +94,11 @@ func TestAWrongConfigIsAnError(t *testing.T) {
 		{"overrides that are a number", good + "[a.deploy.parameters]\nparameter_overrides = 5\n", []string{"parameter_overrides", "a text or a list"}},
 		{"an override that is a number", good + "[a.deploy.parameters]\nparameter_overrides = ['A=b', 5]\n", []string{"item 1"}},
 		{"an override without a value", good + "[a.deploy.parameters]\nparameter_overrides = ['A=b', 'B=']\n", []string{"Key=''"}},
-		{"an override that sam would cut", good + "[a.deploy.parameters]\nparameter_overrides = 'A=b C={\"d\":1}'\n", []string{"what follows A"}},
-		{"words after a value", good + "[a.deploy.parameters]\nparameter_overrides = ['A=b c']\n", []string{"what follows A"}},
+		{"an override that sam would cut", good + "[a.deploy.parameters]\nparameter_overrides = 'A=b C={\"d\":1}'\n", []string{"the text after A"}},
+		{"words after a value", good + "[a.deploy.parameters]\nparameter_overrides = ['A=b c']\n", []string{"the text after A"}},
 		{"an open quote", good + "[a.deploy.parameters]\nparameter_overrides = \"A='b c\"\n", []string{"parameter_overrides"}},
-		{"both forms", good + "[a.deploy.parameters]\nparameter_overrides = 'A=b ParameterKey=C,ParameterValue=d'\n", []string{"what follows A"}},
-		{"a key twice", good + "[a.deploy.parameters]\nparameter_overrides = ['A=b', 'A=c']\n", []string{"A is there twice"}},
+		{"both forms", good + "[a.deploy.parameters]\nparameter_overrides = 'A=b ParameterKey=C,ParameterValue=d'\n", []string{"the text after A"}},
+		{"a key twice", good + "[a.deploy.parameters]\nparameter_overrides = ['A=b', 'A=c']\n", []string{"A appears more than once"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := writeConfig(t, c.text)

@@ -17,8 +17,8 @@ import (
 // and any. Text, numbers and booleans convert into each other where
 // CloudFormation does it: "8080" is 8080, true is "true".
 //
-// A property without a field is an error, unless ignored has its path and
-// says why it has no effect here. Paths have dots and no indexes:
+// A property without a field is an error, unless ignored has its path, with the
+// reason why it has no effect here. Paths have dots and no indexes:
 // "ContainerDefinitions.HealthCheck". Errors name the logical id and the
 // property's path, all of them at once, and show no value.
 func Decode(r Resource, out any, ignored map[string]string) error {
@@ -138,7 +138,7 @@ func (d *decoder) scalar(target reflect.Value, in any, at string) {
 	}
 }
 
-// not says what a value is without showing it: it may be a secret.
+// not describes a value without showing it: it may be a secret.
 func not(in any) string {
 	if _, ok := in.(string); ok {
 		return "this text"

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// place is where a function stands: CloudFormation allows other ones in each.
+// place is where a function is used: CloudFormation allows different ones in each.
 type place int
 
 const (
@@ -16,8 +16,8 @@ const (
 	inRules
 )
 
-// allowedIn says where each function that is known may stand. Anything else
-// is an error at Load, also in a branch of Fn::If that is not taken.
+// allowedIn maps each known function to the places that allow it. Anything else is
+// an error of Load, also in a branch of Fn::If that is not taken.
 var allowedIn = map[string][]place{
 	"Ref":           {inProperties, inConditions, inRules},
 	"Fn::Sub":       {inProperties, inConditions},
@@ -56,7 +56,7 @@ func (c *checker) value(n *node, at string, live bool) {
 		return
 	}
 	if name, ok := n.condition(); ok && n.short {
-		c.p.add(n.line, at, "!Condition %s stands in conditions only", name)
+		c.p.add(n.line, at, "!Condition %s is allowed in conditions only", name)
 		return
 	}
 	switch v := n.value.(type) {
@@ -184,9 +184,9 @@ func (c *checker) scalarArgument(n *node, name string, arg *node, at string, liv
 func (c *checker) ref(n *node, id, at string, live bool) {
 	if strings.HasPrefix(id, "AWS::") {
 		if !slices.Contains(pseudoNames, id) {
-			c.p.add(n.line, at, "there is no pseudo parameter %s", id)
+			c.p.add(n.line, at, "the pseudo parameter %s does not exist", id)
 		} else if id == "AWS::NoValue" && c.where != inProperties {
-			c.p.add(n.line, at, "AWS::NoValue stands in properties only")
+			c.p.add(n.line, at, "AWS::NoValue is allowed in properties only")
 		}
 		return
 	}
@@ -205,11 +205,11 @@ func (c *checker) resource(n *node, id, at, what string, live bool) {
 	exists, known := c.t.exists[id]
 	switch {
 	case !known && strings.HasPrefix(what, "Ref"):
-		c.p.add(n.line, at, "%s: there is no such parameter or resource", what)
+		c.p.add(n.line, at, "%s: no such parameter or resource", what)
 	case !known:
-		c.p.add(n.line, at, "%s: there is no such resource", what)
+		c.p.add(n.line, at, "%s: no such resource", what)
 	case live && !exists:
-		c.p.add(n.line, at, "%s: its condition is false, so the resource is not there", what)
+		c.p.add(n.line, at, "%s: its condition is false, so the resource does not exist", what)
 	case live && c.depend != nil:
 		c.depend(id)
 	}
@@ -299,7 +299,7 @@ func splitSub(text string) (pieces []piece, fault string) {
 			continue
 		}
 		if !subName.MatchString(name) {
-			return nil, "${" + name + "} is not a name; write ${!" + name + "} where it is text"
+			return nil, "${" + name + "} is not a name; write ${!" + name + "} if it is text"
 		}
 		pieces = append(pieces, piece{name: name})
 	}

@@ -194,7 +194,7 @@ func TestAFunctionThatCannotResolveIsAnErrorThatNamesThePlace(t *testing.T) {
 		{"Select from text", `!Select [0, !Ref Text]`, []string{at, "Fn::Select wants a list"}},
 		{"Select from one argument", `!Select [0]`, []string{at, "Fn::Select wants"}},
 		{"FindInMap of an unknown map", `!FindInMap [Nope, a, b]`, []string{at, "Nope"}},
-		{"FindInMap of an unknown map in a parameter", `!FindInMap [!Ref Text, a, b]`, []string{at, "no such map"}},
+		{"FindInMap of an unknown map in a parameter", `!FindInMap [!Ref Text, a, b]`, []string{at, "the map does not exist"}},
 		{"FindInMap of an unknown key", `!FindInMap [Sizes, large, memory]`, []string{at, "no such top-level key"}},
 		{"FindInMap of an unknown second key", `!FindInMap [Sizes, small, colour]`, []string{at, "no such second-level key"}},
 		{"FindInMap with a default", `!FindInMap [Sizes, small, colour, { DefaultValue: 1 }]`, []string{at, "Fn::FindInMap wants"}},

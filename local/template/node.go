@@ -12,8 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// node is one value of a template with the line on which it (or its key)
-// stands. value is string, bool, int, float64, []*node or *mapping.
+// node is one value of a template with its line, or that of its key. value is
+// string, bool, int, float64, []*node or *mapping.
 type node struct {
 	line  int
 	value any
@@ -49,13 +49,13 @@ func (n *node) mapping() (*mapping, bool) { m, ok := n.value.(*mapping); return 
 func (n *node) list() ([]*node, bool)     { l, ok := n.value.([]*node); return l, ok }
 func (n *node) text() (string, bool)      { s, ok := n.value.(string); return s, ok }
 
-// scalar gives a string, number or boolean as CloudFormation writes it into
+// scalar returns a string, number or boolean as CloudFormation writes it into
 // text.
 func (n *node) scalar() (string, bool) { return scalarText(n.value) }
 
 func (n *node) kind() string { return kindOf(n.value) }
 
-// call says which function n is: Ref, or a name that begins with Fn::.
+// call returns the function that n is: Ref, or a name that begins with Fn::.
 func (n *node) call() (name string, arg *node, ok bool) {
 	m, isMap := n.mapping()
 	if !isMap || len(m.keys) != 1 {
@@ -68,7 +68,7 @@ func (n *node) call() (name string, arg *node, ok bool) {
 	return name, m.values[name], true
 }
 
-// condition gives the name in {Condition: name}, the reference that stands in
+// condition returns the name in {Condition: name}, the reference that stands in
 // Fn::And, Fn::Or, Fn::Not and alone.
 func (n *node) condition() (string, bool) {
 	m, ok := n.mapping()
@@ -188,7 +188,7 @@ func convertMapping(p *problems, y *yaml.Node, at string) *mapping {
 			continue
 		}
 		if first, ok := m.values[key.Value]; ok {
-			p.add(key.Line, join(at, key.Value), "the key is there twice, first on line %d", first.line)
+			p.add(key.Line, join(at, key.Value), "the key appears more than once, first on line %d", first.line)
 			continue
 		}
 		child := convert(p, value, join(at, key.Value))
@@ -207,7 +207,7 @@ func convertList(p *problems, y *yaml.Node, at string) []*node {
 }
 
 // convertShort turns !Sub x into {Fn::Sub: x}, and so on. Whether the
-// function is known is checked where it stands.
+// function is known is checked later.
 func convertShort(p *problems, y *yaml.Node, at string) *node {
 	name := strings.TrimPrefix(y.Tag, "!")
 	if name != "Ref" && name != "Condition" {
@@ -256,7 +256,7 @@ func convertScalar(p *problems, y *yaml.Node, at string) any {
 				return v
 			}
 		}
-		p.add(y.Line, at, "YAML readers disagree on the number %s; write it in plain decimal, or in quotes where it is text", y.Value)
+		p.add(y.Line, at, "YAML readers disagree on the number %s; write it in plain decimal, or in quotes if it is text", y.Value)
 		return ""
 	case "!!null":
 		p.add(y.Line, at, "CloudFormation takes no null; leave the key out or write !Ref AWS::NoValue")
@@ -275,7 +275,7 @@ func join(at, key string) string {
 
 func index(at string, i int) string { return fmt.Sprintf("%s[%d]", at, i) }
 
-// problems gathers what is wrong, so that one run shows all of it.
+// problems collects all errors, so that one run shows all of them.
 type problems struct {
 	file string
 	errs []error

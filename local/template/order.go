@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// order sorts the resources so that each comes after what it needs, and by id
-// where that leaves a choice.
+// order sorts the resources so that each comes after its dependencies, and
+// otherwise by id.
 func (t *Template) order(p *problems) {
 	byID := map[string]*resource{}
 	var waiting []string

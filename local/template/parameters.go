@@ -66,7 +66,7 @@ func (d *parameter) read(p *problems, m *mapping, at string) {
 		switch key {
 		case "Type":
 			if !slices.Contains([]string{"String", "Number", "CommaDelimitedList", "List<Number>"}, text) {
-				p.add(n.line, at, "the type %s is not supported; there are String, Number, CommaDelimitedList and List<Number>", text)
+				p.add(n.line, at, "the type %s is not supported; supported are String, Number, CommaDelimitedList and List<Number>", text)
 				text = ""
 			}
 			d.kind = text
@@ -151,7 +151,7 @@ func (d *parameter) fits(p *problems, m *mapping, at string) {
 	}
 }
 
-// setParameters gives each parameter its value and names everything that is
+// setParameters sets each parameter's value and reports everything that is
 // missing, unknown or against a constraint at once.
 func (t *Template) setParameters(p *problems, section *mapping, given map[string]string) {
 	var missing, unknown []string
@@ -175,7 +175,7 @@ func (t *Template) setParameters(p *problems, section *mapping, given map[string
 		}
 		parsed, err := d.parse(value)
 		d.value = parsed
-		// A default that breaks a rule has been named where it stands.
+		// A default that breaks a rule has been reported already.
 		if err != nil && isGiven {
 			p.add(d.line, "Parameters."+name, "%w", err)
 		}
@@ -189,7 +189,7 @@ func (t *Template) setParameters(p *problems, section *mapping, given map[string
 	}
 }
 
-// parse checks a value and gives what Ref yields: text, or a list of texts.
+// parse checks a value and returns the value of Ref: text, or a list of texts.
 func (d *parameter) parse(value string) (any, error) {
 	if d.kind == "String" || d.kind == "Number" {
 		return value, d.check(value)
@@ -229,7 +229,7 @@ func (d *parameter) fault(value string) string {
 	case d.pattern != nil && !d.pattern.MatchString(value):
 		return "does not match AllowedPattern " + d.patternText
 	case len(d.allowed) > 0 && !slices.Contains(d.allowed, value):
-		return "is none of AllowedValues " + strings.Join(d.allowed, ", ")
+		return "is not one of AllowedValues " + strings.Join(d.allowed, ", ")
 	}
 	if d.kind != "Number" && d.kind != "List<Number>" {
 		return ""

@@ -116,7 +116,7 @@ func TestTheProductsTemplateResolvesForTheLaptop(t *testing.T) {
 		"USERS_DSN":       "postgres://db_migrate@<UsersDb.Endpoint.Address>:5432/users?sslmode=disable",
 		"SCORES_PASSWORD": "a secret called ScoresDbPassword", "USERS_PASSWORD": "a secret called UsersDbPassword",
 	})
-	equal(t, r.Metadata, map[string]any{"BuildMethod": "go1.x"})
+	equal(t, r.Metadata, map[string]any{"BuildMethod": "makefile", "WorkingDirectory": ".", "ContextPath": "tools/sam/x86_64"})
 	listener, _ := stack.Resource("Listener")
 	equal(t, listener.Properties, map[string]any{
 		"LoadBalancerArn": "<LoadBalancer.Ref>", "Port": 80, "Protocol": "HTTP",
@@ -135,7 +135,10 @@ func TestTheProductsTemplateLoadsForEveryStage(t *testing.T) {
 			config.Parameters[name] = "a secret called " + name
 		}
 		config.Parameters["CertificateArn"] = "arn:aws:acm:ap-northeast-2:000000000000:certificate/0a"
-		loaded, err := Load(config.Template, Pseudo{config.StackName, config.Region, "000000000000"}, config.Parameters)
+		// `sam deploy` takes what `sam build` made for the stage's processor, and
+		// not what a bare `sam build` made for a laptop.
+		equal(t, config.Template, filepath.Join(root(t), ".aws-sam", stage, "template.yaml"))
+		loaded, err := Load(filepath.Join(root(t), "template.yaml"), Pseudo{config.StackName, config.Region, "000000000000"}, config.Parameters)
 		if err != nil {
 			t.Fatal(err)
 		}

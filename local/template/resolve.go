@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// noValue is what Ref to AWS::NoValue yields: the property or list item that
-// has it goes away.
+// noValue is the value of Ref to AWS::NoValue: the property or list item that has
+// it is removed.
 type noValue struct{}
 
 // resolver turns checked nodes into plain values.
 type resolver struct {
 	t *Template
-	// attribute answers Ref and GetAtt on resources; nil where they cannot be
-	// named.
+	// attribute answers Ref and GetAtt on resources; it is nil in places that allow
+	// neither.
 	attribute func(id, name string) (any, error)
 }
 
@@ -246,7 +246,7 @@ func (r *resolver) find(n *node, list []*node, at string) (any, error) {
 	// A key may come from a NoEcho parameter, so errors show none.
 	top := r.t.mappings[keys[0]]
 	if top == nil {
-		return nil, r.t.fail(n, at, "Fn::FindInMap: there is no such map")
+		return nil, r.t.fail(n, at, "Fn::FindInMap: the map does not exist")
 	}
 	second := top.values[keys[1]]
 	if second == nil {
@@ -267,7 +267,7 @@ func resolvedKind(v any) string {
 	return kindOf(v)
 }
 
-// values gives every pseudo parameter that is text. The stack id's UUID
+// values returns every pseudo parameter that is text. The stack id's UUID
 // follows from name, region and account, so that it stays over restarts.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/pseudo-parameter-reference.html
 func (p Pseudo) values() map[string]string {

@@ -50,7 +50,7 @@ func (t *Template) transform(p *problems, doc document) {
 		case strings.HasPrefix(r.kind, "AWS::Serverless::") && !doc.transform:
 			p.add(r.line, "Resources."+r.id+".Type", "%s needs Transform: %s", r.kind, samTransform)
 		case strings.HasPrefix(r.kind, "AWS::Serverless::"):
-			p.add(r.line, "Resources."+r.id+".Type", "%s is not supported; of SAM's types there is %s", r.kind, samFunction)
+			p.add(r.line, "Resources."+r.id+".Type", "%s is not supported; of SAM's types, only %s is", r.kind, samFunction)
 		default:
 			out = append(out, r)
 		}
@@ -65,7 +65,7 @@ func (t *Template) globals(p *problems, doc document) *mapping {
 	}
 	for _, key := range section.keys {
 		if key != "Function" {
-			p.add(section.values[key].line, "Globals."+key, "is not supported; there is Function")
+			p.add(section.values[key].line, "Globals."+key, "is not supported; only Function is")
 		}
 	}
 	n := section.values["Function"]
@@ -85,7 +85,7 @@ func (t *Template) globals(p *problems, doc document) *mapping {
 	return m
 }
 
-// merge gives what SAM makes of a value in Globals and one in the resource:
+// merge returns the value that SAM makes of one in Globals and one in the resource:
 // maps merge key by key, lists are joined with the global items first, and
 // anything else, functions too, is the resource's. Architectures alone is a
 // list that replaces.
@@ -203,7 +203,7 @@ func (f *expansion) tags() *node {
 	return &node{line: line, value: list}
 }
 
-// tracing gives the mode, or nil where it is off.
+// tracing returns the mode, or nil if it is off.
 func (f *expansion) tracing() *node {
 	n := f.in.values["Tracing"]
 	if n == nil {
@@ -284,8 +284,8 @@ func (f *expansion) policies(role string, managed []*node) (all, inline []*node)
 	return managed, inline
 }
 
-// policyKind says what an entry is: document, managed, none (AWS::NoValue) or
-// "" after an error.
+// policyKind returns the kind of an entry: document, managed, none (AWS::NoValue)
+// or "" after an error.
 func (f *expansion) policyKind(n *node, at string) string {
 	if name, arg, ok := n.call(); ok {
 		if name != "Fn::If" {
@@ -325,7 +325,7 @@ func (f *expansion) policyKind(n *node, at string) string {
 	return ""
 }
 
-// wrapPolicy gives an inline policy its name, in both values where it is
+// wrapPolicy adds the name to an inline policy, in both values if it is
 // behind Fn::If.
 func wrapPolicy(n *node, name string) *node {
 	wrap := func(n *node) *node {

@@ -1,7 +1,8 @@
 // Package template reads a SAM template and its samconfig.toml and resolves
 // them as CloudFormation does: parameters, rules, conditions, the transform
-// AWS::Serverless-2016-10-31 and functions. What it does not know is an error
-// that names the place; nothing is skipped in silence.
+// AWS::Serverless-2016-10-31 and functions. An unknown construct is an error that
+// names its place; nothing is skipped silently. It is complete for this project:
+// extend it only if template.yaml needs more.
 package template
 
 import (
@@ -27,15 +28,15 @@ type Template struct {
 	outputs        []*output       // order of the file
 }
 
-// Pseudo holds what the pseudo parameters are made of. The partition is aws;
+// Pseudo holds the values of the pseudo parameters. The partition is aws;
 // AWS::StackId, AWS::URLSuffix and AWS::NotificationARNs (empty) follow.
 type Pseudo struct{ StackName, Region, AccountID string }
 
 // Resource is one resource of a Template or a Stack.
 type Resource struct {
 	ID, Type string // logical id, AWS::…
-	// DependsOn is what must be there before, sorted: the template's DependsOn
-	// and what Ref, GetAtt and Sub imply.
+	// DependsOn lists the resources that must exist before, sorted: the template's
+	// DependsOn, and those that Ref, GetAtt and Sub imply.
 	DependsOn []string
 	// Properties hold functions in their long form in a Template, and plain
 	// values in a Stack: string, int, float64, bool, map[string]any, []any.
@@ -44,7 +45,7 @@ type Resource struct {
 	Metadata   map[string]any
 }
 
-// Attribute gives what Ref (name "Ref") or GetAtt (name such as
+// Attribute returns what Ref (name "Ref") or GetAtt (name such as
 // "Endpoint.Port") on a resource yields: string, bool, number or a list of
 // them. r is already resolved.
 type Attribute func(r Resource, name string) (any, error)
@@ -181,7 +182,7 @@ func readSections(p *problems, root *node) document {
 		_, _, isCall := n.call()
 		switch {
 		case !slices.Contains(sections, name):
-			p.add(n.line, name, "the section is not supported; there are %s", strings.Join(sections, ", "))
+			p.add(n.line, name, "the section is not supported; supported are %s", strings.Join(sections, ", "))
 		case name == "AWSTemplateFormatVersion":
 			if text != "2010-09-09" {
 				p.add(n.line, name, "wants 2010-09-09")
@@ -346,7 +347,7 @@ func (t *Template) readOutputs(p *problems, section *mapping) {
 	}
 }
 
-// checkResources checks every function, collects what each resource needs and
+// checkResources checks every function, collects each resource's dependencies and
 // drops the resources whose condition is false.
 func (t *Template) checkResources(p *problems) {
 	var kept []*resource
@@ -359,9 +360,9 @@ func (t *Template) checkResources(p *problems) {
 			exists, known := t.exists[id]
 			switch {
 			case !known:
-				p.add(r.line, at+".DependsOn", "there is no resource %s", id)
+				p.add(r.line, at+".DependsOn", "the resource %s does not exist", id)
 			case live && !exists:
-				p.add(r.line, at+".DependsOn", "%s: its condition is false, so the resource is not there", id)
+				p.add(r.line, at+".DependsOn", "%s: its condition is false, so the resource does not exist", id)
 			}
 			r.needs = append(r.needs, id)
 		}
@@ -374,7 +375,7 @@ func (t *Template) checkResources(p *problems) {
 	t.resources = kept
 }
 
-// Resources lists what the template makes, in dependency order, with
+// Resources returns the template's resources in dependency order, with
 // functions unresolved.
 func (t *Template) Resources() []Resource {
 	out := make([]Resource, len(t.resources))
@@ -394,7 +395,7 @@ func (t *Template) Resolve(attr Attribute) (*Stack, error) {
 	r := &resolver{t: t, attribute: func(id, name string) (any, error) {
 		made, ok := s.Resource(id)
 		if !ok {
-			return nil, fmt.Errorf("there is no resource %s", id)
+			return nil, fmt.Errorf("the resource %s does not exist", id)
 		}
 		return attr(made, name)
 	}}

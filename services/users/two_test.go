@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"plaudit/shared/boot/boottest"
+	"plaudit/shared/postgres"
 )
 
 // task is one instance of the service.
@@ -25,9 +27,10 @@ type task struct {
 
 // tasks are instances on one database, and a client that takes them in turn.
 type tasks struct {
-	all    []*task
-	turn   atomic.Int64
-	client *http.Client
+	all      []*task
+	turn     atomic.Int64
+	client   *http.Client
+	database postgres.Config // as the service logs in
 }
 
 func startTasks(t testing.TB, n int, change map[string]string) *tasks {
@@ -38,8 +41,11 @@ func startTasks(t testing.TB, n int, change map[string]string) *tasks {
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	t.Cleanup(transport.CloseIdleConnections)
-	s := &tasks{client: &http.Client{Timeout: 30 * time.Second, Transport: transport}}
-	for range n { // at once: both want to make the first admin
+	s := &tasks{
+		client:   &http.Client{Timeout: time.Minute, Transport: transport},
+		database: postgres.Config{DSN: env["USERS_DSN"], Auth: env["DB_AUTH"], Password: env["USERS_PASSWORD"], MaxConns: 2},
+	}
+	for range n { // at once, so that both want to make the first admin
 		s.all = append(s.all, &task{Process: boottest.Run(t, program, pairs(env)...)})
 	}
 	for _, one := range s.all {
@@ -90,11 +96,11 @@ func (s *tasks) on(to *task, method, path, token string, body map[string]any) (r
 	return r, err
 }
 
-// errInFlight is a request of which nobody knows whether it was served.
+// errInFlight is returned for a request that may have been served or not.
 var errInFlight = errors.New("in flight")
 
-// send sends a request to the next task that is there, as a load balancer
-// does: a connection that is refused is tried at another one.
+// send sends a request to the next living task, as a load balancer does: if a
+// task refuses the connection, it tries another one.
 func (s *tasks) send(method, path, token string, body map[string]any) (response, error) {
 	for range 100 {
 		to := s.all[int(s.turn.Add(1))%len(s.all)]
@@ -112,11 +118,11 @@ func (s *tasks) send(method, path, token string, body map[string]any) (response,
 		}
 		return r, nil
 	}
-	return response{}, errors.New("no task is there")
+	return response{}, errors.New("no task is left")
 }
 
-// want sends a request to one task, where anything but the status is the
-// test's end.
+// want sends a request to one task. Any other status than the wanted one ends
+// the test.
 func (s *tasks) want(t testing.TB, status int, to *task, method, path, token string, body map[string]any) response {
 	t.Helper()
 	r, err := s.on(to, method, path, token, body)
@@ -136,7 +142,7 @@ func account(name string) map[string]any {
 	return in
 }
 
-// What one task did counts at the other: sessions, their ends, keys.
+// What one task does counts at the other: new and ended sessions, and keys.
 func TestTwoTasksAreOneService(t *testing.T) {
 	s := startTasks(t, 2, nil)
 	a, b := s.all[0], s.all[1]
@@ -158,7 +164,7 @@ func TestTwoTasksAreOneService(t *testing.T) {
 	s.want(t, 401, b, "POST", "/v1/sessions/refresh", "", map[string]any{"refresh_token": second.str("refresh_token")})
 }
 
-// A refresh token that comes to both tasks at once is traded in at one.
+// If both tasks get the same refresh token at once, one of them accepts it.
 func TestTwoTasksTakeARefreshTokenOnce(t *testing.T) {
 	s := startTasks(t, 2, nil)
 	s.want(t, 201, s.all[0], "POST", "/v1/users", "", account("jin"))
@@ -184,7 +190,7 @@ func TestTwoTasksTakeARefreshTokenOnce(t *testing.T) {
 	}
 }
 
-// Attempts count together, whichever task they come to, also after one is gone.
+// Attempts at both tasks count together, also after one of them is killed.
 func TestTwoTasksShareTheLimits(t *testing.T) {
 	const signUps, addresses = 6, 14
 	s := startTasks(t, 2, map[string]string{"SIGN_UPS_PER_HOUR": fmt.Sprint(signUps), "LOGINS_PER_ADDRESS": fmt.Sprint(addresses)})
@@ -202,7 +208,7 @@ func TestTwoTasksShareTheLimits(t *testing.T) {
 		s.want(t, 429, one, "POST", "/v1/sessions", "", credentials("user-1"))
 		s.want(t, 201, one, "POST", "/v1/sessions", "", credentials("user-2"))
 	}
-	for i := range addresses - 10 { // the rest of what the client's address has
+	for i := range addresses - 10 { // the rest of the client address's attempts
 		s.want(t, 401, s.all[i%2], "POST", "/v1/sessions", "", map[string]any{"email": fmt.Sprint("nobody-", i, "@example.com"), "password": "wrong horse"})
 	}
 	s.all[0].Kill()
@@ -210,19 +216,21 @@ func TestTwoTasksShareTheLimits(t *testing.T) {
 	s.want(t, 429, s.all[1], "POST", "/v1/users", "", account("one-more"))
 }
 
-// worker is one who works through the load balancer all the time, and what was
-// promised to them.
+// worker is a client that sends one request after the other, and what the
+// answers promised to it.
 type worker struct {
 	name            string
 	token, refresh  string
 	display         string // the name that was answered
 	lost            int    // requests in flight when the task died
 	lostDisplay     string // the name that such a request had
-	refreshInFlight bool
-	requests        int
+	refreshInFlight bool   // which ends the worker
+	requests        atomic.Int64
+	ended           atomic.Bool
 }
 
 func (w *worker) work(s *tasks, stop <-chan struct{}) error {
+	defer w.ended.Store(true)
 	for i := 0; ; i++ {
 		select {
 		case <-stop:
@@ -245,7 +253,7 @@ func (w *worker) work(s *tasks, stop <-chan struct{}) error {
 			want = 201
 			r, err = s.send("POST", "/v1/sessions", "", credentials(w.name))
 		}
-		w.requests++
+		w.requests.Add(1)
 		switch {
 		case errors.Is(err, errInFlight):
 			w.lost++
@@ -254,7 +262,7 @@ func (w *worker) work(s *tasks, stop <-chan struct{}) error {
 			}
 			if kind == 1 {
 				w.refreshInFlight = true
-				return nil // nobody knows which token is the newest
+				return nil // it does not know its newest token
 			}
 		case err != nil || r.status != want:
 			return fmt.Errorf("%s, kind %d: %d %v %v", w.name, kind, r.status, r.body, err)
@@ -263,46 +271,160 @@ func (w *worker) work(s *tasks, stop <-chan struct{}) error {
 		case kind == 1:
 			w.token, w.refresh = r.str("access_token"), r.str("refresh_token")
 		case kind == 2 && r.str("display_name") != w.display && r.str("display_name") != w.lostDisplay:
-			return fmt.Errorf("%s reads %q, and was told %q", w.name, r.str("display_name"), w.display)
+			return fmt.Errorf("%s reads %q, but was answered %q", w.name, r.str("display_name"), w.display)
 		}
 	}
 }
 
-// One of two is killed under load: what was in flight there is lost, and
-// nothing that was answered.
+// hold sends a request to a task, all but the last byte of its body, and
+// returns when the task reads the body: the request is in flight until finish
+// sends that byte. finish returns the answer.
+func (s *tasks) hold(t *testing.T, to *task, method, path, token string, body map[string]any) (finish func() (response, error)) {
+	t.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", strings.TrimPrefix(to.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
+		method, path, token, len(text))
+	in := bufio.NewReader(conn)
+	if line, err := in.ReadString('\n'); !strings.HasPrefix(line, "HTTP/1.1 100 ") {
+		t.Fatalf("%s %s: %q, %v", method, path, line, err)
+	}
+	if _, err := in.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	conn.Write(text[:len(text)-1])
+	return func() (response, error) {
+		conn.Write(text[len(text)-1:]) // the answer shows whether it arrived
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			return response{}, err
+		}
+		defer resp.Body.Close()
+		r := response{status: resp.StatusCode}
+		return r, json.NewDecoder(resp.Body).Decode(&r.body)
+	}
+}
+
+// lockRow locks a user's row, so that a change of it waits in the database.
+func (s *tasks) lockRow(t *testing.T, id string) (waiting func() bool, unlock func()) {
+	t.Helper()
+	db, err := postgres.Open(s.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.ExecContext(t.Context(), `SELECT FROM users WHERE id = $1 FOR UPDATE`, id); err != nil {
+		t.Fatal(err)
+	}
+	return func() bool {
+			var n int
+			if err := db.GetContext(t.Context(), &n, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`); err != nil {
+				t.Fatal(err)
+			}
+			return n > 0
+		}, func() {
+			if err := tx.Rollback(); err != nil {
+				t.Fatal(err)
+			}
+		}
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within two minutes: %s", what)
+		}
+	}
+}
+
+// One of two tasks is killed while it serves requests. The requests in flight
+// there are lost, and no answer that was given.
 func TestOneOfTwoTasksIsKilled(t *testing.T) {
 	s := startTasks(t, 2, nil)
+	join := func(name string) *worker {
+		w := &worker{name: name, display: name}
+		s.want(t, 201, s.all[0], "POST", "/v1/users", "", account(name))
+		session := s.want(t, 201, s.all[1], "POST", "/v1/sessions", "", credentials(name))
+		w.token, w.refresh = session.str("access_token"), session.str("refresh_token")
+		return w
+	}
 	workers := make([]*worker, 8)
 	for i := range workers {
-		w := &worker{name: fmt.Sprint("worker-", i)}
-		s.want(t, 201, s.all[i%2], "POST", "/v1/users", "", account(w.name))
-		session := s.want(t, 201, s.all[i%2], "POST", "/v1/sessions", "", credentials(w.name))
-		w.token, w.refresh, w.display = session.str("access_token"), session.str("refresh_token"), w.name
-		workers[i] = w
+		workers[i] = join(fmt.Sprint("worker-", i))
 	}
+	reading, other, changing := join("reading"), join("other"), join("changing")
 	stop := make(chan struct{})
 	errs := make([]error, len(workers))
 	var wg sync.WaitGroup
 	for i, w := range workers {
 		wg.Go(func() { errs[i] = w.work(s, stop) })
 	}
-	time.Sleep(500 * time.Millisecond)
+	// Every worker uses both tasks, or only the survivor.
+	each := func(what string, more int64) {
+		t.Helper()
+		goals := make([]int64, len(workers))
+		for i, w := range workers {
+			goals[i] = w.requests.Load() + more
+		}
+		eventually(t, what, func() bool {
+			for i, w := range workers {
+				if w.requests.Load() < goals[i] && !w.ended.Load() {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	each("every worker has sent 8 requests", 8)
+
+	// In flight at the kill are, besides the workers' requests, one that each task
+	// reads, and one whose change waits in the database.
+	finishReading := s.hold(t, s.all[0], "PATCH", "/v1/users/me", reading.token, map[string]any{"display_name": "never read"})
+	finishOther := s.hold(t, s.all[1], "PATCH", "/v1/users/me", other.token, map[string]any{"display_name": "read by the survivor"})
+	me := s.want(t, 200, s.all[1], "GET", "/v1/users/me", changing.token, nil)
+	waiting, unlock := s.lockRow(t, me.str("id"))
+	changed := make(chan error, 1)
+	go func() {
+		r, err := s.on(s.all[0], "PATCH", "/v1/users/me", changing.token, map[string]any{"display_name": "perhaps"})
+		if err == nil && r.status != 503 { // which it answers after 2 s of waiting
+			err = fmt.Errorf("answered %d", r.status)
+			t.Errorf("a change of a locked row: %v", err)
+		}
+		changed <- err
+	}()
+	eventually(t, "the change waits in the database", waiting)
 	s.all[0].Kill()
-	time.Sleep(time.Second)
+	<-changed
+	unlock()
+	if r, err := finishReading(); err == nil {
+		t.Errorf("the killed task answers %d %v", r.status, r.body)
+	}
+	if r, err := finishOther(); err != nil || r.status != 200 || r.str("display_name") != "read by the survivor" {
+		t.Errorf("the survivor's request in flight: %d %v %v", r.status, r.body, err)
+	}
+	each("every worker has sent 8 more requests", 8)
 	close(stop)
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
 		t.Errorf("the survivor failed: %v\n%s", err, s.all[1].Output())
 	}
-	lost, requests := 0, 0
+
 	for _, w := range workers {
-		lost += w.lost
-		requests += w.requests
 		if w.lost > 1 {
 			t.Errorf("%s lost %d requests, with one at a time in flight", w.name, w.lost)
-		}
-		if w.lost == 0 && w.requests < 8 {
-			t.Errorf("%s made %d requests only", w.name, w.requests)
 		}
 		// The session goes on, in flight or not.
 		sessions := s.want(t, 200, s.all[1], "GET", "/v1/sessions?limit=100", w.token, nil)
@@ -313,16 +435,15 @@ func TestOneOfTwoTasksIsKilled(t *testing.T) {
 		if !current {
 			t.Errorf("%s lost the session: %v", w.name, sessions.body)
 		}
-		me := s.want(t, 200, s.all[1], "GET", "/v1/users/me", w.token, nil).str("display_name")
-		if me != w.display && me != w.lostDisplay {
-			t.Errorf("%s is %q, and was told %q", w.name, me, w.display)
-		}
 		if !w.refreshInFlight {
 			s.want(t, 200, s.all[1], "POST", "/v1/sessions/refresh", "", map[string]any{"refresh_token": w.refresh})
 		}
 	}
-	if lost == 0 {
-		t.Log("nothing was in flight")
+	other.display, changing.lostDisplay = "read by the survivor", "perhaps"
+	for _, w := range append(workers, reading, other, changing) {
+		name := s.want(t, 200, s.all[1], "GET", "/v1/users/me", w.token, nil).str("display_name")
+		if name != w.display && (name != w.lostDisplay || name == "") {
+			t.Errorf("%s is %q, but was answered %q", w.name, name, w.display)
+		}
 	}
-	t.Logf("%d requests, %d in flight at the kill", requests, lost)
 }

@@ -28,7 +28,7 @@ func person(t *testing.T, role access.Role) *account {
 
 var rolesToken string
 
-// rolesBy gives an access token of the first admin's, who gives out roles. It
+// rolesBy returns an access token of the first admin, who assigns roles. It
 // is one for all tests, which end within its 15 minutes: each login costs a
 // password's hash.
 func rolesBy(t *testing.T) string {
@@ -77,7 +77,7 @@ func quote(text string) string {
 	return string(quoted)
 }
 
-// secret gives what `plaudit secrets` made, by its name in the template.
+// secret returns what `plaudit secrets` made, by its name in the template.
 func secret(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(stack.File("secrets.json"))

@@ -80,7 +80,7 @@ func TestRolesAreReadOneWay(t *testing.T) {
 	}
 }
 
-// Nobody gives themselves a role, and one that was taken gives no more.
+// Nobody can assign a role to themselves, and a role that was taken away has no effect any more.
 func TestNobodyRisesByThemselves(t *testing.T) {
 	root := person(t, access.Admin)
 	for _, role := range []access.Role{access.Member, access.Organizer, access.Auditor} {

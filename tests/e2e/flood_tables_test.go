@@ -37,7 +37,7 @@ var tables = map[string]map[string]string{
 
 type row struct{ table, owner, key string }
 
-// snapshot gives a digest of every row of both databases.
+// snapshot returns a digest of every row of both databases.
 func snapshot(t *testing.T) map[row]string {
 	t.Helper()
 	rows := map[row]string{}
@@ -151,7 +151,7 @@ func (f *flood) allowed(r row) bool {
 	return f.mayDiffer(r.owner)
 }
 
-// mayDiffer says whether something of a user's may differ: an answer said so,
+// mayDiffer reports whether something of a user's may differ: an answer said so,
 // or it is a victim, whose refresh token the flood sends more than once, which
 // ends the session.
 func (f *flood) mayDiffer(user string) bool {

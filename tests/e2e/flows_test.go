@@ -11,23 +11,35 @@ import (
 	"testing"
 )
 
-// The README's demo, pasted as it stands there.
-func TestReadmeDemo(t *testing.T) {
+// pasted runs the block of README.md that begins with a text in a shell, with
+// its output in a pipe, as somebody who pastes it does.
+func pasted(t *testing.T, beginning string) string {
+	t.Helper()
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := regexp.MustCompile("(?s)```sh\n(# 1\\..*?)```").FindSubmatch(readme)
-	if blocks == nil {
-		t.Fatal("README.md has no block that begins with `# 1.`")
+	_, rest, ok := strings.Cut(string(readme), "```sh\n"+beginning)
+	block, _, closed := strings.Cut(rest, "```")
+	if !ok || !closed {
+		t.Fatalf("README.md has no block that begins with %q", beginning)
 	}
-	cmd := exec.Command("bash", "-euo", "pipefail", "-c", string(blocks[1]))
+	venv, err := filepath.Abs("../../.local/venv/bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", beginning+block)
 	cmd.Dir = stack.Root
+	cmd.Env = append(os.Environ(), "PATH="+venv+string(os.PathListSeparator)+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	got := string(out)
+	return string(out)
+}
+
+func TestReadmeDemo(t *testing.T) {
+	got := pasted(t, "# 1.")
 	if n := strings.Count(got, "HTTP/1.1 201"); n != 3 {
 		t.Errorf("%d entries were made, want 3", n)
 	}
@@ -41,6 +53,20 @@ func TestReadmeDemo(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(got)
+	}
+}
+
+// The stack of these tests has other ports than the default, so a command that
+// names one would fail or reach another stack.
+func TestReadmeInvokesOneFunction(t *testing.T) {
+	if strings.HasSuffix(stack.Info.AWS, ":4566") {
+		t.Fatal("the AWS endpoint has its default port")
+	}
+	// The function's answer by `make invoke`, and by the AWS CLI.
+	got := pasted(t, "make invoke")
+	answers := regexp.MustCompile(`"statusCode": ?201\b`).FindAllString(got, -1)
+	if len(answers) != 2 || strings.Count(got, `\"board\":\"demo\"`) != 2 {
+		t.Errorf("the new entry is in %d answers, want 2:\n%s", len(answers), got)
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	_ "github.com/lib/pq"
 
@@ -158,7 +157,7 @@ func (l *checkout) searchLogs() error {
 	return nil
 }
 
-// The search finds what it is there for; else its silence says nothing.
+// A search that finds nothing is only worth something if it could find secrets.
 func TestSecretsInALogAreFound(t *testing.T) {
 	var s secrets
 	s.read(`{"email": "jin@example.com", "password": "correct horse \"battery\""}`)
@@ -178,8 +177,8 @@ func TestSecretsInALogAreFound(t *testing.T) {
 	}
 }
 
-// A database's log tells of slow statements, and must not tell of whom.
-func TestSlowStatementsTellOfNobody(t *testing.T) {
+// A database logs slow statements, which must not name a person.
+func TestSlowStatementsNameNobody(t *testing.T) {
 	me := person(t, access.Member)
 	before, err := os.ReadFile(stack.File("laptop.log"))
 	if err != nil {
@@ -199,8 +198,8 @@ func TestSlowStatementsTellOfNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Another sign-up with the address is about to be committed, so this one
-	// waits, with all that it has to say.
+	// The address is taken by a transaction that has not ended, so the sign-up's
+	// statement waits, with the person's data in it.
 	email := unique("slow") + "@example.com"
 	if _, err := tx.ExecContext(t.Context(), `
 		INSERT INTO users
@@ -208,19 +207,32 @@ func TestSlowStatementsTellOfNobody(t *testing.T) {
 		FROM users u WHERE id = $1`, me.id, email); err != nil {
 		t.Fatal(err)
 	}
-	answered := make(chan int)
+	answered := make(chan int, 1)
 	go func() {
 		a, _ := try("POST", "/v1/users", "", fmt.Sprintf(`{"email": %q, "password": %q, "display_name": "Slow"}`, email, password))
 		answered <- a.status
 	}()
-	time.Sleep(1200 * time.Millisecond) // log_min_duration_statement is 1 s
+	operator, err := sql.Open("postgres", stack.Info.Databases["users"].URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer operator.Close()
+	eventually(t, "the sign-up has waited longer than log_min_duration_statement", func() bool {
+		var slow bool
+		if err := operator.QueryRowContext(t.Context(), `
+			SELECT count(*) > 0 FROM pg_stat_activity
+			WHERE usename = 'users_service' AND wait_event_type = 'Lock' AND clock_timestamp() - query_start > '1100 ms'`).Scan(&slow); err != nil {
+			t.Fatal(err)
+		}
+		return slow
+	})
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
 	if status := <-answered; status != 201 {
 		t.Errorf("the sign-up that waited: %d", status)
 	}
-	slow := regexp.MustCompile(`duration: 1\d{3}\.\d+ ms `)
+	slow := regexp.MustCompile(`duration: \d{4,}\.\d+ ms `)
 	var log []byte
 	eventually(t, "the database has logged the slow statement", func() bool {
 		log, err = os.ReadFile(stack.File("laptop.log"))

@@ -58,7 +58,7 @@ func fatal(err error) int {
 // checkout is a folder made of links to the project.
 type checkout struct {
 	laptop.Laptop
-	kept bytes.Buffer // the logs of starts before
+	kept bytes.Buffer // the logs of earlier starts
 }
 
 func prepare(group *process.Group) (*checkout, error) {
@@ -71,7 +71,7 @@ func prepare(group *process.Group) (*checkout, error) {
 		return nil, err
 	}
 	l := &checkout{Laptop: laptop.Laptop{Root: root, Group: group}}
-	for _, name := range []string{"go.mod", "go.sum", "template.yaml", "samconfig.toml", "functions", "services", "shared", "events"} {
+	for _, name := range []string{"Makefile", "go.mod", "go.sum", "template.yaml", "samconfig.toml", "functions", "services", "shared", "events"} {
 		if err := os.Symlink(filepath.Join(source, name), filepath.Join(root, name)); err != nil {
 			return nil, err
 		}
@@ -79,8 +79,8 @@ func prepare(group *process.Group) (*checkout, error) {
 	return l, l.Build(source)
 }
 
-// start starts the stack. That begins a new log file, and what the terminal
-// said is read for secrets too.
+// start starts the stack, which begins a new log file. The old one and the output
+// are kept, because they are searched for secrets.
 func (l *checkout) start() error {
 	before, _ := os.ReadFile(l.File("laptop.log")) // none at the first start
 	l.kept.Write(append(before, l.Log.Bytes()...))
@@ -88,7 +88,7 @@ func (l *checkout) start() error {
 	return l.Start(os.Environ())
 }
 
-// answer is what came back.
+// answer is a response.
 type answer struct {
 	status int
 	header http.Header
@@ -205,7 +205,7 @@ func member(t *testing.T) (id, email, token string) {
 	return id, email, token
 }
 
-// alive says whether a process is there and no zombie.
+// alive reports whether a process runs. A zombie does not.
 func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false

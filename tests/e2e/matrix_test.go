@@ -139,7 +139,7 @@ func (a *account) newSession(t *testing.T) string {
 	return ""
 }
 
-// request gives what a caller sends to a route: something that is good, so
+// request returns what a caller sends to a route: something that is good, so
 // that only who they are decides.
 func (c *cast) request(t *testing.T, method, pattern, kind, caller string) (path, body string) {
 	t.Helper()

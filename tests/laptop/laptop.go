@@ -1,4 +1,4 @@
-// Package laptop runs what `make run` starts for tests, in a folder of its own.
+// Package laptop runs the programs of `make run` for tests, in a folder of its own.
 package laptop
 
 import (
@@ -16,10 +16,10 @@ import (
 
 // Laptop is a laptop cloud.
 type Laptop struct {
-	Root  string // the folder, with the project in it
+	Root  string // the folder, which holds the project
 	Group *process.Group
 	Proc  *process.Process // of the last start
-	Log   bytes.Buffer     // what it says on the terminal
+	Log   bytes.Buffer     // its output
 	Info  Info             // of the last start
 }
 
@@ -34,19 +34,19 @@ type Info struct {
 	PIDs map[string]int
 }
 
-// Account is what POST /v1/sessions takes.
+// Account is the body of POST /v1/sessions.
 type Account struct {
 	Email    string `json:"email"`
 	Password string `json:"password"`
 }
 
-// File is a file in .local.
+// File returns the path of a file in .local.
 func (l *Laptop) File(name string) string { return filepath.Join(l.Root, ".local", name) }
 
-// Program is one that Build has built.
+// Program returns the path of a program that Build has built.
 func (l *Laptop) Program(name string) string { return filepath.Join(l.Root, ".local", "bin", name) }
 
-// Build builds what `make run` builds, from the sources in a folder.
+// Build builds the programs of `make run` from the sources in a folder.
 func (l *Laptop) Build(source string) error {
 	if err := os.MkdirAll(l.File("bin"), 0o755); err != nil {
 		return err
@@ -59,7 +59,8 @@ func (l *Laptop) Build(source string) error {
 	return nil
 }
 
-// Start starts it on free ports and waits until run.json says that it is ready.
+// Start starts it on free ports and waits for its run.json, which it writes once
+// it is ready.
 func (l *Laptop) Start(env []string, args ...string) error {
 	var err error
 	l.Proc, err = l.Group.Start(process.Spec{
@@ -69,7 +70,7 @@ func (l *Laptop) Start(env []string, args ...string) error {
 	if err != nil {
 		return err
 	}
-	deadline := time.After(3 * time.Minute) // builds with a cold cache
+	deadline := time.After(15 * time.Minute) // it builds with a cold cache, perhaps
 	for {
 		text, err := os.ReadFile(l.File("run.json"))
 		if err == nil {
@@ -85,7 +86,7 @@ func (l *Laptop) Start(env []string, args ...string) error {
 		case <-l.Proc.Done():
 			return fmt.Errorf("the laptop cloud ended (%v):\n%s", l.Proc.Err(), l.Log.String())
 		case <-deadline:
-			return errors.New("the laptop cloud is not ready after 3 minutes:\n" + l.Log.String())
+			return errors.New("the laptop cloud is not ready after 15 minutes:\n" + l.Log.String())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -26,12 +26,12 @@ type engine struct {
 	proc    *process.Process
 }
 
-// findEngine takes the engine that runs, or starts one, which only root can.
-// Without either, the error says why.
+// findEngine returns the engine that runs, or starts one, which only root can.
+// Its error is the reason why the tests are skipped.
 func findEngine(group *process.Group) (*engine, error) {
 	client, err := exec.LookPath("docker")
 	if err != nil {
-		return nil, errors.New("there is no docker client (Debian: apt-get install docker.io)")
+		return nil, errors.New("no docker client is installed (Debian: apt-get install docker.io)")
 	}
 	if out, err := exec.Command(client, "info").CombinedOutput(); err == nil {
 		return &engine{}, nil
@@ -39,9 +39,9 @@ func findEngine(group *process.Group) (*engine, error) {
 		return nil, fmt.Errorf("no container engine answers, and only root can start one: %s", lastLine(out))
 	}
 	if _, err := exec.LookPath("dockerd"); err != nil {
-		return nil, errors.New("no container engine answers, and there is no dockerd to start one (Debian: apt-get install docker.io)")
+		return nil, errors.New("no container engine answers, and no dockerd is installed to start one (Debian: apt-get install docker.io)")
 	}
-	// A short path: that of a socket has a limit of about 100 characters.
+	// The path must be short: that of a socket is limited to about 100 characters.
 	dir, err := os.MkdirTemp("/tmp", "plaudit-docker")
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func findEngine(group *process.Group) (*engine, error) {
 	if _, err := net.InterfaceByName("docker0"); err != nil {
 		e.bridged = true
 	}
-	// The second works on every file system, and copies whole images.
+	// The second driver works on every file system, but copies whole images.
 	for _, driver := range []string{"overlay2", "vfs"} {
 		if err = e.start(group, driver); err == nil {
 			return e, nil
@@ -93,8 +93,8 @@ func (e *engine) start(group *process.Group, driver string) error {
 	}
 }
 
-// environment is ours without what would lead to an AWS account, and with the
-// way to the engine.
+// environment returns the test's environment, with the address of the engine and
+// without the variables that lead to an AWS account.
 func (e *engine) environment() []string {
 	env := []string{"SAM_CLI_TELEMETRY=0", "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull}
 	for _, variable := range os.Environ() {
@@ -114,18 +114,18 @@ func (e *engine) docker(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// baseImage makes sure that the engine has the functions' base image. Where it
-// does not, it makes one of a static busybox, certificates and time zones,
-// which is all that SAM and a Go program ask of it.
+// baseImage makes sure that the engine has the functions' base image. If it does
+// not, it makes one of a static busybox, certificates and time zones, which is
+// all that SAM and a Go program need.
 func (e *engine) baseImage(name string) error {
 	if e.docker("image", "inspect", name).Run() == nil {
 		return nil
 	}
 	const busybox = "/bin/busybox"
 	if err := isStatic(busybox); err != nil {
-		// Not a Debian machine with its package: the real one, then.
+		// Without Debian's package, take the real image.
 		if out, pullErr := e.docker("pull", "--quiet", name).CombinedOutput(); pullErr != nil {
-			return fmt.Errorf("there is no base image: to make one needs busybox-static (%w), to fetch the real one a network (%s)", err, lastLine(out))
+			return fmt.Errorf("no base image: making one needs busybox-static (%w), downloading the real one a network (%s)", err, lastLine(out))
 		}
 		return nil
 	}
@@ -169,7 +169,7 @@ func isStatic(program string) error {
 	return nil
 }
 
-// layOut fills the folder of a base image.
+// layOut fills the folder for a base image.
 func layOut(dir, busybox string) error {
 	for _, folder := range []string{"bin", "etc/ssl/certs", "usr/share", "tmp", "var/task", "var/runtime", "opt"} {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o755); err != nil {
@@ -191,7 +191,7 @@ func layOut(dir, busybox string) error {
 			return err
 		}
 	}
-	// The functions carry both, so a machine without them will do.
+	// The functions contain both, so a machine may lack them.
 	const certificates = "etc/ssl/certs/ca-certificates.crt"
 	if text, err := os.ReadFile("/" + certificates); err == nil {
 		if err := os.WriteFile(filepath.Join(dir, certificates), text, 0o644); err != nil {
@@ -204,8 +204,8 @@ func layOut(dir, busybox string) error {
 	return nil
 }
 
-// remove ends our own engine and deletes its data; from another one it takes
-// away what was added.
+// remove ends our own engine and deletes its data. From another engine it removes
+// the images that were added.
 func (e *engine) remove() {
 	complain := func(what string, err error, out []byte) {
 		if err != nil {

@@ -24,7 +24,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// Every event has the answer that its name says, and the same one by each way.
+// Every event has the answer that its name promises, and the same one each way.
 func TestEveryEventThreeWays(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(stack.Root, "events", "*", "*.json"))
 	if err != nil {
@@ -59,7 +59,7 @@ func TestEveryEventThreeWays(t *testing.T) {
 				}
 			}
 			if containers == nil {
-				return // TestSAM says so
+				return // TestSAM reports it
 			}
 			contained := viaSAM(t, command, id, name)
 			if diff := invoked.differs(contained); diff != "" {
@@ -74,7 +74,7 @@ func TestEveryEventThreeWays(t *testing.T) {
 	}
 }
 
-// TestSAM is where a test run says that sam local invoke was left out.
+// TestSAM reports it if sam local invoke is not tested.
 func TestSAM(t *testing.T) {
 	needsEngine(t)
 	info, err := os.Stat(stack.File("sam-env.json"))
@@ -83,7 +83,25 @@ func TestSAM(t *testing.T) {
 	}
 }
 
-// logicalIDs gives the functions of the template by their folders.
+// In a shell that has evaluated `plaudit login`, AWS clients go to the laptop.
+// The function still runs with its own variables.
+func TestInvokeAfterLogin(t *testing.T) {
+	needsEngine(t)
+	t.Parallel()
+	const event = "events/score-query/board.200.json"
+	args := slices.Concat(documented(t)[1:3], []string{"ScoreQueryFunction", "-e", event}, documented(t)[6:], onThisMachine())
+	shell := exec.Command("sh", "-ec", `eval "$(.local/bin/plaudit login)"; exec "$@"`, "sh", stack.sam)
+	shell.Args = append(shell.Args, args...)
+	out, err := stack.output(shell)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := readAnswer(t, []byte(lastLine(out))); got.result != "200" {
+		t.Errorf("the answer is %v", got)
+	}
+}
+
+// logicalIDs returns the functions of the template by their folders.
 func logicalIDs(t *testing.T) map[string]string {
 	t.Helper()
 	config, err := template.ReadConfig(filepath.Join(stack.Root, "samconfig.toml"), "local")
@@ -110,7 +128,7 @@ func logicalIDs(t *testing.T) map[string]string {
 	return out
 }
 
-// documented gives the command as docs/sam-local.md and events/README.md have
+// documented returns the command as docs/sam-local.md and events/README.md have
 // it, as words.
 func documented(t *testing.T) []string {
 	t.Helper()
@@ -127,7 +145,7 @@ func documented(t *testing.T) []string {
 	return strings.Fields(command)
 }
 
-// answer is a function's, whatever way it came.
+// answer is a function's answer, whichever way it came.
 type answer struct {
 	http   bool
 	result string // status, ok or error
@@ -216,8 +234,8 @@ func compact(t *testing.T, text []byte) string {
 	return string(out)
 }
 
-// changing are ids and times, and the number of a player's entry, which each
-// sending has its own of.
+// changing are ids, times, and numbers of a player's entries, which differ from
+// invocation to invocation.
 var changing = []struct {
 	what *regexp.Regexp
 	as   string
@@ -234,7 +252,7 @@ func settled(text string) string {
 	return text
 }
 
-// differs says in what two answers differ, but for ids and times.
+// differs returns the first difference of two answers besides ids and times.
 func (a answer) differs(b answer) string {
 	if a.result != b.result {
 		return "result: " + a.result + " and " + b.result + ": " + b.body

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// The image of the users service, as the Dockerfile says and under the limits
-// of the template, is healthy and logs the admin in.
+// The users service's image, built by its Dockerfile and run with the template's
+// limits, is healthy and logs the admin in.
 func TestUsersImage(t *testing.T) {
 	needsEngine(t)
 	t.Parallel()
@@ -50,7 +50,7 @@ func TestUsersImage(t *testing.T) {
 		}
 	})
 
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		state, err := containers.docker("inspect", "--format", "{{.State.Status}} {{.State.Health.Status}}", id).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %s", err, state)

@@ -1,4 +1,4 @@
-// Package sam tests what a developer does with the real AWS SAM CLI: it
+// Package sam runs a developer's commands with the real AWS SAM CLI: it
 // validates and builds the template, and invokes every sample event in a
 // container with the databases of a running laptop cloud.
 package sam
@@ -19,8 +19,8 @@ import (
 )
 
 var (
-	containers *engine // nil: left out
-	leftOut    string  // why
+	containers *engine // nil: the tests that need one are skipped
+	leftOut    string  // the reason
 	stack      *checkout
 )
 
@@ -54,11 +54,11 @@ func run(m *testing.M) int {
 		return fatal(err)
 	}
 	defer stack.stop()
+	if err := stack.build(); err != nil {
+		return fatal(err)
+	}
 	if containers != nil {
 		if err := containers.baseImage("public.ecr.aws/lambda/provided:al2023-" + architecture()); err != nil {
-			return fatal(err)
-		}
-		if err := stack.build(); err != nil {
 			return fatal(err)
 		}
 	}
@@ -70,8 +70,8 @@ func fatal(err error) int {
 	return 1
 }
 
-// needsEngine leaves a test out where there is no engine, which is a failure
-// in CI.
+// needsEngine skips a test on a machine without a container engine. In CI the
+// missing engine has failed the whole package.
 func needsEngine(t *testing.T) {
 	t.Helper()
 	if containers == nil {
@@ -79,7 +79,7 @@ func needsEngine(t *testing.T) {
 	}
 }
 
-// architecture is this machine's, in the words of the template.
+// architecture returns this machine's processor as the template names it.
 func architecture() string {
 	if runtime.GOARCH == "arm64" {
 		return "arm64"
@@ -87,8 +87,8 @@ func architecture() string {
 	return "x86_64"
 }
 
-// onThisMachine are the arguments by which sam builds and invokes for another
-// processor than that of samconfig.toml.
+// onThisMachine returns the arguments that make sam build and invoke for this
+// machine's processor if it is not the one of samconfig.toml.
 func onThisMachine() []string {
 	if architecture() == "arm64" {
 		return []string{"--parameter-overrides", "Architecture=arm64"}
@@ -103,8 +103,8 @@ type checkout struct {
 	sam string
 }
 
-// prepare copies the sources, as a fresh clone has them, and builds what `make
-// run` builds.
+// prepare copies the sources as a fresh clone has them, and builds the programs
+// that `make run` builds.
 func prepare(group *process.Group) (*checkout, error) {
 	source, err := filepath.Abs("../..")
 	if err != nil {
@@ -119,9 +119,9 @@ func prepare(group *process.Group) (*checkout, error) {
 		sam:    filepath.Join(source, ".local", "venv", "bin", "sam"),
 	}
 	if _, err := os.Stat(c.sam); err != nil {
-		return c, fmt.Errorf("the AWS SAM CLI is not there; `make tools` installs it: %w", err)
+		return c, fmt.Errorf("the AWS SAM CLI is not installed; run `make tools`: %w", err)
 	}
-	for _, folder := range []string{"cmd", "docs", "events", "functions", "local", "services", "shared"} {
+	for _, folder := range []string{"cmd", "docs", "events", "functions", "local", "services", "shared", "tools"} {
 		if err := os.CopyFS(filepath.Join(root, folder), os.DirFS(filepath.Join(source, folder))); err != nil {
 			return c, err
 		}
@@ -138,15 +138,15 @@ func prepare(group *process.Group) (*checkout, error) {
 	return c, c.Build(root)
 }
 
-// output runs a command in the checkout and gives its standard output. An
-// error has the end of what it said.
+// output runs a command in the checkout and returns its standard output. An
+// error ends with the command's standard error.
 func (c *checkout) output(cmd *exec.Cmd) ([]byte, error) {
 	var said bytes.Buffer
 	cmd.Dir, cmd.Stderr = c.Root, &said
 	if cmd.Env == nil {
 		cmd.Env = containers.environment()
 	}
-	// make sam finds the pinned one.
+	// `make` finds the pinned sam.
 	cmd.Env = append(cmd.Env, "PATH="+filepath.Dir(c.sam)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	out, err := cmd.Output()
 	if err != nil {
@@ -163,8 +163,9 @@ func (c *checkout) start() error {
 	return c.Start(containers.environment(), "-hosts", "docker")
 }
 
+// build builds the functions by the command that a SAM user types first.
 func (c *checkout) build() error {
-	_, err := c.output(exec.Command("make", "sam", "ARGS="+strings.Join(onThisMachine(), " ")))
+	_, err := c.output(exec.Command(c.sam, append([]string{"build"}, onThisMachine()...)...))
 	return err
 }
 

@@ -1,8 +1,9 @@
 // Command service is a task for tests: it answers with its environment, and
-// ends, hangs or becomes unhealthy when told to.
+// crashes or becomes unhealthy on request.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,16 +11,23 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 )
 
 func main() {
 	addr := net.JoinHostPort("127.0.0.1", os.Getenv("PORT"))
 	if len(os.Args) > 1 && os.Args[1] == "health" {
-		res, err := http.Get("http://" + addr + "/healthz")
-		if err != nil || res.StatusCode != http.StatusOK {
-			os.Exit(1)
+		for {
+			res, err := http.Get("http://" + addr + "/healthz")
+			if errors.Is(err, syscall.ECONNREFUSED) {
+				time.Sleep(5 * time.Millisecond) // it does not listen yet
+				continue
+			}
+			if err != nil || res.StatusCode != http.StatusOK {
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
 	healthy := true
 	http.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {

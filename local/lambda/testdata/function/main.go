@@ -1,4 +1,4 @@
-// Command function is a function for the tests: its event says what it does,
+// Command function is a function for the tests. Its event decides what it does,
 // its environment how it starts and ends.
 package main
 
@@ -19,11 +19,10 @@ import (
 )
 
 type event struct {
-	Do           string `json:"do"`
-	N            int    `json:"n"`
-	Text         string `json:"text"`
-	File         string `json:"file"`
-	Milliseconds int    `json:"ms"`
+	Do   string `json:"do"`
+	N    int    `json:"n"`
+	Text string `json:"text"`
+	File string `json:"file"`
 }
 
 type handler struct{}
@@ -42,9 +41,22 @@ func (handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		return nil, errors.New(in.Text)
 	case "panic":
 		panic(in.Text)
-	case "sleep":
-		time.Sleep(time.Duration(in.Milliseconds) * time.Millisecond)
-		return json.Marshal(os.Getpid())
+	case "hold":
+		// Adds a line to a file, and waits until another one exists.
+		begun, err := os.OpenFile(in.File+".begun", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		_, err = fmt.Fprintln(begun, os.Getpid())
+		if err := errors.Join(err, begun.Close()); err != nil {
+			return nil, err
+		}
+		for {
+			if _, err := os.Stat(in.File); err == nil {
+				return json.Marshal(os.Getpid())
+			}
+			time.Sleep(time.Millisecond)
+		}
 	case "pid":
 		return json.Marshal(os.Getpid())
 	case "print":
@@ -66,7 +78,7 @@ func (handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		deadline, _ := ctx.Deadline()
 		return json.Marshal(map[string]any{
 			"request": lc.AwsRequestID, "arn": lc.InvokedFunctionArn, "custom": lc.ClientContext.Custom,
-			"trace": os.Getenv("_X_AMZN_TRACE_ID"), "left_ms": time.Until(deadline).Milliseconds(),
+			"trace": os.Getenv("_X_AMZN_TRACE_ID"), "deadline_ms": deadline.UnixMilli(),
 		})
 	case "count":
 		// Fails until the file has N lines.
