@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/jmoiron/sqlx"
@@ -19,14 +20,17 @@ const (
 
 // routine is a function or an aggregate that the database has.
 type routine struct {
-	OID       int64
-	Signature string // as DROP ROUTINE takes it
+	OID          int64
+	Schema, Name string
+	Signature    string // as DROP ROUTINE takes it
+	Version      string // of its row in the catalogue: another one after each change
 }
 
 // applyFunctions makes the database's functions those of the files, all or
 // nothing: it applies the files that changed since they were last applied, and
-// drops a function whose file is gone. So the file of a function that the version
-// before still calls has to stay for one more release.
+// those whose function a migration dropped, and drops a function whose file is
+// gone. So the file of a function that the version before still calls has to stay
+// for one more release.
 func (f files) applyFunctions(ctx context.Context, db *sqlx.DB) error {
 	tx, err := db.BeginTxx(ctx, nil)
 	if err != nil {
@@ -42,36 +46,34 @@ func (f files) applyFunctions(ctx context.Context, db *sqlx.DB) error {
 	if _, err := tx.ExecContext(ctx, `SET LOCAL check_function_bodies = off`); err != nil {
 		return err
 	}
-	var changed []int64
+	all, err := routines(ctx, tx)
+	if err != nil {
+		return err
+	}
 	for _, one := range f.functions {
 		digest, ok := applied[one.path]
 		delete(applied, one.path)
-		if ok && digest == one.digest {
+		if ok && digest == one.digest && len(of(all, one.path)) > 0 {
 			continue
 		}
-		oid, err := applyFunction(ctx, tx, one)
-		if err != nil {
+		if all, err = applyFunction(ctx, tx, one, all); err != nil {
 			return fmt.Errorf("%s: %w", one.path, err)
 		}
-		changed = append(changed, oid)
 		if _, err := tx.ExecContext(ctx, recordFile, one.path, one.digest); err != nil {
 			return err
 		}
 	}
-	for gone := range applied {
-		schema, name := function(gone)
-		found, err := routines(ctx, tx, schema, name)
-		if err != nil {
-			return err
-		}
-		if err := drop(ctx, tx, found); err != nil {
-			return fmt.Errorf("%s is gone: %w", gone, err)
-		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM applied_files WHERE path = $1`, gone); err != nil {
+	var gone []routine
+	for file := range applied {
+		gone = append(gone, of(all, file)...)
+		if _, err := tx.ExecContext(ctx, `DELETE FROM applied_files WHERE path = $1`, file); err != nil {
 			return err
 		}
 	}
-	if err := validate(ctx, tx, changed); err != nil {
+	if err := drop(ctx, tx, gone); err != nil {
+		return fmt.Errorf("drop the functions whose files are gone: %w", err)
+	}
+	if err := f.validate(ctx, tx, all); err != nil {
 		return err
 	}
 	return tx.Commit()
@@ -86,92 +88,138 @@ func function(file string) (schema, name string) {
 	return schema, strings.TrimSuffix(path.Base(file), ".sql")
 }
 
-// applyFunction runs a function's file. A function that Go calls keeps its
-// parameters and its result for good, because old code goes on calling it; an
-// internal one is replaced, whatever changed.
-func applyFunction(ctx context.Context, tx *sqlx.Tx, one file) (int64, error) {
+// of returns the routines with the name of a file's function.
+func of(all []routine, file string) (found []routine) {
+	schema, name := function(file)
+	for _, r := range all {
+		if r.Schema == schema && r.Name == name {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// applyFunction runs a function's file, and returns the routines afterwards. A
+// function that Go calls keeps its parameters and its result for good, because old
+// code goes on calling it; an internal one is replaced, whatever changed.
+func applyFunction(ctx context.Context, tx *sqlx.Tx, one file, all []routine) ([]routine, error) {
 	schema, name := function(one.path)
-	before, err := routines(ctx, tx, schema, name)
-	if err != nil {
-		return 0, err
-	}
+	before := of(all, one.path)
 	if _, err := tx.ExecContext(ctx, `SAVEPOINT apply`); err != nil {
-		return 0, err
+		return nil, err
 	}
-	_, err = tx.ExecContext(ctx, one.text)
-	if pq.As(err, pqerror.InvalidFunctionDefinition) != nil && schema == internalSchema && len(before) > 0 {
-		// Its result or the name of a parameter is another.
+	if err := revoke(ctx, tx, before); err != nil {
+		return nil, err
+	}
+	_, err := tx.ExecContext(ctx, one.text)
+	if other(err) && schema == internalSchema && len(before) > 0 {
 		if _, err := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT apply`); err != nil {
-			return 0, err
+			return nil, err
 		}
 		if err := drop(ctx, tx, before); err != nil {
-			return 0, err
+			return nil, err
 		}
 		before = nil
 		_, err = tx.ExecContext(ctx, one.text)
 	}
-	if pq.As(err, pqerror.InvalidFunctionDefinition) != nil {
+	if other(err) {
 		err = fmt.Errorf("%w; %s", err, rename)
 	}
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	after, err := routines(ctx, tx, schema, name)
+	after, err := routines(ctx, tx)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	if len(after) == 0 {
-		return 0, fmt.Errorf("the file must define the function %s.%s, which its name says", schema, name)
+	made := slices.DeleteFunc(slices.Clone(after), func(r routine) bool { return slices.Contains(all, r) })
+	if len(made) != 1 || made[0].Schema != schema || made[0].Name != name {
+		return nil, fmt.Errorf("the file must define the function %s.%s, as its name says, and no other", schema, name)
 	}
-	made := after[len(after)-1]
-	if len(after) > 1 {
-		// The parameters are others, so the old function is still there.
-		if schema != internalSchema {
-			return 0, fmt.Errorf("%s is still called by old code, and %s would stand beside it; %s", after[0].Signature, made.Signature, rename)
-		}
-		if err := drop(ctx, tx, before); err != nil {
-			return 0, err
-		}
+	if len(before) == 0 || slices.ContainsFunc(before, func(r routine) bool { return r.OID == made[0].OID }) {
+		return after, nil
 	}
-	return made.OID, nil
+	// The parameters are others, so the old function is still there.
+	if schema != internalSchema {
+		return nil, fmt.Errorf("%s is still called by old code, and the file defines %s; %s", before[0].Signature, made[0].Signature, rename)
+	}
+	if err := drop(ctx, tx, before); err != nil {
+		return nil, err
+	}
+	return routines(ctx, tx)
+}
+
+// other reports whether a file failed because its function has another result or
+// another name of a parameter than the one in the database, or because it has other
+// parameters and the file then names it without them.
+func other(err error) bool {
+	return pq.As(err, pqerror.InvalidFunctionDefinition, pqerror.AmbiguousFunction) != nil
 }
 
 const rename = "a function that Go calls keeps its parameters and result: put the new one into a file with the next version in its name"
 
-// routines returns those of a name, the newest last.
-func routines(ctx context.Context, tx *sqlx.Tx, schema, name string) (found []routine, err error) {
-	err = tx.SelectContext(ctx, &found, `
-		SELECT p.oid, p.oid::regprocedure::text AS signature
+// routines returns those of the schemas that files define functions in.
+func routines(ctx context.Context, tx *sqlx.Tx) (all []routine, err error) {
+	err = tx.SelectContext(ctx, &all, `
+		SELECT p.oid, n.nspname AS schema, p.proname AS name, p.oid::regprocedure::text AS signature, p.ctid::text AS version
 		FROM pg_proc p
 		JOIN pg_namespace n ON n.oid = p.pronamespace
-		WHERE n.nspname = $1 AND p.proname = $2
-		ORDER BY p.oid`, schema, name)
-	return found, err
+		WHERE n.nspname IN ('public', $1)`, internalSchema)
+	return all, err
 }
 
-func drop(ctx context.Context, tx *sqlx.Tx, list []routine) error {
+// revoke takes the grants of routines back, which CREATE OR REPLACE would keep:
+// their files grant what they must.
+func revoke(ctx context.Context, tx *sqlx.Tx, list []routine) error {
 	for _, r := range list {
-		if _, err := tx.ExecContext(ctx, `DROP ROUTINE `+r.Signature); err != nil {
+		var grantees []string
+		err := tx.SelectContext(ctx, &grantees, `
+			SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+			FROM pg_proc p
+			CROSS JOIN aclexplode(p.proacl) a
+			WHERE p.oid = $1::oid AND a.grantee <> p.proowner`, r.OID)
+		if err != nil {
 			return err
+		}
+		for _, grantee := range grantees {
+			if _, err := tx.ExecContext(ctx, `REVOKE ALL ON ROUTINE `+r.Signature+` FROM `+grantee); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// validate has the languages check the bodies of functions.
-func validate(ctx context.Context, tx *sqlx.Tx, oids []int64) error {
+// drop drops routines in one statement, because one may depend on another.
+func drop(ctx context.Context, tx *sqlx.Tx, list []routine) error {
+	if len(list) == 0 {
+		return nil
+	}
+	var signatures []string
+	for _, r := range list {
+		signatures = append(signatures, r.Signature)
+	}
+	_, err := tx.ExecContext(ctx, `DROP ROUTINE `+strings.Join(signatures, ", "))
+	return err
+}
+
+// validate has the languages check the bodies of the files' functions: also of
+// those that did not change, because what they call may have.
+func (f files) validate(ctx context.Context, tx *sqlx.Tx, all []routine) error {
 	if _, err := tx.ExecContext(ctx, `SET LOCAL check_function_bodies = on`); err != nil {
 		return err
 	}
-	for _, oid := range oids {
-		// Aggregates (language internal) have no body.
-		_, err := tx.ExecContext(ctx, `
-			SELECT CASE l.lanname WHEN 'plpgsql' THEN plpgsql_validator(p.oid)::text WHEN 'sql' THEN fmgr_sql_validator(p.oid)::text END
-			FROM pg_proc p
-			JOIN pg_language l ON l.oid = p.prolang
-			WHERE p.oid = $1::oid`, oid)
-		if err != nil {
-			return err // its context names the function
+	for _, one := range f.functions {
+		for _, r := range of(all, one.path) {
+			// Aggregates (language internal) have no body.
+			_, err := tx.ExecContext(ctx, `
+				SELECT CASE l.lanname WHEN 'plpgsql' THEN plpgsql_validator(p.oid)::text WHEN 'sql' THEN fmgr_sql_validator(p.oid)::text END
+				FROM pg_proc p
+				JOIN pg_language l ON l.oid = p.prolang
+				WHERE p.oid = $1::oid`, r.OID)
+			if err != nil {
+				return fmt.Errorf("%s: %w", one.path, err)
+			}
 		}
 	}
 	return nil
