@@ -290,7 +290,7 @@ func TestEventRulesAreThoseOfGo(t *testing.T) {
 	for _, kind := range []string{"result", "adjustment", "import", "reversal"} {
 		var got event.Type
 		if err := db.Get(&got, `SELECT internal.entry_event($1)`, kind); err != nil || got != event.OfEntry(kind) {
-			t.Errorf("a %s makes the event %s (%v), want %s", kind, got, err, event.OfEntry(kind))
+			t.Errorf("an entry of kind %s makes the event %s (%v), want %s", kind, got, err, event.OfEntry(kind))
 		}
 	}
 	people := []string{"", "u", "o", "user/u", "u "}

@@ -273,7 +273,8 @@ CREATE TYPE internal.request AS (
     has_keys      boolean,
     has_reversals boolean,
     has_profiles  boolean,
-    has_caps      boolean
+    has_caps      boolean,
+    has_runless   boolean  -- no period of its board contains an item
 );
 
 -- What is open of a set of runs, in the order of the board's periods, and whether
