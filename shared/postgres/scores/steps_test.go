@@ -298,6 +298,7 @@ func TestClaimKeys(t *testing.T) {
 		{"replays only", []fields{item(0, a, "old", "one")}, `null`, `["old"]`, ""},
 		{"an item without a key is new", []fields{item(0, a, nil, "x"), item(1, a, "old", "one"), item(2, a, nil, "x")}, `[0, 2]`, `["old"]`, ""},
 		{"two boards may have the same key", []fields{item(0, z, "old", "x"), item(1, a, "k", "x"), item(2, z, "k", "y")}, `[0, 1, 2]`, `["k", "k", "old", "old"]`, ""},
+		{"another board's key stays its own beside a replay", []fields{item(0, z, "old", "x"), item(1, a, "old", "one")}, `[0]`, `["old", "old"]`, ""},
 		{"a key of another request refuses its item", []fields{item(0, a, "k", "x"), item(1, a, "old", "two")}, ``, ``, "key-reused 1"},
 		{"the first such item is named", []fields{item(2, a, "old", "two"), item(1, a, "old", "three")}, ``, ``, "key-reused 1"},
 	} {
@@ -415,6 +416,14 @@ func TestOpenRuns(t *testing.T) {
 			sameJSON(t, c.rule+": rows", in.get(t, `SELECT count(*) FROM runs`), fmt.Sprint(c.rows))
 		})
 	}
+
+	// A run that has a row closes too.
+	s.undone(t, func(in stepper) {
+		closes := midnight.Add(time.Hour)
+		open(in, []fields{day(1, yesterday)}, closes.Add(-time.Microsecond))
+		sameJSON(t, "a run with a row", in.get(t, `SELECT internal.open_runs(`+of("add_run_v1", 1)+`, $2)`, list(day(1, yesterday)), closes),
+			`{"sets": [{"run_set": 1, "runs": null, "partial": true}], "open_until": null, "any_closed": true}`)
+	})
 
 	// Two sessions make one row.
 	tx, err := s.scores.db.Owner().Beginx()
