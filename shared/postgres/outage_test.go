@@ -35,7 +35,7 @@ func newFreezer(t *testing.T) freezer {
 	return freezer{c, t}
 }
 
-// open logs in as users_service, with a pool of so many connections.
+// open logs in as users_service, with a pool of conns connections.
 func (f freezer) open(conns int) *sqlx.DB {
 	f.t.Helper()
 	config := f.Config("users_service", "hush", "users")
@@ -200,8 +200,8 @@ func TestEndedConnectionIsReplacedUnseen(t *testing.T) {
 	}
 }
 
-// A statement whose connection is lost may have been done, so it must not be
-// sent again behind the caller's back.
+// A statement whose connection is lost may have run, so it must not be sent
+// again without the caller's knowledge.
 func TestLostStatementIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	d := pgtest.Users(t)
@@ -223,7 +223,7 @@ func TestLostStatementIsNotSentAgain(t *testing.T) {
 	} {
 		for how, args := range map[string][]any{"simple": nil, "extended": {true}} {
 			sequence := name + "_" + how
-			// A sequence keeps its value when the statement is undone.
+			// A sequence keeps its value when the statement is rolled back.
 			if _, err := db.Exec(`CREATE SEQUENCE ` + sequence); err != nil {
 				t.Fatal(err)
 			}

@@ -300,7 +300,7 @@ func TestEventRulesAreThoseOfGo(t *testing.T) {
 				var got string
 				err := db.Get(&got, `SELECT coalesce(internal.notified($1, $2, nullif($3, '')), '')`, string(typ), actor, user)
 				if want := event.Notified(typ, actor, user); err != nil || got != want {
-					t.Errorf("%s by %s about %q tells %q (%v), want %q", typ, actor, user, got, err, want)
+					t.Errorf("%s by %s about %q notifies %q (%v), want %q", typ, actor, user, got, err, want)
 				}
 			}
 		}

@@ -256,7 +256,7 @@ func (d *Database) Open(role string) *sqlx.DB {
 	return db
 }
 
-// Owner is a pool of the role that owns every object, for looking at tables
+// Owner returns a pool of the role that owns every object, for looking at tables
 // and for replacing plaudit_now().
 func (d *Database) Owner() *sqlx.DB {
 	d.t.Helper()
@@ -333,8 +333,8 @@ func Freeze(t testing.TB, postmaster int) (thaw func()) {
 	}
 }
 
-// family is a process and its children, and whether each is running: neither
-// stopped nor ended.
+// family returns a process and its children, and for each whether it is running:
+// neither stopped nor ended.
 func family(t testing.TB, parent int) map[int]bool {
 	t.Helper()
 	out, err := exec.Command("ps", "-e", "-o", "pid=,ppid=,stat=").Output()

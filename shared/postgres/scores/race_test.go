@@ -95,8 +95,8 @@ func TestBatchesInOppositeOrder(t *testing.T) {
 	}
 }
 
-// An add is either before the closing of its board, or refused: none is
-// written after the PATCH was answered.
+// An add is either written before its board is closed or refused: none is written
+// after the PATCH was answered.
 func TestClosingABoardMeetsAdds(t *testing.T) {
 	s := newScores(t, 16)
 	s.board(t, "b", nil)
@@ -137,7 +137,7 @@ func TestClosingABoardMeetsAdds(t *testing.T) {
 	n := <-closed
 	<-done
 	if after := s.count(t, "entries"); after != n || int(added.Load()) != n {
-		t.Errorf("%d entries when it was closed, %d later, %d answers of success", n, after, added.Load())
+		t.Errorf("%d entries when it was closed, %d later, %d successful answers", n, after, added.Load())
 	}
 }
 
@@ -245,7 +245,7 @@ func TestStatusChangesMeetAdds(t *testing.T) {
 	}
 	s.gapless(t)
 	if n := s.count(t, `(SELECT recordedtime FROM outbox WHERE entry IS NOT NULL OR subject = 'board/b/player/p' GROUP BY 1 HAVING count(*) > 1) same`); n != 0 {
-		t.Errorf("%d events of the player have a time that another has", n)
+		t.Errorf("%d events of the player share their time with another", n)
 	}
 }
 

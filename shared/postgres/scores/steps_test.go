@@ -702,6 +702,7 @@ func TestCheckDailyCaps(t *testing.T) {
 			}
 		}
 	}
+	s.exec(t, `INSERT INTO entries SELECT gen_random_uuid(), board, 'over', 1, 'result', 15, 0, NULL, NULL, actor, occurred_at, recorded_at, NULL, NULL, NULL, runs, scores FROM entries WHERE kind = 'adjustment'`)
 	counted := func(n int, player string, day time.Time, points int) fields {
 		return fields{"item": n, "board": b, "player": player, "kind": "result", "points": points, "sent": fields{"day_start": day, "day_end": day.AddDate(0, 0, 1)}}
 	}
@@ -724,13 +725,17 @@ func TestCheckDailyCaps(t *testing.T) {
 		{"another player over it", []fields{counted(0, "p", midnight, 6), counted(1, "q", midnight, 11)}, "daily-cap 1"},
 		{"another day has a cap of its own", []fields{counted(0, "p", midnight, 6), counted(1, "p", tomorrow, 10)}, ""},
 		{"another day over it", []fields{counted(0, "p", tomorrow, 11)}, "daily-cap 0"},
+		{"a reversal frees none on the day before", []fields{counted(0, "p", midnight, 7), reversal(1, -1, tomorrow)}, "daily-cap 0"},
+		{"a player over the cap may lose points", []fields{counted(0, "over", midnight, -2)}, ""},
+		{"a player over the cap may get none", []fields{counted(0, "over", midnight, 0)}, ""},
+		{"a player over the cap must not get more", []fields{counted(0, "over", midnight, -2), counted(1, "over", midnight, 1)}, "daily-cap 1"},
 		{"points that are taken away make room", []fields{counted(0, "p", midnight, 8), counted(1, "p", midnight, -2)}, ""},
 		{"an adjustment does not count", []fields{uncounted(0, 50), counted(1, "p", midnight, 6)}, ""},
-		{"a reversal gives back", []fields{counted(0, "p", midnight, 10), reversal(1, -4, noon)}, ""},
-		{"a reversal gives back on the day of its original", []fields{counted(0, "p", midnight, 7), reversal(1, -4, noon.AddDate(0, 0, 1))}, "daily-cap 0"},
-		{"a reversal gives back up to the end of the day", []fields{counted(0, "p", midnight, 7), reversal(1, -1, tomorrow.Add(-time.Microsecond))}, ""},
-		{"the reversal of an adjustment does not give back", []fields{counted(0, "p", midnight, 7), {"item": 1, "board": b, "player": "p", "kind": "reversal", "points": -90, "sent": fields{}}}, "daily-cap 0"},
-		{"a reversal that gives points back may cross", []fields{counted(0, "p", midnight, 1), reversal(1, 20, noon)}, ""},
+		{"a reversal frees its points", []fields{counted(0, "p", midnight, 10), reversal(1, -4, noon)}, ""},
+		{"a reversal frees points on the day of its original", []fields{counted(0, "p", midnight, 7), reversal(1, -4, noon.AddDate(0, 0, 1))}, "daily-cap 0"},
+		{"a reversal frees points up to the end of the day", []fields{counted(0, "p", midnight, 7), reversal(1, -1, tomorrow.Add(-time.Microsecond))}, ""},
+		{"the reversal of an adjustment frees none", []fields{counted(0, "p", midnight, 7), {"item": 1, "board": b, "player": "p", "kind": "reversal", "points": -90, "sent": fields{}}}, "daily-cap 0"},
+		{"a reversal that returns points may cross the cap", []fields{counted(0, "p", midnight, 1), reversal(1, 20, noon)}, ""},
 	} {
 		if got := s.refusal(t, `SELECT internal.check_daily_caps(`+of("internal.item", 1)+`)`, list(c.items...)); got != c.want {
 			t.Errorf("%s: refused %q, want %q", c.rule, got, c.want)
