@@ -724,6 +724,7 @@ func TestCheckDailyCaps(t *testing.T) {
 		{"another player has a cap of its own", []fields{counted(0, "p", midnight, 6), counted(1, "q", midnight, 10)}, ""},
 		{"another player over it", []fields{counted(0, "p", midnight, 6), counted(1, "q", midnight, 11)}, "daily-cap 1"},
 		{"another day has a cap of its own", []fields{counted(0, "p", midnight, 6), counted(1, "p", tomorrow, 10)}, ""},
+		{"another day's points do not count before it", []fields{counted(0, "p", tomorrow, 8), counted(1, "p", midnight, 3), counted(2, "p", midnight, 4)}, "daily-cap 2"},
 		{"another day over it", []fields{counted(0, "p", tomorrow, 11)}, "daily-cap 0"},
 		{"a reversal frees none on the day before", []fields{counted(0, "p", midnight, 7), reversal(1, -1, tomorrow)}, "daily-cap 0"},
 		{"a player over the cap may lose points", []fields{counted(0, "over", midnight, -2)}, ""},
@@ -743,7 +744,7 @@ func TestCheckDailyCaps(t *testing.T) {
 	}
 }
 
-// table returns the standings of a board's runs `all`, `day`.
+// standingsOf describes all standings, with times in seconds since $1.
 const standingsOf = `SELECT jsonb_agg(jsonb_build_array(r.period, s.player, s.score, s.tiebreak, extract(epoch FROM s.reached_at - $1)::integer, s.nonzero, s.status, s.cat1, s.cat2, s.key_score, s.key_tiebreak,
 	CASE WHEN isfinite(s.key_reached) THEN extract(epoch FROM s.key_reached - $1)::integer END) ORDER BY r.no, s.player)
 	FROM standings s JOIN runs r ON r.no = s.run`
@@ -896,6 +897,18 @@ func TestCredit(t *testing.T) {
 			})
 		}
 	}
+	// A standing takes the copies of the player with each credit.
+	s.undone(t, func(in stepper) {
+		no := numbers["sum-desc"]
+		var run int
+		if err := sqlx.GetContext(t.Context(), in.db, &run, `SELECT no FROM runs WHERE board = $1`, no); err != nil {
+			t.Fatal(err)
+		}
+		first := item(0, 5, 0, 1).with(fields{"board": no, "runs": []int{run}, "attributes": fields{"sex": "m", "club": "Han"}})
+		in.get(t, credit, list(first))
+		in.get(t, credit, list(first.with(fields{"status": "dnf", "attributes": fields{"sex": "f"}})))
+		sameJSON(t, "a player that changed", in.get(t, standingsOf, noon), `[["all", "p", 10, 0, 1, true, "dnf", "f", null, -10, 0, 1]]`)
+	})
 }
 
 func TestCheckRanges(t *testing.T) {
@@ -917,6 +930,7 @@ func TestCheckRanges(t *testing.T) {
 		{"it crosses, comes back and crosses again", [][]any{{1, "p", largest + 1, 0}}, [][]any{{0, "p", 9, 0, []int{1}}, {1, "p", -9, 0, []int{1}}, {2, "p", 1, 0, []int{1}}}, "range 0"},
 		{"a score that came back does not count", [][]any{{1, "p", largest, 0}}, [][]any{{0, "p", 1, 0, []int{1}}, {1, "p", -1, 0, []int{1}}}, ""},
 		{"another player's items do not count", [][]any{{1, "p", largest + 1, 0}, {1, "q", 5, 0}}, [][]any{{0, "q", 5, 0, []int{1}}, {1, "p", 1, 0, []int{1}}}, "range 1"},
+		{"two players out of range count alone", [][]any{{1, "p", largest + 1, 0}, {1, "q", largest + 1, 0}}, [][]any{{0, "p", 1, 0, []int{1}}, {1, "q", 3, 0, []int{1}}}, "range 0"},
 		{"any run counts", [][]any{{1, "p", 5, 0}, {2, "p", largest + 1, 0}}, [][]any{{0, "p", 5, 0, []int{1}}, {1, "p", 1, 0, []int{1, 2}}}, "range 1"},
 		{"a player without a standing", nil, [][]any{{0, "p", -5, 0, []int{1}}}, ""},
 		{"the first of two players", [][]any{{1, "p", largest + 1, 0}, {1, "q", 0, largest + 1}}, [][]any{{3, "p", 1, 0, []int{1}}, {2, "q", 0, 1, []int{1}}}, "tiebreak-range 2"},
