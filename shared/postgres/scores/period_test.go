@@ -34,3 +34,51 @@ func TestItemThatNoPeriodContainsIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// The clock after the last wait decides what is closed.
+func TestRunThatClosesWhileAnAddWaitsIsClosed(t *testing.T) {
+	for name, late := range map[string]bool{"refused": false, "credited in the open runs if late": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newStepper(t)
+			s.clock(t, noon.Add(-time.Second))
+			s.adder.Now = func() time.Time { return noon }
+			s.board(t, "b", func(b *score.Board) {
+				b.Periods, b.Grace = []score.Period{{Name: "season", Start: noon.AddDate(-1, 0, 0), End: noon}, {Name: score.All}}, 0
+			})
+			in := score.Submission{Player: "p", Points: ptr[int64](1), OccurredAt: ptr(noon.Add(-time.Hour)), Late: &late}
+			s.add(t, "b", in)
+			before := s.snapshot(t)
+
+			other, err := s.scores.db.Owner().Beginx()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Rollback()
+			if _, err := other.Exec(`SELECT id FROM players FOR UPDATE`); err != nil {
+				t.Fatal(err)
+			}
+			var added score.Added
+			done := make(chan error)
+			go func() {
+				var err error
+				added, err = s.adder.Add(ctxOf(t), owner, addRoute, "b", in)
+				done <- err
+			}()
+			s.blocks(t, other, done)
+			s.clock(t, noon)
+			if err := other.Rollback(); err != nil {
+				t.Fatal(err)
+			}
+			err = <-done
+			if !late {
+				if !fault.Is(err, fault.PeriodClosed) || s.snapshot(t) != before {
+					t.Errorf("got %v, want period-closed", err)
+				}
+				return
+			}
+			if err != nil || len(added.Standings) != 1 || added.Standings[0].Period != score.All || *added.Standings[0].Score != 2 {
+				t.Errorf("got %+v, %v", added, err)
+			}
+		})
+	}
+}

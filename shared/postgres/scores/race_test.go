@@ -150,11 +150,10 @@ func TestClosedTableStays(t *testing.T) {
 	db.MustExec(`
 		CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END';
 		CREATE CONSTRAINT TRIGGER dawdle AFTER INSERT ON outbox DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-		WHEN (new.type = 'plaudit.entry.added' OR new.type = 'plaudit.player.changed') EXECUTE FUNCTION dawdle();
-		CREATE TABLE clock (at timestamptz)`)
+		WHEN (new.type = 'plaudit.entry.added' OR new.type = 'plaudit.player.changed') EXECUTE FUNCTION dawdle()`)
 	end := time.Now().UTC().Truncate(time.Millisecond)
-	db.MustExec(`INSERT INTO clock VALUES ($1)`, end.Add(-30*time.Second))
-	db.MustExec(`CREATE OR REPLACE FUNCTION plaudit_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT at FROM clock'`)
+	clock := stepper{s, db}.clock
+	clock(t, end.Add(-30*time.Second))
 	season := score.Period{Name: "season", Start: end.AddDate(-1, 0, 0), End: end}
 	b := s.board(t, "b", func(b *score.Board) { b.Periods, b.Grace = []score.Period{season, {Name: score.All}}, 0 })
 	run := score.Run{Name: season.Name, Start: season.Start, End: season.End}
@@ -199,7 +198,7 @@ func TestClosedTableStays(t *testing.T) {
 	for (added.Load() < 20 || changed.Load() < 2) && !t.Failed() {
 		time.Sleep(time.Millisecond)
 	}
-	db.MustExec(`UPDATE clock SET at = $1`, end)
+	clock(t, end)
 
 	read := func() score.Table {
 		table, _, err := s.reader.Tables.Table(ctxOf(t), b, run, nil, score.PageRequest{Limit: 1000})
@@ -219,6 +218,67 @@ func TestClosedTableStays(t *testing.T) {
 	}
 	if n := s.count(t, "standings WHERE run = (SELECT no FROM runs WHERE period = 'season')"); int64(n) != added.Load() || n == 0 {
 		t.Errorf("%d were added, %d are in the table", added.Load(), n)
+	}
+}
+
+// A reader that finds a run just closed waits for each session that still writes
+// into it.
+func TestReaderOfAClosedRunWaitsForItsWriters(t *testing.T) {
+	for name, write := range map[string]string{
+		"a change of status": `SELECT change_player_v1('b', 1, 'p', NULL, '{"status": "dnf"}', 'user/o', $1)`,
+		"an entry":           `SELECT add_entries_v1('{b}', ARRAY[(0, '00000000-0000-0000-0000-000000000001', 'b', 1, 'q', NULL, NULL, false, false, 'result', 1, 0, NULL, NULL, '2026-04-05 11:00Z', NULL, NULL, NULL, NULL, NULL, NULL, 1)::add_item_v1], ARRAY[(1, 'b', 'season', '2025-04-05 12:00Z', '2026-04-05 12:00Z')::add_run_v1], 'user/o', $1, NULL)`,
+		"a profile":          `SELECT add_entries_v1('{b}', ARRAY[(0, '00000000-0000-0000-0000-000000000001', 'b', 1, 'p', NULL, NULL, false, true, 'result', 1, 0, NULL, NULL, '2026-04-06 12:00Z', NULL, NULL, NULL, '{"attributes": {"sex": "f"}}', NULL, NULL, 1)::add_item_v1], ARRAY[(1, 'b', 'all', NULL, NULL)::add_run_v1], 'user/o', $1, NULL)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStepper(t)
+			s.clock(t, noon.Add(-time.Second))
+			s.adder.Now = func() time.Time { return noon }
+			season := score.Period{Name: "season", Start: noon.AddDate(-1, 0, 0), End: noon}
+			b := s.board(t, "b", func(b *score.Board) {
+				b.Periods, b.Grace, b.Categories = []score.Period{season, {Name: score.All}}, 0, []string{"sex"}
+			})
+			s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](1), OccurredAt: ptr(noon.Add(-time.Hour))})
+			read := func() (score.Table, error) {
+				run := score.Run{Name: season.Name, Start: season.Start, End: season.End}
+				table, _, err := s.reader.Tables.Table(ctxOf(t), b, run, nil, score.PageRequest{Limit: 10})
+				return table, err
+			}
+			before, err := read()
+			if err != nil || before.Run.Closed {
+				t.Fatalf("closed too early: %+v, %v", before, err)
+			}
+
+			writer, err := s.scores.db.Owner().Beginx()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer writer.Rollback()
+			if _, err := writer.Exec(write, parent); err != nil {
+				t.Fatal(err)
+			}
+			s.clock(t, noon)
+			var closed score.Table
+			done := make(chan error)
+			go func() {
+				var err error
+				closed, err = read()
+				done <- err
+			}()
+			s.waits(t, done)
+			if err := writer.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			later, err := read()
+			if err != nil || !closed.Run.Closed || !reflect.DeepEqual(closed, later) {
+				t.Errorf("the table was %+v when it was closed, and is %+v (%v)", closed, later, err)
+			}
+			if reflect.DeepEqual(closed.Items, before.Items) {
+				t.Errorf("the table is still %+v", closed.Items)
+			}
+		})
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -130,10 +131,13 @@ func (s stepper) no(t *testing.T, board string) (no int) {
 	return no
 }
 
-// clock stops the database's clock.
+// clock stops the database's clock. It is in a table, because a call that is going
+// on would not see another function.
 func (s stepper) clock(t *testing.T, at time.Time) {
 	t.Helper()
-	s.exec(t, `CREATE OR REPLACE FUNCTION plaudit_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT timestamptz ''`+at.Format(time.RFC3339Nano)+`'''`)
+	s.exec(t, `CREATE TABLE IF NOT EXISTS clock (one boolean PRIMARY KEY, at timestamptz NOT NULL)`)
+	s.exec(t, `INSERT INTO clock VALUES (true, $1) ON CONFLICT (one) DO UPDATE SET at = excluded.at`, at)
+	s.exec(t, `CREATE OR REPLACE FUNCTION plaudit_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT at FROM clock'`)
 }
 
 // sameJSON compares two JSON texts.
@@ -158,6 +162,42 @@ const noonText = "2026-04-05T12:00:00+00:00"
 
 // entryID returns the id of the n-th entry of a test.
 func entryID(n int) string { return fmt.Sprintf("00000000-0000-0000-0000-%012d", n) }
+
+// A replay's answer is the first one's, byte for byte, whatever came afterwards.
+func TestReplayHasTheBytesOfTheFirstAnswer(t *testing.T) {
+	t.Parallel()
+	s := newStepper(t)
+	s.board(t, "b", func(b *score.Board) {
+		b.Periods = []score.Period{{Name: "all"}, {Name: "season", Start: noon.AddDate(-1, 0, 0), End: noon.AddDate(9, 0, 0)}}
+	})
+	item := func(id, player, key string) fields {
+		return fields{"item": 0, "id": id, "board": "b", "version": 1, "player": player, "key": key, "digest": digest(key), "refused": false, "late": false, "kind": "result",
+			"points": 5, "tiebreak": 1, "note": "a \"note\" \u2028 ä", "metadata": `{"b": 1.0,"a":[1, 2]}`, "occurred_at": noon, "run_set": 1}
+	}
+	runs := list(fields{"run_set": 1, "board": "b", "period": "all"}, fields{"run_set": 1, "board": "b", "period": "season", "start_at": noon.AddDate(-1, 0, 0), "end_at": noon.AddDate(9, 0, 0)})
+	add := func(i fields, batch any) (text string) {
+		t.Helper()
+		err := sqlx.GetContext(t.Context(), s.db, &text, `SELECT add_entries_v1('{b}', `+of("add_item_v1", 1)+`, `+of("add_run_v1", 2)+`, 'user/o', $3, $4)::text`, list(i), runs, parent, batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	alone := add(item(entryID(1), "p", "k"), nil)
+	add(item(entryID(2), "p", "l"), entryID(50))
+	if _, err := s.reverse(t, "b", entryID(1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.boards.ChangePlayer(ctxOf(t), owner, "b", "p", nil, score.PlayerChange{Status: ptr(score.Status("dnf"))}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		again := add(item(entryID(10+i), "p", "k"), nil)
+		if want := strings.Replace(alone, `"replayed" : false`, `"replayed" : true`, 1); again != want || again == alone {
+			t.Errorf("the answer was\n%s\nand is now\n%s", alone, again)
+		}
+	}
+}
 
 func TestResolveItems(t *testing.T) {
 	t.Parallel()
@@ -352,15 +392,34 @@ func TestClaimKeys(t *testing.T) {
 	}
 }
 
-// waits returns once a session of the database waits for a lock.
+// waits returns once a session of the database waits for a lock: one of the owner's
+// for any, another one's for an advisory lock.
 func (s stepper) waits(t *testing.T, done <-chan error) {
 	t.Helper()
+	s.until(t, done, `
+		SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')
+			+ (SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE d.datname = current_database() AND NOT l.granted) > 0`)
+}
+
+// blocks returns once a session waits for a transaction.
+func (s stepper) blocks(t *testing.T, tx *sqlx.Tx, done <-chan error) {
+	t.Helper()
+	var backend int
+	if err := tx.Get(&backend, `SELECT pg_backend_pid()`); err != nil {
+		t.Fatal(err)
+	}
+	s.until(t, done, `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND $1 = ANY (pg_blocking_pids(pid)))`, backend)
+}
+
+// until returns once a condition holds, while a call is going on.
+func (s stepper) until(t *testing.T, done <-chan error, query string, args ...any) {
+	t.Helper()
 	for {
-		var waiting int
-		if err := s.scores.db.Owner().Get(&waiting, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`); err != nil {
+		var holds bool
+		if err := s.scores.db.Owner().Get(&holds, query, args...); err != nil {
 			t.Fatal(err)
 		}
-		if waiting > 0 {
+		if holds {
 			return
 		}
 		select {
