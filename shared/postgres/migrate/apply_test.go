@@ -476,3 +476,31 @@ func TestGrantsOfAFunctionAreThoseOfItsFile(t *testing.T) {
 	other.must(t, fresh)
 	sameSchema(t, schemaOf(t, db), schemaOf(t, fresh))
 }
+
+// Each file can be applied again, as it is when its text changes.
+func TestFilesCanBeAppliedAgain(t *testing.T) {
+	t.Parallel()
+	for kind, d := range databases(t) {
+		db := d.Owner()
+		digests := func(line string) bool { return strings.HasPrefix(line, "applied_files functions/") }
+		schema := func() string {
+			return strings.Join(slices.DeleteFunc(strings.Split(schemaOf(t, db), "\n"), digests), "\n")
+		}
+		before, at := schema(), appliedAt(t, db)
+		files := folder{}
+		for path, text := range texts(t, kind) {
+			files[path] = text
+			if strings.HasPrefix(path, "functions/") {
+				files[path] += "-- again\n"
+			}
+		}
+		files.must(t, db)
+		sameSchema(t, schema(), before)
+		now := appliedAt(t, db)
+		for path := range files {
+			if again := now[path].After(at[path]); again != strings.HasPrefix(path, "functions/") {
+				t.Errorf("%s/%s was applied again: %t", kind, path, again)
+			}
+		}
+	}
+}
