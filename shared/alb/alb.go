@@ -104,7 +104,7 @@ func (s *server) invoke(ctx context.Context, event events.ALBTargetGroupRequest)
 	if size := a.json.Len(); size > maxResponse {
 		slog.ErrorContext(x.ctx, "the response is over the load balancer's limit", "bytes", size, "limit", maxResponse)
 		rec := &recorder{header: response.MultiValueHeaders}
-		rec.fail(x.ctx, fault.New(fault.Internal, "The answer is larger than the 1 MB that the load balancer lets through. Ask for less at once."))
+		rec.fail(x.ctx, fault.New(fault.Internal, "The response exceeds the load balancer's limit of 1 MB. Request less at once."))
 		response.StatusCode, response.IsBase64Encoded, response.Body = rec.status, false, rec.body.String()
 		response.MultiValueHeaders = rec.sent
 		a.json.Reset()

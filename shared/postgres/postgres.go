@@ -160,7 +160,7 @@ func Wrap(err error) error {
 	if pq.As(err, pqerror.TRDeadlockDetected, pqerror.TRSerializationFailure) != nil {
 		return &fault.Error{
 			Kind:       fault.Busy,
-			Detail:     "Another request was changing the same data. Repeat the request, an add with the same Idempotency-Key.",
+			Detail:     "Another request was changing the same data. Repeat the request; an add needs the same Idempotency-Key as before.",
 			RetryAfter: retryAfter,
 			Cause:      err,
 		}
@@ -175,7 +175,7 @@ func Wrap(err error) error {
 func unavailable(err error) error {
 	return &fault.Error{
 		Kind:       fault.DatabaseUnavailable,
-		Detail:     "The database cannot be reached right now. Repeat the request after a second, an add with the same Idempotency-Key.",
+		Detail:     "The database cannot be reached right now. Repeat the request after a second; an add needs the same Idempotency-Key as before.",
 		RetryAfter: retryAfter,
 		Cause:      err,
 	}

@@ -104,14 +104,14 @@ func readBody(r *http.Request) ([]byte, error) {
 		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Type", "Send the body as `Content-Type: application/json`.")
 	}
 	if c, ok := params["charset"]; ok && !strings.EqualFold(c, "utf-8") {
-		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Type", "JSON is UTF-8; leave the charset out.")
+		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Type", "JSON is always UTF-8. Leave out the charset, or set it to utf-8.")
 	}
 	if e := r.Header.Get("Content-Encoding"); e != "" {
-		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Encoding", "Send the body without a content encoding.")
+		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Encoding", "The body must not be compressed. Send it without Content-Encoding.")
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
-		return nil, fault.Field(fault.BadRequest, "body", "could not be read to the end")
+		return nil, fault.Field(fault.BadRequest, "body", "could not be read completely: send the request again")
 	}
 	if len(body) > maxBody {
 		return nil, fault.Field(fault.TooLarge, "body", "The body must be at most %d bytes.", maxBody)
@@ -161,12 +161,12 @@ func scan(body []byte) error {
 			return fault.Field(fault.BadRequest, orBody(path(at)), "must be nested at most %d levels deep", maxDepth)
 		}
 		if tok.Kind() == '"' && strings.ContainsRune(tok.String(), 0) {
-			return fault.Field(fault.BadRequest, orBody(path(dec.StackPointer())), "must not hold the character NUL")
+			return fault.Field(fault.BadRequest, orBody(path(dec.StackPointer())), "must not contain the character NUL")
 		}
 		if dec.StackDepth() == 0 {
 			// One value is the whole body.
 			if _, err := dec.ReadToken(); err != io.EOF {
-				return fault.Field(fault.BadRequest, "body", "continues after the end of its JSON value")
+				return fault.Field(fault.BadRequest, "body", "must be a single JSON value: remove what follows it")
 			}
 			return nil
 		}

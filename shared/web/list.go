@@ -27,7 +27,7 @@ type cursor struct {
 	Place   json.RawMessage   `json:"p"`
 }
 
-const notACursor = "is not a valid cursor: send the `next` of the page before, unchanged"
+const notACursor = "is not a valid cursor: send `next` of the previous page, unchanged"
 
 // ReadList reads the parameter cursor of a list. The name must differ from
 // that of any other list, those of other boards and users included. A cursor

@@ -26,7 +26,7 @@ func ReadQuery(r *http.Request, allowed ...string) *Query {
 	q := &Query{}
 	var err error
 	if q.values, err = url.ParseQuery(r.URL.RawQuery); err != nil {
-		q.Faults.Add("query", "is not of the form name=value&name=value with %%-escapes")
+		q.Faults.Add("query", "must have the form name=value&name=value, with valid %%-escapes")
 	}
 	names := make([]string, 0, len(q.values))
 	for name := range q.values {
@@ -37,11 +37,11 @@ func ReadQuery(r *http.Request, allowed ...string) *Query {
 		values := q.values[name]
 		switch {
 		case !slices.Contains(allowed, name):
-			q.Faults.Add(name, "is not a parameter of this request; it takes %s", orNone(allowed))
+			q.Faults.Add(name, "is not a parameter of this request, which accepts %s", orNone(allowed))
 		case len(values) > 1:
 			q.Faults.Add(name, "appears more than once")
 		case !utf8.ValidString(values[0]) || strings.ContainsRune(values[0], 0):
-			q.Faults.Add(name, "must be UTF-8 without NUL")
+			q.Faults.Add(name, "must be valid UTF-8 without the character NUL")
 		}
 	}
 	return q

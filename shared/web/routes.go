@@ -11,14 +11,14 @@ type Audience string
 // everything.
 const (
 	Anyone       Audience = "anyone"
-	People       Audience = "anybody signed in, no API key"
+	People       Audience = "signed-in users, not API keys"
 	Organizers   Audience = "organizers and admins"
-	KeyMakers    Audience = "organizers and admins, no API key"
+	KeyMakers    Audience = "organizers and admins, not API keys"
 	Staff        Audience = "organizers, auditors and admins" // the handler tells listing all from finding one
 	Admins       Audience = "admins"
-	BoardReaders Audience = "anyone where the board is public, else its owners, writers and viewers" // the handler asks the board
-	BoardWriters Audience = "the board's owners and writers"                                         // the handler asks the board
-	BoardOwners  Audience = "the board's owners"                                                     // the handler asks the board
+	BoardReaders Audience = "anyone if the board is public, otherwise its owners, writers and viewers" // the handler asks the board
+	BoardWriters Audience = "the board's owners and writers"                                           // the handler asks the board
+	BoardOwners  Audience = "the board's owners"                                                       // the handler asks the board
 )
 
 // needsToken reports whether a request without a token is refused at once.

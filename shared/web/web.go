@@ -209,7 +209,7 @@ func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request, found *route,
 		return fault.New(fault.Unauthenticated, "Send an access token as `Authorization: Bearer …`. POST /v1/sessions returns one.")
 	}
 	if !s.caller.Anonymous() && !found.For.admits(s.caller) {
-		return fault.New(fault.Forbidden, "This is for %s.", found.For)
+		return fault.New(fault.Forbidden, "This request is only for %s.", found.For)
 	}
 	return found.Handle(w, r)
 }

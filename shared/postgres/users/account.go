@@ -77,7 +77,7 @@ func (s *Store) ChangePassword(ctx context.Context, id string, old int64, hash, 
 			return err
 		}
 		if version != old {
-			return fault.Field(fault.BadCredentials, "current_password", "The password was changed by another request meanwhile.")
+			return fault.Field(fault.BadCredentials, "current_password", "Another request has just changed the password. Log in with the new one.")
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE users SET password_hash = $2, password_version = password_version + 1 WHERE id = $1`, id, hash); err != nil {
 			return err

@@ -140,7 +140,7 @@ func (s *Store) SetRole(ctx context.Context, by, id string, role access.Role) (c
 			return err
 		}
 		if !slices.Contains(admins, by) {
-			return fault.New(fault.Forbidden, "Only admins may change roles, and this account is no longer one.")
+			return fault.New(fault.Forbidden, "Only admins may change roles, and you are no longer an admin.")
 		}
 		if role != access.Admin && slices.Equal(admins, []string{id}) {
 			return fault.Field(fault.LastAdmin, "role", "This is the only admin. Make another account an admin first.")
