@@ -423,8 +423,8 @@ func TestKeysOfAnAccountAreLimited(t *testing.T) {
 	u := startUsers(t, generous)
 	id, token := u.loggedIn(access.Organizer)
 	_, other := u.loggedIn(access.Admin)
-	u.exec(`INSERT INTO api_keys (id, user_id, digest, name, scopes, expires_at)
-		SELECT gen_random_uuid(), $1, sha256(n::text::bytea), 'old', '{read}', plaudit_now() FROM generate_series(1, 48) AS n`, id)
+	u.exec(`INSERT INTO api_keys (id, user_id, digest, name, scopes, expires_at, created_at)
+		SELECT gen_random_uuid(), $1, sha256(n::text::bytea), 'old', '{read}', plaudit_now(), plaudit_now() FROM generate_series(1, 48) AS n`, id)
 	var answers [5]answer
 	var wg sync.WaitGroup
 	for i := range answers {
