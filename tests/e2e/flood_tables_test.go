@@ -18,8 +18,8 @@ var tables = map[string]map[string]string{
 	"scores": {
 		"boards":     `SELECT id, '', md5(t::text) FROM boards t`,
 		"players":    `SELECT b.id || '/' || t.id, '', md5(t::text) FROM players t JOIN boards b ON b.no = t.board`,
-		"periods":    `SELECT b.id, t.no::text, md5(t::text) FROM periods t JOIN boards b ON b.no = t.board`,
-		"standings":  `SELECT b.id || '/' || t.player, t.period::text, md5(t::text) FROM standings t JOIN periods p ON p.no = t.period JOIN boards b ON b.no = p.board`,
+		"runs":       `SELECT b.id, t.no::text, md5(t::text) FROM runs t JOIN boards b ON b.no = t.board`,
+		"standings":  `SELECT b.id || '/' || t.player, t.run::text, md5(t::text) FROM standings t JOIN runs r ON r.no = t.run JOIN boards b ON b.no = r.board`,
 		"entries":    `SELECT id::text, '', md5(t::text) FROM entries t`,
 		"entry_keys": `SELECT entry::text, '', md5(t::text) FROM entry_keys t`,
 		"outbox":     `SELECT coalesce(entry::text, subject), id::text, md5(t::text) FROM outbox t`,
@@ -54,7 +54,7 @@ func snapshot(t *testing.T) map[row]string {
 		}
 		defer db.Close()
 		var there []string
-		found, err := db.Query(`SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE 'goose%'`)
+		found, err := db.Query(`SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE 'goose%' AND tablename <> 'applied_files'`)
 		if err != nil {
 			t.Fatal(err)
 		}

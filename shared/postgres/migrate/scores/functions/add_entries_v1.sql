@@ -82,7 +82,7 @@ BEGIN
             IF v_request.has_reversals THEN
                 v_opened := internal.original_runs(v_opened, v_new, v_now);
             END IF;
-            IF v_opened.any_closed OR v_request.has_reversals THEN
+            IF v_opened.any_closed OR v_request.has_runless OR v_request.has_reversals THEN
                 PERFORM internal.check_runs(v_new, v_opened.sets);
             END IF;
             EXIT WHEN v_locked;

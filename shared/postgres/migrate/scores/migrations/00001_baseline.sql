@@ -268,6 +268,7 @@ CREATE TYPE internal.request AS (
     items         internal.item[],
     stale         boolean, -- an item was made by another version of its board
     has_refused   boolean,
+    has_runless   boolean, -- an item is outside of every period of its board
     has_keys      boolean,
     has_reversals boolean,
     has_profiles  boolean,

@@ -5,7 +5,7 @@ DECLARE
     v_request internal.request;
 BEGIN
     SELECT array_agg((i.item, i, b.no, i.player, i.kind, i.points, i.tiebreak, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::internal.item),
-        bool_or(b.version <> i.version), bool_or(i.refused), bool_or(i.key IS NOT NULL), bool_or(i.reverses IS NOT NULL),
+        bool_or(b.version <> i.version), bool_or(i.refused), bool_or(i.run_set IS NULL), bool_or(i.key IS NOT NULL), bool_or(i.reverses IS NOT NULL),
         bool_or(i.profile IS NOT NULL), bool_or(i.day_start IS NOT NULL)
     INTO v_request
     FROM unnest(p_items) i
