@@ -13,7 +13,7 @@ import (
 
 const (
 	functionsDir = "functions"
-	// internalSchema holds what only other functions call.
+	// internalSchema contains the functions that only other functions call.
 	internalSchema = "internal"
 )
 
@@ -23,10 +23,10 @@ type routine struct {
 	Signature string // as DROP ROUTINE takes it
 }
 
-// applyFunctions makes the database's functions those of the files, all or
-// nothing: it applies the files that changed since they were last applied, and
-// drops a function whose file is gone. So the file of a function that the version
-// before still calls has to stay for one more release.
+// applyFunctions brings the database's functions up to date with the files, all or
+// nothing. It applies the files that changed since they were last applied, and drops
+// a function whose file is gone. So the file of a function that the previous version
+// still calls must stay for one more release.
 func (f files) applyFunctions(ctx context.Context, db *sqlx.DB) error {
 	tx, err := db.BeginTxx(ctx, nil)
 	if err != nil {
@@ -37,8 +37,8 @@ func (f files) applyFunctions(ctx context.Context, db *sqlx.DB) error {
 	if err != nil {
 		return err
 	}
-	// A function may call one whose file comes later, so bodies are validated once
-	// all are there.
+	// A function may call one whose file comes later, so the bodies are validated
+	// after the last file.
 	if _, err := tx.ExecContext(ctx, `SET LOCAL check_function_bodies = off`); err != nil {
 		return err
 	}
@@ -86,9 +86,9 @@ func function(file string) (schema, name string) {
 	return schema, strings.TrimSuffix(path.Base(file), ".sql")
 }
 
-// applyFunction runs a function's file. A function that Go calls keeps its
-// parameters and its result for good, because old code goes on calling it; an
-// internal one is replaced, whatever changed.
+// applyFunction runs a function's file and returns the function's OID. A function
+// that Go calls never changes its parameters or its result, because old code keeps
+// calling it. An internal function is replaced, whatever changed.
 func applyFunction(ctx context.Context, tx *sqlx.Tx, one file) (int64, error) {
 	schema, name := function(one.path)
 	before, err := routines(ctx, tx, schema, name)
@@ -100,7 +100,7 @@ func applyFunction(ctx context.Context, tx *sqlx.Tx, one file) (int64, error) {
 	}
 	_, err = tx.ExecContext(ctx, one.text)
 	if pq.As(err, pqerror.InvalidFunctionDefinition) != nil && schema == internalSchema && len(before) > 0 {
-		// Its result or the name of a parameter is another.
+		// Its result or the name of a parameter has changed.
 		if _, err := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT apply`); err != nil {
 			return 0, err
 		}
@@ -121,13 +121,13 @@ func applyFunction(ctx context.Context, tx *sqlx.Tx, one file) (int64, error) {
 		return 0, err
 	}
 	if len(after) == 0 {
-		return 0, fmt.Errorf("the file must define the function %s.%s, which its name says", schema, name)
+		return 0, fmt.Errorf("the file must define the function %s.%s, because of its name", schema, name)
 	}
 	made := after[len(after)-1]
 	if len(after) > 1 {
-		// The parameters are others, so the old function is still there.
+		// The parameters have changed, so the old function still exists.
 		if schema != internalSchema {
-			return 0, fmt.Errorf("%s is still called by old code, and %s would stand beside it; %s", after[0].Signature, made.Signature, rename)
+			return 0, fmt.Errorf("old code still calls %s, and %s would exist beside it; %s", after[0].Signature, made.Signature, rename)
 		}
 		if err := drop(ctx, tx, before); err != nil {
 			return 0, err
@@ -136,9 +136,9 @@ func applyFunction(ctx context.Context, tx *sqlx.Tx, one file) (int64, error) {
 	return made.OID, nil
 }
 
-const rename = "a function that Go calls keeps its parameters and result: put the new one into a file with the next version in its name"
+const rename = "a function that Go calls must keep its parameters and its result: put the new function into a file with the next version in its name"
 
-// routines returns those of a name, the newest last.
+// routines returns the routines with the name, the newest last.
 func routines(ctx context.Context, tx *sqlx.Tx, schema, name string) (found []routine, err error) {
 	err = tx.SelectContext(ctx, &found, `
 		SELECT p.oid, p.oid::regprocedure::text AS signature
@@ -158,7 +158,7 @@ func drop(ctx context.Context, tx *sqlx.Tx, list []routine) error {
 	return nil
 }
 
-// validate has the languages check the bodies of functions.
+// validate has the functions' languages check their bodies.
 func validate(ctx context.Context, tx *sqlx.Tx, oids []int64) error {
 	if _, err := tx.ExecContext(ctx, `SET LOCAL check_function_bodies = on`); err != nil {
 		return err

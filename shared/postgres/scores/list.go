@@ -19,8 +19,8 @@ type lineRow struct {
 	SeesAll bool `db:"sees_all"`
 }
 
-// whole makes a query of entries of one of their ids. LIMIT 1 keeps the
-// planner from reading a table for the sake of a page.
+// whole turns a query that selects ids of entries into one that selects the
+// entries. LIMIT 1 keeps the planner from reading a whole table for one page.
 func whole(query string) string {
 	return `
 		WITH page AS MATERIALIZED (` + query + `)
@@ -53,7 +53,8 @@ func (s *Store) lines(ctx context.Context, query string, args []any) ([]score.Ow
 
 const lineColumns = `e.id, e.board, e.player, e.occurred_at`
 
-// older gives the condition that an entry comes after the place.
+// older returns the condition that an entry comes after the place in the list,
+// which has the newest entries first.
 func older(a *arguments, after *score.EntryPlace) string {
 	if after == nil {
 		return ``
@@ -61,8 +62,9 @@ func older(a *arguments, after *score.EntryPlace) string {
 	return ` AND (e.occurred_at, e.id) < (` + a.add(after.OccurredAt) + `::timestamptz, ` + a.add(after.ID) + `::uuid)`
 }
 
-// entriesQuery gives the query of a page. Each filter has an index with what the
-// list is sorted by; but a batch is small, and sorted when all of it was found.
+// entriesQuery returns the query of a page and its parameters. Each filter has an
+// index that ends in the columns that the list is sorted by, except batch: a batch
+// is small, so it is read as a whole and then sorted.
 func entriesQuery(board string, f score.EntryFilter, hidden bool, after *score.EntryPlace, limit int) (string, []any) {
 	var a arguments
 	from := `entries`
@@ -89,8 +91,8 @@ func entriesQuery(board string, f score.EntryFilter, hidden bool, after *score.E
 	return whole(query + ` ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + a.add(limit)), a
 }
 
-// wholeMicros rounds up, as a border of times that are in whole µs: PostgreSQL
-// would round to the nearest.
+// wholeMicros rounds a time up to whole µs. Stored times are in whole µs, so the
+// rounded time separates the same entries; PostgreSQL would round to the nearest.
 func wholeMicros(t time.Time) time.Time {
 	whole := t.Truncate(time.Microsecond)
 	if whole.Before(t) {
@@ -105,13 +107,14 @@ func (s *Store) Entries(ctx context.Context, board string, f score.EntryFilter, 
 	return s.lines(ctx, query, args)
 }
 
-// boardsOf gives the boards with a player of the user.
+// boardsOf returns the query of the boards that have a player of the user.
 func boardsOf(user string) string {
 	return `SELECT DISTINCT board FROM players WHERE user_id = ` + user
 }
 
-// readable gives the boards b with a player of the user that are in the view.
-// Each is looked at once, however many of its players are the user's.
+// readable returns the query of the boards b that have a player of the user and
+// are in the view. It reads each board once, however many of its players are the
+// user's.
 func readable(a *arguments, user string, v score.View) string {
 	read, all := `b.public`, `false`
 	switch in := within(a, v); {
@@ -126,8 +129,8 @@ func readable(a *arguments, user string, v score.View) string {
 	return `SELECT b.no, b.id, ` + all + ` AS sees_all FROM (` + boardsOf(user) + `) l JOIN boards b ON b.no = l.board WHERE ` + read
 }
 
-// within gives the condition that b is one of the boards of which the view's
-// user may read more than anybody does.
+// within returns the condition that b is one of the boards of which the view's
+// user may read more than the public.
 func within(a *arguments, v score.View) string {
 	switch {
 	case v.User == "":
@@ -138,9 +141,9 @@ func within(a *arguments, v score.View) string {
 	return `b.id = ANY (` + a.add(pq.Array(v.Within)) + `::text[])`
 }
 
-// entriesOfQuery gives the query of a page. Its entries belong to no more
-// players than it has room for, those with the newest ones: of every other
-// player one place in an index is looked at.
+// entriesOfQuery returns the query of a page and its parameters. The entries of a
+// page of n belong to at most n players, those with the newest entries. So it reads
+// one index entry of each player, and then n entries of each of those n.
 func entriesOfQuery(user string, v score.View, after *score.EntryPlace, limit int) (string, []any) {
 	var a arguments
 	u, n := a.add(user)+`::text`, a.add(limit)+`::bigint`
@@ -169,8 +172,9 @@ func (s *Store) EntriesOf(ctx context.Context, user string, v score.View, after 
 	return s.lines(ctx, query, args)
 }
 
-// boardsQuery gives the boards of a page. Each source is a range of an index:
-// public boards, or every board, or the few that concern the user.
+// boardsQuery returns the query of a page and its parameters. Each source is a
+// range of an index: the public boards, all boards, or the few that list the user or
+// have a player of theirs.
 func boardsQuery(v score.View, named, search string, after *score.BoardPlace, limit int) (string, []any) {
 	var a arguments
 	naming := func(user string) string {
@@ -250,8 +254,8 @@ func (s *Store) Boards(ctx context.Context, v score.View, named, search string, 
 	return listed, nil
 }
 
-// linksQuery gives the query of a page. A board is in the first row of its
-// players only.
+// linksQuery returns the query of a page and its parameters. Only the first row of
+// each board contains the board.
 func linksQuery(user string, v score.View, after *score.LinkPlace, limit int) (string, []any) {
 	var a arguments
 	u, n := a.add(user)+`::text`, a.add(limit)+`::bigint`
