@@ -212,7 +212,7 @@ func (c *conn) readFraming() error {
 	text, proper := strings.CutSuffix(string(line), "\r\n")
 	var size uint64
 	if c.state == inChunkSize && proper {
-		digits, _, _ := strings.Cut(text, ";") // what follows is an extension, for nobody here
+		digits, _, _ := strings.Cut(text, ";") // the rest is an extension, which nothing here uses
 		size, err = strconv.ParseUint(strings.TrimRight(digits, " \t"), 16, 60)
 		text = strconv.FormatUint(size, 16)
 	}

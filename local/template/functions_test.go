@@ -165,7 +165,7 @@ func TestAFunctionThatCannotResolveIsAnErrorThatNamesThePlace(t *testing.T) {
 		{"GetAtt to a parameter", `!GetAtt Text.Arn`, []string{at, "no such resource"}},
 		{"GetAtt without an attribute", `!GetAtt Db`, []string{at, "Fn::GetAtt wants"}},
 		{"GetAtt with a function", `{ "Fn::GetAtt": [Db, !Ref Text] }`, []string{at, "Fn::GetAtt wants"}},
-		{"an attribute that is not there", `!GetAtt Db.Broken`, []string{at, "Broken of Db: no such attribute"}},
+		{"an unknown attribute", `!GetAtt Db.Broken`, []string{at, "Broken of Db: no such attribute"}},
 		{"an attribute that is a map", `!GetAtt Db.Map`, []string{at, "Map of Db", "a map"}},
 		{"an attribute that is null", `!GetAtt Db.Nil`, []string{at, "Nil of Db", "null"}},
 		{"an attribute with a list in a list", `!GetAtt Db.Deep`, []string{at, "Deep of Db", "a list"}},
