@@ -161,13 +161,15 @@ func validate(ctx context.Context, tx *sqlx.Tx) error {
 	if _, err := tx.ExecContext(ctx, `SET LOCAL check_function_bodies = on`); err != nil {
 		return err
 	}
-	// Aggregates and functions of extensions are in other languages. An error's
-	// context names the function.
+	// Aggregates and functions of extensions are in other languages.
 	_, err := tx.ExecContext(ctx, `
 		SELECT CASE l.lanname WHEN 'plpgsql' THEN plpgsql_validator(p.oid)::text ELSE fmgr_sql_validator(p.oid)::text END
 		FROM pg_proc p
 		JOIN pg_language l ON l.oid = p.prolang
 		JOIN pg_namespace n ON n.oid = p.pronamespace
 		WHERE n.nspname IN ('public', $1) AND l.lanname IN ('plpgsql', 'sql')`, internalSchema)
+	if e := pq.As(err); e != nil && e.Where != "" {
+		return fmt.Errorf("%s: %w", e.Where, err)
+	}
 	return err
 }
