@@ -17,12 +17,6 @@ const (
 	internalSchema = "internal"
 )
 
-// routine is a function or an aggregate that the database has.
-type routine struct {
-	OID       int64
-	Signature string // as DROP ROUTINE takes it
-}
-
 // applyFunctions brings the database's functions up to date with the files, all or
 // nothing. It applies the files that changed since they were last applied, and drops
 // a function whose file is gone. So the file of a function that the previous version
@@ -42,23 +36,23 @@ func (f files) applyFunctions(ctx context.Context, db *sqlx.DB) error {
 	if _, err := tx.ExecContext(ctx, `SET LOCAL check_function_bodies = off`); err != nil {
 		return err
 	}
-	var changed []int64
+	changed := false
 	for _, one := range f.functions {
 		digest, ok := applied[one.path]
 		delete(applied, one.path)
 		if ok && digest == one.digest {
 			continue
 		}
-		oid, err := applyFunction(ctx, tx, one)
-		if err != nil {
+		if err := applyFunction(ctx, tx, one); err != nil {
 			return fmt.Errorf("%s: %w", one.path, err)
 		}
-		changed = append(changed, oid)
+		changed = true
 		if _, err := tx.ExecContext(ctx, recordFile, one.path, one.digest); err != nil {
 			return err
 		}
 	}
 	for gone := range applied {
+		changed = true
 		schema, name := function(gone)
 		found, err := routines(ctx, tx, schema, name)
 		if err != nil {
@@ -71,8 +65,10 @@ func (f files) applyFunctions(ctx context.Context, db *sqlx.DB) error {
 			return err
 		}
 	}
-	if err := validate(ctx, tx, changed); err != nil {
-		return err
+	if changed {
+		if err := validate(ctx, tx); err != nil {
+			return err
+		}
 	}
 	return tx.Commit()
 }
@@ -89,23 +85,23 @@ func function(file string) (schema, name string) {
 // applyFunction runs a function's file and returns the function's OID. A function
 // that Go calls never changes its parameters or its result, because old code keeps
 // calling it. An internal function is replaced, whatever changed.
-func applyFunction(ctx context.Context, tx *sqlx.Tx, one file) (int64, error) {
+func applyFunction(ctx context.Context, tx *sqlx.Tx, one file) error {
 	schema, name := function(one.path)
 	before, err := routines(ctx, tx, schema, name)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if _, err := tx.ExecContext(ctx, `SAVEPOINT apply`); err != nil {
-		return 0, err
+		return err
 	}
 	_, err = tx.ExecContext(ctx, one.text)
 	if pq.As(err, pqerror.InvalidFunctionDefinition) != nil && schema == internalSchema && len(before) > 0 {
 		// Its result or the name of a parameter has changed.
 		if _, err := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT apply`); err != nil {
-			return 0, err
+			return err
 		}
 		if err := drop(ctx, tx, before); err != nil {
-			return 0, err
+			return err
 		}
 		before = nil
 		_, err = tx.ExecContext(ctx, one.text)
@@ -114,65 +110,66 @@ func applyFunction(ctx context.Context, tx *sqlx.Tx, one file) (int64, error) {
 		err = fmt.Errorf("%w; %s", err, rename)
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	after, err := routines(ctx, tx, schema, name)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if len(after) == 0 {
-		return 0, fmt.Errorf("the file must define the function %s.%s, because of its name", schema, name)
+		return fmt.Errorf("the file must define the function %s.%s, because of its name", schema, name)
 	}
-	made := after[len(after)-1]
 	if len(after) > 1 {
 		// The parameters have changed, so the old function still exists.
 		if schema != internalSchema {
-			return 0, fmt.Errorf("old code still calls %s, and %s would exist beside it; %s", after[0].Signature, made.Signature, rename)
+			return fmt.Errorf("both %s would exist; %s", strings.Join(after, " and "), rename)
 		}
 		if err := drop(ctx, tx, before); err != nil {
-			return 0, err
-		}
-	}
-	return made.OID, nil
-}
-
-const rename = "a function that Go calls must keep its parameters and its result: put the new function into a file with the next version in its name"
-
-// routines returns the routines with the name, the newest last.
-func routines(ctx context.Context, tx *sqlx.Tx, schema, name string) (found []routine, err error) {
-	err = tx.SelectContext(ctx, &found, `
-		SELECT p.oid, p.oid::regprocedure::text AS signature
-		FROM pg_proc p
-		JOIN pg_namespace n ON n.oid = p.pronamespace
-		WHERE n.nspname = $1 AND p.proname = $2
-		ORDER BY p.oid`, schema, name)
-	return found, err
-}
-
-func drop(ctx context.Context, tx *sqlx.Tx, list []routine) error {
-	for _, r := range list {
-		if _, err := tx.ExecContext(ctx, `DROP ROUTINE `+r.Signature); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// validate has the functions' languages check their bodies.
-func validate(ctx context.Context, tx *sqlx.Tx, oids []int64) error {
-	if _, err := tx.ExecContext(ctx, `SET LOCAL check_function_bodies = on`); err != nil {
-		return err
-	}
-	for _, oid := range oids {
-		// Aggregates (language internal) have no body.
-		_, err := tx.ExecContext(ctx, `
-			SELECT CASE l.lanname WHEN 'plpgsql' THEN plpgsql_validator(p.oid)::text WHEN 'sql' THEN fmgr_sql_validator(p.oid)::text END
-			FROM pg_proc p
-			JOIN pg_language l ON l.oid = p.prolang
-			WHERE p.oid = $1::oid`, oid)
-		if err != nil {
-			return err // its context names the function
+const rename = "a function that Go calls must keep its parameters and its result: put the new function into a file with the next version in its name"
+
+// routines returns the signatures of the functions and aggregates of a name, as
+// DROP ROUTINE takes them, the newest last.
+func routines(ctx context.Context, tx *sqlx.Tx, schema, name string) (signatures []string, err error) {
+	err = tx.SelectContext(ctx, &signatures, `
+		SELECT p.oid::regprocedure::text
+		FROM pg_proc p
+		JOIN pg_namespace n ON n.oid = p.pronamespace
+		WHERE n.nspname = $1 AND p.proname = $2
+		ORDER BY p.oid`, schema, name)
+	return signatures, err
+}
+
+func drop(ctx context.Context, tx *sqlx.Tx, signatures []string) error {
+	for _, s := range signatures {
+		if _, err := tx.ExecContext(ctx, `DROP ROUTINE `+s); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// validate has the languages check the bodies of all functions, because an unchanged
+// function may call one that has changed or is gone. PL/pgSQL checks only its own
+// syntax and declarations.
+func validate(ctx context.Context, tx *sqlx.Tx) error {
+	if _, err := tx.ExecContext(ctx, `SET LOCAL check_function_bodies = on`); err != nil {
+		return err
+	}
+	// Aggregates and functions of extensions are in other languages.
+	_, err := tx.ExecContext(ctx, `
+		SELECT CASE l.lanname WHEN 'plpgsql' THEN plpgsql_validator(p.oid)::text ELSE fmgr_sql_validator(p.oid)::text END
+		FROM pg_proc p
+		JOIN pg_language l ON l.oid = p.prolang
+		JOIN pg_namespace n ON n.oid = p.pronamespace
+		WHERE n.nspname IN ('public', $1) AND l.lanname IN ('plpgsql', 'sql')`, internalSchema)
+	if e := pq.As(err); e != nil && e.Where != "" {
+		return fmt.Errorf("%s: %w", e.Where, err)
+	}
+	return err
 }

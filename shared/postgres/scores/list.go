@@ -12,16 +12,16 @@ import (
 	"plaudit/shared/score"
 )
 
-// lineRow is an entry in a list.
-type lineRow struct {
+// entryRow is an entry in a list.
+type entryRow struct {
 	Doc     []byte
 	User    string
 	SeesAll bool `db:"sees_all"`
 }
 
-// whole turns a query that selects ids of entries into one that selects the
-// entries. LIMIT 1 keeps the planner from reading a whole table for one page.
-func whole(query string) string {
+// withEntries returns the query of whole entries for a query of a page's ids.
+// LIMIT 1 keeps the planner from reading a table for the sake of a page.
+func withEntries(query string) string {
 	return `
 		WITH page AS MATERIALIZED (` + query + `)
 		SELECT l.doc, p.user, page.sees_all
@@ -31,27 +31,27 @@ func whole(query string) string {
 		ORDER BY page.occurred_at DESC, page.id DESC`
 }
 
-// lines reads a page of entries.
-func (s *Store) lines(ctx context.Context, query string, args []any) ([]score.OwnedEntry, error) {
+// entries reads a page of entries.
+func (s *Store) entries(ctx context.Context, query string, args []any) ([]score.OwnedEntry, error) {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
-	var rows []lineRow
+	var rows []entryRow
 	err := s.db.SelectContext(ctx, &rows, query, args...)
 	if err != nil {
 		return nil, postgres.Wrap(fmt.Errorf("list entries: %w", err))
 	}
-	lines := make([]score.OwnedEntry, len(rows))
+	entries := make([]score.OwnedEntry, len(rows))
 	for i, r := range rows {
 		e, err := parseEntry(r.Doc)
 		if err != nil {
 			return nil, err
 		}
-		lines[i] = score.OwnedEntry{Entry: e, User: r.User, SeesAll: r.SeesAll}
+		entries[i] = score.OwnedEntry{Entry: e, User: r.User, SeesAll: r.SeesAll}
 	}
-	return lines, nil
+	return entries, nil
 }
 
-const lineColumns = `e.id, e.board, e.player, e.occurred_at`
+const pageColumns = `e.id, e.board, e.player, e.occurred_at`
 
 // older returns the condition that an entry comes after the place in the list,
 // which has the newest entries first.
@@ -71,7 +71,7 @@ func entriesQuery(board string, f score.EntryFilter, hidden bool, after *score.E
 	if f.Batch != "" {
 		from = `(SELECT id, board, player, kind, reason, actor, occurred_at FROM entries WHERE batch = ` + a.add(f.Batch) + `::uuid OFFSET 0)`
 	}
-	query := `SELECT ` + lineColumns + `, false AS sees_all FROM ` + from + ` e WHERE e.board = (SELECT no FROM boards WHERE id = ` + a.add(board) + `)` + older(&a, after)
+	query := `SELECT ` + pageColumns + `, false AS sees_all FROM ` + from + ` e WHERE e.board = (SELECT no FROM boards WHERE id = ` + a.add(board) + `)` + older(&a, after)
 	for _, c := range []struct{ column, value, as string }{
 		{"e.player", f.Player, "text"}, {"e.actor", f.Actor, "text"}, {"e.reason", f.Reason, "text"}, {"e.kind", string(f.Kind), "text"},
 	} {
@@ -88,7 +88,7 @@ func entriesQuery(board string, f score.EntryFilter, hidden bool, after *score.E
 	if !hidden {
 		query += ` AND (SELECT p.status FROM players p WHERE p.board = e.board AND p.id = e.player) <> 'hidden'`
 	}
-	return whole(query + ` ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + a.add(limit)), a
+	return withEntries(query + ` ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + a.add(limit)), a
 }
 
 // wholeMicros rounds a time up to whole µs. Stored times are in whole µs, so the
@@ -104,7 +104,7 @@ func wholeMicros(t time.Time) time.Time {
 // Entries implements score.Lists.
 func (s *Store) Entries(ctx context.Context, board string, f score.EntryFilter, hidden bool, after *score.EntryPlace, limit int) ([]score.OwnedEntry, error) {
 	query, args := entriesQuery(board, f, hidden, after, limit)
-	return s.lines(ctx, query, args)
+	return s.entries(ctx, query, args)
 }
 
 // boardsOf returns the query of the boards that have a player of the user.
@@ -148,7 +148,7 @@ func entriesOfQuery(user string, v score.View, after *score.EntryPlace, limit in
 	var a arguments
 	u, n := a.add(user)+`::text`, a.add(limit)+`::bigint`
 	newest := `FROM entries e WHERE e.board = p.board AND e.player = p.player` + older(&a, after) + ` ORDER BY e.occurred_at DESC, e.id DESC LIMIT `
-	return whole(`
+	return withEntries(`
 		WITH readable AS MATERIALIZED (` + readable(&a, u, v) + `
 		), player AS MATERIALIZED (
 			SELECT p.board, p.player, r.sees_all
@@ -160,16 +160,16 @@ func entriesOfQuery(user string, v score.View, after *score.EntryPlace, limit in
 			CROSS JOIN LATERAL (SELECT e.occurred_at, e.id ` + newest + `1) e
 			ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + n + `
 		)
-		SELECT ` + lineColumns + `, p.sees_all
+		SELECT ` + pageColumns + `, p.sees_all
 		FROM player p
-		CROSS JOIN LATERAL (SELECT ` + lineColumns + ` ` + newest + n + `) e
+		CROSS JOIN LATERAL (SELECT ` + pageColumns + ` ` + newest + n + `) e
 		ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + n), a
 }
 
 // EntriesOf implements score.Lists.
 func (s *Store) EntriesOf(ctx context.Context, user string, v score.View, after *score.EntryPlace, limit int) ([]score.OwnedEntry, error) {
 	query, args := entriesOfQuery(user, v, after, limit)
-	return s.lines(ctx, query, args)
+	return s.entries(ctx, query, args)
 }
 
 // boardsQuery returns the query of a page and its parameters. Each source is a

@@ -16,6 +16,6 @@ BEGIN
             FROM unnest(p_items) i
         ) i
         LEFT JOIN unnest(p_sets) s ON s.run_set = (i.sent).run_set
-        CROSS JOIN LATERAL (
-            SELECT p.seq, p.recorded_at, p.status, p.attributes, p.user_id FROM players p WHERE p.board = i.board AND p.id = i.player LIMIT 1) p);
+        LEFT JOIN LATERAL (
+            SELECT p.seq, p.recorded_at, p.status, p.attributes, p.user_id FROM players p WHERE p.board = i.board AND p.id = i.player LIMIT 1) p ON true);
 END $$;

@@ -9,6 +9,8 @@ BEGIN
         bool_or(i.profile IS NOT NULL), bool_or(i.day_start IS NOT NULL)
     INTO v_request
     FROM unnest(p_items) i
-    CROSS JOIN LATERAL (SELECT b.no, b.version FROM boards b WHERE b.id = i.board LIMIT 1) b;
+    -- LEFT, so that an item without a board would violate a NOT NULL, and not get
+    -- lost.
+    LEFT JOIN LATERAL (SELECT b.no, b.version FROM boards b WHERE b.id = i.board LIMIT 1) b ON true;
     RETURN v_request;
 END $$;
