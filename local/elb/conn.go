@@ -23,7 +23,7 @@ const (
 // conn passes information to the handler in two headers. Clients cannot set them,
 // because conn drops theirs.
 const (
-	targetHeader = "Elb_target" // the request target as it came
+	targetHeader = "Elb_target" // the request target, unchanged
 	rejectHeader = "Elb_reject" // "<status> <reason>": answer with this page
 )
 
@@ -355,7 +355,7 @@ func (c *conn) header(method, version, name, value string, f *framing) (keep boo
 	case strings.EqualFold(name, "Content-Length"):
 		n, err := strconv.ParseUint(value, 10, 62)
 		if err != nil || f.length >= 0 && f.length != int64(n) {
-			return false, bad("Content-Length is no number, or two numbers")
+			return false, bad("Content-Length must be a single number")
 		}
 		f.ambiguous = f.ambiguous || f.length >= 0 || bodiless
 		f.length = int64(n)

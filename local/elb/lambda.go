@@ -200,7 +200,7 @@ type response struct {
 func (g *TargetGroup) parse(payload []byte) (*response, error) {
 	var fields map[string]jsontext.Value
 	if unmarshal(payload, &fields) != nil {
-		return nil, errors.New("it is no JSON object")
+		return nil, errors.New("it is not a JSON object")
 	}
 	name := "headers"
 	if g.MultiValueHeaders {

@@ -39,7 +39,7 @@ var allowedIn = map[string][]place{
 
 var pseudoNames = []string{"AWS::AccountId", "AWS::NoValue", "AWS::NotificationARNs", "AWS::Partition", "AWS::Region", "AWS::StackId", "AWS::StackName", "AWS::URLSuffix"}
 
-// checker holds every function against its shape and against the names there
+// checker compares every function with its shape and with the names there
 // are, so that resolving cannot meet an unknown one.
 type checker struct {
 	t     *Template

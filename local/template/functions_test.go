@@ -183,7 +183,7 @@ func TestAFunctionThatCannotResolveIsAnErrorThatNamesThePlace(t *testing.T) {
 		{"If of a function", `!If [!Equals [a, b], a, b]`, []string{at, "Fn::If wants the name"}},
 		{"Join without a list", `!Join [",", a]`, []string{at, "Fn::Join wants a list, not text"}},
 		{"Join of lists", `!Join [",", [!Ref List]]`, []string{at, "Fn::Join", "item 0 is a list"}},
-		{"Join of what is no list", `!Join [",", !Ref Text]`, []string{at, "Fn::Join wants a list, not text"}},
+		{"Join of text", `!Join [",", !Ref Text]`, []string{at, "Fn::Join wants a list, not text"}},
 		{"Join with a function for its delimiter", `!Join [!Ref Text, [a]]`, []string{at, "Fn::Join wants a delimiter"}},
 		{"Join with one argument", `!Join [","]`, []string{at, "Fn::Join wants"}},
 		{"Split by nothing", `!Split ["", abc]`, []string{at, "Fn::Split wants a delimiter"}},

@@ -68,7 +68,7 @@ func TestNotified(t *testing.T) {
 		{"a reversal by a program", event.EntryReversed, "key/k", "u", "u"},
 		{"a change of status by staff", event.PlayerChanged, "user/o", "u", "u"},
 		{"what one did oneself", event.EntryAdjusted, "user/u", "u", ""},
-		{"a player who is nobody's", event.EntryReversed, "user/o", "", ""},
+		{"a player without a user", event.EntryReversed, "user/o", "", ""},
 		{"a result", event.EntryAdded, "user/o", "u", ""},
 		{"an import", event.EntryImported, "user/o", "u", ""},
 		{"a board's change", event.BoardUpdated, "user/o", "u", ""},

@@ -79,7 +79,7 @@ func newConnector(c Config, l Limits) (*connector, error) {
 		to.config.Password = c.Password
 	case IAM:
 		if u.Query().Get("sslmode") != string(pq.SSLModeVerifyFull) {
-			return nil, errors.New("authentication by IAM requires sslmode=verify-full in the DSN, because whoever reads a token can log in")
+			return nil, errors.New("authentication by IAM requires sslmode=verify-full in the DSN, because a token is as good as a password")
 		}
 		if c.Region == "" {
 			return nil, errors.New("authentication by IAM requires the database's region")

@@ -43,8 +43,8 @@ type Config struct {
 	// verify-full or, in a private network, disable. The certificates of RDS are
 	// built in; sslrootcert=<file> names those of another authority.
 	DSN string
-	// Auth is iam or password. iam requires sslmode=verify-full, because whoever
-	// reads a token can log in.
+	// Auth is iam or password. iam requires sslmode=verify-full, because a token
+	// is as good as a password.
 	Auth     string
 	Password string // if Auth is password
 	Region   string // of the database, if Auth is iam
@@ -94,7 +94,7 @@ func OpenWithin(c Config, l Limits) (*sqlx.DB, error) {
 	return sqlx.NewDb(db, "postgres"), nil
 }
 
-// ParseDSN checks a DSN. Its errors do not repeat the DSN, which may hold a
+// ParseDSN checks a DSN. Its errors do not repeat the DSN, which may contain a
 // password.
 func ParseDSN(dsn string) (*url.URL, error) {
 	u, err := url.Parse(dsn)

@@ -130,7 +130,7 @@ func TestResourcesOfOthersAreOutOfReach(t *testing.T) {
 				t.Errorf("GET %s shows another account's: %s", path, list.body)
 			}
 			want(t, 400, "GET", path+"?user="+owner.id, stranger.token, "")
-			same(t, "DELETE "+path+" of another's and of nobody's",
+			same(t, "DELETE "+path+" of another account's and of an unknown id",
 				want(t, 404, "DELETE", path+"/"+id, stranger.token, ""),
 				want(t, 404, "DELETE", path+"/0198c1a5-0000-7000-8000-000000000000", stranger.token, ""))
 		}

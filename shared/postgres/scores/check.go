@@ -26,7 +26,7 @@ type Difference struct {
 var thorough = postgres.Limits{Patience: time.Hour, Settings: map[string]string{"statement_timeout": "3600000"}}
 
 // CheckBoard recomputes the board's standings from its ledger and returns the
-// differences, all as of one moment and while adds go on. It logs in as the user
+// differences, all as of one moment. Adds can continue meanwhile. It logs in as the user
 // that owns the scores database. An unknown board is a fault of kind NotFound.
 func CheckBoard(ctx context.Context, c postgres.Config, board string) ([]Difference, error) {
 	db, err := postgres.OpenWithin(c, thorough)

@@ -167,7 +167,7 @@ func TestBodiesOfKeyRoutes(t *testing.T) {
 	tooMany := strings.TrimSuffix(strings.Repeat(`"b",`, 101), ",")
 	type row struct{ method, path, token, body, field string }
 	var rows []row
-	for field, values := range map[string]map[string]string{ // value → the field that is named, where it is another
+	for field, values := range map[string]map[string]string{ // value → the field that the fault names, if it differs
 		"name": {"": "", "null": "", "1": "", `""`: "", `" "`: "", `"a\nb"`: "", `"a\u0000"`: "", `"\ud800"`: "", `"\u202e"`: "", `"` + strings.Repeat("가", 81) + `"`: "", `["x"]`: ""},
 		"scopes": {"": "", "null": "", `"read"`: "", "[]": "", "{}": "", "[1]": "scopes[0]", "[null]": "scopes[0]", `["read", "write"]`: "scopes[1]",
 			`["read", "entries:write", "read"]`: "scopes[2]", `["READ"]`: "scopes[0]", `["*"]`: "scopes[0]", `[""]`: "scopes[0]", `["read "]`: "scopes[0]",
