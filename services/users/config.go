@@ -74,7 +74,7 @@ func keys(cfg config) (*jose.Signer, *jose.Verifier, error) {
 		return nil, nil, err
 	}
 	if _, err := verifier.Verify(token); err != nil {
-		return nil, nil, fmt.Errorf("JWKS does not hold the public half of SIGNING_KEY, so nobody would accept this service's tokens: %w", err)
+		return nil, nil, fmt.Errorf("JWKS does not contain the public half of SIGNING_KEY, so no function would accept this service's tokens: %w", err)
 	}
 	return signer, verifier, nil
 }
