@@ -1,8 +1,8 @@
--- The items with their runs and their players' facts. The players are locked and
--- have counted the items, so an item's seq and recorded_at follow from how many
--- items of its player come later.
+-- Returns the items with their runs and with what they have of their players. The
+-- players are locked and have counted the items, so an item's seq and recorded_at
+-- follow from how many items of its player come later.
 --
--- Sets are joined by hashing, because a request may have 1,000 of them.
+-- Sets of runs are joined by hashing, because a request can contain 1,000 of them.
 CREATE OR REPLACE FUNCTION internal.place_items(p_items internal.item[], p_sets internal.run_set[]) RETURNS internal.item[]
 LANGUAGE plpgsql VOLATILE
 SET enable_nestloop = off

@@ -1,4 +1,4 @@
--- The items with their boards' numbers, and what is among them.
+-- Returns the items with their boards' numbers, and what the request contains.
 CREATE OR REPLACE FUNCTION internal.resolve_items(p_items add_item_v1[]) RETURNS internal.request
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -9,8 +9,7 @@ BEGIN
         bool_or(i.profile IS NOT NULL), bool_or(i.day_start IS NOT NULL)
     INTO v_request
     FROM unnest(p_items) i
-    -- LEFT, so that an item without a board would violate a NOT NULL, and not get
-    -- lost.
+    -- LEFT, so that an item without a board violates a NOT NULL and is not lost.
     LEFT JOIN LATERAL (SELECT b.no, b.version FROM boards b WHERE b.id = i.board LIMIT 1) b ON true;
     RETURN v_request;
 END $$;
