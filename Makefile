@@ -30,8 +30,9 @@ test: ## everything CI runs: lint, then all tests with the race detector
 	@$(MAKE) --no-print-directory lint
 	$(TOOL) gotestsum --format pkgname-and-test-fails -- -race -timeout 15m ./...
 
-lint: tools ## formatting, vet, staticcheck, known vulnerabilities, the template
+lint: tools ## formatting, English, vet, staticcheck, known vulnerabilities, the template
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	@tools/english.sh
 	go mod tidy -diff
 	go vet ./...
 	$(TOOL) staticcheck ./...

@@ -56,12 +56,12 @@ func (c *cloud) hook(ctx context.Context, argv []string, env map[string]string, 
 	}
 	object := map[string]json.RawMessage{}
 	decoder := json.NewDecoder(&out)
-	// Its output may hold secrets, so errors do not show it.
+	// Its output may contain secrets, so errors do not show it.
 	if err := decoder.Decode(&object); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("hook %s: its output is not a JSON object", name)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("hook %s: its output goes on after the JSON object", name)
+		return nil, fmt.Errorf("hook %s: its output continues after the JSON object", name)
 	}
 	return object, nil
 }

@@ -188,7 +188,7 @@ func family(t *testing.T, pid int) []int {
 		if err != nil {
 			continue // it has ended
 		}
-		// The name, in parentheses, may hold anything.
+		// The name, in parentheses, may contain anything.
 		_, after, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')'):]), " ")
 		fields := strings.Fields(after)
 		if len(fields) < 2 {

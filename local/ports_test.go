@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A port is somebody's before anybody listens on it: a database that is made
+// A port is taken before anything listens on it: a database that is made
 // first takes seconds.
 func TestTwoLaptopsAreGivenDifferentPorts(t *testing.T) {
 	given := map[int]bool{}

@@ -43,7 +43,7 @@ func (s *screen) line(part, detail string, took time.Duration) {
 	s.say("%-20s %s (%.1f s)", part, detail, took.Seconds())
 }
 
-// patiently reports now and then that something still goes on, until stop is
+// patiently reports now and then that something is still running, until stop is
 // called: after 5, 15 and 30 seconds, then every 30.
 func (s *screen) patiently(what string) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})

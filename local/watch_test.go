@@ -54,7 +54,7 @@ func TestWatchReplacesWhatContainsTheFile(t *testing.T) {
 		t.Errorf("pid %d before, %d now, %d in run.json, %v", web.PID, now.PID, l.run.PIDs["web"], err)
 	}
 
-	// What does not compile is told, and the program of before goes on.
+	// A compiler's error is reported, and the previous program keeps running.
 	rewrite(t, function, "EDITED=1", `EDITED=3", nonsense, "`)
 	eventually(t, "after a mistake", func() error {
 		if !strings.Contains(l.out.String(), "undefined: nonsense") {

@@ -55,7 +55,16 @@ done <<'RULES'
 \b(first|last) instant that is\b => "is exclusive", "is inclusive"
 \bof no [a-z]+ that\b => say what is wrong: "This session has ended."
 \b[Ww]here there (is|are) (none|no|one|any)\b => "if there is …"
-\bis nobody's rule\b => "no rule defines"
+\b[Nn]o(body|one)'s\b => name the owner, or "without an owner", "no rule defines"
 \bsays the (database|clock) => name the subject first: "The database clock decides …"
+\bthat nobody knows\b => "unknown"
+\bholds? that\b => "checks that"
+\bhold(s|ing)? [a-z, ]+ against\b => "compares … with"
+\b(may|must not) hold (an?|any[a-z]*)\b => "may contain"
+\bfor ever\b => "forever"
+\b[Ww]here (nothing|none|nobody)\b => "if nothing …", "if there is none"
+[^e] (is|are) no (UTF-8|JSON|number|integer|date|list|object)\b => "is not a …", "must be a …"
+\bthe (version|page|release) before\b => "the previous …"
+\bas it (came|comes|stands)\b => "unchanged"
 RULES
 exit $refused

@@ -66,7 +66,7 @@ func makeReplays(ctx context.Context, api *client, folder string) error {
 			return err
 		}
 		if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("%s: answered %s: %s", file, resp.Status, bytes.TrimSpace(answer))
+			return fmt.Errorf("%s: got %s: %s", file, resp.Status, bytes.TrimSpace(answer))
 		}
 	}
 	return nil

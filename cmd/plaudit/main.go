@@ -22,7 +22,7 @@ import (
 const usage = `plaudit does the product's own steps of a deployment.
 
   plaudit secrets [--file FILE] [--databases]
-      Makes the template's secret parameters that FILE does not hold yet (the
+      Makes the template's secret parameters that FILE does not contain yet (the
       signing key and its public half, the first admin's password), keeps them
       in FILE (mode 0600), and prints them as one JSON object.
 
@@ -32,12 +32,13 @@ const usage = `plaudit does the product's own steps of a deployment.
 
   plaudit setup [--demo [--events FOLDER]] < OUTPUTS
       Migrates the databases and waits until the users service is ready.
+      --demo also creates the demo board.
       OUTPUTS is the JSON of the stack's outputs, e.g. of
       sam list stack-outputs --stack-name plaudit-dev --output json
 
   plaudit boards check BOARD [--dsn URL] [--run FILE]
-      Recomputes the board's standings from its ledger, while adds go on, and
-      prints each difference. Exits with 1 if it finds one. Without --dsn it
+      Recomputes the board's standings from its ledger and prints each
+      difference. Adds can continue meanwhile. Exits with 1 if it finds one. Without --dsn it
       reads the database of "make run" (from FILE, by default .local/run.json);
       with --dsn, the URL's user must own the scores database.
 

@@ -36,7 +36,7 @@ func TestSecretsAreMadeOnce(t *testing.T) {
 		t.Errorf("made %d parameters", len(params))
 	}
 	if strings.Contains(params["Jwks"], `"d"`) {
-		t.Error("the public key set holds the private half")
+		t.Error("the public key set contains the private half")
 	}
 	if again, _, err := runCommand("", "secrets", "--file", file); err != nil || again != first {
 		t.Errorf("a second run changes them (%v)", err)

@@ -96,7 +96,7 @@ func parseStep(flags *flag.FlagSet, args []string, stderr io.Writer) (step strin
 // consistent returns an error if a deployment could not run with the parameters.
 func consistent(params map[string]string) error {
 	if params["SigningKey"] == "" || params["Jwks"] == "" {
-		return errors.New("it holds no signing key; make one with `plaudit secrets --file FILE`")
+		return errors.New("it contains no signing key; make one with `plaudit secrets --file FILE`")
 	}
 	signer, err := jose.NewSigner(params["SigningKey"])
 	if err != nil {

@@ -174,13 +174,13 @@ func TestRotation(t *testing.T) {
 		}
 	}
 	if got := slices.Sorted(maps.Keys(r.kept())); !slices.Equal(got, []string{"AdminPassword", "Jwks", "SigningKey"}) || r.kept()["AdminPassword"] != before["AdminPassword"] {
-		t.Errorf("afterwards the file holds %q", got)
+		t.Errorf("afterwards the file contains %q", got)
 	}
 	if info, err := os.Stat(r.file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file's mode is %v, %v", info.Mode(), err)
 	}
 	if left, err := os.ReadDir(filepath.Dir(r.file)); err != nil || len(left) != 1 {
-		t.Errorf("the folder holds %v", left)
+		t.Errorf("the folder contains %v", left)
 	}
 
 	// A second rotation, finished at once.
@@ -213,11 +213,11 @@ func TestRotationOfABrokenFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]map[string]string{
-		"holds no signing key":                 {"SigningKey": ""},
-		"PKCS 8":                               {"SigningKey": "secret"},
-		"Jwks: ":                               {"Jwks": "{"},
-		"lacks the public half":                {"Jwks": otherKeys},
-		"SwitchedAt in the file is not a time": {"SwitchedAt": "yesterday"},
+		"contains no signing key":                         {"SigningKey": ""},
+		"PKCS 8":                                          {"SigningKey": "secret"},
+		"Jwks: ":                                          {"Jwks": "{"},
+		"lacks the public half":                           {"Jwks": otherKeys},
+		"SwitchedAt in the file is not a time":            {"SwitchedAt": "yesterday"},
 		"the signing key must be a PKCS 8 private":        {"SigningKey": "-----BEGIN"},
 		"is not finished; first run `plaudit secrets rot": {"SwitchedAt": "2026-01-01T00:00:00Z"},
 	} {
@@ -233,8 +233,8 @@ func TestRotationOfABrokenFile(t *testing.T) {
 		}
 		r.refused(want, step)
 	}
-	// A next key that begin has not made: after the switch, nobody could verify
-	// the signatures.
+	// If begin did not make the next key, no verifier knows its signatures after the
+	// switch.
 	next, _, err := jose.GenerateKey()
 	if err != nil {
 		t.Fatal(err)
@@ -248,11 +248,11 @@ func TestRotationOfABrokenFile(t *testing.T) {
 	r.refused("lacks the public half", "switch")
 
 	r.file = filepath.Join(t.TempDir(), "none.json")
-	if _, _, err := runCommand("", "secrets", "rotate", "--file", r.file, "begin"); err == nil || !strings.Contains(err.Error(), "holds no signing key") {
+	if _, _, err := runCommand("", "secrets", "rotate", "--file", r.file, "begin"); err == nil || !strings.Contains(err.Error(), "contains no signing key") {
 		t.Errorf("a missing file: %v", err)
 	}
 	if _, err := os.Stat(r.file); err == nil {
-		t.Error("it was made")
+		t.Error("the file was created")
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 	"plaudit/shared/jose"
 )
 
-// secrets makes the template's secret parameters. It keeps the ones that the
-// file holds, so that a second run changes nothing.
+// secrets makes the template's secret parameters. It keeps the ones that are in
+// the file, so that a second run changes nothing.
 func secrets(args []string, stdout, stderr io.Writer) error {
 	if len(args) > 0 && args[0] == "rotate" {
 		return rotate(args[1:], stdout, stderr)

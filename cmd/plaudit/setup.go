@@ -60,7 +60,7 @@ func readStack(r io.Reader) (stack, error) {
 // repeated at any time.
 func setup(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("setup", flag.ContinueOnError)
-	demo := flags.Bool("demo", false, "also make the board `demo` of the sample events, and print the admin's address and password (for a laptop)")
+	demo := flags.Bool("demo", false, "also create the board `demo` of the sample events, and print the admin's address and password (for a laptop)")
 	folder := flags.String("events", "", "`folder` of sample events: with --demo, sends the replays among them a first time")
 	wait := flags.Duration("wait", time.Minute, "how long to wait for the users service")
 	if err := parse(flags, args, stderr); err != nil {
@@ -129,7 +129,7 @@ func migrate(ctx context.Context, functions *lambda.Client, secrets *secretsmana
 		}
 		var c credentials
 		if json.Unmarshal([]byte(text), &c) != nil || c.Username == "" {
-			return "", fmt.Errorf("the secret %s does not hold a username and a password", arn)
+			return "", fmt.Errorf("the secret %s does not contain a username and a password", arn)
 		}
 		masters[database] = c
 	}
@@ -235,5 +235,5 @@ func (c *client) want(ctx context.Context, method, path string, header map[strin
 			return json.Unmarshal(answer, into)
 		}
 	}
-	return errors.New(method + " " + path + " answered " + http.StatusText(status) + ": " + string(bytes.TrimSpace(answer)))
+	return errors.New(method + " " + path + " returned " + http.StatusText(status) + ": " + string(bytes.TrimSpace(answer)))
 }

@@ -27,7 +27,8 @@ type Targets interface {
 	Deregister(addr string)
 }
 
-// HealthCheck is a container's. Zero values are replaced by those of ECS.
+// HealthCheck is the health check of a container. Zero values mean the defaults of
+// ECS.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_HealthCheck.html
 type HealthCheck struct {
 	Command     []string      // as in the template: CMD, program, arguments …

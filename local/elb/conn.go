@@ -23,7 +23,7 @@ const (
 // conn passes information to the handler in two headers. Clients cannot set them,
 // because conn drops theirs.
 const (
-	targetHeader = "Elb_target" // the request target as it came
+	targetHeader = "Elb_target" // the request target, unchanged
 	rejectHeader = "Elb_reject" // "<status> <reason>": answer with this page
 )
 
@@ -212,7 +212,7 @@ func (c *conn) readFraming() error {
 	text, proper := strings.CutSuffix(string(line), "\r\n")
 	var size uint64
 	if c.state == inChunkSize && proper {
-		digits, _, _ := strings.Cut(text, ";") // what follows is an extension, for nobody here
+		digits, _, _ := strings.Cut(text, ";") // the rest is an extension, which nothing here uses
 		size, err = strconv.ParseUint(strings.TrimRight(digits, " \t"), 16, 60)
 		text = strconv.FormatUint(size, 16)
 	}
@@ -355,7 +355,7 @@ func (c *conn) header(method, version, name, value string, f *framing) (keep boo
 	case strings.EqualFold(name, "Content-Length"):
 		n, err := strconv.ParseUint(value, 10, 62)
 		if err != nil || f.length >= 0 && f.length != int64(n) {
-			return false, bad("Content-Length is no number, or two numbers")
+			return false, bad("Content-Length must be a single number")
 		}
 		f.ambiguous = f.ambiguous || f.length >= 0 || bodiless
 		f.length = int64(n)

@@ -14,7 +14,7 @@ import (
 func wantClosed(t *testing.T, r *bufio.Reader) {
 	t.Helper()
 	if b, err := r.ReadByte(); err != io.EOF {
-		t.Errorf("the connection goes on: %q, %v", b, err)
+		t.Errorf("the connection is still open: %q, %v", b, err)
 	}
 }
 
@@ -253,7 +253,7 @@ func TestHTTP10(t *testing.T) {
 	wantClosed(t, r)
 }
 
-// FuzzHead holds that net/http takes every head that conn lets pass, so that
+// FuzzHead checks that net/http accepts every head that conn accepts, so that
 // no answer to a client is net/http's own, and that it takes it for one
 // request with the target that was sent.
 func FuzzHead(f *testing.F) {

@@ -74,7 +74,7 @@ func TestHealthThresholds(t *testing.T) {
 		t.Errorf("reason %q", got)
 	}
 	if got := get(t, addr, "/").text; got != "sick" {
-		t.Errorf("all unhealthy: %q, want the requests to go on (fail open)", got)
+		t.Errorf("all unhealthy: %q, want requests to be served (fail open)", got)
 	}
 	g.Register(well)
 	eventually(t, "the other one is healthy", func() bool { return g.Healthy() == 1 })

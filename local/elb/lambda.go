@@ -145,9 +145,9 @@ func (g *TargetGroup) appendField(out []byte, name string, values []string) []by
 	return append(out, ']')
 }
 
-// appendJSON writes a string. Bytes that are no UTF-8 become U+FFFD.
+// appendJSON writes a string. Bytes that are not valid UTF-8 become U+FFFD.
 func appendJSON[text string | []byte](out []byte, s text) []byte {
-	out, _ = jsontext.AppendQuote(out, s) // its error tells of such bytes
+	out, _ = jsontext.AppendQuote(out, s) // its error reports such bytes
 	return out
 }
 
@@ -200,7 +200,7 @@ type response struct {
 func (g *TargetGroup) parse(payload []byte) (*response, error) {
 	var fields map[string]jsontext.Value
 	if unmarshal(payload, &fields) != nil {
-		return nil, errors.New("it is no JSON object")
+		return nil, errors.New("it is not a JSON object")
 	}
 	name := "headers"
 	if g.MultiValueHeaders {

@@ -221,7 +221,7 @@ func (r Redirect) check() error {
 	case !strings.HasPrefix(r.Path, "/"):
 		return fmt.Errorf("redirect path %q does not begin with /", r.Path)
 	case r.Protocol == "#{protocol}" && r.Host == "#{host}" && r.Port == "#{port}" && r.Path == "/#{path}":
-		return errors.New("redirect changes neither protocol, host, port nor path: it would go round for ever")
+		return errors.New("redirect changes neither protocol, host, port nor path: it would repeat forever")
 	}
 	return nil
 }

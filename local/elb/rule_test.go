@@ -152,7 +152,7 @@ func TestLimits(t *testing.T) {
 		"fixed response content type":                    action(Action{Type: "fixed-response", Fixed: &FixedResponse{StatusCode: 200, ContentType: "image/png"}}),
 		"fixed response body of 1025 bytes":              action(fixed(strings.Repeat("a", 1025))),
 		"redirect status \"301\"":                        action(Action{Type: "redirect", Redirect: &Redirect{StatusCode: "301", Protocol: "HTTPS"}}),
-		"go round for ever":                              action(Action{Type: "redirect", Redirect: &Redirect{StatusCode: "HTTP_301", Query: "a"}}),
+		"repeat forever":                                 action(Action{Type: "redirect", Redirect: &Redirect{StatusCode: "HTTP_301", Query: "a"}}),
 		"redirect path \"a\"":                            action(Action{Type: "redirect", Redirect: &Redirect{StatusCode: "HTTP_301", Path: "a"}}),
 		"type \"instance\" is not built":                 action(forward(&TargetGroup{Name: "users", Type: "instance"})),
 		"target group users: health check interval 4":    health(func(h *HealthCheck) { h.Interval = 4e9; h.Timeout = 2e9 }),

@@ -33,7 +33,7 @@ type exchange struct {
 	http.ResponseWriter
 	r           *http.Request
 	path, query string // as they came, not decoded
-	hasQuery    bool   // also where the query is empty
+	hasQuery    bool   // true even if the query is empty
 	group       *TargetGroup
 	target      *target // of an ip group
 	status      int
@@ -266,7 +266,7 @@ const (
 
 // drain reads the rest of a body that was not read to its end, after the answer.
 func (b *idleBody) drain(x *exchange) {
-	// Who waits to be asked for the body is not going to send it now.
+	// A client that waits for 100 Continue does not send its body now.
 	if b.ended.Load() || x.status == 0 || len(x.r.Header["Expect"]) > 0 || b.rc.Flush() != nil {
 		return
 	}
@@ -282,7 +282,7 @@ func (b *idleBody) Read(p []byte) (int, error) {
 	}
 	switch err {
 	case nil:
-	case io.EOF: // net/http goes on reading in the background, for as long as the answer takes
+	case io.EOF: // net/http keeps reading in the background while the handler runs
 		b.rc.SetReadDeadline(time.Time{})
 	default:
 		b.x.bodyErr.Store(&err)

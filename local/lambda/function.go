@@ -74,8 +74,8 @@ func (f *Function) Replace(binary string) {
 // functionError is "" or "Unhandled"; in the second case the response is
 // Lambda's JSON object with errorMessage and errorType. traceID is the value
 // of an X-Amzn-Trace-Id header, or "" to have one made. The error is
-// ErrThrottled, ErrTooLarge, ErrClosed or that of ctx; when ctx ends the
-// function goes on, as it does in the cloud. The payload belongs to the
+// ErrThrottled, ErrTooLarge, ErrClosed or the error of ctx. When ctx ends, the
+// function continues, as in the cloud. The payload belongs to the
 // invocation from now on.
 func (f *Function) Invoke(ctx context.Context, payload []byte, traceID string) (response []byte, functionError string, err error) {
 	if len(payload) > maxRequest {
@@ -121,7 +121,7 @@ func failure(errorType, message string) outcome {
 }
 
 // invoke takes inv to an idle environment or starts one. When ctx ends, a
-// function that has the event goes on.
+// function that has the event continues.
 func (f *Function) invoke(ctx context.Context, inv *invocation) (outcome, error) {
 	if err := ctx.Err(); err != nil {
 		return outcome{}, err

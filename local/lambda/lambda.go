@@ -168,7 +168,7 @@ func (s *Service) Function(nameOrARN string) (*Function, bool) {
 }
 
 // Close takes no new invocations, waits for the running ones as long as ctx
-// lasts, and ends every process: with SIGTERM where the function asked for it
+// lasts, and ends every process: with SIGTERM if the function asked for it
 // by registering an extension, and half a second later SIGKILL.
 func (s *Service) Close(ctx context.Context) {
 	s.mu.Lock()

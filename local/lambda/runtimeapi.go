@@ -147,7 +147,7 @@ func (env *environment) register(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "Extension.InvalidExtensionName", "the header Lambda-Extension-Name is missing")
 		return
 	case len(body) > 0 && json.Unmarshal(body, &in) != nil:
-		refuse(w, http.StatusBadRequest, "InvalidRequestFormat", "the body is no JSON object with events")
+		refuse(w, http.StatusBadRequest, "InvalidRequestFormat", "the body must be a JSON object with events")
 		return
 	case len(in.Events) > 0:
 		refuse(w, http.StatusBadRequest, "InvalidEventType", "an internal extension registers for no event here")

@@ -94,7 +94,7 @@ func othersAlive(groups []int) bool {
 		if err != nil {
 			continue // it ended just now
 		}
-		// proc(5): pid (comm) state ppid pgrp …, where comm may hold anything.
+		// proc(5): pid (comm) state ppid pgrp …, where comm may contain anything.
 		text := string(stat)
 		fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
 		if len(fields) < 3 || fields[0] == "Z" || fields[0] == "X" || filepath.Base(filepath.Dir(path)) == self {

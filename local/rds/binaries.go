@@ -134,7 +134,7 @@ func major(version string) int {
 	return n
 }
 
-// fetched is the version that is fetched where none is installed: the major
+// fetched is the version that is downloaded if none is installed: the major
 // version that runs in the cloud.
 const fetched = embeddedpostgres.V17
 

@@ -46,12 +46,12 @@ func create(ctx context.Context, group *process.Group, bin, dir, version string,
 }
 
 // roles returns the statements for the roles of a new instance of RDS for
-// PostgreSQL: a master user who is not a superuser but may make roles and
+// PostgreSQL: a master user that is not a superuser but may create roles and
 // databases, and the role whose members log in by IAM.
 // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Roles.html
 //
-// The master may also read every table, whoever owns it, so that an operator
-// can look into a laptop's databases.
+// The master may also read the tables of every owner, so that an operator can look
+// into a laptop's databases.
 func roles(c Config, major int) []string {
 	master := pq.QuoteIdentifier(c.MasterUser)
 	statements := []string{

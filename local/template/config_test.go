@@ -132,7 +132,7 @@ func TestOverridesAreReadAsSamReadsThem(t *testing.T) {
 	python := filepath.Join(root(t), ".local/venv/bin/python")
 	data, err := exec.CommandContext(t.Context(), python, "testdata/overrides.py", string(given)).Output()
 	if err != nil {
-		t.Fatalf("sam is not there: run `make tools` (%v)", err)
+		t.Fatalf("the AWS SAM CLI is not installed; run `make tools` (%v)", err)
 	}
 	var want []map[string]string
 	if err := json.Unmarshal(data, &want); err != nil {

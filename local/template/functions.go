@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// place is where a function is used: CloudFormation allows different ones in each.
+// place is where a function is used. CloudFormation allows different functions in
+// each place.
 type place int
 
 const (
@@ -38,7 +39,7 @@ var allowedIn = map[string][]place{
 
 var pseudoNames = []string{"AWS::AccountId", "AWS::NoValue", "AWS::NotificationARNs", "AWS::Partition", "AWS::Region", "AWS::StackId", "AWS::StackName", "AWS::URLSuffix"}
 
-// checker holds every function against its shape and against the names there
+// checker compares every function with its shape and with the names there
 // are, so that resolving cannot meet an unknown one.
 type checker struct {
 	t     *Template
@@ -196,7 +197,8 @@ func (c *checker) ref(n *node, id, at string, live bool) {
 	c.resource(n, id, at, "Ref to "+id, live)
 }
 
-// resource checks that a resource may be named here and is there.
+// resource checks that a reference to the resource is allowed here and that the
+// resource exists.
 func (c *checker) resource(n *node, id, at, what string, live bool) {
 	if c.where != inProperties {
 		c.p.add(n.line, at, "%s: only parameters can be named here", what)

@@ -12,12 +12,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// node is one value of a template with its line, or that of its key. value is
+// node is one value of a template with its line, or the line of its key. value is
 // string, bool, int, float64, []*node or *mapping.
 type node struct {
 	line  int
 	value any
-	// short is set where a short tag such as !Condition made the mapping.
+	// short is set if a short tag such as !Condition made the mapping.
 	short bool
 }
 

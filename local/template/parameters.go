@@ -129,7 +129,7 @@ func (d *parameter) read(p *problems, m *mapping, at string) {
 	d.fits(p, m, at)
 }
 
-// fits holds constraints against the type that they are for.
+// fits checks constraints against the type that they are for.
 func (d *parameter) fits(p *problems, m *mapping, at string) {
 	if _, ok := m.values["Type"]; !ok {
 		p.add(d.line, at, "Type is missing")

@@ -122,7 +122,7 @@ func TestTheProductsTemplateResolvesForTheLaptop(t *testing.T) {
 		"LoadBalancerArn": "<LoadBalancer.Ref>", "Port": 80, "Protocol": "HTTP",
 		"DefaultActions": []any{map[string]any{"Type": "forward", "TargetGroupArn": "<UsersTargetGroup.Ref>"}},
 	})
-	equal(t, stack.Outputs[0], Output{Key: "Url", Value: "http://<LoadBalancer.DNSName>", Description: "Where the API answers"})
+	equal(t, stack.Outputs[0], Output{Key: "Url", Value: "http://<LoadBalancer.DNSName>", Description: "URL of the API"})
 }
 
 func TestTheProductsTemplateLoadsForEveryStage(t *testing.T) {

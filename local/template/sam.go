@@ -27,7 +27,7 @@ var notGlobal = []string{"FunctionName", "Role", "Policies"}
 
 // transform replaces each AWS::Serverless::Function by the resources that
 // aws-sam-translator makes of it: the function and, unless it names a Role,
-// the role <id>Role. A test holds the two against each other.
+// the role <id>Role. A test compares the two.
 func (t *Template) transform(p *problems, doc document) {
 	globals := t.globals(p, doc)
 	taken := map[string]bool{}

@@ -24,7 +24,7 @@ func translate(t *testing.T, file string, params map[string]string) samOutput {
 	t.Helper()
 	python := filepath.Join(root(t), ".local/venv/bin/python")
 	if _, err := os.Stat(python); err != nil {
-		t.Fatalf("aws-sam-translator is not there: run `make tools` (%v)", err)
+		t.Fatalf("aws-sam-translator is not installed; run `make tools` (%v)", err)
 	}
 	given, err := json.Marshal(params)
 	if err != nil {
@@ -62,7 +62,7 @@ func TestTheTransformIsThatOfAwsSamTranslator(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.name == "the other side of the conditions" {
-				// Reader names the role of a function that is not there.
+				// Reader names the role of a function that the condition leaves out.
 				_, err := Load(c.file, testPseudo, c.params)
 				mention(t, err, "Resources.Reader.Properties.Value", "NotInProdRole", "condition is false")
 				return

@@ -23,7 +23,7 @@ type Template struct {
 	mappings       map[string]*mapping
 	conditionNodes map[string]*node
 	conditions     map[string]bool
-	exists         map[string]bool // by logical id; false where the condition is
+	exists         map[string]bool // by logical id; false if the condition is
 	resources      []*resource     // dependency order
 	outputs        []*output       // order of the file
 }

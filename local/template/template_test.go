@@ -208,7 +208,7 @@ func TestAWrongTemplateIsAnErrorThatNamesThePlace(t *testing.T) {
 		{"DependsOn of a map", "Resources: { A: { Type: AWS::X, DependsOn: {} } }", []string{"Resources.A.DependsOn"}},
 		{"an unknown function deep down", "Resources: { A: { Type: AWS::X, Properties: { B: [1, { C: { 'Fn::ToJsonString': a } }] } } }", []string{"Resources.A.Properties.B[1].C: the function Fn::ToJsonString"}},
 		{"an unknown function in metadata", "Resources: { A: { Type: AWS::X, Metadata: { B: !Cidr [] } } }", []string{"Resources.A.Metadata.B"}},
-		{"an unknown function in a resource that is not there", "Conditions: { C: !Equals [a, b] }\nResources: { A: { Type: AWS::X, Condition: C, Properties: { B: !Cidr [] } } }", []string{"Resources.A.Properties.B"}},
+		{"an unknown function in a resource whose condition is false", "Conditions: { C: !Equals [a, b] }\nResources: { A: { Type: AWS::X, Condition: C, Properties: { B: !Cidr [] } } }", []string{"Resources.A.Properties.B"}},
 		{"more than one thing", "Resources: { A: { Type: AWS::X, Properties: { B: !Ref C, D: !Ref E } } }", []string{"Properties.B: Ref to C", "Properties.D: Ref to E"}},
 
 		{"an output without a value", "Outputs: { O: {} }\n" + topic, []string{"Outputs.O: Value is missing"}},
@@ -217,7 +217,7 @@ func TestAWrongTemplateIsAnErrorThatNamesThePlace(t *testing.T) {
 		{"an output that is text", "Outputs: { O: a }\n" + topic, []string{"Outputs.O: an output is a map"}},
 		{"an output's name", "Outputs: { a.b: { Value: a } }\n" + topic, []string{"Outputs.a.b", "letters and digits"}},
 		{"an output's condition", "Outputs: { O: { Value: a, Condition: Nope } }\n" + topic, []string{"Outputs.O.Condition", "Nope"}},
-		{"an unknown function in an output that is not there", "Conditions: { C: !Equals [a, b] }\nOutputs: { O: { Value: !Cidr [], Condition: C } }\n" + topic, []string{"Outputs.O.Value"}},
+		{"an unknown function in an output whose condition is false", "Conditions: { C: !Equals [a, b] }\nOutputs: { O: { Value: !Cidr [], Condition: C } }\n" + topic, []string{"Outputs.O.Value"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := load("t.yaml", []byte(c.template), testPseudo, nil)

@@ -34,9 +34,9 @@ type config struct {
 }
 
 const (
-	// connections of one task. The role may have 40: two tasks of this version
-	// and two of the previous one, see roles.go in
-	// shared/postgres/migrate.
+	// connections is the pool size of one task. The role's limit of 40 connections
+	// (shared/postgres/migrate/roles.go) covers two tasks of this version and two of
+	// the previous one.
 	connections = 10
 	// A hash takes 19 MiB and about 20 ms, and the container has 384 MB. The
 	// last hash that waits does so for about half a second.
@@ -74,7 +74,7 @@ func keys(cfg config) (*jose.Signer, *jose.Verifier, error) {
 		return nil, nil, err
 	}
 	if _, err := verifier.Verify(token); err != nil {
-		return nil, nil, fmt.Errorf("JWKS does not hold the public half of SIGNING_KEY, so nobody would accept this service's tokens: %w", err)
+		return nil, nil, fmt.Errorf("JWKS does not contain the public half of SIGNING_KEY, so no function would accept this service's tokens: %w", err)
 	}
 	return signer, verifier, nil
 }

@@ -133,7 +133,7 @@ func TestDoesNotStart(t *testing.T) {
 	}{
 		{"with nothing set it names everything", nil, everything, everything},
 		{"a port that is not a number", map[string]string{"PORT": "http"}, nil, []string{"PORT"}},
-		{"keys without the signer's", map[string]string{"JWKS": otherKeys}, nil, []string{"JWKS does not hold", "SIGNING_KEY"}},
+		{"keys without the signer's", map[string]string{"JWKS": otherKeys}, nil, []string{"JWKS does not contain", "SIGNING_KEY"}},
 		{"keys that are not a key set", map[string]string{"JWKS": "{}"}, nil, []string{"JWKS"}},
 		{"a signing key that is not one", map[string]string{"SIGNING_KEY": "secret"}, nil, []string{"SIGNING_KEY"}},
 		{"an address that is not one", map[string]string{"ADMIN_EMAIL": "admin"}, nil, []string{"first admin", "email"}},

@@ -426,7 +426,7 @@ func TestOneOfTwoTasksIsKilled(t *testing.T) {
 		if w.lost > 1 {
 			t.Errorf("%s lost %d requests, with one at a time in flight", w.name, w.lost)
 		}
-		// The session goes on, in flight or not.
+		// The session stays open, whatever was in flight.
 		sessions := s.want(t, 200, s.all[1], "GET", "/v1/sessions?limit=100", w.token, nil)
 		current := false
 		for _, one := range sessions.body["items"].([]any) {

@@ -1,6 +1,6 @@
 // Package alb serves an http.Handler from a Lambda behind an Application Load
-// Balancer. It wraps aws-lambda-go-api-proxy's adapter and repairs what that
-// gets wrong, so that every other package sees what net/http promises.
+// Balancer. It wraps aws-lambda-go-api-proxy's adapter and corrects its mistakes, so
+// that every other package sees what net/http promises.
 //
 // The event and its answer:
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
@@ -31,7 +31,7 @@ import (
 const maxResponse = 1_000_000
 
 // Serve answers the load balancer's events with the handler until ctx ends,
-// then waits for the invoke in flight, the sending of its answer included. The
+// then waits for the invoke in flight, including the sending of its answer. The
 // handler's context ends with the invoke's deadline, not with ctx: Lambda kills
 // an environment that takes too long to end anyway (after 500 ms).
 //
@@ -92,7 +92,7 @@ func (s *server) invoke(ctx context.Context, event events.ALBTargetGroupRequest)
 	}
 	multiValue := event.MultiValueHeaders != nil
 	x := newExchange(&event)
-	// What the adapter cannot pass on unchanged goes past it, in x.
+	// x passes what the adapter would change.
 	response, err := s.adapter.ProxyWithContext(context.WithValue(ctx, exchangeKey{}, x), event)
 	if err != nil {
 		return nil, fmt.Errorf("the load balancer's event: %w", err)
@@ -104,7 +104,7 @@ func (s *server) invoke(ctx context.Context, event events.ALBTargetGroupRequest)
 	if size := a.json.Len(); size > maxResponse {
 		slog.ErrorContext(x.ctx, "the response is over the load balancer's limit", "bytes", size, "limit", maxResponse)
 		rec := &recorder{header: response.MultiValueHeaders}
-		rec.fail(x.ctx, fault.New(fault.Internal, "The answer is larger than the 1 MB that the load balancer lets through. Ask for less at once."))
+		rec.fail(x.ctx, fault.New(fault.Internal, "The response exceeds the load balancer's limit of 1 MB. Request less at once."))
 		response.StatusCode, response.IsBase64Encoded, response.Body = rec.status, false, rec.body.String()
 		response.MultiValueHeaders = rec.sent
 		a.json.Reset()
@@ -122,8 +122,8 @@ func (a *answer) encode(response events.ALBTargetGroupResponse, multiValue bool)
 	if !multiValue {
 		response.Headers = make(map[string]string, len(response.MultiValueHeaders))
 		for name, values := range response.MultiValueHeaders {
-			// One line may stand for several (RFC 9110, 5.3), except here: a
-			// second cookie needs the multi-value form.
+			// Lines may be joined (RFC 9110, 5.3), except for cookies: a second
+			// cookie needs the multi-value form.
 			if name == "Set-Cookie" {
 				values = values[len(values)-1:]
 			}

@@ -129,7 +129,7 @@ func TestHealthCheckDoesNotReachTheHandler(t *testing.T) {
 	}{
 		"multi-value form":        {`, "multiValueHeaders": {"user-agent": ["ELB-HealthChecker/2.0"]}`, 200},
 		"single-value form":       {`, "multiValueHeaders": null, "headers": {"user-agent": "ELB-HealthChecker/2.0"}`, 200},
-		"a client that says so":   {`, "multiValueHeaders": {"user-agent": ["ELB-HealthChecker/2.0"], "host": ["a"]}`, 418},
+		"a client that claims it": {`, "multiValueHeaders": {"user-agent": ["ELB-HealthChecker/2.0"], "host": ["a"]}`, 418},
 		"a client without a host": {`, "multiValueHeaders": {"user-agent": ["curl/8"]}`, 418},
 	} {
 		r := send(t, handler, event("GET", "/", c.headers))

@@ -31,9 +31,9 @@ type exchange struct {
 	ctx    context.Context
 }
 
-// newExchange takes out of the event what the adapter must not see, and turns
-// single-value headers into the multi-value form: only of the former does the
-// adapter parse the host as part of a URL, which any client can make fail.
+// newExchange removes from the event what the adapter must not see. It also turns
+// single-value headers into the multi-value form, because the adapter parses the
+// host of a single-value event as part of a URL, which any client can make fail.
 func newExchange(event *events.ALBTargetGroupRequest) *exchange {
 	x := &exchange{method: event.HTTPMethod, path: event.Path, query: rawQuery(event)}
 	event.Path = "/"
@@ -49,8 +49,8 @@ func newExchange(event *events.ALBTargetGroupRequest) *exchange {
 }
 
 // rawQuery rebuilds the query string. Names and values stay escaped as the
-// client sent them. The event has lost the order of the names, so they are
-// sorted: the same request always has the same string.
+// client sent them. The event does not keep the order of the names, so they are
+// sorted, and the same request always has the same string.
 func rawQuery(event *events.ALBTargetGroupRequest) string {
 	values := event.MultiValueQueryStringParameters
 	if values == nil {
@@ -124,8 +124,8 @@ func (x *exchange) request(r *http.Request) (_ *http.Request, ok bool) {
 	return r, true
 }
 
-// isHealthCheck reports whether a request is the load balancer's own. It has no
-// host, unlike that of any client.
+// isHealthCheck reports whether a request is the load balancer's own. Unlike a
+// client's request, it has no host.
 func isHealthCheck(r *http.Request) bool {
 	return r.Host == "" && r.Method == http.MethodGet && r.ContentLength == 0 &&
 		r.Header.Get("User-Agent") == "ELB-HealthChecker/2.0"
@@ -161,7 +161,7 @@ func (rec *recorder) WriteHeader(status int) {
 	if status < 100 || status > 999 {
 		panic(fmt.Sprintf("invalid WriteHeader code %d", status))
 	}
-	// An interim response (1xx) cannot travel in the one answer there is.
+	// The only answer cannot contain an interim response (1xx).
 	if rec.status != 0 || status < 200 {
 		return
 	}
@@ -180,10 +180,10 @@ func (rec *recorder) Write(b []byte) (int, error) {
 	return rec.body.Write(b)
 }
 
-// fail replaces whatever was written by a problem.
+// fail replaces everything that was written with a problem.
 func (rec *recorder) fail(ctx context.Context, f *fault.Error) {
 	rec.status, rec.sent = 0, nil
 	rec.body.Reset()
 	problem.SetHeaders(rec.header, f)
-	problem.New(ctx, f).Write(rec) // a recorder takes every write
+	problem.New(ctx, f).Write(rec) // a recorder accepts every write
 }

@@ -21,28 +21,27 @@ type Record interface {
 // Batch serves a Lambda whose events are batches of a stream or of a queue. It
 // calls handle for each record, in order, and reports those that failed as a
 // partial batch response, for which the event source mapping needs
-// FunctionResponseTypes: [ReportBatchItemFailures]. A panic is the failure of
+// FunctionResponseTypes: [ReportBatchItemFailures]. A panic counts as the failure of
 // its record.
 //
-//   - Of a stream Lambda retries everything from the first reported record on,
-//     so Batch stops at the first failure and reports that record, by its
+//   - Lambda retries a stream from the first reported record on, so Batch stops at the first failure and reports that record, by its
 //     sequence number
 //     (https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html).
-//   - Of a queue Lambda retries the reported messages only, so Batch goes on
-//     and reports each failed one by its message id. That is for a standard
-//     queue: it would break the order of a FIFO queue
+//   - Lambda retries only the reported messages of a queue, so Batch continues and
+//     reports each failed one by its message id. Use it for standard queues: it
+//     would break the order of a FIFO queue
 //     (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html).
 //
 // A record's context ends shortly before the invoke's deadline. A record that
-// has not begun by then, or by the end of ctx, is reported as failed and not
-// lost. The context carries a trace.Info with the invoke's request id and the
+// has not begun by then, or by the end of ctx, is reported as failed, so
+// it is not lost. The context carries a trace.Info with the invoke's request id and the
 // trace that traceparent returns for the record; if it returns no valid one, or
 // is nil, the trace is a new one.
 //
-// Each invoke leaves one log line with its metrics, as in Invoke, with two more
-// metrics: Records, how many the batch had, and RecordFailures, how many of
-// them failed or had not begun. Of a stream these include all that are retried
-// after the first failure. A failed record alone is no failure of the invoke.
+// Each invoke writes one log line with its metrics, as in Invoke, and two more:
+// Records, the number of records in the batch, and RecordFailures, the number of
+// those that failed or had not begun. For a stream, RecordFailures includes every
+// record from the first failure on. A failed record is not an error of the invoke.
 func Batch[R Record](ctx context.Context, handle func(context.Context, R) error, traceparent func(R) string) error {
 	return serveInvokes(ctx, func(ctx context.Context, event json.RawMessage) (*batchResponse, counts, error) {
 		var batch struct{ Records []R }
@@ -51,13 +50,13 @@ func Batch[R Record](ctx context.Context, handle func(context.Context, R) error,
 		}
 		ids := make([]string, len(batch.Records))
 		for i, r := range batch.Records {
-			// Lambda would take an empty id for a failure of the whole batch.
+			// An empty id would tell Lambda that the whole batch failed.
 			if ids[i] = recordID(r); ids[i] == "" {
-				return nil, nil, fmt.Errorf("record %d has no id: the event is not of this function's source", i)
+				return nil, nil, fmt.Errorf("record %d has no id: the event does not come from this function's source", i)
 			}
 		}
 		if len(ids) == 0 {
-			return nil, nil, fmt.Errorf("the event has no Records: it is not of a stream or a queue")
+			return nil, nil, fmt.Errorf("the event has no Records: it must come from a stream or a queue")
 		}
 		ctx, cancel := withReserve(ctx)
 		defer cancel()
@@ -89,8 +88,8 @@ type (
 	}
 )
 
-// recordID returns the id by which a failure is reported. Of a stream that is
-// never the EventID.
+// recordID returns the id by which a failure is reported. For a stream it is the
+// sequence number, never the EventID.
 func recordID[R Record](r R) string {
 	switch r := any(r).(type) {
 	case events.DynamoDBEventRecord:

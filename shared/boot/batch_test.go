@@ -49,7 +49,7 @@ func TestBatchOfARealProgram(t *testing.T) {
 		{"stream: from the deadline on nothing begins", "stream", streamEvent("ok", "ok", "ok"), past, "100", "", 3, 3},
 		{"stream: the deadline ends a record that hangs", "stream", streamEvent("wait", "ok"), soon, "100", "100", 2, 2},
 		{"queue: all well", "queue", queueEvent("ok", "ok"), later, "", "m-1 m-2", 2, 0},
-		{"queue: it goes on and reports each failed message", "queue", queueEvent("fail", "ok", "panic", "ok"), later, "m-1 m-3", "m-1 m-2 m-3 m-4", 4, 2},
+		{"queue: it continues and reports each failed message", "queue", queueEvent("fail", "ok", "panic", "ok"), later, "m-1 m-3", "m-1 m-2 m-3 m-4", 4, 2},
 		{"queue: from the deadline on nothing begins", "queue", queueEvent("ok", "ok", "ok"), past, "m-1 m-2 m-3", "", 3, 3},
 		{"queue: the deadline ends a message that hangs, and the rest waits", "queue", queueEvent("ok", "wait", "ok"), soon, "m-2 m-3", "m-1 m-2", 3, 2},
 	} {

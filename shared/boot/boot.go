@@ -1,7 +1,7 @@
 // Package boot starts a deployable: it reads the environment into the
 // deployable's config, sets up log and metrics, listens for the signal to stop,
-// and serves everything but the load balancer's events in Lambda, which is
-// package alb's: HTTP, invokes, and batches of a stream or a queue.
+// and serves HTTP, invokes, and batches of a stream or a queue. Package alb serves
+// the load balancer's events in Lambda.
 package boot
 
 import (
@@ -20,7 +20,7 @@ import (
 // 0 if run returns nil, else with one log line and status 1.
 //
 // Before run the environment is parsed into C by its `env` tags
-// (github.com/caarlos0/env), those of nested structs included. A variable
+// (github.com/caarlos0/env), including those of nested structs. A variable
 // without an `envDefault` must be set; it may be empty unless its tag says
 // notEmpty. The context ends with SIGTERM or SIGINT; run then has as much time
 // to tidy up as the platform allows. A second signal ends the process at once.

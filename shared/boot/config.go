@@ -9,9 +9,9 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// parse reads the environment into cfg, a pointer to a struct. Its error names
-// every variable that is missing or invalid, after an earlier error, and no
-// value: any of them may be a secret.
+// parse reads the environment into cfg, a pointer to a struct. Its error begins with
+// an earlier error and names every variable that is missing or invalid. It contains
+// no values, because any of them may be a secret.
 func parse(cfg any, before error) error {
 	var faults []string
 	if before != nil {
@@ -32,7 +32,7 @@ func parse(cfg any, before error) error {
 }
 
 // configFault describes the fault of one variable. The library's own message
-// about an invalid value holds the value, and lacks the variable.
+// about an invalid value contains the value, but not the variable's name.
 func configFault(err error, config reflect.Type) string {
 	var (
 		missing env.VarIsNotSetError

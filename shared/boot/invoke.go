@@ -21,10 +21,9 @@ import (
 // the invoke's deadline, and carries a trace.Info with the invoke's request id
 // and a new trace.
 //
-// Each invoke leaves one log line with its metrics, like a request (see
-// Observe) with "invoke" as its Route; an error or a panic of handle, or an
-// event that cannot be decoded, counts as one of Errors, and the error is
-// logged.
+// Each invoke writes one log line with its metrics, like a request (see Observe),
+// with "invoke" as its Route. An error or a panic of handle, or an event that cannot
+// be decoded, counts in Errors, and the error is logged.
 //
 // It returns an error if the program does not run as a Lambda function.
 func Invoke[In, Out any](ctx context.Context, handle func(context.Context, In) (Out, error)) error {
@@ -56,7 +55,7 @@ func serveInvokes[Out any](ctx context.Context, handle func(context.Context, jso
 		ctx = trace.With(ctx, info)
 		start := time.Now()
 		var more counts
-		failed := true // unless handle returns: a panic goes on to the runtime, which ends the process
+		failed := true // unless handle returns: the runtime ends the process after a panic
 		defer func() { metrics.Load().invoke(ctx, failed, time.Since(start), more) }()
 		if out, more, err = handle(ctx, event); err != nil {
 			slog.ErrorContext(ctx, "the invoke failed", "error", err)

@@ -18,16 +18,16 @@ var metrics atomic.Pointer[recorder]
 
 func init() { metrics.Store(&recorder{lines: newLines(os.Stdout, slog.LevelInfo)}) }
 
-// Observe leaves the one log line of a served request. The line is its access
+// Observe writes the one log line of a served request. The line is its access
 // log and carries its metrics in CloudWatch's embedded metric format: Requests,
 // Errors (status 500 and above), Latency, and ColdStart for the first request
 // of the process, each by Function and by Function and Route.
 //
-// Its properties, which are no dimensions, are method, status, request_id,
+// Its properties, which are not dimensions, are method, status, request_id,
 // trace_id, actor (the verified caller, empty if anonymous) and, for routes of a
-// board, board. Nothing else of the path gets into the line, no query string
-// and no address. The Route is the method and the route's pattern, "none" for
-// all requests that no route takes.
+// board, board. The line contains nothing else of the path, no query string and no
+// address. Route is the method and the route's pattern, or "none" for all requests
+// that match no route.
 //
 // The format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 func Observe(ctx context.Context, served trace.Request) {
@@ -54,8 +54,7 @@ type (
 	metric struct{ Name, Unit string }
 )
 
-// counts are metrics that some invokes have besides those of all, with their
-// values in order.
+// counts are the additional metrics of some invokes, in order.
 type counts []struct {
 	name  string
 	value int
@@ -63,10 +62,10 @@ type counts []struct {
 
 func (m *recorder) request(ctx context.Context, served trace.Request) {
 	if served.Status == 0 {
-		served.Status = 200 // what net/http answers for a handler that wrote nothing
+		served.Status = 200 // net/http sends this if a handler wrote nothing
 	}
-	// A method that no route takes is the client's own word, of any length and
-	// number: it must not make metrics.
+	// If no route matches, the method may be any text of the client's, so it must
+	// not become a metric's dimension.
 	route, method := served.Method+" "+served.Pattern, served.Method
 	if served.Pattern == "none" {
 		route, method = served.Pattern, method[:min(len(method), 16)]
@@ -109,5 +108,5 @@ func (m *recorder) write(ctx context.Context, route string, failed bool, took ti
 	)
 	line.AddAttrs(values...)
 	line.AddAttrs(properties...)
-	m.lines.Handle(ctx, line) // an error means that standard output is gone, and with it the place to report it
+	m.lines.Handle(ctx, line) // an error means that standard output is gone, so it cannot be reported
 }

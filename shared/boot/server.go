@@ -40,8 +40,8 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Durat
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      60 * time.Second,
-		// Longer than the load balancer's 60 s: else it may send a request on a
-		// connection that is being closed, and answers 502.
+		// Longer than the load balancer's 60 s. Otherwise the load balancer may send
+		// a request on a connection that is being closed, and answer 502.
 		IdleTimeout:    75 * time.Second,
 		MaxHeaderBytes: 64 << 10, // the load balancer's limit
 		ErrorLog:       slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
@@ -68,7 +68,8 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Durat
 	return nil
 }
 
-// identified gives each request its id, its trace and the client's address.
+// identified returns a handler that adds an id, a trace and the client's address to
+// each request.
 func identified(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info := trace.Info{RequestID: uuid.NewString(), Parent: trace.Parent(r.Header.Get("Traceparent"))}

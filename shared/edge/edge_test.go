@@ -28,7 +28,7 @@ func TestClientAddrIsWhatTheLoadBalancerSaw(t *testing.T) {
 		{"a comma at the end", []string{"203.0.113.7,"}, ""},
 		{"a name", []string{"203.0.113.7, me"}, ""},
 		{"IPv6 in brackets without a port", []string{"[2001:db8::1]"}, ""},
-		{"a port that is no number", []string{"203.0.113.7:http"}, ""},
+		{"a port that is not a number", []string{"203.0.113.7:http"}, ""},
 		{"a port out of range", []string{"203.0.113.7:65536"}, ""},
 		{"four numbers out of range", []string{"203.0.113.256"}, ""},
 		{"a network", []string{"203.0.113.0/24"}, ""},

@@ -1,5 +1,5 @@
 // Package event holds what all events of the audit log have in common: their
-// types, their subjects, the envelope, and the rule of who is told by mail.
+// types, their subjects, the envelope, and the rule that decides who is told by mail.
 package event
 
 import (
@@ -23,7 +23,7 @@ type Event struct {
 	RecordedTime time.Time       `json:"recordedtime"`     // when it was committed; strictly increasing per subject
 	LogID        string          `json:"logid"`            // see LogID
 	Actor        string          `json:"actor"`            // user/<id> or key/<id>
-	Notify       string          `json:"notify,omitempty"` // ids of the users whom mail tells of it, comma-separated
+	Notify       string          `json:"notify,omitempty"` // ids of the users who are told by mail, comma-separated
 	TraceParent  string          `json:"traceparent,omitempty"`
 	ContentType  string          `json:"datacontenttype"`
 	Data         json.RawMessage `json:"data"` // JSON; encoding/json removes its white space

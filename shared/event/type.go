@@ -57,11 +57,10 @@ func Player(board, player string) string { return Board(board) + "/player/" + pl
 // User returns the subject of an account's events. It is also the actor's form.
 func User(id string) string { return "user/" + id }
 
-// Notified returns the user whom mail tells of an event about a player, "" if
-// nobody is told. User is the one to whom the player belongs, "" if nobody: they
-// learn what others did to their points or their status. Results and imports are
-// nobody's news. Of changes of a player only those of the status count, which
-// callers see to.
+// Notified returns the user to tell by mail about an event of a player, "" for
+// none. user is the player's user, "" if there is none: they are told what others
+// did to their points or their status. Results and imports are not told. Of the
+// changes of a player, callers must pass only those of the status.
 func Notified(t Type, actor, user string) string {
 	switch t {
 	case EntryAdjusted, EntryReversed, PlayerChanged:

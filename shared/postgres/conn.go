@@ -21,27 +21,27 @@ import (
 	"github.com/lib/pq"
 )
 
-// IdleTimeout is how long the server lets a session of a deployable's role be
-// idle, so that an environment that sleeps costs no connection. The roles have it
-// from migrate.
+// IdleTimeout is how long a session of a deployable's role may be idle before the
+// server ends it, so that a sleeping environment costs no connection. Package
+// migrate sets it on the roles.
 const IdleTimeout = 60 * time.Second
 
-// maxIdle is how long the pool lets a connection be idle: shorter than the
-// server, because a Lambda environment that was frozen may not have noticed that
-// the server ended the session.
+// maxIdle is how long a connection may be idle before the pool replaces it. It is
+// shorter than IdleTimeout, because a Lambda environment that was frozen may not
+// have noticed that the server ended the session.
 const maxIdle = IdleTimeout - 10*time.Second
 
 //go:embed rds-ca.pem
 var rdsCA []byte
 
-// rdsTLS is the name of the TLS configuration that knows rdsCA.
+// rdsTLS is the name of the TLS configuration that trusts rdsCA.
 const rdsTLS = "rds"
 
 // connector makes the pool's connections.
 type connector struct {
 	config pq.Config
 	limits Limits
-	// token makes a connection's password, nil where it is always the same.
+	// token makes the password of a connection; nil if every one has the same.
 	token func(context.Context) (string, error)
 }
 
@@ -55,13 +55,13 @@ func newConnector(c Config, l Limits) (*connector, error) {
 		return nil, fmt.Errorf("the DSN of role %s: %w", u.User.Username(), err)
 	}
 	config.BinaryParameters = true
-	config.Passfile = "/dev/null" // or ~/.pgpass would stand in for an empty password
+	config.Passfile = "/dev/null" // otherwise ~/.pgpass would replace an empty password
 	config.ApplicationName = c.Name
 	if c.Name == "" {
 		config.ApplicationName = config.User
 	}
-	// Compiling a plan takes longer than most statements, and the many small ones
-	// of a check would each be compiled.
+	// Compiling a plan takes longer than most statements do, and a check runs many
+	// small ones.
 	config.Runtime = map[string]string{"timezone": "UTC", "jit": "off"}
 	for name, value := range l.Settings {
 		config.Runtime[name] = value
@@ -79,10 +79,10 @@ func newConnector(c Config, l Limits) (*connector, error) {
 		to.config.Password = c.Password
 	case IAM:
 		if u.Query().Get("sslmode") != string(pq.SSLModeVerifyFull) {
-			return nil, errors.New("authentication by IAM needs sslmode=verify-full in the DSN: a token is as good as a password")
+			return nil, errors.New("authentication by IAM requires sslmode=verify-full in the DSN, because a token is as good as a password")
 		}
 		if c.Region == "" {
-			return nil, errors.New("authentication by IAM needs the database's region")
+			return nil, errors.New("authentication by IAM requires the database's region")
 		}
 		to.token = tokens(config.Host, config.Port, config.User, c)
 	default:
@@ -99,7 +99,7 @@ func setRoots(config *pq.Config, u *url.URL) error {
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(rdsCA) {
-		return errors.New("rds-ca.pem holds no certificate")
+		return errors.New("rds-ca.pem contains no certificate")
 	}
 	// lib/pq adds the host's name, which crypto/tls then checks.
 	config.SSLSNI = true
@@ -173,7 +173,7 @@ func (c *connector) connect(ctx context.Context) (driver.Conn, error) {
 		config.Password = token
 	}
 	deadline, _ := ctx.Deadline()
-	// It bounds the handshakes too. lib/pq reads 0 as no bound.
+	// It also bounds the handshakes. For lib/pq, 0 means no bound.
 	config.ConnectTimeout = max(time.Until(deadline), time.Millisecond)
 	inner, err := pq.NewConnectorConfig(config)
 	if err != nil {
@@ -188,8 +188,8 @@ func (c *connector) connect(ctx context.Context) (driver.Conn, error) {
 	return &conn{pqConn: opened.(pqConn), socket: dial.socket, patience: c.limits.Patience, used: now()}, nil
 }
 
-// now is the time by the wall clock: a monotonic one stands still while a
-// Lambda environment is frozen.
+// now returns the time by the wall clock. A monotonic clock stops while a Lambda
+// environment is frozen.
 func now() time.Time { return time.Now().Round(0) }
 
 // pqConn is what lib/pq's connection implements.
@@ -204,12 +204,11 @@ type pqConn interface {
 	driver.Validator
 }
 
-// conn is a connection whose every operation ends in time, whatever the server
-// does: a deadline on the socket ends it. lib/pq itself would wait for a frozen
-// server for ever, because the request by which it cancels a statement wants an
-// answer too; so it never sees a context that ends. A statement that runs when
-// its deadline passes costs the connection; the server ends it by its
-// statement_timeout.
+// conn is a connection on which every operation ends in time, whatever the server
+// does, because the socket has a deadline. lib/pq itself would wait for a frozen
+// server forever: its request to cancel a statement also waits for an answer. So it
+// never gets a context that ends. If a statement is still running at its deadline,
+// the connection is lost, and the server ends the statement by statement_timeout.
 type conn struct {
 	pqConn
 	socket   *socket
@@ -273,7 +272,7 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	return &tx{conn: c, inner: inner, ctx: ctx}, nil
 }
 
-// tx is a transaction within the deadline of the context it began with.
+// tx is a transaction that keeps the deadline of the context that it began with.
 type tx struct {
 	conn  *conn
 	inner driver.Tx
@@ -285,8 +284,8 @@ func (t *tx) Commit() error {
 	return t.conn.end(t.inner.Commit())
 }
 
-// rollbackTime bounds a rollback, which often comes when the transaction's own
-// time is over.
+// rollbackTime bounds a rollback, which often happens after the transaction's
+// deadline.
 const rollbackTime = 100 * time.Millisecond
 
 func (t *tx) Rollback() error {
@@ -308,7 +307,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 // IsValid reports whether the connection may go back into the pool.
 func (c *conn) IsValid() bool { return !c.socket.broken.Load() && c.pqConn.IsValid() }
 
-// Close takes leave of the server and does not wait for it.
+// Close says goodbye to the server without waiting for an answer.
 func (c *conn) Close() error {
 	_ = c.socket.SetDeadline(time.Now().Add(rollbackTime))
 	return c.pqConn.Close()
@@ -363,9 +362,9 @@ func (s *socket) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// quiet reports whether the server has neither hung up nor sent anything since
-// the last statement. It looks into the receive buffer, which costs no round
-// trip. A server that sends unasked mostly announces that it ends the connection.
+// quiet reports whether the server has neither closed the connection nor sent
+// anything since the last statement. It peeks at the receive buffer, without a round
+// trip. A server that sends unasked is usually about to end the connection.
 func (s *socket) quiet() bool {
 	if s.broken.Load() {
 		return false
@@ -387,6 +386,6 @@ func (s *socket) quiet() bool {
 		_, _, peeked = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		return true
 	})
-	// Nothing to read: no data, no end of the stream.
+	// There is neither data nor the end of the stream.
 	return err == nil && (errors.Is(peeked, syscall.EAGAIN) || errors.Is(peeked, syscall.EINTR))
 }

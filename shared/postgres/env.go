@@ -1,7 +1,7 @@
 package postgres
 
-// Env is what every user of a database reads from its environment, besides the
-// DSN and the password of its role, whose names differ by database.
+// Env is the part of the environment that every deployable with a database reads,
+// besides its DSN and password, whose names differ by database.
 type Env struct {
 	Auth   string `env:"DB_AUTH,notEmpty"`    // how roles log in: iam or password
 	Region string `env:"AWS_REGION,notEmpty"` // of the database's IAM tokens; Lambda sets it

@@ -29,8 +29,9 @@ const (
 	Password = "password" // by a password, on the laptop
 )
 
-// patience bounds one call of a store in all: waiting for a connection, making
-// one, and its statements. A database that does not answer is a 503 within 2 s.
+// patience bounds one whole call of a store: waiting for a connection, making one,
+// and its statements. If the database does not answer, the client gets a 503 within
+// 2 s.
 const patience = 1800 * time.Millisecond
 
 // retryAfter is how long a client should wait before it repeats a request.
@@ -38,17 +39,17 @@ const retryAfter = time.Second
 
 // Config names a database and the role that logs in.
 type Config struct {
-	// DSN is postgres://role@host:port/database?sslmode=…, where sslmode is
-	// verify-full or, in a network of one's own, disable. The certificates of RDS
-	// are known; sslrootcert=<file> names another authority's.
+	// DSN is postgres://role@host:port/database?sslmode=…. sslmode must be
+	// verify-full or, in a private network, disable. The certificates of RDS are
+	// built in; sslrootcert=<file> names those of another authority.
 	DSN string
-	// Auth is iam or password. iam needs sslmode=verify-full, because a token is
-	// as good as a password.
+	// Auth is iam or password. iam requires sslmode=verify-full, because a token
+	// is as good as a password.
 	Auth     string
 	Password string // if Auth is password
 	Region   string // of the database, if Auth is iam
-	// Credentials sign the tokens if Auth is iam; by default those of the
-	// environment, where Lambda puts a function's.
+	// Credentials sign the tokens if Auth is iam. The default is the credentials in
+	// the environment, where Lambda puts them.
 	Credentials aws.CredentialsProvider
 	// MaxConns bounds the pool. The default is 1, for a Lambda environment, which
 	// serves one request at a time.
@@ -60,10 +61,10 @@ type Config struct {
 
 // Open prepares a pool and connects at the first statement.
 //
-// The server cuts a statement off after 2 s, and the pool after 1.8 s, whatever
-// state the server is in: see conn. The pool replaces a connection that the server
-// may have closed before it sends a statement on it, and never sends a statement
-// twice. It prepares no statements, because they pin a connection of RDS Proxy.
+// The server cancels a statement after 2 s. The pool gives up after 1.8 s, whatever
+// state the server is in; see conn. Before it sends a statement, the pool replaces a
+// connection that the server may have closed. It never sends a statement twice, and
+// it prepares none, because prepared statements pin a connection of RDS Proxy.
 func Open(c Config) (*sqlx.DB, error) {
 	return OpenWithin(c, Limits{Patience: patience, Settings: map[string]string{
 		"statement_timeout": "2000",
@@ -79,8 +80,7 @@ type Limits struct {
 	Settings map[string]string // of the session, sent as it starts: no round trip
 }
 
-// OpenWithin is Open with limits of the caller's own, for work that is no
-// request's.
+// OpenWithin is Open with the caller's own limits, for work outside of requests.
 func OpenWithin(c Config, l Limits) (*sqlx.DB, error) {
 	connector, err := newConnector(c, l)
 	if err != nil {
@@ -94,7 +94,7 @@ func OpenWithin(c Config, l Limits) (*sqlx.DB, error) {
 	return sqlx.NewDb(db, "postgres"), nil
 }
 
-// ParseDSN checks a DSN. Its errors do not repeat the DSN, which may hold a
+// ParseDSN checks a DSN. Its errors do not repeat the DSN, which may contain a
 // password.
 func ParseDSN(dsn string) (*url.URL, error) {
 	u, err := url.Parse(dsn)
@@ -142,17 +142,17 @@ func InTx(ctx context.Context, db *sqlx.DB, f func(ctx context.Context, tx *sqlx
 	return Wrap(tx.Commit())
 }
 
-// TraceParent returns the traceparent for what the context's request writes: the
-// request's, or a new one for work that no request asked for.
+// TraceParent returns the traceparent of the context's request, or a new one for
+// work outside of requests.
 func TraceParent(ctx context.Context) string { return trace.Parent(trace.From(ctx).Parent) }
 
-// LikePrefix returns the LIKE pattern of the texts that begin with a text.
+// LikePrefix returns the LIKE pattern that matches every text with the prefix.
 func LikePrefix(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s) + "%"
 }
 
-// Wrap turns an error of the database that repeating can cure into a fault, and
-// returns every other error as it is. Stores pass all their errors through it.
+// Wrap returns a fault for an error of the database that a retry can solve, and
+// every other error unchanged. Stores pass all their errors through it.
 func Wrap(err error) error {
 	if _, ok := fault.As(err); ok || err == nil {
 		return err
@@ -160,7 +160,7 @@ func Wrap(err error) error {
 	if pq.As(err, pqerror.TRDeadlockDetected, pqerror.TRSerializationFailure) != nil {
 		return &fault.Error{
 			Kind:       fault.Busy,
-			Detail:     "Another request was changing the same data. Repeat the request, an add with the same Idempotency-Key.",
+			Detail:     "Another request was changing the same data. Repeat the request; an add needs the same Idempotency-Key as before.",
 			RetryAfter: retryAfter,
 			Cause:      err,
 		}
@@ -171,11 +171,11 @@ func Wrap(err error) error {
 	return unavailable(err)
 }
 
-// unavailable is the fault of a database that cannot be reached.
+// unavailable returns the fault for a database that cannot be reached.
 func unavailable(err error) error {
 	return &fault.Error{
 		Kind:       fault.DatabaseUnavailable,
-		Detail:     "The database cannot be reached right now. Repeat the request after a second, an add with the same Idempotency-Key.",
+		Detail:     "The database cannot be reached right now. Repeat the request after a second; an add needs the same Idempotency-Key as before.",
 		RetryAfter: retryAfter,
 		Cause:      err,
 	}
@@ -189,11 +189,11 @@ func outage(err error) bool {
 			pqerror.LockNotAvailable,
 			pqerror.AdminShutdown, pqerror.CrashShutdown, pqerror.CannotConnectNow, pqerror.IdleSessionTimeout,
 			pqerror.IdleInTransactionSessionTimeout,
-			// RDS answers so when its check of IAM tokens is overloaded.
+			// RDS returns this when its check of IAM tokens is overloaded.
 			pqerror.InvalidAuthorizationSpecification:
 			return true
 		}
-		// Class 53 is what too many connections and a full disk are in.
+		// Class 08: connection errors. Class 53: too many connections, a full disk.
 		return e.Code.Class() == "08" || e.Code.Class() == "53"
 	}
 	var connect *connectError

@@ -1,4 +1,4 @@
-// Package problem turns a fault into an answer with problem+json
+// Package problem turns a fault into a response with problem+json
 // (https://www.rfc-editor.org/rfc/rfc9457).
 package problem
 
@@ -69,9 +69,9 @@ type Problem struct {
 	RequestID string             `json:"request_id,omitempty"`
 }
 
-// A fault quotes the request: a body of 1 MB may hold a name of that length, or
-// that many faults, and the answer must pass the load balancer. Everything that
-// a fault may quote of a valid value is shorter.
+// A fault quotes the request, which may have a name of nearly 1 MB or very many
+// faults, but the response must fit through the load balancer. Quotes of valid
+// values are shorter than these limits.
 const (
 	maxErrors = 100
 	maxQuoted = 500 // bytes of a detail or of the name of a field
@@ -96,7 +96,7 @@ func New(ctx context.Context, f *fault.Error) Problem {
 	return p
 }
 
-// short cuts a text that is longer than anybody would read.
+// short cuts a long text.
 func short(text string) string {
 	if len(text) <= maxQuoted {
 		return text
@@ -104,8 +104,8 @@ func short(text string) string {
 	return strings.ToValidUTF8(text[:maxQuoted], "") + "…"
 }
 
-// SetHeaders sets the headers that the answer to a fault has in whatever form
-// its body is, and removes those that describe a body that is not sent.
+// SetHeaders sets the headers that the response to a fault has in every format, and
+// removes those that describe a body that is not sent.
 func SetHeaders(h http.Header, f *fault.Error) {
 	for _, name := range []string{"Content-Encoding", "Content-Length", "ETag", "Last-Modified"} {
 		h.Del(name)
@@ -119,11 +119,11 @@ func SetHeaders(h http.Header, f *fault.Error) {
 	}
 }
 
-// Write writes the problem as JSON. The other headers are SetHeaders'.
+// Write writes the problem as JSON. SetHeaders sets the other headers.
 func (p Problem) Write(w http.ResponseWriter) error {
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
-	enc.SetEscapeHTML(false) // no browser takes problem+json for HTML
+	enc.SetEscapeHTML(false) // browsers do not render problem+json as HTML
 	if err := enc.Encode(p); err != nil {
 		return err
 	}

@@ -199,7 +199,7 @@ func (r addRequest) atItem(item int, err error, field string) error {
 func (r addRequest) check(now time.Time) error {
 	faults := slices.Clone(r.faults)
 	if r.batch != "" && (len(r.items) < 1 || len(r.items) > MaxBatch) {
-		faults.Add("entries", "must hold 1 to %d entries and reversals", MaxBatch)
+		faults.Add("entries", "must list 1 to %d entries and reversals", MaxBatch)
 		return faults.Err()
 	}
 	keys := map[string]bool{}
@@ -369,7 +369,7 @@ func (r addRequest) refused(refusal Refusal, errors []error) error {
 	case ItemRefused:
 		return r.refusedByBoard(refusal.Items, errors)
 	case TooManyAttributes:
-		return named(badField("profile.attributes", "must not give the player more than %d attributes", maxAttributes), "")
+		return named(badField("profile.attributes", "would exceed the limit of %d attributes for a player: clear others with null", maxAttributes), "")
 	case InClosedPeriod:
 		detail := "No open period of the board contains this time."
 		if item.Late == nil || !*item.Late {

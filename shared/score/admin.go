@@ -128,7 +128,7 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 		case out.HasEntries:
 			return Board{}, inUse(fields)
 		case out.HasPlayers:
-			return Board{}, fault.Field(fault.BoardInUse, "players", "The board already has players, who need not be users. Create a new board for registered players.")
+			return Board{}, fault.Field(fault.BoardInUse, "players", "The board already has players, and their ids need not be users' ids. Create a new board for registered players.")
 		default:
 			return out.Board, nil
 		}

@@ -209,7 +209,7 @@ func (b Board) checkPeriods(faults *fault.List) {
 		}
 		switch {
 		case seen[p.Name]:
-			faults.Add(name, "must not be the name of another period")
+			faults.Add(name, "is already the name of another period")
 		case plain && !own:
 			faults.Add(name, "must be all, day, week or month, or an object {name, cron} or {name, start, end}")
 		case !plain && own:

@@ -305,10 +305,10 @@ func (b Board) checkPlayer(faults *fault.List, player string, p *Profile, prefix
 		return
 	}
 	if !id.UUID(player) {
-		faults.Add("player", "must be a user's id on this board")
+		faults.Add("player", "must be a user's id, because the board is for registered players")
 	}
 	if p != nil && p.User.Set && (p.User.Value == nil || *p.User.Value != player) {
-		faults.Add(prefix+"user", "must equal the player's id on this board")
+		faults.Add(prefix+"user", "must be the same as the player's id, because the board is for registered players")
 	}
 }
 

@@ -114,7 +114,7 @@ type RunPlace struct {
 	Name  string    `json:"n"`
 }
 
-// Page is one page of a list. It may hold fewer items than its limit even if
+// Page is one page of a list. It may have fewer items than its limit even if
 // more follow.
 type Page[T, P any] struct {
 	Items  []T

@@ -99,7 +99,7 @@ func (s *Boards) ChangePlayer(ctx context.Context, who access.Caller, board, pla
 		case out.Stale != nil:
 			b = *out.Stale
 		case out.TooManyAttributes:
-			return Player{}, false, badField("attributes", "must not give the player more than %d attributes", maxAttributes)
+			return Player{}, false, badField("attributes", "must not bring the player to more than %d attributes: clear others with null", maxAttributes)
 		default:
 			return *out.Player, out.Made, nil
 		}

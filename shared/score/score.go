@@ -39,7 +39,7 @@ var (
 // ValidPlayer reports whether the text has the form of a player's id.
 func ValidPlayer(id string) bool { return playerID.MatchString(id) }
 
-const countryForm = "must be two capital letters (ISO 3166-1), such as KR"
+const countryForm = "must be a country code of two capital letters (ISO 3166-1 alpha-2), such as KR"
 
 // checkText adds a fault unless the text has 1 to max characters.
 func checkText(faults *fault.List, field, text string, max int) {

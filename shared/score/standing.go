@@ -185,7 +185,7 @@ func (r *Reader) run(b Board, sel Select) (Run, error) {
 	}
 	s, ok, err := b.RunAt(b.Periods[i], at)
 	if err == nil && !ok {
-		err = fault.Field(fault.NotFound, "at", "Period %q of board %q has no run at %s.", b.Periods[i].Name, b.ID, at.UTC().Format(time.RFC3339))
+		err = fault.Field(fault.NotFound, "at", "Period %q of board %q has no run that contains %s. GET /v1/boards/%s/periods lists the runs that have entries.", b.Periods[i].Name, b.ID, at.UTC().Format(time.RFC3339), b.ID)
 	}
 	return s, err
 }

@@ -91,7 +91,7 @@ func (in NewKey) check(now time.Time) error {
 	case len(in.Scopes) == 0:
 		faults.Add("scopes", "must list one or more of %s", all)
 	case len(in.Scopes) > 10*len(scopes):
-		faults.Add("scopes", "must list each of %s at most once", all)
+		faults.Add("scopes", "must list each scope at most once: %s", all)
 	default:
 		for i, s := range in.Scopes {
 			if field := fmt.Sprintf("scopes[%d]", i); !slices.Contains(scopes, s) {
@@ -242,7 +242,7 @@ func exchangeLimit(wait time.Duration, err error) error {
 
 // BadKey returns the fault for an API key that is not valid.
 func BadKey() error {
-	return fault.Field(fault.BadAPIKey, "key", "This API key is not valid: it is unknown, was deleted or has expired. Create another with POST /v1/keys.")
+	return fault.Field(fault.BadAPIKey, "key", "This API key is unknown, deleted or expired. Create another with POST /v1/keys.")
 }
 
 // NoKey returns the fault for a key that the caller does not own.

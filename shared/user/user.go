@@ -84,7 +84,7 @@ func checkTimeZone(faults *fault.List, name string) {
 
 func checkCountry(faults *fault.List, code string) {
 	if !validCountry(code) {
-		faults.Add("country", "must be a country's code of two capital letters (ISO 3166-1 alpha-2), such as KR")
+		faults.Add("country", "must be a country code of two capital letters (ISO 3166-1 alpha-2), such as KR")
 	}
 }
 

@@ -20,19 +20,19 @@ import (
 	"plaudit/shared/fault"
 )
 
-// maxBody is the longest body of a request, in bytes. The load balancer's limit
-// for a function is about the same, with everything around the body.
+// maxBody is the longest body of a request, in bytes. The load balancer's limit for
+// a function's whole event is about the same.
 const maxBody = 1_000_000
 
-// maxList bounds the memory that a list takes: one item more is kept, so that a
-// check of the list's length still fails.
+// maxList bounds the memory of a list. One more item is kept, so that a check of the
+// list's length still fails.
 const maxList = 1000
 
-// maxDepth is how deep values may nest.
+// maxDepth is how deeply values may be nested.
 const maxDepth = 64
 
-// Optional is a field of a request that may be absent or null, which are not
-// the same.
+// Optional is a field of a request that may be absent or null, with different
+// meanings.
 type Optional[T any] struct {
 	Set   bool // the field is present
 	Null  bool // and it is null
@@ -56,12 +56,11 @@ func (o *Optional[T]) present(null bool) any {
 
 type optional interface{ present(null bool) any }
 
-// Decode reads the JSON body of a request without query parameters into a T,
-// by the struct's json tags. It takes exactly what T declares: an unknown or
-// repeated field, a wrong type, a number with a fraction for an integer, text
-// that is not UTF-8 or holds a NUL, and data after the end are faults that name
-// the field, all of them together as far as the body can be read. A field that
-// is absent stays zero. T's fields may be strings, booleans, integers, times,
+// Decode reads the JSON body of a request without query parameters into a T, by the
+// struct's json tags. It accepts exactly what T declares. Unknown and repeated
+// fields, wrong types, fractions for integers, text that is not UTF-8 or contains a
+// NUL, and data after the end are faults that name the field. Decode reports all of
+// them together, as far as it can read the body. An absent field stays zero. T's fields may be strings, booleans, integers, times,
 // jsontext.Value for any JSON, and Optionals, slices, maps by string and structs
 // of these.
 func Decode[T any](r *http.Request) (T, error) {
@@ -69,8 +68,8 @@ func Decode[T any](r *http.Request) (T, error) {
 	return v, cmp.Or(err, faults.Err())
 }
 
-// DecodeAll is Decode for handlers that report the faults of fields together
-// with those they find themselves. A field with a fault is set, to zero.
+// DecodeAll is Decode for handlers that add faults of their own and report all of
+// them together. A field with a fault is set to zero.
 func DecodeAll[T any](r *http.Request) (v T, faults fault.List, err error) {
 	if err := NoQuery(r); err != nil {
 		return v, nil, err
@@ -79,7 +78,7 @@ func DecodeAll[T any](r *http.Request) (v T, faults fault.List, err error) {
 	if err != nil {
 		return v, nil, err
 	}
-	// Control characters are bad syntax, so this is the only way to write a NUL.
+	// JSON forbids control characters, so a NUL can only be written as an escape.
 	if bytes.Contains(body, []byte(`\u0000`)) || deep(body) {
 		if err := scan(body); err != nil {
 			return v, nil, err
@@ -90,7 +89,7 @@ func DecodeAll[T any](r *http.Request) (v T, faults fault.List, err error) {
 	if err == nil {
 		if _, err = in.ReadToken(); err == io.EOF {
 			if jsontext.Value(body).Kind() != '{' {
-				return v, nil, faults.Err() // not an object, so it has no fields
+				return v, nil, faults.Err() // not an object, so there are no fields
 			}
 			return v, faults, nil
 		}
@@ -104,14 +103,14 @@ func readBody(r *http.Request) ([]byte, error) {
 		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Type", "Send the body as `Content-Type: application/json`.")
 	}
 	if c, ok := params["charset"]; ok && !strings.EqualFold(c, "utf-8") {
-		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Type", "JSON is UTF-8; leave the charset out.")
+		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Type", "JSON is always UTF-8. Leave out the charset, or set it to utf-8.")
 	}
 	if e := r.Header.Get("Content-Encoding"); e != "" {
-		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Encoding", "Send the body without a content encoding.")
+		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Encoding", "The body must not be compressed. Send it without Content-Encoding.")
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
-		return nil, fault.Field(fault.BadRequest, "body", "could not be read to the end")
+		return nil, fault.Field(fault.BadRequest, "body", "could not be read completely: send the request again")
 	}
 	if len(body) > maxBody {
 		return nil, fault.Field(fault.TooLarge, "body", "The body must be at most %d bytes.", maxBody)
@@ -143,9 +142,8 @@ func deep(body []byte) bool {
 	return false
 }
 
-// scan returns the first fault that no field's type can allow: bad syntax,
-// repeated names, text that is not UTF-8 (lone surrogates too), NUL, deep
-// nesting.
+// scan returns the first fault that is independent of the fields' types: bad syntax,
+// repeated names, text that is not UTF-8 (lone surrogates too), NUL, deep nesting.
 func scan(body []byte) error {
 	dec := jsontext.NewDecoder(bytes.NewReader(body))
 	for {
@@ -161,12 +159,12 @@ func scan(body []byte) error {
 			return fault.Field(fault.BadRequest, orBody(path(at)), "must be nested at most %d levels deep", maxDepth)
 		}
 		if tok.Kind() == '"' && strings.ContainsRune(tok.String(), 0) {
-			return fault.Field(fault.BadRequest, orBody(path(dec.StackPointer())), "must not hold the character NUL")
+			return fault.Field(fault.BadRequest, orBody(path(dec.StackPointer())), "must not contain the character NUL")
 		}
 		if dec.StackDepth() == 0 {
 			// One value is the whole body.
 			if _, err := dec.ReadToken(); err != io.EOF {
-				return fault.Field(fault.BadRequest, "body", "continues after the end of its JSON value")
+				return fault.Field(fault.BadRequest, "body", "must be a single JSON value: remove what follows it")
 			}
 			return nil
 		}
@@ -199,8 +197,8 @@ func orBody(p string) string {
 }
 
 // path turns a JSON pointer into the form in which faults name fields:
-// `entries[1].reason`. It takes a number for an index, because a pointer does
-// not distinguish the two; names that are numbers are rare and still readable.
+// `entries[1].reason`. It treats a number as an index, because a pointer does not
+// distinguish the two; names that are numbers are rare, and stay readable.
 func path(p jsontext.Pointer) string {
 	var b strings.Builder
 	for token := range p.Tokens() {
@@ -216,11 +214,11 @@ func path(p jsontext.Pointer) string {
 	return b.String()
 }
 
-// reader goes once through a text and stores its values in a struct. Its
-// methods fail if the text is not JSON; anything else goes into faults.
+// reader reads a text once and stores its values in a struct. Its methods return an
+// error if the text is not JSON, and add every other fault to faults.
 type reader struct {
 	*jsontext.Decoder
-	at     string // the field that the text is the value of, empty for a body
+	at     string // the field whose value the text is; empty for a body
 	faults *fault.List
 }
 
@@ -228,13 +226,13 @@ func newReader(text []byte, at string, faults *fault.List) *reader {
 	return &reader{jsontext.NewDecoder(bytes.NewBuffer(text)), at, faults}
 }
 
-// Fill reads a value that Decode has taken as a jsontext.Value into v, a
-// pointer, by the same rules. at is the value's field.
+// Fill reads a value that Decode has read as a jsontext.Value into v, a pointer, by
+// the same rules. at is the value's field.
 func Fill(v any, raw jsontext.Value, at string, faults *fault.List) {
 	newReader(raw, at, faults).fill(reflect.ValueOf(v).Elem())
 }
 
-// refuse notes a fault of the value or name that was read last.
+// refuse adds a fault for the value or the name that was read last.
 func (r *reader) refuse(detail string) {
 	if r.StackDepth() == 0 {
 		r.faults.Add(orBody(r.at), "%s", detail)
@@ -289,7 +287,7 @@ func (r *reader) fill(v reflect.Value) error {
 	return r.fillPlain(v)
 }
 
-// skip passes over a value of the wrong type.
+// skip skips a value of the wrong type and adds a fault.
 func (r *reader) skip(mustBe string) error {
 	err := r.SkipValue()
 	if err == nil {
@@ -307,7 +305,7 @@ func (r *reader) fillPlain(v reflect.Value) error {
 	kind := raw.Kind()
 	switch {
 	case v.Type() == timeType:
-		// Package time takes more than RFC 3339 does.
+		// Package time accepts more than RFC 3339.
 		if json.Unmarshal(raw, v.Addr().Interface()) != nil {
 			r.refuse("must be a time such as 2026-04-05T09:30:00Z (RFC 3339)")
 		}

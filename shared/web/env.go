@@ -1,7 +1,7 @@
 package web
 
-// Env is what every deployable that verifies access tokens and answers
-// browsers reads from its environment.
+// Env is the part of the environment that every deployable reads to verify access
+// tokens and to answer browsers.
 type Env struct {
 	JWKS           string   `env:"JWKS,notEmpty"`   // public keys that verify access tokens, a JSON Web Key Set
 	SampleJWKS     string   `env:"SAMPLE_JWKS"`     // keys of the tokens in events/; set only on a laptop

@@ -12,28 +12,28 @@ import (
 // what the store needs to continue after an item.
 type List[P any] struct {
 	*Query
-	After   *P       // where the page before ended; nil on the first page
-	name    string   // what is listed, ids included
-	filters []string // the parameters that decide what is in it
+	After   *P       // where the previous page ended; nil on the first page
+	name    string   // of the list, with the ids in its path
+	filters []string // the parameters that decide which items are listed
 	// adopted are the filters that came only with the cursor.
 	adopted map[string]bool
 }
 
-// cursor says where a page of a list ended. It carries the list's filters, so
-// that a client can send it alone.
+// cursor is where a page of a list ended. It carries the list's filters, so that a
+// client can send it alone.
 type cursor struct {
 	List    string            `json:"l"`
 	Filters map[string]string `json:"f,omitempty"`
 	Place   json.RawMessage   `json:"p"`
 }
 
-const notACursor = "is not a valid cursor: send the `next` of the page before, unchanged"
+const notACursor = "is not a valid cursor: send `next` of the previous page, unchanged"
 
-// ReadList reads the parameter cursor of a list. The name must differ from
-// that of any other list, those of other boards and users included. A cursor
-// brings its filters as if the client had sent them; the client may repeat
-// them beside it, and must not change them. valid reports whether a place can
-// be one of this list; nil if any can.
+// ReadList reads the parameter cursor of a list. The name must differ from the
+// names of all other lists, including those of other boards and users. A cursor's
+// filters apply as if the client had sent them. The client may also repeat them, but
+// must not change them. valid reports whether a place can be in this list; nil
+// accepts every place.
 func ReadList[P any](q *Query, name string, filters []string, valid func(P) bool) *List[P] {
 	l := &List[P]{Query: q, name: name, filters: filters, adopted: map[string]bool{}}
 	if !q.Has("cursor") {
@@ -62,12 +62,12 @@ func ReadList[P any](q *Query, name string, filters []string, valid func(P) bool
 	return l
 }
 
-// Pin makes the list's cursors carry the filter with this value: a default
-// that may be another one by the time of the next page.
+// Pin makes the list's cursors carry the filter with this value. It is for a default
+// that may have changed when the next page is read.
 func (l *List[P]) Pin(filter, value string) { l.values.Set(filter, value) }
 
-// Err returns the faults of the query. A fault of a filter that came only with
-// the cursor is one of the cursor.
+// Err returns the faults of the query. A fault of a filter that came from the cursor
+// is reported as a fault of the cursor.
 func (l *List[P]) Err() error {
 	for i, f := range l.Faults {
 		if l.adopted[f.Field] {
@@ -97,14 +97,14 @@ func (l *List[P]) Next(place *P) (*string, error) {
 	return &next, err
 }
 
-// Page is the answer of a list. Next is the cursor of the next page, null at
+// Page is the response of a list. Next is the cursor of the next page, null at
 // the end.
 type Page struct {
 	Items []json.RawMessage `json:"items"`
 	Next  *string           `json:"next"`
 }
 
-// NewPage encodes the items that fit in a page. places are those of the items;
+// NewPage encodes the items that fit in a page. places has the place of each item;
 // last is the place after all of them, nil at the list's end.
 func NewPage[T, P any](l *List[P], items []T, places []P, last *P) (Page, error) {
 	var page Page
@@ -155,8 +155,8 @@ func Fit[T any, B ~[]byte](items []T, encode func(T) (B, error)) ([]B, error) {
 	return out, nil
 }
 
-// sentSize returns how many bytes a text has in a function's answer, where a
-// body travels as a JSON string: two for a quote.
+// sentSize returns how many bytes a text has in a function's answer, in which the
+// body is a JSON string: a quote has two.
 func sentSize(text []byte) int {
 	n := len(text) + 3*bytes.Count(text, []byte("\u2028")) + 3*bytes.Count(text, []byte("\u2029"))
 	for _, c := range text {
@@ -171,8 +171,8 @@ func sentSize(text []byte) int {
 }
 
 // readCursor reads a cursor: JSON in base64url, opaque to clients and safe in a
-// query. It reports whether the text is one. A cursor holds nothing that a body
-// must not hold, such as a NUL.
+// query. It reports whether the text is valid: like a body, a cursor must not
+// contain a NUL.
 func readCursor(text string, c *cursor) bool {
 	doc, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	return err == nil && scan(doc) == nil && strictJSON(doc, c)

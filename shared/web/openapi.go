@@ -12,8 +12,8 @@ import (
 var openAPI []byte
 
 // OpenAPI returns the OpenAPI 3.1 document of the whole API as JSON. It panics
-// if the embedded source is broken, so that no start and no test gets past
-// that.
+// if the embedded source is broken, so that neither a program nor a test starts
+// with it.
 func OpenAPI() []byte {
 	var doc map[string]any
 	if err := yaml.Unmarshal(openAPI, &doc); err != nil {

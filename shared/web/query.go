@@ -12,21 +12,21 @@ import (
 	"plaudit/shared/fault"
 )
 
-// Query reads a request's query parameters and collects their faults. A method
-// that finds a fault returns the zero value or the default.
+// Query reads a request's query parameters and collects their faults. A method that
+// adds a fault returns the zero value or the default.
 type Query struct {
 	Faults fault.List
 	values url.Values
 }
 
-// ReadQuery reads the query of a route that takes the allowed parameters. A
-// parameter that is not allowed, appears more than once, is not UTF-8 or holds
-// a NUL is a fault.
+// ReadQuery reads the query of a route that accepts the allowed parameters. It is a
+// fault if a parameter is not allowed, appears more than once, is not UTF-8 or
+// contains a NUL.
 func ReadQuery(r *http.Request, allowed ...string) *Query {
 	q := &Query{}
 	var err error
 	if q.values, err = url.ParseQuery(r.URL.RawQuery); err != nil {
-		q.Faults.Add("query", "is not of the form name=value&name=value with %%-escapes")
+		q.Faults.Add("query", "must have the form name=value&name=value, with valid %%-escapes")
 	}
 	names := make([]string, 0, len(q.values))
 	for name := range q.values {
@@ -37,11 +37,11 @@ func ReadQuery(r *http.Request, allowed ...string) *Query {
 		values := q.values[name]
 		switch {
 		case !slices.Contains(allowed, name):
-			q.Faults.Add(name, "is not a parameter of this request; it takes %s", orNone(allowed))
+			q.Faults.Add(name, "is not a parameter of this request, which accepts %s", orNone(allowed))
 		case len(values) > 1:
 			q.Faults.Add(name, "appears more than once")
 		case !utf8.ValidString(values[0]) || strings.ContainsRune(values[0], 0):
-			q.Faults.Add(name, "must be UTF-8 without NUL")
+			q.Faults.Add(name, "must be valid UTF-8 without the character NUL")
 		}
 	}
 	return q
@@ -77,8 +77,8 @@ func (q *Query) Int(name string, def, min, max int64) int64 {
 	return n
 }
 
-// Limit returns the parameter limit of a list: how many items a page has at
-// most, from 1 to max, 50 if it is absent.
+// Limit returns the parameter limit of a list, the maximum number of items on a
+// page: from 1 to max, 50 if it is absent.
 func (q *Query) Limit(max int) int { return int(q.Int("limit", 50, 1, int64(max))) }
 
 // Text returns the parameter's value, "" if it is absent. A parameter that is
@@ -110,16 +110,15 @@ func (q *Query) Instant(name string) (t time.Time) {
 	return t
 }
 
-// InEra reports whether a time is zero, which stands for none, or of a year far
-// from those that RFC 3339 cannot write with its four digits: some cron
-// expressions fire once in decades.
+// InEra reports whether a time is zero, which means none, or in the years 1000 to
+// 8999. The distance to the years that RFC 3339 cannot write with four digits is
+// for cron expressions that fire once in decades.
 func InEra(t time.Time) bool {
 	year := t.UTC().Year()
 	return t.IsZero() || year >= 1000 && year <= 8999
 }
 
-// Err returns the faults, at most one for each parameter: a value that is not
-// text at all is not also reported as the wrong kind of text.
+// Err returns the faults, at most one for each parameter.
 func (q *Query) Err() error {
 	return q.Faults.Err()
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Reply answers with JSON that no cache keeps.
+// Reply writes a JSON response that no cache keeps.
 func Reply(w http.ResponseWriter, status int, body any) error {
 	text, err := encode(body)
 	if err != nil {
@@ -21,7 +21,7 @@ func Reply(w http.ResponseWriter, status int, body any) error {
 	return err
 }
 
-// ReplyCached answers a read with JSON that caches may keep, see
+// ReplyCached writes a JSON response to a read that caches may keep, see
 // ReplyCachedAs.
 func ReplyCached(w http.ResponseWriter, r *http.Request, body any) error {
 	text, err := encode(body)
@@ -31,12 +31,12 @@ func ReplyCached(w http.ResponseWriter, r *http.Request, body any) error {
 	return ReplyCachedAs(w, r, "application/json", append(text, '\n'))
 }
 
-// ReplyCachedAs answers a read with a body that caches may keep. An anonymous
-// caller's answer is fresh for five seconds, and caches may serve it a little
-// longer while they fetch a new one. A token's answer stays with the client,
-// which must revalidate it each time. The tag is a hash of the content, so that
-// every process makes the same tag of the same content; If-None-Match gets a
-// 304 (https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2).
+// ReplyCachedAs writes a response to a read that caches may keep. A response to an
+// anonymous caller is fresh for five seconds, and caches may serve it a little longer
+// while they fetch a new one. A response to a token is for the client only, which
+// must revalidate it each time. The ETag is a hash of the body, so every process
+// returns the same one; a matching If-None-Match gets a 304
+// (https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2).
 func ReplyCachedAs(w http.ResponseWriter, r *http.Request, contentType string, body []byte) error {
 	h := w.Header()
 	h.Add("Vary", "Authorization")
@@ -58,9 +58,9 @@ func ReplyCachedAs(w http.ResponseWriter, r *http.Request, contentType string, b
 	return err
 }
 
-// hasTag reports whether a tag in the lists matches. The comparison is weak, as
-// If-None-Match wants: a proxy that compresses makes a tag weak. Our tags hold
-// no comma, so a list can be cut at every one.
+// hasTag reports whether a tag in the lists matches. The comparison is weak, as RFC
+// 9110 requires, because a proxy that compresses a response weakens its tag. Our tags
+// contain no comma, so the lists can be split at commas.
 func hasTag(lists []string, tag string) bool {
 	for _, list := range lists {
 		for t := range strings.SplitSeq(list, ",") {

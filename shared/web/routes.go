@@ -2,23 +2,23 @@ package web
 
 import "plaudit/shared/access"
 
-// Audience is the callers that a route is for, in the words of the API's
-// documentation. The dispatcher refuses those that a token alone rules out. If
-// a board decides, the handler asks it.
+// Audience names the permitted callers of a route, in the words of the API's
+// documentation. The dispatcher refuses callers that their token rules out. The
+// handler checks rights on a board.
 type Audience string
 
 // The audiences. An admin may act as owner everywhere, and an auditor may read
 // everything.
 const (
 	Anyone       Audience = "anyone"
-	People       Audience = "anybody signed in, no API key"
+	People       Audience = "signed-in users, not API keys"
 	Organizers   Audience = "organizers and admins"
-	KeyMakers    Audience = "organizers and admins, no API key"
-	Staff        Audience = "organizers, auditors and admins" // the handler tells listing all from finding one
+	KeyMakers    Audience = "organizers and admins, not API keys"
+	Staff        Audience = "organizers, auditors and admins" // the handler also distinguishes listing from finding one
 	Admins       Audience = "admins"
-	BoardReaders Audience = "anyone where the board is public, else its owners, writers and viewers" // the handler asks the board
-	BoardWriters Audience = "the board's owners and writers"                                         // the handler asks the board
-	BoardOwners  Audience = "the board's owners"                                                     // the handler asks the board
+	BoardReaders Audience = "anyone if the board is public, otherwise its owners, writers and viewers" // the handler asks the board
+	BoardWriters Audience = "the board's owners and writers"                                           // the handler asks the board
+	BoardOwners  Audience = "the board's owners"                                                       // the handler asks the board
 )
 
 // needsToken reports whether a request without a token is refused at once.
@@ -44,13 +44,13 @@ func (a Audience) admits(c access.Caller) bool {
 // Route is one row of the API.
 type Route struct {
 	Method     string
-	Pattern    string // {name} stands for one path segment
+	Pattern    string // {name} matches one path segment
 	Deployable string // the name of the function or service that serves it
 	For        Audience
 }
 
-// Routes is the whole API: tests hold handlers, listener rules and documents
-// against it. GET routes answer HEAD too.
+// Routes is the whole API. Tests compare handlers, listener rules and documents with
+// it. GET routes also serve HEAD.
 var Routes = []Route{
 	{"POST", "/v1/boards", "board-admin", Organizers},
 	{"GET", "/v1/boards", "score-query", BoardReaders},

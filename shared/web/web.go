@@ -1,8 +1,8 @@
 // Package web is the HTTP side of the product without its domains: the table
 // of routes, a dispatcher, and what handlers share, which is decoding, queries,
-// lists with cursors, and answers that caches may keep. The handlers are in
-// packages of their own, one a domain. Everything here sees plain net/http,
-// whether a Lambda or a container serves it.
+// lists with cursors, and responses that caches may keep. Each domain's handlers are
+// in a package of their own. Everything here uses plain net/http, whether a Lambda or
+// a container serves it.
 package web
 
 import (
@@ -23,15 +23,15 @@ import (
 	"plaudit/shared/trace"
 )
 
-// Handler serves one route. An error that it returns becomes the answer in one
-// place: a fault as it is, any other error as a bare 500.
+// Handler serves one route. The dispatcher turns its error into the response: a fault
+// into a problem, any other error into a bare 500.
 type Handler func(w http.ResponseWriter, r *http.Request) error
 
 // Endpoint is how a deployable serves one route.
 type Endpoint struct {
 	Handle Handler
-	// Render writes the route's errors, those of the dispatcher included; nil
-	// for problem+json.
+	// Render writes the route's errors, including the dispatcher's; nil means
+	// problem+json.
 	Render Renderer
 }
 
@@ -52,8 +52,8 @@ type Config struct {
 	Observe func(ctx context.Context, served trace.Request)
 }
 
-// dispatcher serves the routes of one deployable and knows those of the
-// others, because the load balancer's rules hand it some that it must refuse.
+// dispatcher serves the routes of one deployable. It also knows the other routes,
+// because the load balancer sends it some requests that it must refuse.
 type dispatcher struct {
 	Config
 	routes []route
@@ -66,9 +66,9 @@ type route struct {
 }
 
 // New returns the handler of a deployable. The endpoints' keys are "METHOD
-// pattern". It panics if they and Routes disagree, so that no start and no test
-// gets past a route without a handler, or a handler of which no row says who
-// may call it.
+// pattern". It panics if they and Routes disagree, so that neither a program nor a
+// test starts with a route without a handler, or with a handler without a row that
+// lists its callers.
 //
 // It does not use http.ServeMux, which answers `//` and `/..` with redirects.
 func New(cfg Config, endpoints map[string]Endpoint) http.Handler {
@@ -102,12 +102,11 @@ type state struct {
 
 type stateKey struct{}
 
-// Caller returns the caller of a request, as the access token says.
+// Caller returns the caller of a request, as its access token identifies them.
 func Caller(r *http.Request) access.Caller { return r.Context().Value(stateKey{}).(*state).caller }
 
-// Param returns a decoded path segment by its name in the route's pattern. It
-// is not empty and may hold any other character, even a slash: check it before
-// use.
+// Param returns a decoded path segment by its name in the route's pattern. It is not
+// empty, but may contain any character, even a slash: check it before use.
 func Param(r *http.Request, name string) string {
 	return r.Context().Value(stateKey{}).(*state).params[name]
 }
@@ -142,7 +141,7 @@ func (d *dispatcher) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	board := params["board"]
 	if !id.Board(board) {
-		board = "" // the client's own words
+		board = "" // any text of the client's
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -175,8 +174,8 @@ func (d *dispatcher) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 // set another Cache-Control if its answer may be kept.
 func secure(h http.Header) {
 	h.Set("Cache-Control", "no-store")
-	// A browser that is led to open JSON does not run it or show it in a frame,
-	// and another site's page reads it only by CORS.
+	// A browser that opens JSON neither runs it nor shows it in a frame, and pages
+	// of other sites can read it only by CORS.
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -191,7 +190,7 @@ func secure(h http.Header) {
 func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request, found *route, s *state, allowed []string) error {
 	var err error
 	if s.caller, err = d.authenticate(r); err != nil {
-		s.caller = access.Caller{} // whatever a verifier returned beside its error
+		s.caller = access.Caller{} // do not use what came with the error
 		return err
 	}
 	if found == nil {
@@ -209,13 +208,13 @@ func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request, found *route,
 		return fault.New(fault.Unauthenticated, "Send an access token as `Authorization: Bearer …`. POST /v1/sessions returns one.")
 	}
 	if !s.caller.Anonymous() && !found.For.admits(s.caller) {
-		return fault.New(fault.Forbidden, "This is for %s.", found.For)
+		return fault.New(fault.Forbidden, "This request is only for %s.", found.For)
 	}
 	return found.Handle(w, r)
 }
 
-// authenticate reads the Authorization header. An invalid token is refused even
-// if the route needs none, so that nobody mistakes an anonymous answer for
+// authenticate reads the Authorization header. It refuses an invalid token even if
+// the route needs none, so that clients do not mistake an anonymous response for
 // their own.
 func (d *dispatcher) authenticate(r *http.Request) (access.Caller, error) {
 	headers := r.Header.Values("Authorization")
@@ -229,11 +228,10 @@ func (d *dispatcher) authenticate(r *http.Request) (access.Caller, error) {
 	return d.Verifier.Verify(strings.TrimSpace(token))
 }
 
-// match finds the route of a request, and the methods that its path takes.
-// Segments are compared and decoded one by one, so that %2F never makes a new
-// one, and an empty one (`//`, a slash at the end) matches nothing. If a
-// pattern without {names} is the path, no pattern with one counts, whatever the
-// method.
+// match finds the route of a request, and the methods that its path allows. It
+// compares and decodes segments one by one, so %2F never makes a new segment, and an
+// empty segment (`//`, a slash at the end) matches nothing. If a pattern without
+// {names} matches, patterns with names are ignored, whatever the method.
 func (d *dispatcher) match(r *http.Request) (found *route, params map[string]string, allowed []string) {
 	segments := strings.Split(r.URL.EscapedPath(), "/")
 	plain := false
@@ -301,7 +299,7 @@ func (d *dispatcher) allowOrigin(h http.Header, r *http.Request) {
 	}
 }
 
-// options answers the preflight request of a browser
+// options answers a browser's preflight request
 // (https://fetch.spec.whatwg.org/#http-cors-protocol).
 func (d *dispatcher) options(w http.ResponseWriter, allowed []string) {
 	h := w.Header()

@@ -22,7 +22,7 @@ func read(t *testing.T, path ...string) string {
 }
 
 // folders lists the names of the folders in a folder, without internal, which
-// holds what the others share.
+// the others share.
 func folders(t *testing.T, path string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(root, path))
@@ -36,7 +36,7 @@ func folders(t *testing.T, path string) []string {
 		}
 	}
 	if len(names) == 0 {
-		t.Fatalf("%s holds no folder", path)
+		t.Fatalf("%s contains no folder", path)
 	}
 	return names
 }

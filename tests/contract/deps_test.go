@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// A function links only what it uses: its packages of this module are these and
-// no others.
+// A function links exactly these packages of this module.
 var linked = map[string][]string{
 	"score-add":   scoring,
 	"score-query": scoring,
@@ -78,7 +77,7 @@ func TestBinariesAreSmall(t *testing.T) {
 			t.Fatal(err)
 		}
 		if file.Size() > maxBinary {
-			t.Errorf("%s has %d bytes, at most %d are allowed", name, file.Size(), maxBinary)
+			t.Errorf("%s has %d bytes, but must have at most %d", name, file.Size(), maxBinary)
 		}
 	}
 }

@@ -28,7 +28,7 @@ func TestEveryErrorIsDocumented(t *testing.T) {
 	}
 }
 
-// Nobody finds a route that the guide does not name.
+// docs/guide.md names every route.
 func TestEveryRouteIsInTheGuide(t *testing.T) {
 	guide := read(t, "docs", "guide.md")
 	for _, r := range web.Routes {
@@ -38,7 +38,7 @@ func TestEveryRouteIsInTheGuide(t *testing.T) {
 	}
 }
 
-// Every dependency earns its place in the README's table.
+// The README's table has a reason for every dependency.
 func TestEveryDependencyHasAReason(t *testing.T) {
 	direct, _, _ := strings.Cut(read(t, "go.mod"), "// indirect")
 	readme := read(t, "README.md")

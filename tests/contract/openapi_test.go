@@ -61,7 +61,7 @@ func TestOpenAPIDocumentHasEveryRoute(t *testing.T) {
 			t.Errorf("%s: the description %q does not begin with the audience: For %s", row, description, r.For)
 		}
 		if got := security(t, row, op); !slices.Contains(allowed(r.For), got) {
-			t.Errorf("%s is for %s, and its security is %q", row, r.For, got)
+			t.Errorf("%s is for %s, but its security is %q", row, r.For, got)
 		}
 		// Refusals are documented.
 		responses := slices.Sorted(maps.Keys(op["responses"].(map[string]any)))
@@ -92,7 +92,7 @@ func TestOpenAPIDocumentHasEveryRoute(t *testing.T) {
 		}
 	}
 	for _, row := range documented {
-		t.Errorf("%s is in shared/web/openapi.yaml, and not in web.Routes", row)
+		t.Errorf("%s is in shared/web/openapi.yaml, but not in web.Routes", row)
 	}
 }
 

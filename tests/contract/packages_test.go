@@ -15,10 +15,10 @@ import (
 var bottom = []string{"shared/fault", "shared/access", "shared/trace", "shared/timezone", "shared/id"}
 
 // layers lists which packages of this module each group of packages may import.
-// A package belongs to the group with the longest folder that holds it, and may
+// A package belongs to the group with the longest folder that contains it, and may
 // import its own group's folder only if the list has it. A folder that ends in
-// /... stands for all packages below it too; any other is that package alone.
-// Test files are free. Some folders do not exist yet: their rules come first.
+// /... means all packages below it too; any other means that package only. Test
+// files may import anything. Some folders do not exist yet: their rules come first.
 var layers = []struct {
 	group string
 	of    []string
@@ -63,7 +63,7 @@ func with(packages []string, more ...string) []string { return slices.Concat(pac
 const testPrograms = "/testdata/"
 
 // inGroup returns how much of a package's path one of the folders covers, 0 if
-// none holds it.
+// none contains it.
 func inGroup(pkg string, folders []string) int {
 	longest := 0
 	for _, f := range folders {
@@ -114,7 +114,7 @@ func golist(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// faultsOfLayers holds packages and their imports against the layers.
+// faultsOfLayers checks packages and their imports against the layers.
 func faultsOfLayers(packages map[string][]string) (faults []string) {
 	for _, pkg := range slices.Sorted(maps.Keys(packages)) {
 		if strings.Contains(pkg, testPrograms) {
@@ -149,7 +149,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 	}
 }
 
-// The rules above refuse what they are for; else their silence means nothing.
+// The test above proves something only if the rules refuse wrong imports.
 func TestLayersRefuse(t *testing.T) {
 	for _, c := range []struct {
 		pkg, imports string
@@ -194,7 +194,7 @@ func TestLayersRefuse(t *testing.T) {
 	}
 }
 
-// A product that imports what only its tests need would ship it.
+// A deployable must not link packages that only tests or the laptop need.
 func TestNoDeployableCarriesTheLaptop(t *testing.T) {
 	for _, pkg := range strings.Fields(golist(t, "-deps", "./functions/...", "./services/...", "./cmd/...")) {
 		if strings.HasPrefix(pkg, "plaudit/local") || strings.HasSuffix(pkg, "test") && strings.HasPrefix(pkg, "plaudit/") || pkg == "testing" {

@@ -295,7 +295,7 @@ func TestConcurrencyFitsInConnections(t *testing.T) {
 			sum += n * versions
 		}
 		if sum == 0 || sum*100 > limit*80 {
-			t.Errorf("%s: functions may hold %d connections of %d", name, sum, limit)
+			t.Errorf("%s: the functions could use %d connections of %d", name, sum, limit)
 		}
 	}
 }

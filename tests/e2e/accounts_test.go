@@ -11,7 +11,7 @@ import (
 
 const password = "correct horse battery"
 
-// account is somebody who is logged in.
+// account is a logged-in user.
 type account struct{ id, email, token, refresh string }
 
 // person opens an account, gives it a role and logs in.
@@ -28,9 +28,9 @@ func person(t *testing.T, role access.Role) *account {
 
 var rolesToken string
 
-// rolesBy returns an access token of the first admin, who assigns roles. It
-// is one for all tests, which end within its 15 minutes: each login costs a
-// password's hash.
+// rolesBy returns an access token of the first admin, with which tests assign
+// roles. All tests share it, because each login costs a password hash; they end
+// within its 15 minutes.
 func rolesBy(t *testing.T) string {
 	t.Helper()
 	if rolesToken == "" {
@@ -46,8 +46,8 @@ func (a *account) logIn(t *testing.T) {
 	a.token, a.refresh = s.text(t, "access_token"), s.text(t, "refresh_token")
 }
 
-// key makes an API key and gives its id, the key, and an access token of it.
-// No board means every board of its owner.
+// key creates an API key and returns its id, the key and an access token. Without
+// boards the key covers every board of its owner.
 func (a *account) key(t *testing.T, scopes []string, boards ...string) (id, key, token string) {
 	t.Helper()
 	in := map[string]any{"name": "a program", "scopes": scopes}
@@ -63,7 +63,7 @@ func (a *account) key(t *testing.T, scopes []string, boards ...string) (id, key,
 	return id, key, want(t, 200, "POST", "/v1/tokens", "", fmt.Sprintf(`{"key": %q}`, key)).text(t, "access_token")
 }
 
-// board makes a board of the account's.
+// board creates a board that the account owns.
 func (a *account) board(t *testing.T, settings string) string {
 	t.Helper()
 	id := unique("board")
@@ -73,7 +73,7 @@ func (a *account) board(t *testing.T, settings string) string {
 
 // quote writes a text as a JSON string.
 func quote(text string) string {
-	quoted, _ := json.Marshal(text) // of a string it never fails
+	quoted, _ := json.Marshal(text) // never fails for a string
 	return string(quoted)
 }
 

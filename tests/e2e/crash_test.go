@@ -14,7 +14,7 @@ import (
 	"plaudit/shared/postgres/pgtest"
 )
 
-// processes lists the ids of the processes whose command line holds a text.
+// processes lists the ids of the processes whose command line contains a text.
 func processes(t *testing.T, text string) []int {
 	t.Helper()
 	found, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -47,13 +47,12 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Fatalf("not within two minutes: %s", what)
 }
 
-// A function that is killed while it waits is replaced, and nobody
-// notices.
+// A function that is killed while it is idle is replaced, and no client notices.
 func TestKilledFunctionIsReplaced(t *testing.T) {
 	want(t, 200, "GET", "/v1/boards/demo", "", "")
 	pids := processes(t, filepath.Join(stack.Root, ".local/bin/stack/score-query"))
 	if len(pids) == 0 {
-		t.Fatal("no process of score-query is there")
+		t.Fatal("score-query has no process")
 	}
 	for _, pid := range pids {
 		syscall.Kill(pid, syscall.SIGKILL)
@@ -81,7 +80,7 @@ func TestKilledUsersServiceComesBack(t *testing.T) {
 	admin(t)
 }
 
-// Scores go on while nobody can log in: a token is verified without asking.
+// Scores keep working while login does not: verifying a token needs no database.
 func TestScoresGoOnWithoutTheUsersDatabase(t *testing.T) {
 	token := admin(t)
 	freeze(t, stack.Info.Databases["users"].PID, func() {
@@ -111,7 +110,7 @@ func TestLoginGoesOnWithoutTheScoresDatabase(t *testing.T) {
 	})
 }
 
-// freeze stops a database with all its processes while something is done.
+// freeze stops every process of a database while f runs.
 func freeze(t *testing.T, postmaster int, during func()) {
 	t.Helper()
 	defer pgtest.Freeze(t, postmaster)()
@@ -128,7 +127,7 @@ func TestZKilledLaptopLeavesNothingAndKeepsData(t *testing.T) {
 	second := exec.Command(stack.Program("local"))
 	second.Dir = stack.Root
 	if out, err := second.CombinedOutput(); err == nil || !strings.Contains(string(out), stack.Info.URL) {
-		t.Errorf("a second start says %v: %s", err, out)
+		t.Errorf("a second start returned %v: %s", err, out)
 	}
 
 	pids := []int{stack.Info.Databases["users"].PID, stack.Info.Databases["scores"].PID}

@@ -10,9 +10,9 @@ import (
 	"plaudit/shared/access"
 )
 
-// What an answer shows and a client may not say: naming it is a fault, whoever
-// names it, and changes nothing.
-func TestFieldsThatAreNotTheClients(t *testing.T) {
+// Responses contain fields that no client may send. Sending one is a 400 for every
+// caller, and changes nothing.
+func TestClientsMayNotSendFieldsOfTheServer(t *testing.T) {
 	root, owner, me := person(t, access.Admin), person(t, access.Organizer), person(t, access.Member)
 	board := owner.board(t, "")
 	for _, c := range []struct{ method, path, token, good, fields string }{
@@ -57,7 +57,7 @@ func TestFieldsThatAreNotTheClients(t *testing.T) {
 	}
 }
 
-// A role that is written so that two readers could see two.
+// Each body could be read as two different roles by two parsers.
 func TestRolesAreReadOneWay(t *testing.T) {
 	root, me := person(t, access.Admin), person(t, access.Member)
 	for _, body := range []string{
@@ -80,8 +80,8 @@ func TestRolesAreReadOneWay(t *testing.T) {
 	}
 }
 
-// Nobody can assign a role to themselves, and a role that was taken away has no effect any more.
-func TestNobodyRisesByThemselves(t *testing.T) {
+// Users cannot assign a role to themselves, and a removed role has no effect.
+func TestUsersCannotPromoteThemselves(t *testing.T) {
 	root := person(t, access.Admin)
 	for _, role := range []access.Role{access.Member, access.Organizer, access.Auditor} {
 		me := person(t, role)
@@ -91,8 +91,8 @@ func TestNobodyRisesByThemselves(t *testing.T) {
 		}
 		want(t, 400, "PATCH", "/v1/users/me", me.token, `{"role": "admin"}`)
 	}
-	// An admin's token goes on after they were made a member, but changes no
-	// role and makes no key; and their key lost its rights.
+	// The token of an admin who was made a member stays valid, but changes no role
+	// and creates no key. The account's API key has lost its rights.
 	fallen := person(t, access.Admin)
 	_, key, _ := fallen.key(t, []string{"events:write", "boards:write"})
 	want(t, 200, "PATCH", "/v1/users/"+fallen.id, root.token, `{"role": "member"}`)
@@ -102,7 +102,7 @@ func TestNobodyRisesByThemselves(t *testing.T) {
 	want(t, 403, "POST", "/v1/boards", token, fmt.Sprintf(`{"id": %q}`, unique("fallen")))
 	fallen.logIn(t)
 	want(t, 403, "GET", "/v1/users", fallen.token, "")
-	// An organizer makes no key with an admin's scope, and none without one.
+	// An organizer can create no key with an admin's scope, and none without a scope.
 	organizer := person(t, access.Organizer)
 	for _, scopes := range []string{`["events:write"]`, `["read", "events:write"]`} {
 		want(t, 403, "POST", "/v1/keys", organizer.token, fmt.Sprintf(`{"name": "x", "scopes": %s}`, scopes))
@@ -110,7 +110,7 @@ func TestNobodyRisesByThemselves(t *testing.T) {
 	for _, scopes := range []string{`[]`, `["*"]`, `["admin"]`, `["READ"]`, `"read"`, `null`} {
 		want(t, 400, "POST", "/v1/keys", organizer.token, fmt.Sprintf(`{"name": "x", "scopes": %s}`, scopes))
 	}
-	// Nor does an organizer get onto a board by their own hand.
+	// An organizer cannot put themselves on a board's lists.
 	owner := person(t, access.Organizer)
 	board := owner.board(t, "")
 	for _, list := range []string{"owners", "writers", "viewers"} {
@@ -119,42 +119,42 @@ func TestNobodyRisesByThemselves(t *testing.T) {
 	want(t, 409, "POST", "/v1/boards", organizer.token, fmt.Sprintf(`{"id": %q, "owners": [%q]}`, board, organizer.id))
 }
 
-// What is another's looks as if it were not there.
-func TestOthersThingsAreOutOfReach(t *testing.T) {
+// Another user's resources are 404, as if they did not exist.
+func TestResourcesOfOthersAreOutOfReach(t *testing.T) {
 	owner, other := person(t, access.Organizer), person(t, access.Organizer)
 	key, _, _ := owner.key(t, []string{"read"})
 	session := owner.newSession(t)
 	for path, id := range map[string]string{"/v1/keys": key, "/v1/sessions": session} {
 		for _, stranger := range []*account{other, person(t, access.Admin), person(t, access.Auditor)} {
 			if list := want(t, 200, "GET", path, stranger.token, ""); strings.Contains(list.body, id) {
-				t.Errorf("GET %s shows another's: %s", path, list.body)
+				t.Errorf("GET %s shows another account's: %s", path, list.body)
 			}
 			want(t, 400, "GET", path+"?user="+owner.id, stranger.token, "")
-			same(t, "DELETE "+path+" of another's and of nobody's",
+			same(t, "DELETE "+path+" of another account's and of an unknown id",
 				want(t, 404, "DELETE", path+"/"+id, stranger.token, ""),
 				want(t, 404, "DELETE", path+"/0198c1a5-0000-7000-8000-000000000000", stranger.token, ""))
 		}
 		want(t, 404, "GET", "/v1/users/"+owner.id+strings.TrimPrefix(path, "/v1"), other.token, "")
 		if list := want(t, 200, "GET", path, owner.token, ""); !strings.Contains(list.body, id) {
-			t.Errorf("GET %s lacks one's own %s: %s", path, id, list.body)
+			t.Errorf("GET %s lacks the account's own %s: %s", path, id, list.body)
 		}
 	}
 	if strings.Contains(want(t, 200, "GET", "/v1/keys", owner.token, "").body, "plaudit_") {
 		t.Error("a key is shown twice")
 	}
-	// The cursor of one's list does not open another's.
+	// A cursor of one account's list does not open another account's.
 	for range 2 {
 		owner.key(t, []string{"read"})
 	}
 	cursor := want(t, 200, "GET", "/v1/keys?limit=1", owner.token, "").text(t, "next")
 	if list := want(t, 200, "GET", "/v1/keys?cursor="+cursor, other.token, ""); list.json(t, "items", 0) != nil {
-		t.Errorf("another's cursor gives %s", list.body)
+		t.Errorf("another account's cursor returns %s", list.body)
 	}
 }
 
 var requestID = regexp.MustCompile(`"request_id":"[^"]*"`)
 
-// same holds that two answers tell the same, beside their request ids.
+// same checks that two answers are the same, except for their request ids.
 func same(t *testing.T, what string, a, b answer) {
 	t.Helper()
 	if a.status != b.status || requestID.ReplaceAllString(a.body, "") != requestID.ReplaceAllString(b.body, "") {
@@ -167,8 +167,8 @@ func same(t *testing.T, what string, a, b answer) {
 	}
 }
 
-// Who has an account, and what there is, cannot be found out by asking: only a
-// sign-up tells of an address, and there are few of those an hour.
+// Answers do not reveal which accounts, keys and private boards exist. Only a
+// sign-up reveals whether an address is taken, and sign-ups per hour are limited.
 func TestEnumeration(t *testing.T) {
 	me, known := person(t, access.Member), person(t, access.Organizer)
 	unknown := unique("nobody") + "@example.com"
@@ -178,7 +178,7 @@ func TestEnumeration(t *testing.T) {
 	}
 	same(t, "logins", logIn(known.email, "wrong horse battery"), logIn(unknown, "wrong horse battery"))
 	same(t, "logins in capitals", logIn(strings.ToUpper(known.email), "x"), logIn(strings.ToUpper(unknown), "x"))
-	// The eighth more is one too many for either.
+	// The last of eight more attempts exceeds the limit of both accounts.
 	for range 8 {
 		logIn(known.email, "wrong horse battery")
 		logIn(unknown, "wrong horse battery")
@@ -188,12 +188,13 @@ func TestEnumeration(t *testing.T) {
 		if a.header.Get("Retry-After") == "" {
 			t.Errorf("no Retry-After: %s", a.body)
 		}
-		a.header.Del("Retry-After") // the second of the two came a moment later
+		a.header.Del("Retry-After") // differs, because the second came a moment later
 		return a
 	}
 	same(t, "logins over the limit", full(known.email), full(unknown))
 
-	// Members find nobody; organizers by the exact address, and only the profile.
+	// Members find no account. Organizers find one by its exact address, and see its
+	// profile only.
 	for _, email := range []string{known.email, unknown} {
 		want(t, 403, "GET", "/v1/users?email="+email, me.token, "")
 		want(t, 403, "GET", "/v1/users?q="+email[:8], known.token, "")
@@ -208,9 +209,9 @@ func TestEnumeration(t *testing.T) {
 		}
 	}
 	if a := want(t, 200, "GET", "/v1/users/"+known.id, me.token, ""); strings.Contains(a.body, "@") || strings.Contains(a.body, "organizer") {
-		t.Errorf("a profile tells %s", a.body)
+		t.Errorf("a profile contains %s", a.body)
 	}
-	// One answer for every key that is not good.
+	// Every invalid key gets the same answer.
 	id, key, _ := known.key(t, []string{"read"})
 	want(t, 204, "DELETE", "/v1/keys/"+id, known.token, "")
 	exchange := func(key string) answer {
@@ -218,7 +219,7 @@ func TestEnumeration(t *testing.T) {
 	}
 	same(t, "keys", exchange(key), exchange(key[:len(key)-4]+"AAAA"))
 	same(t, "keys", exchange(key), exchange("x"))
-	// A private board is one that is not there, on every route of it.
+	// On every route, a private board looks like one that does not exist.
 	board := known.board(t, `, "public": false`)
 	entry := want(t, 201, "POST", "/v1/boards/"+board+"/entries", known.token, `{"player": "p", "points": 1}`).text(t, "id")
 	absent := board[:len(board)-1] + "x"
@@ -228,19 +229,19 @@ func TestEnumeration(t *testing.T) {
 	} {
 		for _, token := range []string{"", me.token} {
 			if token == "" && r[0] != "GET" {
-				continue // 401 before the board
+				continue // 401 before the board is checked
 			}
 			there, not := send(t, r[0], "/v1/boards/"+board+r[1], token, r[2]), send(t, r[0], "/v1/boards/"+absent+r[1], token, r[2])
 			not.body = strings.ReplaceAll(not.body, absent, board)
 			same(t, r[0]+" "+r[1], there, not)
 			if there.status != 404 {
-				t.Errorf("%s %s of a stranger's: %d", r[0], r[1], there.status)
+				t.Errorf("%s %s of a stranger: %d", r[0], r[1], there.status)
 			}
 		}
 	}
 }
 
-// An address is one however it is written, and stays taken by the first.
+// Different spellings of an address are one address, which can sign up once.
 func TestOneAccountAnAddress(t *testing.T) {
 	me := person(t, access.Member)
 	local, domain, _ := strings.Cut(me.email, "@")
@@ -252,7 +253,8 @@ func TestOneAccountAnAddress(t *testing.T) {
 			t.Errorf("%q: %d %s", email, a.status, a.body)
 		}
 	}
-	// Nobody signs up as the first admin, or logs in by an address's look-alike.
+	// The first admin's address cannot sign up, and an address that only looks the
+	// same cannot log in.
 	want(t, 409, "POST", "/v1/users", "", fmt.Sprintf(`{"email": %s, "password": %q, "display_name": "x"}`, quote(strings.ToUpper(stack.Info.Admin.Email)), password))
 	want(t, 401, "POST", "/v1/sessions", "", fmt.Sprintf(`{"email": %s, "password": %q}`, quote(me.email+" "), password))
 }

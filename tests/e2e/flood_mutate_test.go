@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// texts are what strings are replaced with.
+// texts replace strings.
 var texts = []string{
 	"", " ", "\u0000", "a\u0000b", "\u202egnp.exe", "e\u0301", "\ufeff", "\uffff", "👩‍👩‍👧‍👦", "٣", "ｆｕｌｌ", "İ", "ß", strings.Repeat("가", 81), strings.Repeat("x", 70_000),
 	"' OR 1=1 --", "\"; DROP TABLE entries; --", "../../../../etc/hosts", "%2e%2e%2f", "%00", "${jndi:ldap://127.0.0.1/x}", "{{7*7}}", "<script>x</script>",
@@ -18,20 +18,20 @@ var texts = []string{
 	"00000000-0000-0000-0000-000000000000", "{0198c0de-0000-7000-8000-000000000000}", "0198C0DE-0000-7000-8000-000000000000", "*", ".", "..", "a/b", "a\\b", "a\nb", "a\r\nX: y",
 }
 
-// values are what any JSON value is replaced with, as JSON.
+// values replace any JSON value.
 var values = []string{
 	"null", "true", "0", "-0", "1", "-1", "1.5", "42.0", "1e2", "1e400", "-1e-400", "9007199254740991", "9007199254740992", "-9007199254740992", "9223372036854775807",
 	"9223372036854775808", "123456789012345678901234567890", "[]", "{}", "[[]]", `{"a": 1}`, `[null]`, `""`, `"\ud800"`, `"\u0000"`, "[1, \"2\", null]",
 	strings.Repeat("[", 50) + strings.Repeat("]", 50), strings.Repeat(`{"a":`, 50) + "1" + strings.Repeat("}", 50),
 }
 
-// literal is JSON that is written as it stands.
+// literal is JSON that is written unchanged.
 type literal string
 
 func (r literal) MarshalJSON() ([]byte, error) { return []byte(r), nil }
 
-// places lists every place in a JSON value that can be replaced: each gives
-// the object or list that it is in, and its name or index.
+// places lists every place in a JSON value that can be replaced: the object or
+// list that contains it, and its name or index.
 func places(v any) (all []struct {
 	in any
 	at any
@@ -51,7 +51,7 @@ func places(v any) (all []struct {
 	return all
 }
 
-// step goes one step away from a good request.
+// step changes one thing in a valid request.
 func (f *flood) step(r *rand.Rand, in *request, body map[string]any) {
 	if body != nil && r.IntN(3) > 0 {
 		f.stepBody(r, in, body)
@@ -59,7 +59,7 @@ func (f *flood) step(r *rand.Rand, in *request, body map[string]any) {
 	}
 	path, query, _ := strings.Cut(in.path, "?")
 	switch r.IntN(10) {
-	case 0: // nothing: a good request
+	case 0: // nothing: a valid request
 	case 1: // another method
 		in.method = pick(r, []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get"})
 	case 2: // another id
@@ -73,7 +73,7 @@ func (f *flood) step(r *rand.Rand, in *request, body map[string]any) {
 		in.path = pick(r, []string{path + "/", "/" + path, path + "%2F", strings.ToUpper(path), path + ";x=1", path + "/..", path + "%00", strings.Replace(path, "/v1", "/v2", 1), strings.Replace(path, "/", "/./", 1)})
 	case 4: // a parameter twice
 		in.path = path + "?limit=5&limit=5&" + query
-	case 5: // a parameter that nobody knows, or with a value that is none
+	case 5: // an unknown parameter, or one with an invalid value
 		name := "nonsense"
 		if names := f.queries[in.method+" "+path]; len(names) > 0 {
 			name = pick(r, names)
@@ -85,14 +85,14 @@ func (f *flood) step(r *rand.Rand, in *request, body map[string]any) {
 		if in.token == f.stranger.token {
 			in.owner = f.stranger.id
 		}
-	case 7: // a header that says something else
+	case 7: // a header with another value
 		in.headers = append(in.headers, pick(r, [][]string{
 			{"Content-Type", "text/plain"}, {"Content-Type", "application/json; charset=latin1"}, {"Content-Type", ""}, {"Content-Type", "application/xml"},
 			{"Content-Encoding", "gzip"}, {"Accept", "text/csv"}, {"Accept", "text/csv;q=x, */*"}, {"If-None-Match", "*"}, {"If-None-Match", `W/"x`},
 			{"Idempotency-Key", strings.Repeat("k", 129)}, {"Idempotency-Key", "with space"}, {"Idempotency-Key", ""}, {"Origin", "https://example.org"},
 			{"traceparent", "00-zz"}, {"X-Forwarded-For", "1.2.3.4, ' OR 1=1"}, {"X-Http-Method-Override", "DELETE"}, {"Range", "bytes=0-1"}, {"Expect", "100-continue"},
 		})...)
-	case 8: // a body where none belongs, or none where one does
+	case 8: // an unexpected or a missing body
 		if in.body == "" {
 			in.body = "{}"
 		} else {
@@ -129,10 +129,10 @@ func (f *flood) stepBody(r *rand.Rand, in *request, body map[string]any) {
 		return string(out)
 	}
 	name, named := p.at.(string)
-	// No log may hold these, so they must not be what stands elsewhere too.
+	// No log may contain these, so they must not be texts that occur elsewhere.
 	isSecret := named && strings.Contains("email password current_password refresh_token key", name)
 	switch r.IntN(9) {
-	case 0: // a field less
+	case 0: // one field less
 		if named {
 			delete(p.in.(map[string]any), name)
 		}
@@ -152,14 +152,14 @@ func (f *flood) stepBody(r *rand.Rand, in *request, body map[string]any) {
 			replace(pick(r, slices.Concat(f.boards, f.entries, f.keyIDs, []string{f.stranger.id, "user/" + f.stranger.id})))
 		}
 		in.body = text()
-	case 5: // a field that nobody knows, or of another request
+	case 5: // an unknown field, or one of another request
 		body[pick(r, []string{"nonsense", "id", "role", "seq", "actor", "owners", "reverses", "late", "__proto__", "", "Player", "email_verified"})] = literal(pick(r, values))
 		in.body = text()
 	case 6: // a field twice
 		whole := text()
 		first, _, _ := strings.Cut(strings.TrimPrefix(whole, "{"), ",")
 		in.body = "{" + strings.TrimSuffix(first, "}") + "," + strings.TrimPrefix(whole, "{")
-	case 7: // a byte less, more or other
+	case 7: // a byte removed, added or changed
 		whole := []byte(text())
 		at := r.IntN(len(whole))
 		switch r.IntN(3) {
@@ -171,17 +171,17 @@ func (f *flood) stepBody(r *rand.Rand, in *request, body map[string]any) {
 			whole = append(whole, pick(r, []string{"x", "{}", "\x00", " \n", ",", "\xff"})...)
 		}
 		in.body = string(whole)
-	case 8: // nothing: a good request
+	case 8: // nothing: a valid request
 	}
 }
 
-// wild makes a request of which little is good.
+// wild makes a request that is mostly nonsense.
 func (f *flood) wild(r *rand.Rand, in *request) {
 	words := []string{"v1", "boards", "entries", "standings", "players", "users", "me", "sessions", "refresh", "keys", "tokens", "batch", "reversal", "periods", "password",
 		"healthz", "readyz", ".well-known", "jwks.json", "openapi.json", "", ".", "..", "%2e%2e", "%2F", "%", "%zz", "*", "audit", "events", "{board}"}
 	words = append(words, f.boards...)
 	words = append(words, f.entries...)
-	if r.IntN(3) > 0 { // often a path that leads somewhere, with nonsense in it
+	if r.IntN(3) > 0 { // usually the path of a route, with nonsense in it
 		path, _, _ := strings.Cut(in.path, "?")
 		in.path = path
 	} else {

@@ -17,7 +17,7 @@ import (
 	"plaudit/tests/openapi"
 )
 
-// request is one of the flood, as it is sent.
+// request is one request of the flood, as it is sent.
 type request struct {
 	method, path, token, body string
 	headers                   []string // pairs of name and value
@@ -74,10 +74,10 @@ func setting(t *testing.T, name string, def uint64) uint64 {
 	return n
 }
 
-// Nonsense, half of it one step from a request that is good, gets an answer
-// that is documented: no fault of the server's, no redirect, no hang. Nothing
-// is written but what an answer of success says. FLOOD_SEED sends the requests
-// of another run again, FLOOD_CASES more or fewer of them.
+// Every request of a flood of nonsense gets a documented answer: no server error,
+// no redirect, no hang. Half of the requests differ from a valid one in one thing.
+// Only what a successful answer reports is written. FLOOD_SEED repeats the requests
+// of another run, FLOOD_CASES sets how many are sent.
 func TestFlood(t *testing.T) {
 	seed, cases := setting(t, "FLOOD_SEED", 20261122), setting(t, "FLOOD_CASES", 10_000)
 	t.Logf("FLOOD_SEED=%d", seed)
@@ -101,19 +101,19 @@ func TestFlood(t *testing.T) {
 
 	t.Logf("answers by status: %v", f.statuses)
 	if f.statuses[429] > int(cases/100) {
-		t.Errorf("%d of %d requests met a limit: that tests the limits and nothing else", f.statuses[429], cases)
+		t.Errorf("%d of %d requests exceeded a rate limit, so they tested nothing else", f.statuses[429], cases)
 	}
 	f.account(t, before, snapshot(t))
 }
 
-// flood is what requests are made of, and what came of them.
+// flood holds what requests are made from, and their results.
 type flood struct {
-	routes  []web.Route // often used ones more than once
+	routes  []web.Route // those to use often appear more than once
 	bodies  map[string]any
 	queries map[string][]string
 
 	root, organizer, stranger *account
-	victims                   []*account // who may lose sessions, passwords and accounts
+	victims                   []*account // may lose sessions, passwords and accounts
 	boards, entries, keyIDs   []string
 	key                       string
 
@@ -122,7 +122,7 @@ type flood struct {
 	done     written
 }
 
-// written is what answers of success said, and who or what may differ.
+// written is what successful answers reported, and the rows that may differ.
 type written struct {
 	boards, entries, accounts map[string]bool // made
 	users, changed, players   map[string]bool // users, boards, board/player
@@ -141,7 +141,7 @@ func newFlood(t *testing.T) *flood {
 		often := 4
 		switch row {
 		case "POST /v1/users", "POST /v1/sessions", "PUT /v1/users/me/password":
-			often = 1 // a password takes its time to hash, which says little about nonsense
+			often = 1 // hashing a password is slow
 		case "POST /v1/boards/{board}/entries", "POST /v1/entries/batch":
 			often = 12
 		}
@@ -177,7 +177,7 @@ func newFlood(t *testing.T) *flood {
 
 func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
 
-// good returns a request that is good, or would be if things were as it thinks.
+// good returns a request that is valid, or would be in another state of the system.
 func (f *flood) good(r *rand.Rand, n uint64) (request, map[string]any) {
 	route := pick(r, f.routes)
 	row := route.Method + " " + route.Pattern
@@ -197,7 +197,7 @@ func (f *flood) good(r *rand.Rand, n uint64) (request, map[string]any) {
 	case strings.HasPrefix(route.Pattern, "/v1/keys"):
 		id = pick(r, f.keyIDs)
 	case strings.HasPrefix(route.Pattern, "/v1/sessions"):
-		id = pick(r, f.entries) // nobody's session
+		id = pick(r, f.entries) // no session has this id
 	}
 	out.path = strings.NewReplacer("{board}", pick(r, f.boards), "{entry}", pick(r, f.entries), "{player}", fmt.Sprintf("bib-%d", r.IntN(6)),
 		"{user}", pick(r, f.victims).id, "{id}", id).Replace(route.Pattern)
@@ -226,7 +226,7 @@ func (f *flood) good(r *rand.Rand, n uint64) (request, map[string]any) {
 	case "POST /v1/tokens":
 		body["key"] = f.key
 	case "PATCH /v1/boards/{board}":
-		delete(body, "state") // the others go on only where it stays open
+		delete(body, "state") // other requests need the board open
 	case "POST /v1/entries/batch":
 		for _, item := range body["entries"].([]any) {
 			item.(map[string]any)["board"] = pick(r, f.boards[:4])
@@ -240,7 +240,7 @@ func (f *flood) good(r *rand.Rand, n uint64) (request, map[string]any) {
 	return out, body
 }
 
-// parameter returns a value that may be good.
+// parameter returns a value that may be valid.
 func (f *flood) parameter(r *rand.Rand, name string) string {
 	values := map[string][]string{
 		"limit": {"1", "100"}, "cursor": {"e30"}, "mine": {"true", "false"}, "q": {"a", "seoul"}, "name": {"all", "week"}, "period": {"all", "week"},
@@ -292,7 +292,7 @@ func (f *flood) send(t *testing.T, r *rand.Rand, n uint64) {
 		if !strings.Contains(err.Error(), "net/http: invalid") && !strings.Contains(err.Error(), "parse ") {
 			t.Errorf("case %d: %v\n%s", n, err, in.curl())
 		}
-		return // else the client itself would not send it
+		return // the client itself refuses to send it
 	}
 	if a.status >= 500 || a.status/100 == 3 && a.status != http.StatusNotModified {
 		t.Errorf("case %d: %d: %s\n%s", n, a.status, a.body, in.curl())
@@ -305,7 +305,7 @@ func (f *flood) send(t *testing.T, r *rand.Rand, n uint64) {
 	}
 }
 
-// note remembers what an answer of success to a writing request says.
+// note records what a successful answer to a write reports.
 func (f *flood) note(t *testing.T, in request, a answer) {
 	var out struct {
 		ID, Board, Player string
@@ -316,7 +316,7 @@ func (f *flood) note(t *testing.T, in request, a answer) {
 		}
 	}
 	if a.body != "" {
-		// The user of a player is a text, which is no matter here.
+		// A player's user is any text here, so it does not matter.
 		_ = json.Unmarshal([]byte(a.body), &out)
 	}
 	path, _, _ := strings.Cut(in.path, "?")
@@ -326,7 +326,7 @@ func (f *flood) note(t *testing.T, in request, a answer) {
 	case path == "/v1/boards" && made:
 		f.done.boards[out.ID] = true
 	case path == "/v1/tokens":
-		f.done.users[f.organizer.id] = true // whose key it is
+		f.done.users[f.organizer.id] = true // owns the key
 	case path == "/v1/users" && made:
 		f.done.accounts[out.ID], f.done.users[out.ID] = true, true
 	case segments[2] == "users" && out.ID != "":

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// pasted runs the block of README.md that begins with a text in a shell, with
-// its output in a pipe, as somebody who pastes it does.
+// pasted runs the block of README.md that begins with a text in a shell, as if it
+// had been pasted there, and returns its output.
 func pasted(t *testing.T, beginning string) string {
 	t.Helper()
 	readme, err := os.ReadFile("../../README.md")
@@ -56,8 +56,8 @@ func TestReadmeDemo(t *testing.T) {
 	}
 }
 
-// The stack of these tests has other ports than the default, so a command that
-// names one would fail or reach another stack.
+// The stack of these tests does not use the default ports, so a command that names
+// one fails or reaches another stack.
 func TestReadmeInvokesOneFunction(t *testing.T) {
 	if strings.HasSuffix(stack.Info.AWS, ":4566") {
 		t.Fatal("the AWS endpoint has its default port")
@@ -74,8 +74,8 @@ func TestFromSignUpToRanking(t *testing.T) {
 	root := admin(t)
 	id, email, token := member(t)
 
-	// A member makes no boards, until an admin makes them an organizer and
-	// they refresh.
+	// A member cannot create boards until an admin makes them an organizer and they
+	// refresh their session.
 	board := unique("race")
 	make := fmt.Sprintf(`{"id": %q, "title": "Race"}`, board)
 	want(t, 403, "POST", "/v1/boards", token, make)
@@ -89,7 +89,7 @@ func TestFromSignUpToRanking(t *testing.T) {
 	}
 	want(t, 409, "POST", "/v1/boards", token, make)
 
-	// Points add up; a stranger may read and not write.
+	// Points add up. A stranger may read but not write.
 	_, _, stranger := member(t)
 	entries := "/v1/boards/" + board + "/entries"
 	want(t, 403, "POST", entries, stranger, `{"player": "a", "points": 1}`)
@@ -105,18 +105,18 @@ func TestFromSignUpToRanking(t *testing.T) {
 		t.Errorf("the standing is %s", one.body)
 	}
 
-	// A closed board takes nothing.
+	// A closed board accepts no entries.
 	want(t, 200, "PATCH", "/v1/boards/"+board, token, `{"state": "closed"}`)
 	want(t, 409, "POST", entries, token, `{"player": "a", "points": 3}`)
 
-	// A private one is not there for strangers.
+	// A private board is a 404 for strangers.
 	want(t, 200, "PATCH", "/v1/boards/"+board, token, `{"public": false}`)
 	want(t, 404, "GET", "/v1/boards/"+board, stranger, "")
 	want(t, 404, "GET", "/v1/boards/"+board+"/standings", "", "")
 	want(t, 200, "GET", "/v1/boards/"+board, token, "")
 }
 
-// Sixteen clients send one request at once: it counts once, and all get the
+// Sixteen clients send the same request at once: it counts once, and all get the
 // same answer.
 func TestOneKeyCountsOnce(t *testing.T) {
 	token := admin(t)
@@ -148,7 +148,7 @@ func TestOneKeyCountsOnce(t *testing.T) {
 		}
 	}
 	if made != 1 {
-		t.Errorf("%d answers say 201", made)
+		t.Errorf("%d answers are 201", made)
 	}
 	if got := want(t, 200, "GET", "/v1/boards/"+board+"/standings/a", "", "").text(t, "score"); got != "7" {
 		t.Errorf("the score is %s", got)
@@ -156,8 +156,7 @@ func TestOneKeyCountsOnce(t *testing.T) {
 	want(t, 422, "POST", "/v1/boards/"+board+"/entries", token, `{"player": "a", "points": 8}`, "Idempotency-Key", "k")
 }
 
-// What is wrong with a request is the client's to know: 4xx, never 5xx, never
-// a redirect.
+// The answer to an invalid request is a 4xx, never a 5xx or a redirect.
 func TestNonsense(t *testing.T) {
 	token := admin(t)
 	for _, c := range []struct {
@@ -210,7 +209,8 @@ func TestNonsense(t *testing.T) {
 	}
 }
 
-// Each sample event gives what its name says, however often it is sent.
+// Each sample event has the result that its name promises, however often it is
+// sent.
 func TestSampleEvents(t *testing.T) {
 	files, err := filepath.Glob("../../events/*/*.json")
 	if err != nil || len(files) < 10 {

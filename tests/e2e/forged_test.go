@@ -17,8 +17,8 @@ import (
 	ours "plaudit/shared/jose"
 )
 
-// forged makes tokens that say they are an admin's and must not be taken, by
-// what is wrong with them.
+// forged returns tokens that claim to be an admin's and must be refused, by the
+// reason.
 func forged(t *testing.T, admin *account) map[string]string {
 	t.Helper()
 	parts := strings.Split(admin.token, ".")
@@ -100,7 +100,7 @@ func forged(t *testing.T, admin *account) map[string]string {
 		"a refresh token":                admin.refresh,
 	}
 	if changed == parts[1] {
-		t.Fatal("the payload of an admin's token does not say so")
+		t.Fatal("the payload of an admin's token does not contain the role")
 	}
 	for _, token := range tokens {
 		leaks.note("a forged token", token)
@@ -108,7 +108,7 @@ func forged(t *testing.T, admin *account) map[string]string {
 	return tokens
 }
 
-// No forged token opens anything, not even what is open to anybody.
+// Every route refuses forged tokens, even a route that needs none.
 func TestForgedTokens(t *testing.T) {
 	root := person(t, access.Admin)
 	want(t, 200, "GET", "/v1/users/me", root.token, "")

@@ -12,8 +12,8 @@ import (
 	"plaudit/shared/web"
 )
 
-// hostile are texts that mean something to a part that takes them for more
-// than text: SQL, format strings, templates, terminals, headers, logs, JSON.
+// hostile are texts that would have an effect if they were not treated as plain
+// text: SQL, format strings, templates, terminals, headers, logs, JSON.
 var hostile = []string{
 	"'; DROP TABLE users; -- ' OR '1'='1",
 	`") OR 1=1 -- $1::text || (SELECT password_hash FROM users LIMIT 1)`,
@@ -34,20 +34,20 @@ var hostile = []string{
 	strings.Repeat("'", 2000),
 }
 
-// injection is a place for a text, written §: in the path and the query
-// escaped, in the body as a JSON string, in a header as it is.
+// injection is a place for a text, written as §. The text is escaped in a path or a
+// query, a JSON string in a body, and unchanged in a header.
 type injection struct {
 	route  string // its row in web.Routes
 	path   string // empty: the route's own
 	token  string
 	body   string
-	header string // the one that holds the text
-	back   string // where an answer with the text has it, names with dots between
-	look   string // a path that is read for it instead
-	suffix string // after the text
+	header string // the header that contains the text
+	back   string // the field of the answer that contains the text, such as a.b
+	look   string // the path to read that field from, if not the answer itself
+	suffix string // follows the text
 }
 
-// injections are all texts of all routes.
+// injections returns every place for a text on every route.
 func injections(t *testing.T) []injection {
 	root, owner, self := person(t, access.Admin).token, person(t, access.Organizer), person(t, access.Member)
 	changed, filled := owner.board(t, ""), owner.board(t, "")
@@ -134,7 +134,7 @@ func injections(t *testing.T) []injection {
 		i := entries
 		i.body, i.back, i.look = "{"+field.body+"}", field.back, field.look
 		if strings.Contains(field.body, "attributes") {
-			// A player has 16 attributes at most: away with those of before.
+			// A player has at most 16 attributes, so clear the previous ones.
 			want(t, 201, "POST", i.path, i.token, `{"player": "p", "points": 1, "profile": {"attributes": null}}`)
 		}
 		add(i)
@@ -154,7 +154,7 @@ func injections(t *testing.T) []injection {
 		add(injection{route: "GET /v1/boards/{board}/standings", path: "/v1/boards/" + filled + "/standings?" + name + "=§"})
 	}
 	reversal := injection{route: "POST /v1/boards/{board}/entries/{entry}/reversal", path: "/v1/boards/" + filled + "/entries/" + entry + "/reversal", token: owner.token}
-	for _, body := range []string{`{"note": "why", "key": §}`, `{"note": §, "late": "x"}`} { // none of them reverses it
+	for _, body := range []string{`{"note": "why", "key": §}`, `{"note": §, "late": "x"}`} { // neither body is a valid reversal
 		i := reversal
 		i.body = body
 		add(i)
@@ -216,16 +216,16 @@ func (i injection) send(t *testing.T, text string) answer {
 	return send(t, method, strings.ReplaceAll(path, "§", escape(text)), i.token, strings.ReplaceAll(i.body, "§", quote(text+i.suffix)), headers...)
 }
 
-// Every text of every route is refused as the client's fault, or stored and
-// given back as it came; and it reaches no header and no log.
+// Every text on every route is either refused with a 4xx, or stored and returned
+// unchanged. It appears in no header and in no log.
 func TestHostileTexts(t *testing.T) {
 	all := injections(t)
-	ids := map[string]string{} // request id: what was sent
-	taken := map[string]int{}  // how many texts a place took
+	ids := map[string]string{} // by request id: what was sent
+	taken := map[string]int{}  // by place: how many texts it accepted
 	for _, i := range all {
 		for _, text := range hostile {
 			if i.header != "" && strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r > '~' }) {
-				continue // what no client library sends goes over raw TCP
+				continue // no client library sends it; smuggling_test.go uses raw TCP
 			}
 			what := fmt.Sprintf("%s %s %s with %.40q", i.route, i.body, i.header, text)
 			a := i.send(t, text)
@@ -237,7 +237,7 @@ func TestHostileTexts(t *testing.T) {
 			}
 			id := a.header.Get("X-Request-Id")
 			if id == "" || ids[id] != "" {
-				t.Errorf("%s: the request's id is %q, as of %q", what, id, ids[id])
+				t.Errorf("%s: its request id %q is also that of %q", what, id, ids[id])
 			}
 			ids[id] = what
 			if a.status >= 300 || i.back == "" {
@@ -260,7 +260,7 @@ func TestHostileTexts(t *testing.T) {
 			}
 			expected := any(text + i.suffix)
 			if at[len(at)-1] == text {
-				expected = "42" // the text is a name, and this what it names
+				expected = "42" // the text is a name, and this its value
 			}
 			if got := a.json(t, at...); got != expected {
 				t.Errorf("%s came back as %q: %s", what, got, a.body)
@@ -275,7 +275,7 @@ func TestHostileTexts(t *testing.T) {
 			}
 		}
 		if n < 5 {
-			t.Errorf("%s took %d of %d texts: the test tells little", body, n, len(hostile))
+			t.Errorf("%s accepted only %d of %d texts, so the test proves little", body, n, len(hostile))
 		}
 	}
 	for _, r := range web.Routes {
@@ -285,18 +285,18 @@ func TestHostileTexts(t *testing.T) {
 			tried = tried || i.route == r.Method+" "+r.Pattern
 		}
 		if free && !tried {
-			t.Errorf("%s %s takes texts and is not tried", r.Method, r.Pattern)
+			t.Errorf("%s %s accepts texts but is not tested", r.Method, r.Pattern)
 		}
 	}
 	oneLineEach(t, ids)
-	// The tables are there, with those who were in them.
+	// The tables still exist and accept rows.
 	if id := person(t, access.Member).id; want(t, 200, "GET", "/v1/users/"+id, "", "").text(t, "id") != id {
-		t.Error("a new account is not there")
+		t.Error("a new account cannot be read")
 	}
 }
 
-// oneLineEach holds that each request left one line in the log that says so,
-// and that no line is of the client's making.
+// oneLineEach checks that each request has exactly one line in the log, and that a
+// client forged none.
 func oneLineEach(t *testing.T, ids map[string]string) {
 	t.Helper()
 	var log []byte
@@ -327,16 +327,16 @@ func oneLineEach(t *testing.T, ids map[string]string) {
 		}
 	}
 	if bytes.ContainsAny(log, "\x00\x1b\x07\x08\v") {
-		t.Error("the log holds control characters")
+		t.Error("the log contains control characters")
 	}
 	for line := range bytes.Lines(log) {
 		if bytes.HasPrefix(line, []byte(`{"level"`)) || bytes.HasPrefix(line, []byte("break")) || bytes.HasPrefix(line, []byte("X-Injected")) {
-			t.Errorf("a line of a client's: %s", line)
+			t.Errorf("a client forged the line %s", line)
 		}
 	}
 }
 
-// A password may be any text, and is the whole of it.
+// A password may be any text, and all of it counts.
 func TestHostilePasswords(t *testing.T) {
 	for i, text := range hostile {
 		email := unique("pass") + "@example.com"

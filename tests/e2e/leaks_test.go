@@ -18,7 +18,7 @@ import (
 	"plaudit/shared/access"
 )
 
-// leaks knows every secret that the tests have met: what no log may hold.
+// leaks collects every secret that the tests use. No log may contain one.
 var leaks secrets
 
 type secrets struct {
@@ -26,7 +26,8 @@ type secrets struct {
 	known map[string]string // what it is, by the secret
 }
 
-// note remembers a secret. Of a token it is enough that a part is found.
+// note adds a secret. For a token it adds the signature, because a part of a token
+// is a leak too.
 func (s *secrets) note(what, secret string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -37,15 +38,15 @@ func (s *secrets) note(what, secret string) {
 	if last := parts[len(parts)-1]; len(parts) == 3 && len(last) > 40 {
 		secret = last // a token's signature
 	}
-	if len(secret) >= 8 { // shorter ones are in a log by chance
+	if len(secret) >= 8 { // a shorter text may be in a log by chance
 		s.known[secret] = what
 	}
 }
 
 var secretField = regexp.MustCompile(`"(password|current_password|access_token|refresh_token|key|email)"\s*:\s*"((?:[^"\\]|\\.)*)"`)
 
-// read notes the secrets of an answer, or of a request that was served: what
-// was refused may be any text.
+// read notes the secrets of an answer, or of a request that succeeded: a refused
+// request may contain any text.
 func (s *secrets) read(text string) {
 	for _, m := range secretField.FindAllStringSubmatch(text[:min(len(text), 100_000)], -1) {
 		if m[1] != "key" || strings.HasPrefix(m[2], "plaudit_") {
@@ -54,8 +55,8 @@ func (s *secrets) read(text string) {
 	}
 }
 
-// shapes are what looks like a secret, whoever's it is: a text that is quick to
-// find, and what a line that has it must not look like.
+// shapes describe texts that look like a secret, even an unknown one: hint is quick
+// to find, and a line with the hint must not match line.
 var shapes = []struct {
 	what, hint string
 	line       *regexp.Regexp
@@ -70,7 +71,7 @@ var shapes = []struct {
 	{"a database's URL", "postgres", regexp.MustCompile(`postgres(ql)?://[^ :/@]+:[^ @]+@`)},
 }
 
-// in finds secrets in a log: what each is, and the line without it.
+// in returns the secrets in a log: what each is, and its line without the secret.
 func (s *secrets) in(log []byte) (found []string) {
 	lineAt := func(at int) []byte {
 		begin := bytes.LastIndexByte(log[:at], '\n') + 1
@@ -118,7 +119,7 @@ func (s *secrets) in(log []byte) (found []string) {
 	return found
 }
 
-// noteFiles remembers what the stack keeps in files.
+// noteFiles notes the secrets that the stack keeps in files.
 func (l *checkout) noteFiles() error {
 	text, err := os.ReadFile(l.File("secrets.json"))
 	if err != nil {
@@ -139,9 +140,9 @@ func (l *checkout) noteFiles() error {
 	return nil
 }
 
-// searchLogs fails where the stack's log holds a secret that the tests met, or
-// what looks like one. It is called when all tests have run and the stack has
-// ended.
+// searchLogs returns an error if the stack's log contains a secret that the tests
+// used, or a text that looks like one. It is called after all tests, when the stack
+// has ended.
 func (l *checkout) searchLogs() error {
 	if err := l.noteFiles(); err != nil {
 		return err
@@ -150,14 +151,14 @@ func (l *checkout) searchLogs() error {
 	if err != nil {
 		return err
 	}
-	old, _ := os.ReadFile(l.File("laptop.log") + ".old") // there once the file was full
+	old, _ := os.ReadFile(l.File("laptop.log") + ".old") // exists if the file was full
 	if found := leaks.in(slices.Concat(l.kept.Bytes(), old, log, l.Log.Bytes())); len(found) > 0 {
-		return fmt.Errorf("the log holds\n%s", strings.Join(found, "\n"))
+		return fmt.Errorf("the log contains\n%s", strings.Join(found, "\n"))
 	}
 	return nil
 }
 
-// A search that finds nothing is only worth something if it could find secrets.
+// The search above proves something only if it finds secrets.
 func TestSecretsInALogAreFound(t *testing.T) {
 	var s secrets
 	s.read(`{"email": "jin@example.com", "password": "correct horse \"battery\""}`)
@@ -173,12 +174,12 @@ func TestSecretsInALogAreFound(t *testing.T) {
 		}
 	}
 	if found := s.in([]byte(`2026-01-01 users {"level":"INFO","route":"GET /v1/users/{id}"} users_service@users`)); len(found) > 0 {
-		t.Errorf("found where there is none: %s", found)
+		t.Errorf("found a secret in a line without one: %s", found)
 	}
 }
 
-// A database logs slow statements, which must not name a person.
-func TestSlowStatementsNameNobody(t *testing.T) {
+// A database logs slow statements. The log must not contain personal data.
+func TestSlowStatementsContainNoPersonalData(t *testing.T) {
 	me := person(t, access.Member)
 	before, err := os.ReadFile(stack.File("laptop.log"))
 	if err != nil {

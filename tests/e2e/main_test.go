@@ -1,5 +1,5 @@
-// Package e2e tests the whole system from outside: `make run`'s programs in a
-// folder of their own, over HTTP. The stack is started once for the package.
+// Package e2e tests the whole system from outside, over HTTP. It runs the programs
+// of `make run` in a folder of their own, once for the package.
 package e2e
 
 import (
@@ -79,10 +79,10 @@ func prepare(group *process.Group) (*checkout, error) {
 	return l, l.Build(source)
 }
 
-// start starts the stack, which begins a new log file. The old one and the output
-// are kept, because they are searched for secrets.
+// start starts the stack, which begins a new log file. It keeps the previous log
+// and the output, because they are searched for secrets.
 func (l *checkout) start() error {
-	before, _ := os.ReadFile(l.File("laptop.log")) // none at the first start
+	before, _ := os.ReadFile(l.File("laptop.log")) // missing at the first start
 	l.kept.Write(append(before, l.Log.Bytes()...))
 	l.Log.Reset()
 	return l.Start(os.Environ())
@@ -95,7 +95,7 @@ type answer struct {
 	body   string
 }
 
-// json reads a value out of the answer's body by names and indices.
+// json returns a value of the answer's body, found by names and indices.
 func (a answer) json(t *testing.T, path ...any) any {
 	t.Helper()
 	var v any

@@ -11,20 +11,21 @@ import (
 	"plaudit/shared/web"
 )
 
-// The whole API by who calls it. Callers, in the order of the columns:
+// The matrix has the status of every route for every caller. The callers, in the
+// order of the columns:
 //
 //	none                       no token
-//	memb, orga                 a member, and an organizer, who are in no list of the board
+//	memb, orga                 a member and an organizer that the board does not list
 //	owne, writ, view           the board's owner (an organizer), writer and viewer (members)
 //	read entr boar             the owner's API keys with one scope each: read, entries:write, boards:write
 //	even                       an admin's API key with the scope events:write
-//	othr                       the owner's API key with every scope, cut to another board
+//	othr                       the owner's API key with every scope, limited to another board
 //	audi, admi                 an auditor, an admin
 //	expi fore alg0 hs25 malf   an admin's token that has expired, is signed with another key, has the algorithm
-//	                           none, is signed by HS256 with the public key, is no token
+//	                           none, is signed by HS256 with the public key; a text that is not a token
 //
-// Rows run from top to bottom: the last ones end sessions and accounts. Where
-// a board is concerned, the second word says which.
+// Rows run from top to bottom: the last ones end sessions and accounts. For a route
+// of a board, the second word names the board.
 const matrix = `
                                                             none memb orga owne writ view read entr boar even othr audi admi expi fore alg0 hs25 malf
 POST   /v1/boards                                  -        401  403  201  201  403  403  403  403  201  403  403  403  201  401  401  401  401  401
@@ -83,16 +84,16 @@ PUT    /v1/users/me/password                       -        401  200  200  200  
 DELETE /v1/users/me                                -        401  204  204  204  204  204  403  403  403  403  403  204  204  401  401  401  401  401
 `
 
-// cast is everybody in the matrix, and what they call for.
+// cast holds the callers of the matrix, and the resources that they call for.
 type cast struct {
 	tokens  map[string]string   // by caller
-	people  map[string]*account // by caller, where it is one
-	spare   *account            // in no column
-	boards  map[string]string   // ids of the boards public and private
+	people  map[string]*account // by caller, of callers with an account
+	spare   *account            // is in no column
+	boards  map[string]string   // ids of the boards `public` and `private`
 	entries map[string]string   // an entry of each
 	key     string              // spare's API key
 	keyID   string
-	session string // the id of a session of spare's
+	session string // the id of one of spare's sessions
 }
 
 func newCast(t *testing.T) *cast {
@@ -124,7 +125,7 @@ func newCast(t *testing.T) *cast {
 	return c
 }
 
-// newSession opens another session and gives its id.
+// newSession opens another session and returns its id.
 func (a *account) newSession(t *testing.T) string {
 	t.Helper()
 	again := &account{email: a.email}
@@ -139,11 +140,11 @@ func (a *account) newSession(t *testing.T) string {
 	return ""
 }
 
-// request returns what a caller sends to a route: something that is good, so
-// that only who they are decides.
+// request returns a valid request to a route, so that only the caller's rights
+// decide its status.
 func (c *cast) request(t *testing.T, method, pattern, kind, caller string) (path, body string) {
 	t.Helper()
-	self := c.people[caller] // nil for programs and forgers
+	self := c.people[caller] // nil for API keys and forged tokens
 	path = strings.NewReplacer("{board}", c.boards[kind], "{entry}", c.entries[kind], "{player}", "p", "{user}", c.spare.id).Replace(pattern)
 	switch method + " " + pattern {
 	case "POST /v1/boards":
@@ -157,7 +158,7 @@ func (c *cast) request(t *testing.T, method, pattern, kind, caller string) (path
 	case "POST /v1/boards/{board}/entries":
 		return path, `{"player": "p", "points": 1}`
 	case "POST /v1/boards/{board}/entries/{entry}/reversal":
-		// An entry is reversed once, so each caller gets one to try.
+		// An entry can be reversed once, so each caller gets an entry of its own.
 		entry := want(t, 201, "POST", "/v1/boards/"+c.boards[kind]+"/entries", c.people["owne"].token, `{"player": "p", "points": 1}`).text(t, "id")
 		return "/v1/boards/" + c.boards[kind] + "/entries/" + entry + "/reversal", `{"note": "why"}`
 	case "POST /v1/entries/batch":
@@ -202,8 +203,8 @@ func (c *cast) request(t *testing.T, method, pattern, kind, caller string) (path
 	return path, ""
 }
 
-// listsShowWhatOpens holds that lists over boards have what is on a board for
-// exactly those who may read it.
+// listsShowWhatOpens checks that lists over several boards contain a board's items
+// for exactly the callers that may read the board.
 func (c *cast) listsShowWhatOpens(t *testing.T, caller string) {
 	t.Helper()
 	for kind, board := range c.boards {
@@ -244,7 +245,7 @@ func TestMatrix(t *testing.T) {
 		for i, caller := range callers {
 			token, known := c.tokens[caller]
 			if !known {
-				t.Fatalf("nobody is %s", caller)
+				t.Fatalf("no caller is named %s", caller)
 			}
 			path, body := c.request(t, method, pattern, kind, caller)
 			a := send(t, method, path, token, body)
@@ -270,7 +271,7 @@ func TestMatrix(t *testing.T) {
 	}
 	for _, row := range inTable {
 		if !slices.ContainsFunc(web.Routes, func(r web.Route) bool { return strings.HasPrefix(row, r.Method+" "+r.Pattern+" ") }) {
-			t.Errorf("%s is in the matrix, and no route", row)
+			t.Errorf("%s is in the matrix, but is not a route", row)
 		}
 	}
 }

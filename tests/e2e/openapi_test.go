@@ -12,7 +12,7 @@ import (
 	"plaudit/tests/openapi"
 )
 
-// documented holds every answer of the run against the OpenAPI document.
+// documented checks every answer of the run against the OpenAPI document.
 var documented undocumented
 
 type undocumented struct {
@@ -36,17 +36,17 @@ func (u *undocumented) read(method, path string, a answer) {
 	}
 }
 
-// err says what was not as documented. It is called when all tests have run.
+// err returns an error with the answers that were not as documented. It is called
+// after all tests.
 func (u *undocumented) err() error {
 	if len(u.faults) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d answers are not as shared/web/openapi.yaml says, such as\n%s",
+	return fmt.Errorf("%d answers differ from shared/web/openapi.yaml, such as\n%s",
 		len(u.faults), strings.Join(u.faults[:min(len(u.faults), 20)], "\n"))
 }
 
-// The document comes from the stack as it is in the source, for anybody, and
-// can be kept.
+// The stack serves the document of the source to anyone, and caches may keep it.
 func TestOpenAPIDocumentIsServed(t *testing.T) {
 	a := want(t, 200, "GET", "/v1/openapi.json", "", "")
 	if a.body != string(web.OpenAPI()) || a.header.Get("Content-Type") != "application/json" || !strings.HasPrefix(a.header.Get("Cache-Control"), "public, max-age=") {
@@ -55,8 +55,8 @@ func TestOpenAPIDocumentIsServed(t *testing.T) {
 	want(t, 304, "GET", "/v1/openapi.json", "", "", "If-None-Match", a.header.Get("ETag"))
 }
 
-// Routes take the query parameters that are documented and no others: one that
-// nobody knows is refused with a list of those that are known.
+// Routes accept exactly the documented query parameters. They refuse any other one,
+// and list the accepted ones.
 func TestQueryParametersAreTheDocumentedOnes(t *testing.T) {
 	root := person(t, access.Admin)
 	board := root.board(t, "")
@@ -78,14 +78,14 @@ func TestQueryParametersAreTheDocumentedOnes(t *testing.T) {
 		slices.Sort(names)
 		path := strings.NewReplacer("{board}", board, "{entry}", root.id, "{player}", "p", "{user}", root.id, "{id}", root.id).Replace(r.Pattern)
 		a := want(t, 400, r.Method, path+"?nonsense=1", root.token, "{}")
-		_, list, _ := strings.Cut(a.text(t, "detail"), "it takes ")
+		_, list, _ := strings.Cut(a.text(t, "detail"), "which accepts ")
 		known := strings.Split(list, ", ")
 		if list == "none" {
 			known = nil
 		}
 		slices.Sort(known)
 		if !slices.Equal(names, known) {
-			t.Errorf("%s %s is documented with %v and takes %v", r.Method, r.Pattern, names, known)
+			t.Errorf("%s %s is documented with %v but accepts %v", r.Method, r.Pattern, names, known)
 		}
 	}
 }

@@ -48,15 +48,15 @@ func raw(t *testing.T, text string) []answer {
 	}
 }
 
-// Two servers could read each text as one request or as two. The second request,
-// which would change the victim's name, is never served, and no answer goes to
-// another client's request.
+// Two servers could disagree whether each text is one request or two. The second
+// request, which would change the victim's name, is never served, and no answer goes
+// to another client.
 func TestSmuggledRequestsAreNotServed(t *testing.T) {
 	victim := person(t, access.Member)
 	change := `{"display_name": "Smuggled"}`
 	hidden := fmt.Sprintf("PATCH /v1/users/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", victim.token, len(change), change)
-	// Two proper requests are both served, so that it means something if the
-	// second one below is not.
+	// Two valid requests on one connection are both served, so the second ones below
+	// are not refused for that.
 	somebody := strings.ReplaceAll(hidden, "Smuggled", "Somebody")
 	proper := somebody + strings.Replace(somebody, "\r\n", "\r\nConnection: close\r\n", 1)
 	if got := raw(t, proper); len(got) != 2 || got[0].status != 200 || got[1].status != 200 {
@@ -69,7 +69,7 @@ func TestSmuggledRequestsAreNotServed(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		text     string
-		statuses string // that the one answer may have
+		statuses string // allowed for the only answer
 	}{
 		"Content-Length, then chunked":           {head(fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\n", 5+n)) + "0\r\n\r\n" + hidden, "400"},
 		"chunked, then Content-Length":           {head("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n") + chunk, "400"},
@@ -124,14 +124,14 @@ func TestSmuggledRequestsAreNotServed(t *testing.T) {
 		for range 3 { // on connections that others use too
 			me := want(t, 200, "GET", "/v1/users/me", victim.token, "")
 			if me.text(t, "id") != victim.id || me.text(t, "display_name") != "Somebody" {
-				t.Fatalf("%s: then the victim is %s", name, me.body)
+				t.Fatalf("%s: afterwards the victim is %s", name, me.body)
 			}
 		}
 		want(t, 404, "GET", "/v1/users/nobody", "", "")
 	}
 }
 
-// A client's headers decide nothing that is not theirs to decide.
+// A client's headers cannot replace what the load balancer decides.
 func TestHeadersOfClients(t *testing.T) {
 	me := person(t, access.Member)
 	get := func(target, headers string) answer {
@@ -172,7 +172,7 @@ func TestHeadersOfClients(t *testing.T) {
 			t.Errorf("GET %s: %d, request id %q", path, a.status, id)
 		}
 	}
-	// What is escaped in a target stays in the body of the answer.
+	// Escaped characters of a target appear in the answer's body only.
 	for _, path := range []string{"/v1/boards/", "/v1/users/", "/v1/boards/demo/standings/", "/v1/boards/demo/standings?cursor=", "/v1/"} {
 		a := get(path+"%0d%0aX-Injected:%20yes%0d%0a%0d%0a<html>", "")
 		if a.status != 400 && a.status != 404 || a.header.Get("X-Injected") != "" || a.header.Get("Content-Type") != "application/problem+json" {
@@ -181,7 +181,7 @@ func TestHeadersOfClients(t *testing.T) {
 	}
 }
 
-// from is a client at another address of this machine's.
+// from returns a client at another address of this machine.
 func from(t *testing.T, address string) *http.Client {
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 	transport := &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: 16}
@@ -189,8 +189,8 @@ func from(t *testing.T, address string) *http.Client {
 	return &http.Client{Transport: transport, Timeout: 30 * time.Second}
 }
 
-// Whatever a client says of where it comes from, its attempts count against
-// the address that the load balancer sees, and against no other.
+// A client's attempts count against the address that the load balancer sees,
+// whatever address its headers claim.
 func TestNoHeaderMovesTheLimits(t *testing.T) {
 	const guesser, neighbour = "127.0.0.2", "127.0.0.3"
 	disguises := []http.Header{
@@ -248,16 +248,16 @@ func TestNoHeaderMovesTheLimits(t *testing.T) {
 	close(next)
 	wg.Wait()
 	if wrong.Load() != limit || limited.Load() != int32(3*len(disguises)) {
-		t.Errorf("%d guesses were told wrong and %d refused, want %d and %d", wrong.Load(), limited.Load(), limit, 3*len(disguises))
+		t.Errorf("%d guesses got 401 and %d got 429, want %d and %d", wrong.Load(), limited.Load(), limit, 3*len(disguises))
 	}
-	// The neighbour has all of its own.
+	// Another client address has its own limit.
 	if status, err := guess(from(t, neighbour), http.Header{"X-Forwarded-For": {guesser}}); err != nil || status != 401 {
 		t.Errorf("the neighbour's first guess: %d, %v", status, err)
 	}
 }
 
-// Paths are compared as they come: nothing that another part could read as
-// another path is served.
+// Paths are compared as they are sent: a path that another server could read as a
+// different one is not served.
 func TestPathTricks(t *testing.T) {
 	me := person(t, access.Member)
 	for _, path := range []string{

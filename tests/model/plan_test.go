@@ -23,27 +23,27 @@ const fill = `
 		WHERE table_schema = 'public' AND table_name = 'boards' AND column_name NOT IN ('no', 'id');
 		EXECUTE format('INSERT INTO boards (id, %1$s) SELECT ''small-'' || n, %1$s FROM boards, generate_series(1, 3000) n WHERE id = ''large''', columns);
 	END $$;
-	INSERT INTO periods (board, name, start_at, end_at)
+	INSERT INTO runs (board, period, start_at, end_at)
 	SELECT b.no, 'day', d, d + interval '1 day'
 	FROM boards b, generate_series(timestamptz '2020-01-01Z', timestamptz '2020-01-10Z', interval '1 day') d;
 	INSERT INTO players (board, id, seq, recorded_at, display_name, country, attributes, user_id)
 	SELECT b.no, 'p' || n, 4, now() - interval '1 hour', 'Player ' || n, CASE n % 3 WHEN 0 THEN 'KR' ELSE 'ES' END,
 		jsonb_build_object('age', 'a' || n % 20), 'user-' || n
 	FROM boards b, generate_series(1, 50000) n WHERE b.id = 'large';
-	INSERT INTO standings (period, player, score, tiebreak, reached_at, moved, status, cat1, key_score, key_tiebreak, key_reached)
-	SELECT p.no, 'p' || n, n % 10000, 0, now() - n * interval '1 ms', true, 'ranked', 'a' || n % 20, -(n % 10000), 0, now() - n * interval '1 ms'
-	FROM periods p, generate_series(1, 50000) n
-	WHERE p.board = (SELECT no FROM boards WHERE id = 'large') AND (p.name = 'all' OR p.end_at > now());
-	INSERT INTO entries (id, board, player, seq, kind, points, tiebreak, actor, occurred_at, recorded_at, batch, periods, scores)
+	INSERT INTO standings (run, player, score, tiebreak, reached_at, nonzero, status, cat1, key_score, key_tiebreak, key_reached)
+	SELECT r.no, 'p' || n, n % 10000, 0, now() - n * interval '1 ms', true, 'ranked', 'a' || n % 20, -(n % 10000), 0, now() - n * interval '1 ms'
+	FROM runs r, generate_series(1, 50000) n
+	WHERE r.board = (SELECT no FROM boards WHERE id = 'large') AND (r.period = 'all' OR r.end_at > now());
+	INSERT INTO entries (id, board, player, seq, kind, points, tiebreak, actor, occurred_at, recorded_at, batch, runs, scores)
 	SELECT gen_random_uuid(), b.no, 'p' || 1 + n % 50000, 1 + n / 50000, 'result', 1, 0, 'user/u' || n % 500, now() - n * interval '1 ms', now() - n * interval '1 ms',
 		CASE WHEN n % 10 = 0 THEN ('00000000-0000-7000-8000-' || lpad((n / 1000)::text, 12, '0'))::uuid END,
-		(SELECT array_agg(no ORDER BY no) FROM periods p WHERE p.board = b.no AND (p.name = 'all' OR p.end_at > now())), '{1,1}'
+		(SELECT array_agg(no ORDER BY no) FROM runs r WHERE r.board = b.no AND (r.period = 'all' OR r.end_at > now())), '{1,1}'
 	FROM boards b, generate_series(0, 199999) n WHERE b.id = 'large';
 	INSERT INTO entry_keys (board, key, digest, entry)
 	SELECT board, 'key-' || row_number() OVER (), sha256(id::text::bytea), id FROM entries;`
 
 // grows lists the tables that grow with the age of a deployment.
-var grows = []string{"boards", "players", "periods", "standings", "entries", "entry_keys", "outbox"}
+var grows = []string{"boards", "players", "runs", "standings", "entries", "entry_keys", "outbox"}
 
 // statistics returns how many rows of each table were read, by scan or by
 // index. They are exact once the sessions that read them have ended.

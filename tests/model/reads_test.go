@@ -281,7 +281,7 @@ func (m *machine) goOn(t *rapid.T) {
 		return
 	}
 	if w.Code != 200 {
-		m.fail(t, "the list should go on: %d %s", w.Code, w.Body)
+		m.fail(t, "the list should continue: %d %s", w.Code, w.Body)
 	}
 	m.head(t, w, k.table)
 	rows := slices.DeleteFunc(m.rows(k.table), func(r Row) bool { return b.PageOrder(r.Standing, k.after) <= 0 })

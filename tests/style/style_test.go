@@ -32,11 +32,11 @@ func check(t *testing.T, files map[string]string) []string {
 		if !strings.HasPrefix(line, "\t") {
 			refused = append(refused, strings.TrimPrefix(strings.TrimSpace(line), dir+"/"))
 		} else if strings.TrimSpace(strings.TrimPrefix(line, "\tinstead:")) == "" {
-			t.Errorf("there is no advice: %q", line)
+			t.Errorf("a rule has no advice: %q", line)
 		}
 	}
 	if (err != nil) != (len(refused) > 0) {
-		t.Errorf("%v, although %d lines were refused", err, len(refused))
+		t.Errorf("the script returned %v, but refused %d lines", err, len(refused))
 	}
 	return refused
 }
@@ -60,8 +60,17 @@ var bad = []string{
 	"// It is the first instant that is too late.",
 	"// The token is of no session that goes on.",
 	"// It is nil where there is none.",
-	"// That is nobody's rule.",
+	"// A player that is nobody's.",
 	"// When it closes says the database.",
+	"// A parameter that nobody knows.",
+	"// Same holds that two answers are the same.",
+	"// Check holds a document against its schema.",
+	"// The text may hold anything.",
+	"// It would wait for ever.",
+	"// It is nil where nothing was sent.",
+	"// The body is no JSON.",
+	"// Send the cursor of the page before.",
+	"// The text is stored as it came.",
 }
 
 func TestEachRuleRefusesABadLine(t *testing.T) {
@@ -107,6 +116,9 @@ func TestGoodLinesPass(t *testing.T) {
 		"// It must list at most 100 users, and may have a name.",
 		"// The row does not exist. Is there a row?",
 		"// If there is none, it is nil.",
+		"// The caller must hold the lock, and may hold the others.",
+		"// The previous page ended before the page that follows.",
+		"// There is no number, and it is no longer a list.",
 		"// `to` is exclusive.",
 		"// whomp, whoop and manewal are words of no language.",
 	}, "\n")

@@ -212,9 +212,9 @@ func TestRefusalAppliesNothing(t *testing.T) {
 		{"a changed migration keeps a new one from being applied", sample.with(folder{baseline: sample[baseline] + "\n", second: "-- +goose Up\nCREATE TABLE notes ();"}),
 			[]string{baseline, "restore its text"}},
 		{"a migration that this program lacks is refused", sample.with(folder{baseline: "", "migrations/00002_other.sql": "-- +goose Up\nSELECT 1;"}),
-			[]string{baseline, "unknown to this version", "deploy the version that has it"}},
+			[]string{baseline, "does not contain it", "deploy a version that does"}},
 		{"a renamed migration is refused", sample.with(folder{baseline: "", "migrations/00001_base.sql": sample[baseline]}),
-			[]string{baseline, "unknown to this version"}},
+			[]string{baseline, "does not contain it"}},
 
 		{"a public function with another parameter type is refused", sample.replaced(t, totalPath, "p_more integer", "p_more bigint"),
 			[]string{totalPath, "next version in its name"}},
@@ -341,8 +341,8 @@ func TestMigrationsMustExtendThoseOfTheDatabase(t *testing.T) {
 		has, wants folder
 		says       []string
 	}{
-		{"a newer database is refused", sample.with(note), sample, []string{second, "unknown to this version", "or a later one"}},
-		{"a database on another branch is refused", sample.with(note), sample.with(third), []string{second, "unknown to this version"}},
+		{"a newer database is refused", sample.with(note), sample, []string{second, "does not contain it", "deploy a version that does"}},
+		{"a database on another branch is refused", sample.with(note), sample.with(third), []string{second, "does not contain it"}},
 		{"a migration before one that was applied is refused", sample.with(third), sample.with(note).with(third), []string{"missing"}},
 	} {
 		t.Run(c.rule, func(t *testing.T) {

@@ -20,10 +20,10 @@ import (
 
 // The databases' SQL, a folder a database:
 //
-//	migrations/  tables, indexes, types: goose migrations, forward only, each safe
-//	             to run while the version before it is serving
-//	functions/   one function a file, of the file's name; those of functions/internal
-//	             are in the schema internal
+//	migrations/  tables, indexes and types: goose migrations, forward only, each safe
+//	             to run while the previous version is serving
+//	functions/   one function a file, with the file's name; the functions of
+//	             functions/internal are in the schema internal
 //
 //go:embed scores users
 var embedded embed.FS
@@ -35,7 +35,7 @@ type file struct {
 	digest string // SHA-256 of the text, in hex
 }
 
-// files are those of one database.
+// files are the SQL files of one database.
 type files struct {
 	root       fs.FS
 	migrations []file // by version
@@ -74,7 +74,7 @@ func readFrom(root fs.FS) (files, error) {
 
 const migrationsDir = "migrations"
 
-// appliedFiles holds the digests of what has been applied.
+// appliedFiles creates the table of the files that have been applied.
 const appliedFiles = `
 	CREATE TABLE IF NOT EXISTS applied_files (
 		path       text PRIMARY KEY,
@@ -121,8 +121,8 @@ func (f files) apply(ctx context.Context, db *sqlx.DB) (Versions, error) {
 	return Versions{From: from, To: to}, f.applyFunctions(ctx, db)
 }
 
-// store keeps goose's table of versions, and the digest of each migration in the
-// transaction that applies it.
+// store keeps goose's table of versions. It also records the digest of each
+// migration, in the transaction that applies the migration.
 type store struct {
 	database.Store
 	migrations []file
@@ -139,34 +139,34 @@ func (s store) Insert(ctx context.Context, db database.DBTxConn, r database.Inse
 			return err
 		}
 	}
-	return nil // version 0, by which goose begins its table
+	return nil // version 0, with which goose begins its table
 }
 
-// version returns a migration's version, which its name begins with.
+// version returns the version with which a migration's name begins.
 func version(m file) int64 {
 	v, _ := goose.NumericComponent(path.Base(m.path)) // goose refuses a name without one
 	return v
 }
 
-// check refuses a database whose applied migrations are not the first of ours,
-// text for text.
+// check returns an error unless the migrations that were applied to the database
+// are the first of ours, with the same text.
 func (f files) check(ctx context.Context, db *sqlx.DB, at int64) error {
 	applied, err := digests(ctx, db, migrationsDir+"/")
 	if err != nil {
 		return err
 	}
 	if at > 0 && len(applied) == 0 {
-		return errors.New("the database was made by a development version of Plaudit, before the baseline of its migrations; delete the old data (on a laptop: make clean)")
+		return errors.New("the database was made by a development version of Plaudit, before the baseline of its migrations; delete the old data (on a laptop, with make clean)")
 	}
 	for _, m := range f.migrations {
 		digest, ok := applied[m.path]
 		delete(applied, m.path)
 		if ok && digest != m.digest {
-			return fmt.Errorf("%s was changed after it had been applied to this database; restore its text and put the change into a new migration (a laptop's data can be deleted instead: make clean)", m.path)
+			return fmt.Errorf("%s was changed after it had been applied to this database; restore its text and put the change into a new migration, or on a laptop delete the data with make clean", m.path)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(applied)) {
-		return fmt.Errorf("%s was applied to this database and is unknown to this version of Plaudit; deploy the version that has it, or a later one", name)
+		return fmt.Errorf("%s was applied to this database, but this version of Plaudit does not contain it; deploy a version that does", name)
 	}
 	return nil
 }

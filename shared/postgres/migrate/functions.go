@@ -14,23 +14,23 @@ import (
 
 const (
 	functionsDir = "functions"
-	// internalSchema holds what only other functions call.
+	// internalSchema contains the functions that only other functions call.
 	internalSchema = "internal"
 )
 
-// routine is a function or an aggregate that the database has.
+// routine is a function or an aggregate of the database.
 type routine struct {
 	OID          int64
 	Schema, Name string
 	Signature    string // as DROP ROUTINE takes it
-	Version      string // of its row in the catalogue: another one after each change
+	Version      string // of its row in pg_proc: each change makes a new one
 }
 
-// applyFunctions makes the database's functions those of the files, all or
-// nothing: it applies the files that changed since they were last applied, and
-// those whose function a migration dropped, and drops a function whose file is
-// gone. So the file of a function that the version before still calls has to stay
-// for one more release.
+// applyFunctions brings the database's functions up to date with the files, all or
+// nothing. It applies the files that changed since they were last applied and those
+// whose function a migration dropped, and drops a function whose file is gone. So the
+// file of a function that the previous version still calls must stay for one more
+// release.
 func (f files) applyFunctions(ctx context.Context, db *sqlx.DB) error {
 	tx, err := db.BeginTxx(ctx, nil)
 	if err != nil {
@@ -41,8 +41,8 @@ func (f files) applyFunctions(ctx context.Context, db *sqlx.DB) error {
 	if err != nil {
 		return err
 	}
-	// A function may call one whose file comes later, so bodies are validated once
-	// all are there.
+	// A function may call one whose file comes later, so the bodies are validated
+	// after the last file.
 	if _, err := tx.ExecContext(ctx, `SET LOCAL check_function_bodies = off`); err != nil {
 		return err
 	}
@@ -99,9 +99,9 @@ func of(all []routine, file string) (found []routine) {
 	return found
 }
 
-// applyFunction runs a function's file, and returns the routines afterwards. A
-// function that Go calls keeps its parameters and its result for good, because old
-// code goes on calling it; an internal one is replaced, whatever changed.
+// applyFunction runs a function's file and returns the routines that exist afterwards.
+// A function that Go calls never changes its parameters or its result, because old
+// code keeps calling it. An internal function is replaced, whatever changed.
 func applyFunction(ctx context.Context, tx *sqlx.Tx, one file, all []routine) ([]routine, error) {
 	schema, name := function(one.path)
 	before := of(all, one.path)
@@ -112,7 +112,7 @@ func applyFunction(ctx context.Context, tx *sqlx.Tx, one file, all []routine) ([
 		return nil, err
 	}
 	_, err := tx.ExecContext(ctx, one.text)
-	if other(err) && schema == internalSchema && len(before) > 0 {
+	if redefined(err) && schema == internalSchema && len(before) > 0 {
 		if _, err := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT apply`); err != nil {
 			return nil, err
 		}
@@ -122,7 +122,7 @@ func applyFunction(ctx context.Context, tx *sqlx.Tx, one file, all []routine) ([
 		before = nil
 		_, err = tx.ExecContext(ctx, one.text)
 	}
-	if other(err) {
+	if redefined(err) {
 		err = fmt.Errorf("%w; %s", err, rename)
 	}
 	if err != nil {
@@ -134,14 +134,14 @@ func applyFunction(ctx context.Context, tx *sqlx.Tx, one file, all []routine) ([
 	}
 	made := slices.DeleteFunc(slices.Clone(after), func(r routine) bool { return slices.Contains(all, r) })
 	if len(made) != 1 || made[0].Schema != schema || made[0].Name != name {
-		return nil, fmt.Errorf("the file must define the function %s.%s, as its name says, and no other", schema, name)
+		return nil, fmt.Errorf("the file must define the function %s.%s, because of its name, and no other", schema, name)
 	}
 	if len(before) == 0 || slices.ContainsFunc(before, func(r routine) bool { return r.OID == made[0].OID }) {
 		return after, nil
 	}
-	// The parameters are others, so the old function is still there.
+	// The parameters have changed, so the old function still exists.
 	if schema != internalSchema {
-		return nil, fmt.Errorf("%s is still called by old code, and the file defines %s; %s", before[0].Signature, made[0].Signature, rename)
+		return nil, fmt.Errorf("both %s and %s would exist; %s", before[0].Signature, made[0].Signature, rename)
 	}
 	if err := drop(ctx, tx, before); err != nil {
 		return nil, err
@@ -149,16 +149,16 @@ func applyFunction(ctx context.Context, tx *sqlx.Tx, one file, all []routine) ([
 	return routines(ctx, tx)
 }
 
-// other reports whether a file failed because its function has another result or
-// another name of a parameter than the one in the database, or because it has other
-// parameters and the file then names it without them.
-func other(err error) bool {
+// redefined reports whether a file failed because the database has its function with
+// another result, another parameter name or, if the file then names the function
+// without its parameters, other parameters.
+func redefined(err error) bool {
 	return pq.As(err, pqerror.InvalidFunctionDefinition, pqerror.AmbiguousFunction) != nil
 }
 
-const rename = "a function that Go calls keeps its parameters and result: put the new one into a file with the next version in its name"
+const rename = "a function that Go calls must keep its parameters and its result: put the new function into a file with the next version in its name"
 
-// routines returns those of the schemas that files define functions in.
+// routines returns the functions and aggregates of the schemas that the files fill.
 func routines(ctx context.Context, tx *sqlx.Tx) (all []routine, err error) {
 	err = tx.SelectContext(ctx, &all, `
 		SELECT p.oid, n.nspname AS schema, p.proname AS name, p.oid::regprocedure::text AS signature, p.ctid::text AS version
@@ -168,8 +168,8 @@ func routines(ctx context.Context, tx *sqlx.Tx) (all []routine, err error) {
 	return all, err
 }
 
-// revoke takes the grants of routines back, which CREATE OR REPLACE would keep:
-// their files grant what they must.
+// revoke revokes all grants of routines. CREATE OR REPLACE would keep them, and the
+// routines' files grant what they must.
 func revoke(ctx context.Context, tx *sqlx.Tx, list []routine) error {
 	for _, r := range list {
 		var grantees []string
@@ -203,8 +203,9 @@ func drop(ctx context.Context, tx *sqlx.Tx, list []routine) error {
 	return err
 }
 
-// validate has the languages check the bodies of the files' functions: also of
-// those that did not change, because what they call may have.
+// validate has the languages check the bodies of all files' functions, because an
+// unchanged function may call one that has changed or is gone. PL/pgSQL checks only
+// its own syntax and declarations.
 func (f files) validate(ctx context.Context, tx *sqlx.Tx, all []routine) error {
 	if _, err := tx.ExecContext(ctx, `SET LOCAL check_function_bodies = on`); err != nil {
 		return err

@@ -20,12 +20,12 @@ import (
 	"plaudit/shared/postgres"
 )
 
-// lockID is the advisory lock of a database's schema and, in the database
-// rolesLock, of a cluster's roles. Whatever changes them holds it.
+// lockID is the advisory lock that every change of a schema holds in its database,
+// and every change of a cluster's roles in the database rolesLock.
 const lockID = 0x706c6175646974 // "plaudit"
 
-// rolesLock is the database that every cluster has. An advisory lock is one
-// database's, and a cluster's databases share their roles.
+// rolesLock is a database that every cluster has. The databases of a cluster share
+// its roles, but an advisory lock belongs to one database.
 const rolesLock = "postgres"
 
 // Master is the user that RDS makes with an instance.
@@ -36,7 +36,7 @@ type Master struct {
 
 // Config names a database to migrate.
 type Config struct {
-	Database string // scores or users: whose roles and schema it gets
+	Database string // scores or users; decides the roles and the schema
 	// Config logs in as db_migrate. If Auth is password, Password becomes that of
 	// every role.
 	postgres.Config
@@ -49,7 +49,7 @@ type Config struct {
 	ScoreConcurrency, OtherConcurrency int
 }
 
-// Versions are those of a schema before and after a migration.
+// Versions are the versions of a schema before and after a migration.
 type Versions struct {
 	From int64 `json:"from"`
 	To   int64 `json:"to"`
@@ -66,9 +66,9 @@ func Up(ctx context.Context, c Config) (Versions, error) {
 	return done, nil
 }
 
-// limits are those of a migration. The server ends the statement of a client that
-// has gone away, and a statement that waits for a lock does not keep others
-// waiting behind it.
+// limits are the limits of a migration. statement_timeout ends a statement whose
+// client has gone, and lock_timeout one that waits for a lock and makes others wait
+// behind it.
 var limits = postgres.Limits{
 	Patience: 5 * time.Minute,
 	Settings: map[string]string{"statement_timeout": "280000", "lock_timeout": "5000"},
@@ -76,7 +76,7 @@ var limits = postgres.Limits{
 
 func up(ctx context.Context, c Config) (Versions, error) {
 	if _, ok := rolesOf[c.Database]; !ok {
-		return Versions{}, errors.New("there is no such database; the databases are scores and users")
+		return Versions{}, fmt.Errorf("no such database: it must be scores or users, not %q", c.Database)
 	}
 	if c.ScoreConcurrency < 1 || c.OtherConcurrency < 1 {
 		return Versions{}, errors.New("the concurrencies must be at least 1: connection limits follow from them")
@@ -121,7 +121,7 @@ func up(ctx context.Context, c Config) (Versions, error) {
 
 // locked runs f while it holds the database's lock, on a connection of its own.
 func locked(ctx context.Context, db *sqlx.DB, f func() error) (err error) {
-	// It asks every second, for as long as Lambda would let a migration run.
+	// It tries every second, for as long as Lambda lets a migration run.
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(lockID), lock.WithLockTimeout(1, 300))
 	if err != nil {
 		return err
@@ -138,8 +138,8 @@ func locked(ctx context.Context, db *sqlx.DB, f func() error) (err error) {
 	return f()
 }
 
-// unlock releases the lock. The end of the session does so too, so a connection
-// that is lost is no failure.
+// unlock releases the lock. The end of the session also releases it, so a lost
+// connection is not an error.
 func unlock(ctx context.Context, locker lock.SessionLocker, conn *sql.Conn) error {
 	if err := conn.PingContext(ctx); err != nil {
 		return nil
@@ -176,7 +176,7 @@ func asMaster(ctx context.Context, c Config, u *url.URL) error {
 	return err
 }
 
-// refused reports whether a login was refused, which repeating does not cure.
+// refused reports whether the server refused a login. Retrying does not help then.
 func refused(err error) bool {
 	return pq.As(err, pqerror.InvalidPassword, pqerror.InvalidAuthorizationSpecification) != nil
 }

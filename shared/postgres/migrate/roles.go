@@ -17,15 +17,15 @@ import (
 	"plaudit/shared/postgres"
 )
 
-// owner is the role that owns what migrations make.
+// owner is the role that owns every object that migrations create.
 const owner = "db_migrate"
 
-// role is one that a deployable logs in as. Migrations and functions grant it
-// what it needs.
+// role is a role that a deployable logs in as. Migrations and functions grant its
+// privileges.
 type role struct {
 	name string
 	// connections returns its CONNECTION LIMIT: twice what it needs, because the
-	// environments of the version before live on for a while.
+	// environments of the previous version live on for a while.
 	connections func(Config) int
 }
 
@@ -47,14 +47,14 @@ var rolesOf = map[string][]role{
 func scorers(c Config) int { return 2 * c.ScoreConcurrency }
 func others(c Config) int  { return 2 * c.OtherConcurrency }
 
-// makeRoles makes the database's roles as its master user, or brings them up to
-// date, in one transaction. The caller holds the lock, because two at once would
-// meet in pg_authid ("tuple concurrently updated").
+// makeRoles creates the database's roles as its master user, or brings them up to
+// date, in one transaction. The caller must hold the lock, because two calls at once
+// would collide in pg_authid ("tuple concurrently updated").
 //
-// The master never becomes a member of a role that logs in by IAM: RDS would then
-// refuse its password.
+// The master must never become a member of a role that logs in by IAM, because RDS
+// would then refuse its password.
 func makeRoles(ctx context.Context, db *sqlx.DB, c Config) error {
-	// PostgreSQL only warns of a GRANT by a user who does not own the object.
+	// PostgreSQL only warns about a GRANT by a user that does not own the object.
 	var owned bool
 	err := db.GetContext(ctx, &owned, `SELECT pg_has_role(datdba, 'MEMBER') FROM pg_database WHERE datname = current_database()`)
 	if err != nil {
@@ -91,7 +91,8 @@ func makeRoles(ctx context.Context, db *sqlx.DB, c Config) error {
 	return tx.Commit()
 }
 
-// statement is SQL and what an error calls it, for it may hold a verifier.
+// statement is SQL with a description for errors, because the SQL may contain a
+// verifier.
 type statement struct{ what, sql string }
 
 func roleStatements(ctx context.Context, db *sqlx.DB, c Config) ([]statement, error) {
@@ -120,7 +121,7 @@ func roleStatements(ctx context.Context, db *sqlx.DB, c Config) ([]statement, er
 			statement{"open the database to " + r.name, `GRANT CONNECT ON DATABASE ` + database + ` TO ` + r.name},
 			statement{"open the schema to " + r.name, `GRANT USAGE ON SCHEMA public TO ` + r.name},
 		)
-		if r.name != owner { // a migration may wait
+		if r.name != owner { // a migration may be idle for longer
 			out = append(out, statement{"limit the idle sessions of " + r.name,
 				fmt.Sprintf(`ALTER ROLE %s SET idle_session_timeout = '%ds'`, r.name, int(postgres.IdleTimeout.Seconds()))})
 		}
@@ -150,12 +151,12 @@ func missingRoles(ctx context.Context, db *sqlx.DB, database string) ([]string, 
 	return missing, nil
 }
 
-// scramVerifier returns what PostgreSQL stores of a password (RFC 5803), so that
-// no statement that a server could log holds the password itself.
+// scramVerifier returns what PostgreSQL stores for a password (RFC 5803), so that
+// no statement that a server could log contains the password itself.
 func scramVerifier(password string) (string, error) {
 	for _, r := range password {
 		if r < ' ' || r > '~' {
-			return "", errors.New("a database password must be printable ASCII: others need normalising (RFC 4013)")
+			return "", errors.New("a database password must be printable ASCII: other characters need normalising (RFC 4013)")
 		}
 	}
 	const iterations = 4096 // PostgreSQL's default

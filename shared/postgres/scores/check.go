@@ -15,18 +15,18 @@ import (
 // Difference is a standing that differs from what the ledger combines to. Stored
 // and Ledger are JSON objects of its fields, nil if there is no standing.
 type Difference struct {
-	Period  string     // `history`: the player's entries are not numbered from 1 without a gap
+	Period  string     // or `history`: the player's entries are not numbered 1, 2, 3 …
 	StartAt *time.Time `db:"start_at"` // nil if the run has no beginning
 	Player  string
 	Stored  []byte
 	Ledger  []byte
 }
 
-// thorough is for reading a whole board, which may take its time.
+// thorough allows the time that reading a whole board takes.
 var thorough = postgres.Limits{Patience: time.Hour, Settings: map[string]string{"statement_timeout": "3600000"}}
 
 // CheckBoard recomputes the board's standings from its ledger and returns the
-// differences, all as of one moment and while adds go on. It logs in as the user
+// differences, all as of one moment. Adds can continue meanwhile. It logs in as the user
 // that owns the scores database. An unknown board is a fault of kind NotFound.
 func CheckBoard(ctx context.Context, c postgres.Config, board string) ([]Difference, error) {
 	db, err := postgres.OpenWithin(c, thorough)

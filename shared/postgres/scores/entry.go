@@ -1,6 +1,6 @@
 // Package scores keeps boards, players, entries and standings in the scores
-// database. Tables are in migrate/scores/migrations; what writes them is one SQL
-// function a file in migrate/scores/functions.
+// database. The tables are in migrate/scores/migrations. The SQL functions that
+// write them are in migrate/scores/functions, one a file.
 package scores
 
 import (
@@ -21,9 +21,9 @@ import (
 	"plaudit/shared/score"
 )
 
-// Store is the scores database. What a method may do depends on the role that its
-// pool logs in as: score_add adds, score_query reads, board_admin makes and
-// changes boards.
+// Store is the scores database. The role that the pool logs in as decides which
+// methods work: score_add adds, score_query reads, board_admin creates and changes
+// boards.
 type Store struct{ db *sqlx.DB }
 
 // New returns the store over a pool.
@@ -153,7 +153,7 @@ func parseOutcome(a score.Addition, doc []byte) (out score.Outcome, err error) {
 		for i, item := range a.Items {
 			out.Entries[i] = score.BatchEntry{ID: item.ID, Board: item.Board, Player: item.Player, Points: item.Points, Batch: d.Batch}
 		}
-		for _, e := range d.Entries { // differ from what was sent
+		for _, e := range d.Entries { // those that differ from what was sent
 			out.Entries[e.Item] = score.BatchEntry{
 				ID: e.ID, Board: a.Items[e.Item].Board, Player: e.Player, Points: e.Points, Batch: e.Batch, Replayed: e.Replayed,
 			}

@@ -12,8 +12,8 @@ import (
 )
 
 // itemRecords returns the items as records of the type add_item_v1, and the runs
-// that they credit as records of add_run_v1: each set of runs once, because most
-// items credit the same.
+// that they credit as records of add_run_v1. It returns each set of runs once,
+// because most items credit the same runs.
 func itemRecords(items []score.Item, versions map[string]int64) (records, runs []string, err error) {
 	runSets := make([]int64, len(items)) // by item, 0 for none
 	sets := map[string]int64{}
@@ -39,7 +39,8 @@ func itemRecords(items []score.Item, versions map[string]int64) (records, runs [
 		}
 		runSets[i] = sets[set]
 	}
-	// A reversal cancels in the runs of its original, and has a number of its own.
+	// A reversal cancels in the runs of its original, so it gets a set of its own,
+	// which has no records.
 	next := int64(len(sets))
 	for i, item := range items {
 		if item.Reverses != "" {
@@ -96,7 +97,7 @@ func itemRecords(items []score.Item, versions map[string]int64) (records, runs [
 // (https://www.postgresql.org/docs/current/rowtypes.html#ROWTYPES-IO-SYNTAX).
 type record struct{ b []byte }
 
-// next begins a field. One that stays empty is null.
+// next begins a field. An empty field is null.
 func (r *record) next() {
 	if r.b == nil {
 		r.b = append(make([]byte, 0, 256), '(')

@@ -12,16 +12,16 @@ import (
 	"plaudit/shared/score"
 )
 
-// lineRow is an entry in a list.
-type lineRow struct {
+// entryRow is an entry in a list.
+type entryRow struct {
 	Doc     []byte
 	User    string
 	SeesAll bool `db:"sees_all"`
 }
 
-// whole makes a query of entries of one of their ids. LIMIT 1 keeps the
-// planner from reading a table for the sake of a page.
-func whole(query string) string {
+// withEntries returns the query of whole entries for a query of a page's ids.
+// LIMIT 1 keeps the planner from reading a table for the sake of a page.
+func withEntries(query string) string {
 	return `
 		WITH page AS MATERIALIZED (` + query + `)
 		SELECT l.doc, p.user, page.sees_all
@@ -31,29 +31,30 @@ func whole(query string) string {
 		ORDER BY page.occurred_at DESC, page.id DESC`
 }
 
-// lines reads a page of entries.
-func (s *Store) lines(ctx context.Context, query string, args []any) ([]score.OwnedEntry, error) {
+// entries reads a page of entries.
+func (s *Store) entries(ctx context.Context, query string, args []any) ([]score.OwnedEntry, error) {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
-	var rows []lineRow
+	var rows []entryRow
 	err := s.db.SelectContext(ctx, &rows, query, args...)
 	if err != nil {
 		return nil, postgres.Wrap(fmt.Errorf("list entries: %w", err))
 	}
-	lines := make([]score.OwnedEntry, len(rows))
+	entries := make([]score.OwnedEntry, len(rows))
 	for i, r := range rows {
 		e, err := parseEntry(r.Doc)
 		if err != nil {
 			return nil, err
 		}
-		lines[i] = score.OwnedEntry{Entry: e, User: r.User, SeesAll: r.SeesAll}
+		entries[i] = score.OwnedEntry{Entry: e, User: r.User, SeesAll: r.SeesAll}
 	}
-	return lines, nil
+	return entries, nil
 }
 
-const lineColumns = `e.id, e.board, e.player, e.occurred_at`
+const pageColumns = `e.id, e.board, e.player, e.occurred_at`
 
-// older gives the condition that an entry comes after the place.
+// older returns the condition that an entry comes after the place in the list,
+// which has the newest entries first.
 func older(a *arguments, after *score.EntryPlace) string {
 	if after == nil {
 		return ``
@@ -61,15 +62,16 @@ func older(a *arguments, after *score.EntryPlace) string {
 	return ` AND (e.occurred_at, e.id) < (` + a.add(after.OccurredAt) + `::timestamptz, ` + a.add(after.ID) + `::uuid)`
 }
 
-// entriesQuery gives the query of a page. Each filter has an index with what the
-// list is sorted by; but a batch is small, and sorted when all of it was found.
+// entriesQuery returns the query of a page and its parameters. Each filter has an
+// index that ends in the columns that the list is sorted by, except batch: a batch
+// is small, so it is read as a whole and then sorted.
 func entriesQuery(board string, f score.EntryFilter, hidden bool, after *score.EntryPlace, limit int) (string, []any) {
 	var a arguments
 	from := `entries`
 	if f.Batch != "" {
 		from = `(SELECT id, board, player, kind, reason, actor, occurred_at FROM entries WHERE batch = ` + a.add(f.Batch) + `::uuid OFFSET 0)`
 	}
-	query := `SELECT ` + lineColumns + `, false AS sees_all FROM ` + from + ` e WHERE e.board = (SELECT no FROM boards WHERE id = ` + a.add(board) + `)` + older(&a, after)
+	query := `SELECT ` + pageColumns + `, false AS sees_all FROM ` + from + ` e WHERE e.board = (SELECT no FROM boards WHERE id = ` + a.add(board) + `)` + older(&a, after)
 	for _, c := range []struct{ column, value, as string }{
 		{"e.player", f.Player, "text"}, {"e.actor", f.Actor, "text"}, {"e.reason", f.Reason, "text"}, {"e.kind", string(f.Kind), "text"},
 	} {
@@ -86,11 +88,11 @@ func entriesQuery(board string, f score.EntryFilter, hidden bool, after *score.E
 	if !hidden {
 		query += ` AND (SELECT p.status FROM players p WHERE p.board = e.board AND p.id = e.player) <> 'hidden'`
 	}
-	return whole(query + ` ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + a.add(limit)), a
+	return withEntries(query + ` ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + a.add(limit)), a
 }
 
-// wholeMicros rounds up, as a border of times that are in whole µs: PostgreSQL
-// would round to the nearest.
+// wholeMicros rounds a time up to whole µs. Stored times are in whole µs, so the
+// rounded time separates the same entries; PostgreSQL would round to the nearest.
 func wholeMicros(t time.Time) time.Time {
 	whole := t.Truncate(time.Microsecond)
 	if whole.Before(t) {
@@ -102,16 +104,17 @@ func wholeMicros(t time.Time) time.Time {
 // Entries implements score.Lists.
 func (s *Store) Entries(ctx context.Context, board string, f score.EntryFilter, hidden bool, after *score.EntryPlace, limit int) ([]score.OwnedEntry, error) {
 	query, args := entriesQuery(board, f, hidden, after, limit)
-	return s.lines(ctx, query, args)
+	return s.entries(ctx, query, args)
 }
 
-// boardsOf gives the boards with a player of the user.
+// boardsOf returns the query of the boards that have a player of the user.
 func boardsOf(user string) string {
 	return `SELECT DISTINCT board FROM players WHERE user_id = ` + user
 }
 
-// readable gives the boards b with a player of the user that are in the view.
-// Each is looked at once, however many of its players are the user's.
+// readable returns the query of the boards b that have a player of the user and
+// are in the view. It reads each board once, however many of its players are the
+// user's.
 func readable(a *arguments, user string, v score.View) string {
 	read, all := `b.public`, `false`
 	switch in := within(a, v); {
@@ -126,8 +129,8 @@ func readable(a *arguments, user string, v score.View) string {
 	return `SELECT b.no, b.id, ` + all + ` AS sees_all FROM (` + boardsOf(user) + `) l JOIN boards b ON b.no = l.board WHERE ` + read
 }
 
-// within gives the condition that b is one of the boards of which the view's
-// user may read more than anybody does.
+// within returns the condition that b is one of the boards of which the view's
+// user may read more than the public.
 func within(a *arguments, v score.View) string {
 	switch {
 	case v.User == "":
@@ -138,14 +141,14 @@ func within(a *arguments, v score.View) string {
 	return `b.id = ANY (` + a.add(pq.Array(v.Within)) + `::text[])`
 }
 
-// entriesOfQuery gives the query of a page. Its entries belong to no more
-// players than it has room for, those with the newest ones: of every other
-// player one place in an index is looked at.
+// entriesOfQuery returns the query of a page and its parameters. The entries of a
+// page of n belong to at most n players, those with the newest entries. So it reads
+// one index entry of each player, and then n entries of each of those n.
 func entriesOfQuery(user string, v score.View, after *score.EntryPlace, limit int) (string, []any) {
 	var a arguments
 	u, n := a.add(user)+`::text`, a.add(limit)+`::bigint`
 	newest := `FROM entries e WHERE e.board = p.board AND e.player = p.player` + older(&a, after) + ` ORDER BY e.occurred_at DESC, e.id DESC LIMIT `
-	return whole(`
+	return withEntries(`
 		WITH readable AS MATERIALIZED (` + readable(&a, u, v) + `
 		), player AS MATERIALIZED (
 			SELECT p.board, p.player, r.sees_all
@@ -157,20 +160,21 @@ func entriesOfQuery(user string, v score.View, after *score.EntryPlace, limit in
 			CROSS JOIN LATERAL (SELECT e.occurred_at, e.id ` + newest + `1) e
 			ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + n + `
 		)
-		SELECT ` + lineColumns + `, p.sees_all
+		SELECT ` + pageColumns + `, p.sees_all
 		FROM player p
-		CROSS JOIN LATERAL (SELECT ` + lineColumns + ` ` + newest + n + `) e
+		CROSS JOIN LATERAL (SELECT ` + pageColumns + ` ` + newest + n + `) e
 		ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + n), a
 }
 
 // EntriesOf implements score.Lists.
 func (s *Store) EntriesOf(ctx context.Context, user string, v score.View, after *score.EntryPlace, limit int) ([]score.OwnedEntry, error) {
 	query, args := entriesOfQuery(user, v, after, limit)
-	return s.lines(ctx, query, args)
+	return s.entries(ctx, query, args)
 }
 
-// boardsQuery gives the boards of a page. Each source is a range of an index:
-// public boards, or every board, or the few that concern the user.
+// boardsQuery returns the query of a page and its parameters. Each source is a
+// range of an index: the public boards, all boards, or the few that list the user or
+// have a player of theirs.
 func boardsQuery(v score.View, named, search string, after *score.BoardPlace, limit int) (string, []any) {
 	var a arguments
 	naming := func(user string) string {
@@ -250,8 +254,8 @@ func (s *Store) Boards(ctx context.Context, v score.View, named, search string, 
 	return listed, nil
 }
 
-// linksQuery gives the query of a page. A board is in the first row of its
-// players only.
+// linksQuery returns the query of a page and its parameters. Only the first row of
+// each board contains the board.
 func linksQuery(user string, v score.View, after *score.LinkPlace, limit int) (string, []any) {
 	var a arguments
 	u, n := a.add(user)+`::text`, a.add(limit)+`::bigint`

@@ -20,7 +20,7 @@ import (
 // arguments collects a statement's parameters.
 type arguments []any
 
-// add gives the parameter's name in the statement.
+// add adds a parameter and returns its name in the statement.
 func (a *arguments) add(v any) string {
 	*a = append(*a, v)
 	return "$" + strconv.Itoa(len(*a))
@@ -40,17 +40,17 @@ type standingRow struct {
 	Cat3, Cat4  *string
 	Rank        *int64
 	Of          int64
-	State       string // of the run of the period, see run_state_v1
+	State       string // of the run, see run_state_v1
 	// Of a list only.
-	Below  bool // comes before the player that the page is around
-	Centre bool // that player is in the table
+	Below  bool // the row comes before the player in Around
+	Centre bool // the player in Around is in the table
 	// Of a single standing only.
 	N          int
 	Categories []byte
 }
 
-// standing gives the player's values of the board's categories as the table has
-// them: one that is closed keeps those of its end.
+// standing converts the row. The player's values of the board's categories are
+// those of the table: a closed table keeps the values that it had when it closed.
 func (r standingRow) standing(b score.Board) (score.Standing, error) {
 	s := score.Standing{
 		Player: r.Player.String, DisplayName: r.DisplayName, Country: r.Country, Score: r.Score.Int64, Tiebreak: r.Tiebreak.Int64,
@@ -76,9 +76,9 @@ const (
 
 func (r standingRow) closed() bool { return r.State != runOpen }
 
-// selectSettled reads parts of tables. Where one of them has closed a moment
-// ago, it waits for what was added before that and reads again: who saw a
-// table closed never sees it change.
+// selectSettled reads parts of tables. If one of them closed a moment ago, it waits
+// for the entries that were added before that, and reads again, so that a table that
+// was returned as closed never changes.
 func (s *Store) selectSettled(ctx context.Context, rows *[]standingRow, of []score.StandingQuery, query string, args ...any) error {
 	if err := s.db.SelectContext(ctx, rows, query, args...); err != nil {
 		return err
@@ -97,14 +97,14 @@ func (s *Store) selectSettled(ctx context.Context, rows *[]standingRow, of []sco
 	return s.db.SelectContext(ctx, rows, query, args...)
 }
 
-// tableQuery gives the statement that reads a part of a table with its ranks,
+// tableQuery returns the statement that reads a part of a table with its ranks,
 // and its parameters.
 //
-// A page is a range of the table's index from a place on: after the cursor,
-// else from the least score that is asked for. Of a page around a player there
-// is a second range, backwards, and who asked cuts the middle out. Where
-// nothing between two rows of the page is left out, ranks follow from that of
-// the first row; else what is between them is counted.
+// A page is a range of the table's index. It begins after the cursor or, without
+// one, at the least key that the filter allows. A page around a player also reads a
+// second range, backwards; window then cuts the page out of both. If the filter
+// leaves out no rows between those of the page, the ranks follow from the rank of
+// the first row. Otherwise the statement counts the rows in between.
 func tableQuery(b score.Board, run score.Run, c *score.Category, p score.PageRequest) (string, []any) {
 	var a arguments
 	board, name, start, end := a.add(b.ID), a.add(run.Name), a.add(instant(run.Start)), a.add(instant(run.End))
@@ -209,8 +209,7 @@ func tableQuery(b score.Board, run score.Run, c *score.Category, p score.PageReq
 	ORDER BY r.key_score, r.key_tiebreak, r.key_reached, r.player`, a
 }
 
-// bounds gives the least and the greatest key of scores that the filter lets
-// through.
+// bounds returns the least and the greatest score key that the filter allows.
 func bounds(b score.Board, f score.Filter) (least, most int64) {
 	least, most = math.MinInt64, math.MaxInt64
 	if b.Order == score.Desc {
@@ -231,8 +230,8 @@ func bounds(b score.Board, f score.Filter) (least, most int64) {
 	return least, most
 }
 
-// orderKeys gives a place by the keys that standings are sorted by; a zero
-// ReachedAt stands for -infinity.
+// orderKeys converts a place to the keys that standings are sorted by. A zero
+// ReachedAt means -infinity.
 func orderKeys(b score.Board, p score.Place) score.Place {
 	if b.Order == score.Desc {
 		p.Score, p.Tiebreak = -p.Score, -p.Tiebreak
@@ -256,7 +255,7 @@ func (s *Store) Table(ctx context.Context, b score.Board, run score.Run, c *scor
 	}
 	t := score.Table{Board: b.ID, Run: score.RunStatus{Run: run, Closed: rows[0].closed()}, Category: c, Of: rows[0].Of, Items: []score.Standing{}}
 	found := p.Around == "" || rows[0].Centre
-	if !rows[0].Player.Valid { // the table is empty, or the page
+	if !rows[0].Player.Valid { // the table or the page is empty
 		return t, found, nil
 	}
 	if p.Around != "" {
@@ -276,8 +275,8 @@ func (s *Store) Table(ctx context.Context, b score.Board, run score.Run, c *scor
 	return t, found, nil
 }
 
-// window leaves out the first rows of a page around a player, so that half of
-// the limit is left before the player: more where too few come after.
+// window drops the first rows of a page around a player, so that half of the limit
+// is left before the player, or more if too few rows follow.
 func window(rows []standingRow, limit int) []standingRow {
 	before := 0
 	for before < len(rows) && rows[before].Below {
@@ -302,8 +301,8 @@ func (s *Store) Standings(ctx context.Context, of []score.StandingQuery) ([]scor
 		}
 	}
 	var rows []standingRow
-	// A row for each, so that the state of its run is there even where there is
-	// no standing yet.
+	// Each query has a row, so that the state of its run is read even if it has no
+	// standing yet.
 	err := s.selectSettled(ctx, &rows, of, `
 		SELECT w.n - 1 AS n, s.player, s.display_name, s.country, s.attributes, s.score, s.tiebreak, s.reached_at, s.status, s.cat1, s.cat2, s.cat3, s.cat4,
 			s.rank, coalesce(s.of, 0) AS of, s.categories,
@@ -365,7 +364,7 @@ func (s *Store) Standings(ctx context.Context, of []score.StandingQuery) ([]scor
 	return reports, nil
 }
 
-// orInfinity writes a time for an array; the zero one stands for no border.
+// orInfinity formats a time for an array. The zero time means no border.
 func orInfinity(t time.Time, infinity string) string {
 	if t.IsZero() {
 		return infinity
@@ -398,7 +397,7 @@ func (s *Store) Entry(ctx context.Context, board, id string) (e score.Entry, use
 	return e, row.User, row.Hidden, true, err
 }
 
-// instant gives nil for the zero time.
+// instant returns a pointer to the time, nil for the zero time.
 func instant(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

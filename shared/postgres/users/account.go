@@ -18,8 +18,8 @@ import (
 	"plaudit/shared/user"
 )
 
-// Update implements user.AccountStore. Of two changes at once the second is
-// made on what the first left.
+// Update implements user.AccountStore. Of two changes at once, the second starts
+// from the result of the first.
 func (s *Store) Update(ctx context.Context, id string, c user.Changes, actor string) (changed user.User, err error) {
 	err = postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
 		before, _, err := one(ctx, tx, `SELECT `+userColumns+` FROM users WHERE id = $1 FOR NO KEY UPDATE`, id)
@@ -42,7 +42,7 @@ func (s *Store) Update(ctx context.Context, id string, c user.Changes, actor str
 		if err != nil {
 			return err
 		}
-		// As in every event of a change, but without what was personal.
+		// Other events of changes also have the values; here they are personal.
 		names := map[string]struct{}{}
 		for _, f := range fields {
 			names[f] = struct{}{}
@@ -77,7 +77,7 @@ func (s *Store) ChangePassword(ctx context.Context, id string, old int64, hash, 
 			return err
 		}
 		if version != old {
-			return fault.Field(fault.BadCredentials, "current_password", "The password was changed by another request meanwhile.")
+			return fault.Field(fault.BadCredentials, "current_password", "Another request has just changed the password. Log in with the new one.")
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE users SET password_hash = $2, password_version = password_version + 1 WHERE id = $1`, id, hash); err != nil {
 			return err
@@ -94,8 +94,8 @@ func (s *Store) ChangePassword(ctx context.Context, id string, old int64, hash, 
 	})
 }
 
-// Erase implements user.AccountStore. The admins are locked although the
-// account may be none: it may become one while this waits.
+// Erase implements user.AccountStore. It locks the admins even if the account is
+// not one, because the account may become one while Erase waits.
 func (s *Store) Erase(ctx context.Context, id, actor string) error {
 	return postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
 		admins, err := lockAdmins(ctx, tx)

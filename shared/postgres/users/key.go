@@ -16,7 +16,7 @@ import (
 	"plaudit/shared/user"
 )
 
-// keyColumns are those of keyRow, wherever an API key is read.
+// keyColumns are the columns of keyRow, for every query that reads an API key.
 const keyColumns = `id, user_id, name, scopes, boards, expires_at, created_at, last_used_at`
 
 type keyRow struct {
@@ -24,7 +24,7 @@ type keyRow struct {
 	UserID     string `db:"user_id"`
 	Name       string
 	Scopes     pq.StringArray
-	Boards     pq.StringArray // nil where the column is null
+	Boards     pq.StringArray // nil if the column is null
 	ExpiresAt  *time.Time     `db:"expires_at"`
 	CreatedAt  time.Time      `db:"created_at"`
 	LastUsedAt *time.Time     `db:"last_used_at"`
@@ -45,9 +45,10 @@ func inUTC(t *time.Time) *time.Time {
 	return &utc
 }
 
-// MakeKey implements user.KeyStore. The owner's row is locked, so that requests at
-// once do not make more than max keys, and so that session and role are those of
-// the key's moment: ending a session or changing a role locks the row too.
+// MakeKey implements user.KeyStore. It locks the owner's row, so that concurrent
+// requests do not make more than max keys, and so that the session and the role are
+// current when the key is made: ending a session and changing a role lock the row
+// too.
 func (s *Store) MakeKey(ctx context.Context, session string, k user.Key, secret user.Digest, max int, may func(access.Role) error) (made user.Key, err error) {
 	err = postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
 		var role string
@@ -108,8 +109,8 @@ func (s *Store) Keys(ctx context.Context, owner, after string, limit int) ([]use
 	return keys, postgres.Wrap(err)
 }
 
-// DeleteKey implements user.KeyStore. The owner's row is locked before the
-// key's, as an erasure does.
+// DeleteKey implements user.KeyStore. Like Erase, it locks the owner's row before
+// the key's.
 func (s *Store) DeleteKey(ctx context.Context, owner, id string) error {
 	return postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
 		if _, err := tx.ExecContext(ctx, `SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE`, owner); err != nil {

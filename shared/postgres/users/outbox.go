@@ -11,7 +11,7 @@ import (
 	"plaudit/shared/postgres"
 )
 
-// userEvent is an event of an account for the audit log. Data holds ids and
+// userEvent is an event of an account for the audit log. Its data contains ids and
 // names of fields, never a personal value.
 type userEvent struct {
 	account string // the subject's id
@@ -21,8 +21,9 @@ type userEvent struct {
 }
 
 // report puts an event of an account into the outbox, in the transaction of the
-// change that it reports. It locks the account's row, which hands out the times of
-// events. A transaction that locks rows of other tables too locks this one first.
+// change that it reports. It locks the account's row, whose changed_at makes every
+// event of the account later than the one before it. A transaction that also locks
+// rows of other tables must lock this row first.
 func report(ctx context.Context, tx *sqlx.Tx, e userEvent) error {
 	data, err := json.Marshal(e.data)
 	if err != nil {

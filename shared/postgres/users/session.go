@@ -20,9 +20,9 @@ import (
 	"plaudit/shared/user"
 )
 
-// OpenSession implements user.Store. The account's row is locked while the session
-// is made: a change of the password either comes before and prevents the session,
-// or comes after and ends it.
+// OpenSession implements user.Store. It locks the account's row while it makes the
+// session, so a change of the password either comes first and prevents the session,
+// or comes later and ends it.
 func (s *Store) OpenSession(ctx context.Context, session, account string, password int64, token user.Digest, lifetime time.Duration) error {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
@@ -50,9 +50,9 @@ func sessionEnded() error {
 	return fault.New(fault.SessionEnded, "This session has ended. Log in again.")
 }
 
-// Rotate implements user.Store. The account's row is locked before anything
-// else, so of two requests with one token the first trades the token in and the
-// second finds it used.
+// Rotate implements user.Store. It locks the account's row before anything else, so
+// of two requests with the same token, the first exchanges it and the second finds
+// it used.
 func (s *Store) Rotate(ctx context.Context, used, next user.Digest, lifetime time.Duration) (session string, u user.User, err error) {
 	ended := false
 	err = postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
@@ -82,7 +82,7 @@ func (s *Store) Rotate(ctx context.Context, used, next user.Digest, lifetime tim
 		if n, err := traded.RowsAffected(); err != nil {
 			return err
 		} else if n == 0 {
-			ended = true // and stays so: the transaction commits
+			ended = true // for good: the transaction commits
 			if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1`, session); err != nil {
 				return err
 			}
@@ -126,7 +126,7 @@ func (s *Store) EndSession(ctx context.Context, session, account, actor string) 
 	return ended, err
 }
 
-// limitArgs returns the parallel arrays that the statements on attempts take.
+// limitArgs returns the limits as the parallel arrays of the statements on attempts.
 // Subjects are stored as digests.
 func limitArgs(limits []user.Limit) (names pq.StringArray, subjects pq.ByteaArray, places pq.Int64Array, seconds pq.Float64Array) {
 	for _, l := range limits {
@@ -139,8 +139,8 @@ func limitArgs(limits []user.Limit) (names pq.StringArray, subjects pq.ByteaArra
 	return names, subjects, places, seconds
 }
 
-// waitFor returns how long to wait until every limit has room again: until the
-// attempt that fills it, the Max-th newest in its window, leaves the window.
+// waitFor returns how long to wait until every limit has room again. A limit has
+// room once the Max-th newest attempt in its window leaves the window.
 func waitFor(ctx context.Context, db sqlx.QueryerContext, limits []user.Limit) (time.Duration, error) {
 	names, subjects, places, seconds := limitArgs(limits)
 	var wait float64
@@ -168,9 +168,9 @@ func (s *Store) Count(ctx context.Context, limits ...user.Limit) (time.Duration,
 	return s.count(ctx, limits, func(context.Context, *sqlx.Tx) error { return nil })
 }
 
-// count counts an attempt, and runs then in the same transaction. Attempts of one
-// subject wait for each other from the look at the limit to the end of the
-// transaction, in the order of the limits' names, so that they never deadlock.
+// count counts an attempt, and calls then in the same transaction. Attempts of the
+// same subject wait for each other, from the check of the limit to the end of the
+// transaction. They lock in the order of the limits' names, so they never deadlock.
 func (s *Store) count(ctx context.Context, limits []user.Limit, then func(context.Context, *sqlx.Tx) error) (wait time.Duration, err error) {
 	limits = slices.SortedFunc(slices.Values(limits), func(a, b user.Limit) int { return strings.Compare(a.Name, b.Name) })
 	err = postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
@@ -195,8 +195,8 @@ func (s *Store) count(ctx context.Context, limits []user.Limit, then func(contex
 	return wait, err
 }
 
-// Fail implements user.Store. An address without an account takes the same
-// statements, up to the event for the owner that it lacks.
+// Fail implements user.Store. For an address without an account it runs the same
+// statements, except for the event, which needs an account.
 func (s *Store) Fail(ctx context.Context, account string, perAccount, perClient user.Limit) (time.Duration, error) {
 	return s.count(ctx, []user.Limit{perAccount, perClient}, func(ctx context.Context, tx *sqlx.Tx) error {
 		_, subjects, _, _ := limitArgs([]user.Limit{perAccount})
@@ -235,8 +235,8 @@ func orNobody(account string) string {
 // sweepBatch keeps each statement of a sweep short.
 const sweepBatch = 1000
 
-// Sweep implements user.Store. It passes over locked rows: the next sweep finds
-// them, at whichever task.
+// Sweep implements user.Store. It skips locked rows: the next sweep of any task
+// finds them.
 func (s *Store) Sweep(ctx context.Context) error {
 	for _, sweep := range []struct {
 		statement string

@@ -28,7 +28,7 @@ func New(db *sqlx.DB) *Store { return &Store{db} }
 
 var _ user.Store = (*Store)(nil)
 
-// userColumns are those of userRow, wherever an account is read.
+// userColumns are the columns of userRow, for every query that reads an account.
 const userColumns = `id, email, email_verified, password_hash, password_version, display_name, role, locale, time_zone, coalesce(country, '') AS country, mail, created_at`
 
 type userRow struct {
@@ -57,7 +57,7 @@ func (r userRow) user() (user.User, error) {
 	return u, nil
 }
 
-// one reads one account. No account is a fault of kind NotFound.
+// one reads one account. It returns a fault of kind NotFound if there is none.
 func one(ctx context.Context, db sqlx.QueryerContext, query string, args ...any) (user.User, user.Password, error) {
 	var r userRow
 	err := sqlx.GetContext(ctx, db, &r, query, args...)
@@ -124,9 +124,9 @@ func (s *Store) Rehash(ctx context.Context, id, old, new string) error {
 	return postgres.Wrap(err)
 }
 
-// lockAdmins returns the ids of the admins and leaves their rows locked. Whatever
-// may take the role from an admin begins with it, so that two admins cannot unmake
-// each other.
+// lockAdmins returns the ids of the admins and leaves their rows locked. Every
+// transaction that may remove an admin begins with it, so that two admins cannot
+// remove each other at once.
 func lockAdmins(ctx context.Context, tx *sqlx.Tx) (admins []string, err error) {
 	err = tx.SelectContext(ctx, &admins, `SELECT id FROM users WHERE role = 'admin' ORDER BY id FOR UPDATE`)
 	return admins, err
@@ -140,7 +140,7 @@ func (s *Store) SetRole(ctx context.Context, by, id string, role access.Role) (c
 			return err
 		}
 		if !slices.Contains(admins, by) {
-			return fault.New(fault.Forbidden, "Only admins may change roles, and this account is no longer one.")
+			return fault.New(fault.Forbidden, "Only admins may change roles, and you are no longer an admin.")
 		}
 		if role != access.Admin && slices.Equal(admins, []string{id}) {
 			return fault.Field(fault.LastAdmin, "role", "This is the only admin. Make another account an admin first.")
@@ -153,7 +153,7 @@ func (s *Store) SetRole(ctx context.Context, by, id string, role access.Role) (c
 		if changed, _, err = one(ctx, tx, `UPDATE users SET role = $2 WHERE id = $1 RETURNING `+userColumns, id, string(role)); err != nil {
 			return err
 		}
-		// A role is not personal, so the event holds both values.
+		// A role is not personal, so the event has both values.
 		return report(ctx, tx, userEvent{id, event.UserRoleChanged, access.Caller{User: by}.Actor(),
 			map[string]any{"changes": map[string]any{"role": map[string]access.Role{"from": before.Role, "to": role}}}})
 	})

@@ -20,7 +20,7 @@ type batchItemIn struct {
 	entryIn
 }
 
-// batchOut is the answer to a batch.
+// batchOut is the response to a batch.
 type batchOut struct {
 	Batch   string          `json:"batch"`
 	Entries []batchEntryOut `json:"entries"`

@@ -12,7 +12,7 @@ import (
 	"plaudit/shared/web"
 )
 
-// boardIn is a board as a client sends it. Answers are score.Board.
+// boardIn is a board as a client sends it. Responses contain a score.Board.
 type boardIn struct {
 	ID         web.Optional[string]           `json:"id"`
 	Title      web.Optional[string]           `json:"title"`
@@ -37,13 +37,13 @@ type boardIn struct {
 	State      web.Optional[score.State]      `json:"state"`
 }
 
-// change returns a function that sets the fields on a board, and notes the
-// faults that they have on any board.
+// change returns a function that sets the fields on a board. It adds the faults that
+// do not depend on the board.
 func (in boardIn) change(faults *fault.List) func(*score.Board) {
 	grace := web.Optional[score.Duration]{Set: in.Grace.Set, Null: in.Grace.Null}
 	if err := grace.Value.UnmarshalText([]byte(in.Grace.Value)); in.Grace.Set && !in.Grace.Null && err != nil {
 		faults.Add("grace", "must be a duration such as 24h or 1h30m")
-		grace.Set = false // its fault is noted
+		grace.Set = false // the fault is already added
 	}
 	before := len(*faults)
 	periods := web.Optional[[]score.Period]{Set: in.Periods.Set, Null: in.Periods.Null}
@@ -51,7 +51,7 @@ func (in boardIn) change(faults *fault.List) func(*score.Board) {
 		periods.Value = append(periods.Value, readPeriod(faults, fmt.Sprintf("periods[%d]", i), p))
 	}
 	if len(periods.Value) > 0 && len(*faults) > before {
-		periods.Set = false // their faults are noted
+		periods.Set = false // the faults are already added
 	}
 	apply := func(faults *fault.List, b *score.Board) {
 		set(faults, "title", in.Title, &b.Title)
@@ -81,8 +81,7 @@ func (in boardIn) change(faults *fault.List) func(*score.Board) {
 	return func(b *score.Board) { apply(new(fault.List), b) }
 }
 
-// periodIn is a period that has more than a name: one of a cron expression, or
-// a season.
+// periodIn is a cron period or a season.
 type periodIn struct {
 	Name  string                  `json:"name"`
 	Cron  web.Optional[string]    `json:"cron"`

@@ -8,7 +8,7 @@ import (
 	"plaudit/shared/web"
 )
 
-// replyPage answers with a page of a list, its items as show makes them.
+// replyPage writes a page of a list. show converts each item.
 func replyPage[T, P, Out any](w http.ResponseWriter, r *http.Request, l *web.List[P], page score.Page[T, P], show func(T) Out) error {
 	items := make([]Out, len(page.Items))
 	for i, item := range page.Items {
@@ -21,8 +21,7 @@ func replyPage[T, P, Out any](w http.ResponseWriter, r *http.Request, l *web.Lis
 	return web.ReplyCached(w, r, out)
 }
 
-// maxBoardSearch is the longest beginning of an id or a title to search for, in
-// characters.
+// maxBoardSearch is the maximum length of a search text, in characters.
 const maxBoardSearch = 200
 
 func (h readHandlers) boards(w http.ResponseWriter, r *http.Request) error {

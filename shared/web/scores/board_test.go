@@ -314,7 +314,7 @@ func TestPageOfLargePlayersEndsEarly(t *testing.T) {
 	s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"p","points":1}`)
 	s.db.Owner().MustExec(`INSERT INTO players (board, id, seq, recorded_at, attributes)
 		SELECT 1, 'x' || n, 1, now(), jsonb_build_object('a', repeat('"', 1200)) FROM generate_series(1, 600) n`)
-	s.db.Owner().MustExec(`INSERT INTO standings (period, player, score, tiebreak, reached_at, moved, status, key_score, key_tiebreak, key_reached)
+	s.db.Owner().MustExec(`INSERT INTO standings (run, player, score, tiebreak, reached_at, nonzero, status, key_score, key_tiebreak, key_reached)
 		SELECT 1, 'x' || n, 2, 0, now(), true, 'ranked', -2, 0, now() FROM generate_series(1, 600) n`)
 	seen, target := 0, "/v1/boards/b/standings?limit=1000"
 	for range 10 {

@@ -15,12 +15,12 @@ import (
 )
 
 // prefersCSV reports whether the client prefers CSV to JSON. If it accepts both
-// alike, or names neither, it gets JSON
+// equally, or names neither, it gets JSON
 // (https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1).
 func prefersCSV(w http.ResponseWriter, r *http.Request) bool {
 	w.Header().Add("Vary", "Accept")
-	// weight returns the weight of the most specific of the ranges that the
-	// client sent, -1 if it sent none. Ranges begin with the most specific.
+	// weight returns the weight of the most specific of these ranges that the
+	// client sent, or -1 if it sent none. Ranges begin with the most specific.
 	weight := func(ranges ...string) float64 {
 		best, exact := -1.0, len(ranges)
 		for _, line := range r.Header.Values("Accept") {
@@ -51,9 +51,9 @@ var csvHeader = []string{
 	"id", "board", "player", "points", "reason", "note", "kind", "actor", "seq", "tiebreak", "occurred_at", "recorded_at", "batch", "reverses", "metadata",
 }
 
-// replyCSV answers with a table (https://www.rfc-editor.org/rfc/rfc4180) of
+// replyCSV writes a table (https://www.rfc-editor.org/rfc/rfc4180) of
 // the entries that fit in a page. A Link header names the next page
-// (https://www.rfc-editor.org/rfc/rfc8288), because a table has no place for a
+// (https://www.rfc-editor.org/rfc/rfc8288), because a table cannot contain a
 // cursor.
 func replyCSV(w http.ResponseWriter, r *http.Request, l *web.List[score.EntryPlace], page score.Page[score.Entry, score.EntryPlace]) error {
 	table, err := csvLine(csvHeader)
@@ -82,8 +82,8 @@ func replyCSV(w http.ResponseWriter, r *http.Request, l *web.List[score.EntryPla
 	return web.ReplyCachedAs(w, r, "text/csv; charset=utf-8; header=present", bytes.Join(append([][]byte{table}, lines...), nil))
 }
 
-// csvLine returns a line of a table. It ends with LF alone: with CRLF the
-// library would change the line ends inside cells too.
+// csvLine returns a line of a table. It ends with LF, because with CRLF the library
+// would also change the line ends inside cells.
 func csvLine(cells []string) ([]byte, error) {
 	var line bytes.Buffer
 	c := csv.NewWriter(&line)
@@ -103,9 +103,9 @@ func cells(e score.Entry) []string {
 	}
 }
 
-// noFormula keeps a spreadsheet from running a text as a formula, by an
-// apostrophe in front (https://owasp.org/www-community/attacks/CSV_Injection).
-// Reasons and notes are the only cells whose first character a client chooses.
+// noFormula puts an apostrophe in front of a text that a spreadsheet would run as a
+// formula (https://owasp.org/www-community/attacks/CSV_Injection).
+// Clients choose the first character of reasons and notes only.
 func noFormula(text string) string {
 	first := strings.TrimLeft(text, " \u00a0")
 	if strings.IndexAny(first, "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20") == 0 {

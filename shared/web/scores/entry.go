@@ -104,8 +104,8 @@ func setKey(in *score.Submission, r *http.Request) {
 	}
 }
 
-// entryOut is an entry as the API shows it. It depends on nothing but the
-// entry's row, so that a repeated request gets the same bytes.
+// entryOut is an entry as the API shows it. It depends only on the entry's
+// row, so that a repeated request gets the same bytes.
 type entryOut struct {
 	ID         string      `json:"id"`
 	Board      string      `json:"board"`
@@ -156,8 +156,8 @@ func (h addHandlers) add(w http.ResponseWriter, r *http.Request) error {
 	return h.addOne(w, r, addRoute, faults, in.submission())
 }
 
-// addOne adds an entry or a reversal and answers with it. faults are those of
-// the body.
+// addOne adds an entry or a reversal and writes it as the response. faults are the
+// faults of the body.
 func (h addHandlers) addOne(w http.ResponseWriter, r *http.Request, route string, faults fault.List, in score.Submission) error {
 	in.Faults = append(faults, in.Faults...)
 	setKey(&in, r)

@@ -7,8 +7,8 @@ import (
 	"plaudit/shared/web"
 )
 
-// playerIn is a change of a player as a client sends it. A field that is absent
-// stays as it is, null clears it.
+// playerIn is a change to a player as a client sends it. An absent field keeps its
+// value, null clears it.
 type playerIn struct {
 	profileIn
 	Status web.Optional[score.Status] `json:"status"`

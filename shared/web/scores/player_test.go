@@ -193,8 +193,8 @@ func TestStatusAndCategoriesAreFrozenWithThePeriod(t *testing.T) {
 	s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"p","points":5,"occurred_at":"2026-04-05T12:00:00Z","profile":{"attributes":{"club":"Han"}}}`)
 	copies := func() (out string) {
 		t.Helper()
-		s.get(&out, `SELECT string_agg(concat_ws(' ', q.name, to_char(q.start_at AT TIME ZONE 'UTC', 'DD'), s.status, coalesce(s.cat1, '-'), coalesce(s.cat2, '-'), s.cat3, s.cat4), ', ' ORDER BY q.name DESC, q.no)
-			FROM standings s JOIN periods q ON q.no = s.period`)
+		s.get(&out, `SELECT string_agg(concat_ws(' ', r.period, to_char(r.start_at AT TIME ZONE 'UTC', 'DD'), s.status, coalesce(s.cat1, '-'), coalesce(s.cat2, '-'), s.cat3, s.cat4), ', ' ORDER BY r.period DESC, r.no)
+			FROM standings s JOIN runs r ON r.no = s.run`)
 		return out
 	}
 	for _, step := range []struct{ at, body, want string }{

@@ -157,7 +157,7 @@ func TestClosedPeriods(t *testing.T) {
 		}
 	}
 	var standings string
-	err := s.db.Owner().Get(&standings, `SELECT string_agg(p.name || '=' || s.score, ' ' ORDER BY p.name) FROM standings s JOIN periods p ON p.no = s.period`)
+	err := s.db.Owner().Get(&standings, `SELECT string_agg(r.period || '=' || s.score, ' ' ORDER BY r.period) FROM standings s JOIN runs r ON r.no = s.run`)
 	if err != nil || standings != "all=5 day=5 s=5" {
 		t.Errorf("standings are %s (%v)", standings, err)
 	}

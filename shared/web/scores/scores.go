@@ -1,5 +1,5 @@
 // Package scores serves boards, players, entries and standings over HTTP. The
-// rules are package score's; here are the routes and the shapes of bodies.
+// rules are in package score; this package has the routes and the shapes of bodies.
 package scores
 
 import (
@@ -49,7 +49,7 @@ func Query(reader *score.Reader) map[string]web.Endpoint {
 
 type readHandlers struct{ reader *score.Reader }
 
-// Admin returns the endpoints that make and change boards and their players.
+// Admin returns the endpoints that create and change boards and their players.
 func Admin(boards *score.Boards) map[string]web.Endpoint {
 	h := adminHandlers{boards}
 	return map[string]web.Endpoint{

@@ -106,8 +106,8 @@ func readScore(q *web.Query, name string) *int64 {
 	return &n
 }
 
-// standingsPlace is where a page of standings ended, with the start of its run:
-// the next page is of the same run even if another has begun meanwhile.
+// standingsPlace is where a page of standings ended. It has the start of the run, so
+// that the next page is from the same run even if another has begun since.
 type standingsPlace struct {
 	score.Place
 	Start time.Time `json:"a"`
@@ -152,7 +152,7 @@ func (h readHandlers) standings(w http.ResponseWriter, r *http.Request) error {
 		places[i] = standingsPlace{s.Place(), table.Run.Start}
 	}
 	if part.Around != "" && len(items) > 0 {
-		// Another filter may have left the player out.
+		// Another filter may have excluded the player.
 		middle := max(0, slices.IndexFunc(items, func(s standingItemOut) bool { return s.Player == part.Around }))
 		if items, places, err = web.FitAround(items, places, middle); err != nil {
 			return err

@@ -26,7 +26,7 @@ type userOut struct {
 	CreatedAt     time.Time       `json:"created_at"`
 }
 
-// profileOut is the part of an account that everybody may see.
+// profileOut is the public part of an account.
 type profileOut struct {
 	ID          string  `json:"id"`
 	DisplayName string  `json:"display_name"`
@@ -56,8 +56,8 @@ func (h handlers) signUp(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	account := user.SignUp{Email: in.Email, Password: in.Password, DisplayName: in.DisplayName}
-	// Null means none, which only a country may be. For the others it is as wrong
-	// as the empty string, which Value then is.
+	// Null means none, which is valid for a country only. For the other fields it is
+	// as wrong as the empty string, which is Value's content then.
 	if in.Locale.Set {
 		account.Locale = &in.Locale.Value
 	}
@@ -125,8 +125,8 @@ func (h handlers) patchMe(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// Null clears a country. For the others it is as wrong as the empty string,
-	// which Value then is; an empty country would pass for null.
+	// Null clears a country. For the other fields it is as wrong as the empty string,
+	// which is Value's content then. An empty country must not count as null.
 	if in.Country.Set && !in.Country.Null && in.Country.Value == "" {
 		return fault.Field(fault.BadRequest, "country", "must be a country code of two capital letters (ISO 3166-1 alpha-2), or null for none")
 	}
@@ -172,8 +172,7 @@ func (h handlers) erase(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// maxSearch is the longest beginning of an address or a name to search for, in
-// characters.
+// maxSearch is the maximum length of a search text, in characters.
 const maxSearch = 254
 
 func (h handlers) list(w http.ResponseWriter, r *http.Request) error {
@@ -200,7 +199,7 @@ func (h handlers) list(w http.ResponseWriter, r *http.Request) error {
 	return replyIDs(w, l, items, func(u userOut) string { return u.ID }, more)
 }
 
-// find answers as a list does, with one item or none.
+// find writes a list with one item or none.
 func (h handlers) find(w http.ResponseWriter, r *http.Request, q *web.Query) error {
 	email := q.Text("email")
 	for _, other := range []string{"q", "limit", "cursor"} {

@@ -12,7 +12,7 @@ import (
 // keyOut is an API key as its owner sees it.
 type keyOut struct {
 	ID         string     `json:"id"`
-	Key        string     `json:"key,omitempty"` // the secret, only in the answer that makes it
+	Key        string     `json:"key,omitempty"` // the secret, only in the response that creates the key
 	Name       string     `json:"name"`
 	Scopes     []string   `json:"scopes"`
 	Boards     []string   `json:"boards"`     // null: every board of its owner
@@ -76,7 +76,7 @@ func (h handlers) deleteKey(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// exchangeKey answers with an access token for an API key.
+// exchangeKey writes an access token for an API key.
 func (h handlers) exchangeKey(w http.ResponseWriter, r *http.Request) error {
 	in, err := web.Decode[struct {
 		Key string `json:"key"`

@@ -167,7 +167,7 @@ func TestBodiesOfKeyRoutes(t *testing.T) {
 	tooMany := strings.TrimSuffix(strings.Repeat(`"b",`, 101), ",")
 	type row struct{ method, path, token, body, field string }
 	var rows []row
-	for field, values := range map[string]map[string]string{ // value → the field that is named, where it is another
+	for field, values := range map[string]map[string]string{ // value → the field that the fault names, if it differs
 		"name": {"": "", "null": "", "1": "", `""`: "", `" "`: "", `"a\nb"`: "", `"a\u0000"`: "", `"\ud800"`: "", `"\u202e"`: "", `"` + strings.Repeat("가", 81) + `"`: "", `["x"]`: ""},
 		"scopes": {"": "", "null": "", `"read"`: "", "[]": "", "{}": "", "[1]": "scopes[0]", "[null]": "scopes[0]", `["read", "write"]`: "scopes[1]",
 			`["read", "entries:write", "read"]`: "scopes[2]", `["READ"]`: "scopes[0]", `["*"]`: "scopes[0]", `[""]`: "scopes[0]", `["read "]`: "scopes[0]",
@@ -423,8 +423,8 @@ func TestKeysOfAnAccountAreLimited(t *testing.T) {
 	u := startUsers(t, generous)
 	id, token := u.loggedIn(access.Organizer)
 	_, other := u.loggedIn(access.Admin)
-	u.exec(`INSERT INTO api_keys (id, user_id, digest, name, scopes, expires_at)
-		SELECT gen_random_uuid(), $1, sha256(n::text::bytea), 'old', '{read}', plaudit_now() FROM generate_series(1, 48) AS n`, id)
+	u.exec(`INSERT INTO api_keys (id, user_id, digest, name, scopes, expires_at, created_at)
+		SELECT gen_random_uuid(), $1, sha256(n::text::bytea), 'old', '{read}', plaudit_now(), plaudit_now() FROM generate_series(1, 48) AS n`, id)
 	var answers [5]answer
 	var wg sync.WaitGroup
 	for i := range answers {

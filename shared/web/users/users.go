@@ -1,6 +1,6 @@
-// Package users serves accounts, sessions and API keys over HTTP, and what is
-// about the API as a whole. The rules are package user's; here are the routes
-// and the shapes of bodies.
+// Package users serves accounts, sessions and API keys over HTTP, and the routes for
+// the whole API: its document, its public keys and its health. The rules are in
+// package user; this package has the routes and the shapes of bodies.
 package users
 
 import (
@@ -55,8 +55,8 @@ func (h handlers) publicKeys(w http.ResponseWriter, _ *http.Request) error {
 	return err
 }
 
-// healthz reports that the process serves. It does not ask the database, so
-// that an outage of the database does not get every task killed.
+// healthz reports that the process is serving. It does not query the database,
+// because an outage would otherwise get every task killed.
 func (h handlers) healthz(w http.ResponseWriter, _ *http.Request) error {
 	return web.Reply(w, http.StatusOK, map[string]string{"status": "ok"})
 }
@@ -90,8 +90,8 @@ func clientNetwork(r *http.Request) string {
 	return netip.PrefixFrom(ip.WithZone(""), 64).Masked().String()
 }
 
-// replyIDs answers with a page of a list whose places are the items' ids. more
-// says that the list continues.
+// replyIDs writes a page of a list whose places are the items' ids. more reports
+// whether the list continues.
 func replyIDs[T any](w http.ResponseWriter, l *web.List[string], items []T, id func(T) string, more bool) error {
 	places := make([]string, len(items))
 	for i, item := range items {

@@ -1,4 +1,4 @@
-// Package webtest holds the handlers' packages against the OpenAPI document in
+// Package webtest compares the handlers' packages with the OpenAPI document, for
 // their tests.
 package webtest
 
@@ -37,10 +37,10 @@ func fieldsOf(t reflect.Type) (fields []field) {
 	return fields
 }
 
-// CheckSchemas holds structs, or Without structs, against the schemas of the
-// OpenAPI document with these names: a schema has the struct's fields, and that
-// of an answer requires those that an answer always has. A schema that allows
-// no other field is a request's.
+// CheckSchemas compares structs, or Without structs, with the schemas of these names
+// in the OpenAPI document. A schema must have the struct's fields, and the schema of a
+// response must require the fields that a response always has. A schema that allows
+// no other field is one of a request.
 func CheckSchemas(t *testing.T, structs map[string]any) {
 	t.Helper()
 	var doc struct {
@@ -79,7 +79,7 @@ func CheckSchemas(t *testing.T, structs map[string]any) {
 		if got := slices.Sorted(maps.Keys(schema.Properties)); !slices.Equal(got, all) {
 			t.Errorf("%s has the fields\n%v, and its struct\n%v", name, got, all)
 		}
-		// What a request must have is a rule, not a matter of its struct.
+		// The rules, not the struct, decide which fields a request must have.
 		slices.Sort(schema.Required)
 		if request := schema.AdditionalProperties == false; !request && !slices.Equal(schema.Required, required) {
 			t.Errorf("%s always has\n%v, and its struct\n%v", name, schema.Required, required)

@@ -20,12 +20,12 @@
 -- COMMITTED each sees what was committed when it began; so the steps that read
 -- are VOLATILE.
 --
--- Generic plans, because planning a long statement takes longer than running it;
--- and none that scans a table or an index, whatever the statistics of yesterday
--- say. Every statement is driven by the items, and looks each row up in a query of
--- its own (LATERAL … LIMIT 1), which the planner can only do by the whole key of
--- an index. A step that joins a table in another way turns off the joins that
--- would read all of it. The steps inherit the settings.
+-- Plans are generic, because planning a long statement takes longer than running
+-- it, and none may read a whole table or index, however old the statistics are. So
+-- every statement is driven by the items and looks each row up in a query of its
+-- own (LATERAL … LIMIT 1), which cannot become a hash or merge join. A step that
+-- joins a table in another way turns these joins off. The steps inherit the
+-- settings of this function.
 CREATE OR REPLACE FUNCTION add_entries_v1(p_boards text[], p_items add_item_v1[], p_runs add_run_v1[],
     p_actor text, p_traceparent text, p_batch uuid)
 RETURNS json

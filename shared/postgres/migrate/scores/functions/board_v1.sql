@@ -1,5 +1,5 @@
--- The board, or null. PL/pgSQL, because a session keeps its plans and those of
--- no SQL function.
+-- Returns the board, or null. It is PL/pgSQL, because a session keeps the plans of
+-- PL/pgSQL functions and of no SQL function.
 CREATE OR REPLACE FUNCTION board_v1(p_id text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN

@@ -1,8 +1,8 @@
--- Writes a changed board and its event if the board's version is still
--- p_board's, and returns {board} with the board as it is afterwards. If nothing
--- was written it says why: stale, the version is another; has_entries, although
--- p_no_entries asks for none; has_players, although the board was to become one
--- of registered ones. While it runs nobody adds to the board.
+-- Writes a changed board and its event if the board still has p_board's version,
+-- and returns {board} with the board as it is afterwards. If it wrote nothing, the
+-- result contains the reason: stale, the version has changed; has_entries, although
+-- p_no_entries requires that it has none; has_players, although its players were to
+-- become registered ones. Nobody adds to the board while it runs.
 CREATE OR REPLACE FUNCTION change_board_v1(p_board jsonb, p_changes jsonb, p_no_entries boolean, p_actor text, p_traceparent text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 SET enable_seqscan = off -- to look for one entry of the board without reading those of others
@@ -20,7 +20,7 @@ BEGIN
     IF p_no_entries AND EXISTS (SELECT FROM entries WHERE board = v_old.no) THEN
         RETURN jsonb_build_object('board', internal.board_json(v_old), 'has_entries', true);
     END IF;
-    -- A player's id on such a board is a user's; players from before may belong
+    -- On such a board a player's id is a user's id. An existing player may belong
     -- to somebody else.
     IF v_new.players = 'registered' AND v_old.players <> 'registered' AND EXISTS (SELECT FROM players WHERE board = v_old.no) THEN
         RETURN jsonb_build_object('board', internal.board_json(v_old), 'has_players', true);

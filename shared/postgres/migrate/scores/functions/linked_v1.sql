@@ -1,4 +1,4 @@
--- Whether a player of the board belongs to the user.
+-- Returns whether a player of the board belongs to the user.
 CREATE OR REPLACE FUNCTION linked_v1(p_board text, p_user text) RETURNS boolean
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN

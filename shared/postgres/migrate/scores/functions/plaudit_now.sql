@@ -1,4 +1,4 @@
--- The database's time, in one place, so that tests can replace it.
+-- Returns the database's time, in one place, so that tests can replace it.
 CREATE OR REPLACE FUNCTION plaudit_now() RETURNS timestamptz
 LANGUAGE sql VOLATILE AS 'SELECT clock_timestamp()';
 

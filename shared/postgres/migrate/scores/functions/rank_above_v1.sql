@@ -1,4 +1,4 @@
--- How many players of a table come before a place: if the place's player is '',
+-- Returns how many players of a table come before a place: if the place's player is '',
 -- the strictly better ones; else also those with the same keys that come before
 -- the player on a page.
 CREATE OR REPLACE FUNCTION rank_above_v1(p_run bigint, p_category integer, p_value text, p_place place_v1) RETURNS bigint

@@ -1,7 +1,7 @@
--- How many players of a table are from one place up to before another. Every
--- rank comes from here. The table is a run's or, if p_category is 1 to 4, that of
--- the players with the value in this category of the board. There is one
--- statement a table, because each has its own index, in PL/pgSQL, which keeps
+-- Returns how many players of a table are at or after one place and before another.
+-- Every rank comes from here. The table is that of a run or, if p_category is 1 to
+-- 4, of the run's players with the value in this category of the board. Each table
+-- has an index of its own and so a statement of its own, in PL/pgSQL, which keeps
 -- their plans.
 CREATE OR REPLACE FUNCTION rank_between_v1(p_run bigint, p_category integer, p_value text, p_from place_v1, p_to place_v1) RETURNS bigint
 LANGUAGE plpgsql STABLE

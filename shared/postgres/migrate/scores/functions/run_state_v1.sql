@@ -1,6 +1,6 @@
--- open, closed, or closing: closed for less than a minute, during which entries
--- that were added before the close may not be visible yet (settle_v1 waits for
--- them). p_end is the end of the run, infinity if it has none.
+-- Returns open, closed or closing. A run is closing for a minute after it closed:
+-- entries that were added before may not be visible yet (settle_v1 waits for them).
+-- p_end is the end of the run, infinity if it has none.
 CREATE OR REPLACE FUNCTION run_state_v1(p_board text, p_end timestamptz) RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE

@@ -174,7 +174,7 @@ CREATE TABLE outbox (
     type         text,          -- of an event, as shared/event lists them
     subject      text,          -- null if entry is set
     actor        text,          -- null if entry is set
-    notify       text,          -- the user whom mail tells of the event
+    notify       text,          -- the user to notify by mail
     entry        uuid,
     data         text,          -- JSON; null if entry is set
     recordedtime timestamptz NOT NULL, -- strictly increasing per subject
@@ -197,9 +197,9 @@ SELECT e.id, (SELECT b.id FROM boards b WHERE b.no = e.board) AS board, e.player
 FROM entries e;
 
 -- What Go passes to add_entries_v1: an entry or a reversal to be written, see
--- score.Item. Of a reversal the fields from player to metadata but note are
--- null: the original has them. The collations are the tables', so that their
--- indexes serve.
+-- score.Item. For a reversal, the fields from player to metadata are null, except
+-- note and occurred_at: the original has them. The collations are those of the
+-- tables, so that their indexes can be used.
 CREATE TYPE add_item_v1 AS (
     item        integer, -- its index in the request, from 0
     id          uuid,
@@ -225,9 +225,9 @@ CREATE TYPE add_item_v1 AS (
     run_set     integer      -- the runs that it credits, see add_run_v1; a reversal has a number of its own
 );
 
--- One run of a set; many items credit the same set, which Go passes once. Null
--- start or end: the run has none. A set's runs come in the order of the board's
--- periods.
+-- One run of a set. Many items credit the same set, so Go passes each set once.
+-- start_at or end_at is null if the run has no beginning or no end. The runs of a
+-- set are in the order of the board's periods.
 CREATE TYPE add_run_v1 AS (
     run_set  integer,
     board    text COLLATE "C",
@@ -240,8 +240,8 @@ CREATE TYPE add_run_v1 AS (
 -- comes before every player with these keys.
 CREATE TYPE place_v1 AS (score bigint, tiebreak bigint, reached timestamptz, player text COLLATE "C");
 
--- An item on its way through the steps of add_entries_v1. Each comment names the
--- step that sets the fields below it.
+-- An item on its way through the steps of add_entries_v1. The comments name the step
+-- that sets the fields below them.
 CREATE TYPE internal.item AS (
     -- internal.resolve_items, and of a reversal internal.resolve_reversals.
     item          integer,          -- as in sent
@@ -255,8 +255,8 @@ CREATE TYPE internal.item AS (
     original_runs bigint[],         -- that it credited
     counted_at    timestamptz,      -- when it counted towards a daily cap
     final         boolean,          -- it is a reversal, or reversed already
-    -- internal.place_items: the open runs that the item credits or in which it
-    -- cancels, in the order of the board's periods; and what it has of its player.
+    -- internal.place_items: the open runs in which the item credits or cancels, in
+    -- the order of the board's periods; and what it has from its player.
     runs          bigint[],
     seq           bigint,
     recorded_at   timestamptz,
@@ -270,15 +270,15 @@ CREATE TYPE internal.request AS (
     items         internal.item[],
     stale         boolean, -- an item was made by another version of its board
     has_refused   boolean,
+    has_runless   boolean, -- an item is outside of every period of its board
     has_keys      boolean,
     has_reversals boolean,
     has_profiles  boolean,
-    has_caps      boolean,
-    has_runless   boolean  -- no period of its board contains an item
+    has_caps      boolean
 );
 
--- What is open of a set of runs, in the order of the board's periods, and whether
--- others of the set are closed.
+-- The open runs of a set, in the order of the board's periods, and whether other
+-- runs of the set are closed.
 CREATE TYPE internal.run_set AS (run_set integer, runs bigint[], partial boolean);
 
 -- Sets of runs, when the first of the open runs closes, and whether any is closed.

@@ -80,7 +80,7 @@ CREATE TABLE outbox (
     type         text,          -- of an event, as shared/event lists them
     subject      text,
     actor        text,
-    notify       text,          -- the user whom mail tells of the event
+    notify       text,          -- the user to notify by mail
     entry        uuid,          -- unused in this database
     data         text,          -- JSON
     recordedtime timestamptz NOT NULL, -- strictly increasing per subject

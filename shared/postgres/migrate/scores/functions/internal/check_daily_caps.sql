@@ -9,7 +9,7 @@ DECLARE
     v_item integer;
 BEGIN
     -- By player and day: what the ledger counts, then the items in their order.
-    -- Reversals give back on the day of their original.
+    -- A reversal frees its points on the day of its original.
     SELECT x.item INTO v_item
     FROM (
         SELECT x.item, x.points, x.checked, x.board,

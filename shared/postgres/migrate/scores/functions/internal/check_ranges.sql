@@ -1,6 +1,6 @@
--- Refuses the first item that takes a score or a tiebreak out of its range, if
--- it is out of it after all items. The standings are those after all items; what
--- a sum was after each of them follows from that.
+-- Refuses the first item that takes a score or a tiebreak out of range, if it is
+-- out of range after all items. The standings are those after all items; what a sum
+-- was after each item follows from them.
 CREATE OR REPLACE FUNCTION internal.check_ranges(p_items internal.item[]) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE

@@ -1,5 +1,5 @@
--- Refuses the first item that can be written in none of its runs, or not in all
--- of them without late. Reads no table, see internal.place_items.
+-- Refuses the first item of which no run is open, or not every run and the item is
+-- not late. It reads no table, so hash joins are safe, see internal.place_items.
 CREATE OR REPLACE FUNCTION internal.check_runs(p_items internal.item[], p_sets internal.run_set[]) RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET enable_nestloop = off

@@ -1,6 +1,6 @@
--- Credits the items that are no reversals to their players' standings, and
--- returns whether one of these is out of its range afterwards: internal.check_ranges
--- then finds the item. The players are locked.
+-- Credits all items other than reversals to their players' standings. It returns
+-- whether a standing is out of range afterwards; internal.check_ranges then finds
+-- the item. The players are locked.
 CREATE OR REPLACE FUNCTION internal.credit(p_items internal.item[]) RETURNS boolean
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE

@@ -1,5 +1,5 @@
--- A player's credits in one run, without those that a reversal cancelled there
--- and without p_gone, which are just being reversed.
+-- Returns a player's credits in one run, without those that a reversal cancelled
+-- there and without p_gone, which are being reversed now.
 --
 -- Rows are compared, because no other index than entries_player serves them: if
 -- each column were compared alone, or the order were that of time alone, a

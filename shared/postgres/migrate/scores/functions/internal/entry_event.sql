@@ -1,4 +1,4 @@
--- The type of an entry's event. shared/event has the same rule, and a test
+-- Returns the type of an entry's event. shared/event has the same rule, and a test
 -- holds the two together.
 CREATE OR REPLACE FUNCTION internal.entry_event(p_kind text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$

@@ -1,6 +1,6 @@
--- What a standing becomes by one more credit, which has the greater seq. Any
--- number of credits combine to the same in any order; internal.recombine
--- computes the same of all at once.
+-- Returns a standing with one more credit, which has the greater seq. Credits
+-- combine to the same standing in any order; internal.recombine computes it from all
+-- of them at once.
 CREATE OR REPLACE FUNCTION internal.fold(a internal.credit, b internal.credit, p_combine text, p_sign integer) RETURNS internal.credit
 LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 BEGIN

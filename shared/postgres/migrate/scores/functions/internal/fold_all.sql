@@ -1,5 +1,5 @@
--- internal.fold over several credits, in their order. A null p_old is the absence
--- of a standing.
+-- Returns a standing with several more credits, in their order. A null p_old means
+-- that there is no standing yet.
 CREATE OR REPLACE FUNCTION internal.fold_all(p_old internal.credit, p_credits internal.credit[], p_combine text, p_sign integer) RETURNS internal.credit
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE

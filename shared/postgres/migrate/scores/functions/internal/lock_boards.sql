@@ -1,5 +1,5 @@
--- Shares the locks of the boards, which are sorted, and returns the time
--- afterwards: a session that closes a run holds the lock alone.
+-- Shares the locks of the boards, which are sorted, and returns the time after the
+-- last wait: a session that closes a run takes the lock alone.
 CREATE OR REPLACE FUNCTION internal.lock_boards(p_boards text[]) RETURNS timestamptz
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE

@@ -1,5 +1,5 @@
--- Locks the items' players, makes those that are new, and counts the items in
--- their seq and recorded_at, which are the last item's afterwards. It returns the
+-- Locks the players of the items, creates new ones, and counts the items in their
+-- seq and recorded_at, which are those of the last item afterwards. It returns the
 -- time after the last wait.
 CREATE OR REPLACE FUNCTION internal.lock_players(p_items internal.item[]) RETURNS timestamptz
 LANGUAGE plpgsql VOLATILE AS $$

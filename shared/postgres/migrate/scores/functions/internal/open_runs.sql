@@ -1,5 +1,5 @@
--- What is open, as of p_now, of the sets of runs in p_runs. It makes the rows of
--- open runs that have none yet.
+-- Returns the runs of p_runs that are open at p_now, by set. It makes the rows of
+-- open runs that have no row yet.
 CREATE OR REPLACE FUNCTION internal.open_runs(p_runs add_run_v1[], p_now timestamptz) RETURNS internal.opened
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE

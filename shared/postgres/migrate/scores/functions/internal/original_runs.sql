@@ -1,5 +1,5 @@
--- The same as internal.open_runs for the runs that the originals of reversals
--- credited, beside what that returned: a set for each reversal.
+-- Returns p_opened, which internal.open_runs returned, with one more set for each
+-- reversal: the runs that its original credited.
 CREATE OR REPLACE FUNCTION internal.original_runs(p_opened internal.opened, p_items internal.item[], p_now timestamptz) RETURNS internal.opened
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN

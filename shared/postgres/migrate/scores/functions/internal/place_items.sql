@@ -1,8 +1,8 @@
--- The items with their runs and their players' facts. The players are locked and
--- have counted the items, so an item's seq and recorded_at follow from how many
--- items of its player come later.
+-- Returns the items with their runs and with what they have of their players. The
+-- players are locked and have counted the items, so an item's seq and recorded_at
+-- follow from how many items of its player come later.
 --
--- Sets are joined by hashing, because a request may have 1,000 of them.
+-- Sets of runs are joined by hashing, because a request can contain 1,000 of them.
 CREATE OR REPLACE FUNCTION internal.place_items(p_items internal.item[], p_sets internal.run_set[]) RETURNS internal.item[]
 LANGUAGE plpgsql VOLATILE
 SET enable_nestloop = off
@@ -16,6 +16,6 @@ BEGIN
             FROM unnest(p_items) i
         ) i
         LEFT JOIN unnest(p_sets) s ON s.run_set = (i.sent).run_set
-        CROSS JOIN LATERAL (
-            SELECT p.seq, p.recorded_at, p.status, p.attributes, p.user_id FROM players p WHERE p.board = i.board AND p.id = i.player LIMIT 1) p);
+        LEFT JOIN LATERAL (
+            SELECT p.seq, p.recorded_at, p.status, p.attributes, p.user_id FROM players p WHERE p.board = i.board AND p.id = i.player LIMIT 1) p ON true);
 END $$;

@@ -1,6 +1,6 @@
--- The fields in which two states of a player differ, {field: {from, to}}. The
--- name and the country of a player with an account are listed without values,
--- because an erasure cannot reach the audit log.
+-- Returns the fields in which two states of a player differ, {field: {from, to}}. For
+-- a player with an account, name and country are listed without values, because an
+-- erasure cannot reach the audit log.
 CREATE OR REPLACE FUNCTION internal.player_changes(p_old jsonb, p_new jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce(jsonb_object_agg(n.key,

@@ -1,6 +1,6 @@
--- A player after a patch of display_name, country, user, status, note and
--- attributes. Attributes change one by one. p_state is the player after the
--- patches before, null for the first: the form of an aggregate's state.
+-- Returns a player after a patch of display_name, country, user, status, note and
+-- attributes. Attributes change one by one. p_state is the player after the previous
+-- patches, null for the first patch: it is the state of an aggregate.
 CREATE OR REPLACE FUNCTION internal.player_patch(p_state jsonb, p_player jsonb, p_patch jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE

@@ -1,5 +1,5 @@
--- What a player's credits in one run combine to; no row if there is none, and so
--- no standing.
+-- Returns what a player's credits in one run combine to; no row if the player has no
+-- credit left there, and so no standing.
 CREATE OR REPLACE FUNCTION internal.recombine(p_board integer, p_player text, p_run bigint, p_start timestamptz, p_end timestamptz,
     p_combine text, p_sign integer, p_gone uuid[])
 RETURNS SETOF internal.credit

@@ -1,5 +1,5 @@
--- The items, and the reversals among them with what their originals say. The
--- player of a reversal without an original stays null.
+-- Returns the items, the reversals completed from their originals. The player of a
+-- reversal stays null if its original does not exist.
 CREATE OR REPLACE FUNCTION internal.resolve_reversals(p_items internal.item[]) RETURNS internal.item[]
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN

@@ -1,5 +1,5 @@
--- When a run of the board that ends at p_end closes. A run is closed once
--- plaudit_now() has reached this instant; no other code knows the rule.
+-- Returns when a run of the board that ends at p_end closes. A run is closed once
+-- plaudit_now() has reached this instant. No other code knows the rule.
 --
 -- Of two runs the one that ends later never closes earlier:
 -- internal.runs_open_at relies on it. The planner puts the expression in place of

@@ -1,6 +1,6 @@
--- The board's runs that are open at an instant. It reads from the latest end
--- backwards and stops at the first run that is closed: a board may have many
--- thousands of those.
+-- Returns the board's runs that are open at an instant. It reads backwards from the
+-- latest end and stops at the first closed run, because a board can have many
+-- thousands of closed ones.
 CREATE OR REPLACE FUNCTION internal.runs_open_at(b boards, p_at timestamptz) RETURNS SETOF runs
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
