@@ -27,7 +27,7 @@ func TestEventIsACloudEvent(t *testing.T) {
 	}
 }
 
-// Two pairs that read alike when they are joined have ids of their own.
+// Pairs that are equal once joined have different ids.
 func TestLogIDTellsSourceFromID(t *testing.T) {
 	seen := map[string][2]string{}
 	for _, pair := range [][2]string{{"a", "bc"}, {"ab", "c"}, {"abc", ""}, {"", "abc"}, {"a", "bc "}, {"a/b", "c"}} {
@@ -52,7 +52,7 @@ func TestTypesListsEachOnce(t *testing.T) {
 	}
 	for _, kind := range []string{"result", "adjustment", "import", "reversal"} {
 		if !seen[event.OfEntry(kind)] {
-			t.Errorf("the type of a %s is not listed", kind)
+			t.Errorf("the type of an entry of kind %s is not listed", kind)
 		}
 	}
 }
@@ -74,7 +74,7 @@ func TestNotified(t *testing.T) {
 		{"a board's change", event.BoardUpdated, "user/o", "u", ""},
 	} {
 		if got := event.Notified(c.typ, c.actor, c.user); got != c.want {
-			t.Errorf("%s tells %q, want %q", c.rule, got, c.want)
+			t.Errorf("%s notifies %q, want %q", c.rule, got, c.want)
 		}
 	}
 }

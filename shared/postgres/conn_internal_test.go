@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// sound is a connection of lib/pq that has nothing against being used again.
+// sound is a connection of lib/pq that can be used again.
 type sound struct{ pqConn }
 
 func (sound) ResetSession(context.Context) error { return nil }
 
-// connected gives the two ends of a TCP connection.
+// connected returns the two ends of a TCP connection.
 func connected(t *testing.T) (client, server net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -35,7 +35,7 @@ func connected(t *testing.T) (client, server net.Conn) {
 	return client, server
 }
 
-func TestConnectionIsUsedAgainOnlyWhereItIsSurelyAlive(t *testing.T) {
+func TestConnectionIsUsedAgainOnlyIfItIsAlive(t *testing.T) {
 	cases := map[string]struct {
 		used  time.Duration // how long ago
 		meet  func(s *socket, server net.Conn)
@@ -71,17 +71,52 @@ func TestConnectionIsUsedAgainOnlyWhereItIsSurelyAlive(t *testing.T) {
 			if c.alive {
 				want = nil
 			}
-			// What the server sent needs a moment to arrive.
-			var err error
-			for range 100 {
-				if err = made.ResetSession(t.Context()); errors.Is(err, want) {
-					break
-				}
-				time.Sleep(10 * time.Millisecond)
+			err := made.ResetSession(t.Context())
+			for !c.alive && c.meet != nil && err == nil { // what the server sent is on its way
+				time.Sleep(time.Millisecond)
+				err = made.ResetSession(t.Context())
 			}
 			if !errors.Is(err, want) {
-				t.Errorf("gave %v, want %v", err, want)
+				t.Errorf("got %v, want %v", err, want)
 			}
 		})
+	}
+}
+
+// clocked keeps the deadline that was set on a connection.
+type clocked struct {
+	net.Conn
+	deadline time.Time
+}
+
+func (c *clocked) SetDeadline(t time.Time) error {
+	c.deadline = t
+	return nil
+}
+
+func TestOperationEndsWithThePatienceOfThePoolOrTheCall(t *testing.T) {
+	const pool = time.Minute
+	soon, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	late, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	over, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Hour))
+	defer cancel()
+	for name, ctx := range map[string]context.Context{"without a deadline": t.Context(), "an earlier deadline": soon, "a later deadline": late, "one that has passed": over} {
+		var set clocked
+		made := &conn{pqConn: sound{}, socket: &socket{Conn: &set}, patience: pool}
+		before := now()
+		inner := made.begin(ctx)
+		after := now()
+		if _, ok := inner.Deadline(); ok || inner.Done() != nil {
+			t.Errorf("%s: lib/pq sees a context that ends", name)
+		}
+		if deadline, ok := ctx.Deadline(); ok && deadline.Before(before) || name == "an earlier deadline" {
+			if !set.deadline.Equal(deadline) {
+				t.Errorf("%s: the operation ends at %v, want %v", name, set.deadline, deadline)
+			}
+		} else if set.deadline.Before(before.Add(pool)) || set.deadline.After(after.Add(pool)) {
+			t.Errorf("%s: the operation of %v ends at %v", name, before, set.deadline)
+		}
 	}
 }

@@ -20,9 +20,13 @@ import (
 	"plaudit/shared/postgres"
 )
 
-// lockID is the advisory lock that every change of a database's roles and schema
-// holds.
+// lockID is the advisory lock that every change of a schema holds in its database,
+// and every change of a cluster's roles in the database rolesLock.
 const lockID = 0x706c6175646974 // "plaudit"
+
+// rolesLock is a database that every cluster has. The databases of a cluster share
+// its roles, but an advisory lock belongs to one database.
+const rolesLock = "postgres"
 
 // Master is the user that RDS makes with an instance.
 type Master struct {
@@ -148,16 +152,24 @@ func asMaster(ctx context.Context, c Config, u *url.URL) error {
 	if c.Master.Username == "" || c.Master.Password == "" {
 		return errors.New("the master needs a username and a password")
 	}
-	as := *u
-	as.User = url.User(c.Master.Username)
-	db, err := postgres.OpenWithin(postgres.Config{
-		DSN: as.String(), Auth: postgres.Password, Password: c.Master.Password, Name: owner, MaxConns: 2,
-	}, limits)
+	open := func(path string) (*sqlx.DB, error) {
+		as := *u
+		as.User, as.Path = url.User(c.Master.Username), path
+		return postgres.OpenWithin(postgres.Config{
+			DSN: as.String(), Auth: postgres.Password, Password: c.Master.Password, Name: owner,
+		}, limits)
+	}
+	db, err := open(u.Path)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	err = locked(ctx, db, func() error { return makeRoles(ctx, db, c) })
+	roles, err := open("/" + rolesLock)
+	if err != nil {
+		return err
+	}
+	defer roles.Close()
+	err = locked(ctx, roles, func() error { return makeRoles(ctx, db, c) })
 	if refused(err) {
 		return fmt.Errorf("the master user cannot log in; check its name and password: %w", err)
 	}

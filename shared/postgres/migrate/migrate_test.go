@@ -38,7 +38,7 @@ func TestMigrateMakesRolesAndSchema(t *testing.T) {
 	c := pgtest.NewCluster(t, "users")
 	ctx := t.Context()
 
-	// Nothing is there, so nobody can log in.
+	// No role exists yet, so none can log in.
 	_, err := migrate.Up(ctx, migration(c, "first", nil))
 	says(t, err, "users database", "db_migrate cannot log in", `{"masters": {"users": {"username"`)
 
@@ -48,7 +48,7 @@ func TestMigrateMakesRolesAndSchema(t *testing.T) {
 	_, err = migrate.Up(ctx, migration(c, "first", &migrate.Master{Username: c.Master.Username}))
 	says(t, err, "users database", "username and a password")
 
-	// Two at once, both with the master: one makes, the other finds.
+	// Two at once, both with the master: one migrates, the other has nothing to do.
 	versions := make([]migrate.Versions, 2)
 	var wg sync.WaitGroup
 	for i := range versions {
@@ -63,10 +63,10 @@ func TestMigrateMakesRolesAndSchema(t *testing.T) {
 	slices.SortFunc(versions, func(a, b migrate.Versions) int { return int(a.From - b.From) })
 	last := versions[0].To
 	if last < 1 || versions[0].From != 0 || versions[1] != (migrate.Versions{From: last, To: last}) {
-		t.Fatalf("two at once gave %+v", versions)
+		t.Fatalf("two at once went %+v", versions)
 	}
 
-	// Later, without one; and a second time with one.
+	// Again, without and with the master.
 	for _, master := range []*migrate.Master{nil, &c.Master} {
 		got, err := migrate.Up(ctx, migration(c, "first", master))
 		if err != nil || got != (migrate.Versions{From: last, To: last}) {
@@ -86,7 +86,7 @@ func TestMigrateMakesRolesAndSchema(t *testing.T) {
 		t.Errorf("connection limits %+v", limits)
 	}
 
-	t.Run("nobody has more than was granted", func(t *testing.T) {
+	t.Run("roles have only what was granted", func(t *testing.T) {
 		stranger(t, c)
 		for _, statement := range []string{
 			`SELECT version_id FROM goose_db_version`,
@@ -103,7 +103,7 @@ func TestMigrateMakesRolesAndSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := service.Exec(`SELECT ungranted()`); pq.As(err, pqerror.InsufficientPrivilege) == nil {
-			t.Errorf("a function that was granted to nobody: %v", err)
+			t.Errorf("a function without a grant: %v", err)
 		}
 	})
 
@@ -127,8 +127,8 @@ func TestMigrateMakesRolesAndSchema(t *testing.T) {
 	})
 }
 
-// stranger checks that a role of which the migrations know nothing gets into
-// no database.
+// stranger checks that a role unknown to the migrations cannot connect to the
+// database.
 func stranger(t *testing.T, c *pgtest.Cluster) {
 	t.Helper()
 	master := openAs(t, c, c.Master.Username, c.Master.Password)
@@ -141,8 +141,8 @@ func stranger(t *testing.T, c *pgtest.Cluster) {
 	}
 }
 
-// On RDS the master's password counts no more once it is, by whatever way, a
-// member of rds_iam.
+// RDS refuses the master's password once the master is a direct or indirect member
+// of rds_iam.
 func TestRolesForIAM(t *testing.T) {
 	t.Parallel()
 	c := pgtest.NewCluster(t, "scores")

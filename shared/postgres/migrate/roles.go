@@ -71,7 +71,7 @@ func makeRoles(ctx context.Context, db *sqlx.DB, c Config) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
+	defer tx.Rollback() // does nothing after a commit
 	for _, r := range rolesOf[c.Database] {
 		var exists bool
 		if err := tx.GetContext(ctx, &exists, `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)`, r.name); err != nil {

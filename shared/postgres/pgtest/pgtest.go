@@ -157,10 +157,15 @@ func configFor(cluster *rds.Cluster, role, password, database string) postgres.C
 	return postgres.Config{DSN: dsn.String(), Auth: postgres.Password, Password: password, MaxConns: 4}
 }
 
-// exec runs a statement as the master user, in the database postgres. No
-// statement_timeout: on a busy machine cloning may take a while.
+// exec runs a statement as the master user, in the database postgres.
 func (s *server) exec(ctx context.Context, statement string) error {
-	db, err := sqlx.Open("postgres", s.cluster.URL(master, s.password, "postgres"))
+	return s.execIn(ctx, "postgres", statement)
+}
+
+// execIn runs a statement as the master user. It has no statement_timeout: on a
+// busy machine cloning may take a while.
+func (s *server) execIn(ctx context.Context, database, statement string) error {
+	db, err := sqlx.Open("postgres", s.cluster.URL(master, s.password, database))
 	if err != nil {
 		return err
 	}
@@ -194,14 +199,35 @@ func Users(t testing.TB) *Database {
 	return clone(t, "users")
 }
 
+// Empty returns a database of the test's own without any table, to which the
+// roles of the scores database may log in and which db_migrate may fill.
+func Empty(t testing.TB) *Database {
+	t.Helper()
+	if err := shared.template(t.Context(), "scores"); err != nil { // makes the roles
+		t.Fatalf("pgtest: %v", err)
+	}
+	d := create(t, "empty", "template1")
+	err := shared.execIn(t.Context(), d.name, `GRANT CREATE, USAGE ON SCHEMA public TO db_migrate; GRANT CREATE ON DATABASE `+d.name+` TO db_migrate`)
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	return d
+}
+
 func clone(t testing.TB, template string) *Database {
 	t.Helper()
 	if err := shared.template(t.Context(), template); err != nil {
 		t.Fatalf("pgtest: %v", err)
 	}
-	d := &Database{name: fmt.Sprintf("%s_%d", template, clones.Add(1)), t: t}
+	return create(t, template, template)
+}
+
+// create makes a database from a template, under a name that begins with kind.
+func create(t testing.TB, kind, template string) *Database {
+	t.Helper()
+	d := &Database{name: fmt.Sprintf("%s_%d", kind, clones.Add(1)), t: t}
 	if err := shared.exec(t.Context(), "CREATE DATABASE "+d.name+" TEMPLATE "+template); err != nil {
-		t.Fatalf("pgtest: clone the %s database: %v", template, err)
+		t.Fatalf("pgtest: clone database %s: %v", template, err)
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -230,7 +256,7 @@ func (d *Database) Open(role string) *sqlx.DB {
 	return db
 }
 
-// Owner is a pool of the role that owns every object, for looking at tables
+// Owner returns a pool of the role that owns every object, for looking at tables
 // and for replacing plaudit_now().
 func (d *Database) Owner() *sqlx.DB {
 	d.t.Helper()
@@ -307,8 +333,8 @@ func Freeze(t testing.TB, postmaster int) (thaw func()) {
 	}
 }
 
-// family is a process and its children, and whether each is running: neither
-// stopped nor ended.
+// family returns a process and its children, and for each whether it is running:
+// neither stopped nor ended.
 func family(t testing.TB, parent int) map[int]bool {
 	t.Helper()
 	out, err := exec.Command("ps", "-e", "-o", "pid=,ppid=,stat=").Output()

@@ -17,8 +17,8 @@ import (
 )
 
 // The ledger writes any number of items as one change: the standings are those
-// after all of them, seq follows the items, a replayed one counts no more, and
-// one that is refused leaves nothing behind.
+// after all of them, seq follows the items, a replayed item does not count again, and
+// a refused one leaves nothing behind.
 func TestLedgerWritesItemsAsOneChange(t *testing.T) {
 	s := newScores(t, 1)
 	s.board(t, "a", nil)
@@ -80,15 +80,15 @@ func TestLedgerWritesItemsAsOneChange(t *testing.T) {
 			t.Errorf("got %+v, want a refusal of item 2: %s", out, c.want)
 		}
 	}
-	// A board that is out of date is all that comes back.
+	// If a board is stale, only the board is returned.
 	s.change(t, "z", func(b *score.Board) { b.Title = "new" })
 	if out := add(item("a", "new", "", 1), item("z", "new", "", 1)); len(out.Stale) != 1 || out.Stale[0].Title != "new" || out.Entries != nil {
 		t.Errorf("got %+v, want board z", out)
 	}
 }
 
-// Items in opposite order of players, keys and boards never wait for each
-// other in a circle.
+// Requests with their players, keys and boards in opposite orders cause no
+// deadlock.
 func TestOverlappingItemsDoNotDeadlock(t *testing.T) {
 	s := newScores(t, 16)
 	s.board(t, "a", nil)
@@ -124,8 +124,8 @@ func TestOverlappingItemsDoNotDeadlock(t *testing.T) {
 	}
 }
 
-// counted is an adder with one connection, and how many pages of tables and
-// indexes it has touched.
+// counted returns an adder with one connection, and a function that counts the
+// pages of tables and indexes that have been touched.
 func (s *scores) counted(t *testing.T) (adder *score.Adder, pages func() int) {
 	t.Helper()
 	config := s.db.Config("score_add")
@@ -186,8 +186,8 @@ func TestReversalTouchesNoMoreAsTheHistoryGrows(t *testing.T) {
 }
 
 // A batch probes indexes by whole keys, though its plans were made when the
-// tables were empty and nothing has looked at them since: it touches no more
-// pages an item when the tables have grown.
+// tables were empty and they have not been analysed since: it touches no more
+// pages per item when the tables have grown.
 func TestBatchTouchesNoMoreAsTablesGrow(t *testing.T) {
 	s := newScores(t, 1)
 	s.board(t, "b", func(b *score.Board) {
@@ -225,7 +225,7 @@ func TestBatchTouchesNoMoreAsTablesGrow(t *testing.T) {
 	}
 }
 
-// A repeated item makes no run of a period for the time of its repetition.
+// A repeated item makes no run for the time at which it is repeated.
 func TestARepeatedItemBeginsNoRun(t *testing.T) {
 	s := newScores(t, 1)
 	s.board(t, "b", func(b *score.Board) {
@@ -248,7 +248,7 @@ func TestARepeatedItemBeginsNoRun(t *testing.T) {
 	}
 }
 
-// What an item says arrives as it is, whatever characters are in it.
+// The texts of an item are stored unchanged, whatever characters they contain.
 func TestItemsArriveAsTheyAre(t *testing.T) {
 	s := newScores(t, 1)
 	s.board(t, "b", nil)

@@ -30,8 +30,8 @@ func (s *scores) check(t testing.TB, board string) []string {
 	return out
 }
 
-// What adds, batches and reversals make step by step is what the ledger makes
-// at once, for every way to combine, while they go on.
+// The standings that adds, batches and reversals leave step by step are those that
+// the ledger combines to, for every way to combine and while adds go on.
 func TestStandingsAreThoseOfTheLedger(t *testing.T) {
 	s := newScores(t, 16)
 	for _, combine := range []score.Combine{score.Sum, score.Best, score.Last} {

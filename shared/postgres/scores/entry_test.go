@@ -44,7 +44,7 @@ func newScores(t testing.TB, conns int) *scores {
 	}
 }
 
-// newAdder gives an adder with a cache of its own, as another process has.
+// newAdder returns an adder with a cache of its own, as another process has.
 func newAdder(t testing.TB, d *pgtest.Database, conns int) *score.Adder {
 	t.Helper()
 	config := d.Config("score_add")
@@ -228,7 +228,7 @@ func TestKeyBelongsToOneRequest(t *testing.T) {
 		t.Errorf("the same key on another board: %v", err)
 	}
 
-	// The first answer comes again whatever has become of the board.
+	// A replay returns the first answer, even if the board has changed since.
 	s.change(t, "b", func(b *score.Board) { b.Catalogue = map[string]int64{"half": 20}; b.State = score.Closed })
 	for range 2 { // with the old board in the cache, then with the new one
 		again, err := add(owner, addRoute, "b", in)
@@ -274,7 +274,7 @@ func TestRefusalUsesNoKeyUp(t *testing.T) {
 	}
 }
 
-// snapshot counts everything there is.
+// snapshot describes all rows that an add may write.
 func (s *scores) snapshot(t testing.TB) string {
 	t.Helper()
 	var out string
@@ -310,15 +310,15 @@ func TestOldBoardInTheCacheDecidesNothing(t *testing.T) {
 	}
 	s.change(t, "b", func(b *score.Board) { b.Max = nil })
 	if err := add(writer); err != nil {
-		t.Errorf("a bound that is gone: %v", err)
+		t.Errorf("a removed bound: %v", err)
 	}
 	s.change(t, "b", func(b *score.Board) { b.Writers = nil; b.Public = false })
 	if err := add(writer); !fault.Is(err, fault.NotFound) {
-		t.Errorf("a writer no more, and a stranger now: %v", err)
+		t.Errorf("a former writer: %v", err)
 	}
 }
 
-// A board that changes under every attempt is a 503, not a loop.
+// If the board changes during every attempt, the answer is a 503.
 func TestBoardThatChangesAllTheTimeIsBusy(t *testing.T) {
 	s := newScores(t, 1)
 	s.board(t, "b", nil)
@@ -331,7 +331,7 @@ func TestBoardThatChangesAllTheTimeIsBusy(t *testing.T) {
 	}
 }
 
-// restless does something before each try to write.
+// restless calls before ahead of each attempt to write.
 type restless struct {
 	score.Ledger
 	before func()
@@ -419,7 +419,7 @@ func TestFieldsThatScoresWereCountedByAreFrozen(t *testing.T) {
 	both := func(b *score.Board) { b.Ties, b.Grace, b.Title = score.Shared, 0, "new" }
 	s.change(t, "b", both)
 	s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](1)})
-	s.change(t, "b", both) // as it is
+	s.change(t, "b", both) // changes nothing
 	_, err := s.boards.Change(ctxOf(t), owner, "b", nil, func(b *score.Board) {
 		b.Combine, b.TimeZone, b.Title = score.Best, "Asia/Seoul", "newer"
 	})

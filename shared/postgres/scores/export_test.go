@@ -1,6 +1,6 @@
 package scores
 
-// What tests look at the plans of.
+// Queries whose plans are tested.
 var (
 	TableQuery     = tableQuery
 	EntriesQuery   = entriesQuery

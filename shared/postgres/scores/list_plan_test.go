@@ -12,8 +12,8 @@ import (
 	"plaudit/shared/score"
 )
 
-// large fills a board of the owner with so much that a scan of all of it would
-// show: n players in categories and countries, n entries, and n more boards.
+// large fills the database so that a scan of a whole table shows: a board with n
+// players in categories and countries and n entries, and n more boards.
 func large(t testing.TB, s *scores, n int) (score.Board, score.Run) {
 	t.Helper()
 	s.board(t, "b", func(b *score.Board) { b.Categories = []string{"club", "sex"} })
@@ -44,7 +44,7 @@ func large(t testing.TB, s *scores, n int) (score.Board, score.Run) {
 	return b, score.Run{Name: score.All}
 }
 
-// plan gives how the database would do it, each node on a line of its own.
+// plan returns the plan of a query.
 func plan(t testing.TB, db *sqlx.DB, explain, query string, args []any) string {
 	t.Helper()
 	var lines []string
@@ -54,7 +54,7 @@ func plan(t testing.TB, db *sqlx.DB, explain, query string, args []any) string {
 	return strings.Join(lines, "\n")
 }
 
-// Every list is a range of an index, however much there is.
+// Every list reads a range of an index, however large the tables are.
 func TestListsAreRangesOfIndexes(t *testing.T) {
 	s := newScores(t, 1)
 	b, all := large(t, s, 20_000)
@@ -163,8 +163,8 @@ func rowsRead(t *testing.T, db *sqlx.DB, query string, args []any) map[string]in
 	return of
 }
 
-// An owner may make any number of players and say that all of them are one
-// user. A page of the user's lists must not cost what a page of each would.
+// An owner may make any number of players that belong to one user. A page of the
+// user's lists must not cost as much as a page of each player's.
 func TestPageOfAUserWithManyPlayers(t *testing.T) {
 	s := newScores(t, 1)
 	const links, each, limit = 2000, 20, 11
@@ -181,7 +181,7 @@ func TestPageOfAUserWithManyPlayers(t *testing.T) {
 		if read := rowsRead(t, db, query, args); read["entries"] > links+limit*limit+2*limit || read["boards"] > 2*limit {
 			t.Errorf("%+v: %d entries on a page of %d players cost %v", v, limit, links, read)
 		}
-		// Which boards there are is read from an index.
+		// The boards are read from an index.
 		for _, after := range []*score.LinkPlace{{Board: "b", Player: "x1900"}, nil} {
 			query, args = pgscores.LinksQuery("u", v, after, limit)
 			if read := rowsRead(t, db, query, args); read["players"] > links+2*limit || read["boards"] > 2 {
@@ -203,7 +203,7 @@ func TestPageOfAUserWithManyPlayers(t *testing.T) {
 	}
 }
 
-// A key that is cut to some boards costs what these cost.
+// A page for a key that is limited to some boards costs as much as those boards.
 func TestPageOfBoardsOfAKey(t *testing.T) {
 	s := newScores(t, 1)
 	large(t, s, 5000)

@@ -10,8 +10,8 @@ import (
 	"plaudit/shared/score"
 )
 
-// What a list shows is decided in the database, and what a board shows is not:
-// the two say the same to everybody.
+// SQL decides what a list shows, and Go what a board shows. The two agree for every
+// caller.
 func TestListsShowWhatTheirBoardsShow(t *testing.T) {
 	s := newScores(t, 1)
 	boards := []string{"open", "shut", "shut-2"}
@@ -91,7 +91,7 @@ func TestListsShowWhatTheirBoardsShow(t *testing.T) {
 	}
 }
 
-// pagesOf goes through a list. No page but the last has less than the first.
+// pagesOf reads a list page by page. Only the last page may be shorter than the first.
 func pagesOf[T, P any](t *testing.T, read func(after *P) (score.Page[T, P], error), show func(T) string) (all []string) {
 	t.Helper()
 	full := 0

@@ -26,9 +26,9 @@ type ranking struct {
 	rank            int64
 }
 
-// fold makes a standing of a player's credits by the rules. sum: reached at the latest credit that moved it, else at the earliest; best:
-// the best (points, tiebreak), reached when first had; last: the latest by
-// (occurred_at, seq).
+// fold makes a standing of a player's credits by the rules: a sum is reached at the
+// latest credit that changed it, else at the earliest; the best (points, tiebreak) is
+// reached at its first occurrence; the last is the latest by (occurred_at, seq).
 func fold(combine score.Combine, order score.Order, credits []credit) ranking {
 	var r ranking
 	sign := int64(1)
@@ -136,7 +136,7 @@ func asRanking(s score.Standing) ranking {
 	return ranking{s.Player, s.Score, s.Tiebreak, s.ReachedAt, *s.Rank}
 }
 
-// comparePages goes through the table page by page.
+// comparePages reads the table page by page.
 func (s *scores) comparePages(t *testing.T, board string, limit int, want []ranking) {
 	t.Helper()
 	var got []ranking
@@ -162,8 +162,8 @@ func (s *scores) comparePages(t *testing.T, board string, limit int, want []rank
 	}
 }
 
-// A page begins behind a place, so what comes in meanwhile neither repeats nor
-// drops anybody, and every rank is the one of its moment.
+// A page begins after a place, so that entries added meanwhile neither repeat nor
+// skip a player. Each rank is that of its moment.
 func TestPagesSurviveInserts(t *testing.T) {
 	s := newScores(t, 1)
 	s.board(t, "b", nil)
@@ -201,7 +201,7 @@ func TestOnlyRankedPlayersCount(t *testing.T) {
 	if err != nil || page.Of != 2 || page.Items[0].Player != "b" || *page.Items[0].Rank != 1 {
 		t.Errorf("got %+v (%v)", page, err)
 	}
-	// Points that come in later do not bring a rank back.
+	// Later points do not bring the rank back.
 	s.add(t, "b", score.Submission{Player: "a", Points: ptr[int64](1)})
 	got, err := s.reader.Standing(ctxOf(t), owner, "b", "a", score.Select{})
 	if err != nil || got.Rank != nil || got.Score != 11 || got.Of != 2 || got.Status != "disqualified" {

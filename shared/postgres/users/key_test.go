@@ -10,8 +10,8 @@ import (
 	"plaudit/shared/user"
 )
 
-// What a key may do is fixed when it is made: no fault of the service can
-// widen one, or give it to somebody else.
+// A key's rights are fixed when it is made: no fault of the service can widen them,
+// or pass the key to another user.
 func TestKeysDoNotChange(t *testing.T) {
 	s, d := users(t)
 	u := account(t, s, "jin@example.com", access.Organizer)

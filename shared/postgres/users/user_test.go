@@ -250,8 +250,8 @@ func TestRotate(t *testing.T) {
 	refused("after a logout", 22)
 }
 
-// Of many requests with one token one wins, the next finds it used: the
-// session ends, and with it what the winner got.
+// Of many requests with one token, one wins and the next finds the token used: the
+// session ends, and with it the winner's new token.
 func TestRotateAtOnce(t *testing.T) {
 	s, d := users(t)
 	u := account(t, s, "jin@example.com", access.Member)
@@ -275,7 +275,7 @@ func TestRotateAtOnce(t *testing.T) {
 		t.Errorf("%d won", won.Load())
 	}
 	if n := count(t, d, "sessions"); n != 0 {
-		t.Errorf("%d sessions go on", n)
+		t.Errorf("%d sessions are open", n)
 	}
 }
 
@@ -314,7 +314,7 @@ func TestLimits(t *testing.T) {
 	}
 	var named int
 	if err := d.Owner().GetContext(t.Context(), &named, `SELECT count(*) FROM attempts WHERE subject = 'x'::bytea`); err != nil || named != 0 {
-		t.Errorf("a subject is kept in clear: %d, %v", named, err)
+		t.Errorf("a subject is kept as plain text: %d, %v", named, err)
 	}
 }
 
