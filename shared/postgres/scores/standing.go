@@ -199,7 +199,7 @@ func tableQuery(b score.Board, run score.Run, c *score.Category, p score.PageReq
 	SELECT r.player, p.display_name, p.country, p.attributes, r.score, r.tiebreak, r.reached_at, r.status, r.cat1, r.cat2, r.cat3, r.cat4, r.rank,
 		coalesce(r.below, false) AS below, EXISTS (SELECT FROM centre) AS centre,
 		coalesce((SELECT rank_of_v1(no, ` + category + `, ` + value + `) FROM run), 0) AS of,
-		run_state_v1(` + board + `, coalesce(` + end + `::timestamptz, 'infinity')) AS state
+		(SELECT run_state_v1(` + board + `, coalesce(` + end + `::timestamptz, 'infinity'))) AS state -- once, not once a row
 	FROM (SELECT) one
 	LEFT JOIN ranked r ON true
 	LEFT JOIN LATERAL (
