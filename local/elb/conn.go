@@ -60,8 +60,8 @@ type conn struct {
 	body     int64  // bytes that pass as they are
 	line     []byte // a line of which not all has come
 	head     []byte // the lines of a head of which not all has come
-	out      []byte // what Read gives next
-	ended    error  // what Read gives after out
+	out      []byte // what Read returns next
+	ended    error  // what Read returns after out
 	deadline atomic.Int64
 	rejected atomic.Bool
 }

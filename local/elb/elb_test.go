@@ -111,7 +111,7 @@ func config(a Action) Config {
 	}
 }
 
-// serve runs a load balancer until the test ends and gives its address.
+// serve runs a load balancer until the test ends and returns its address.
 func serve(t testing.TB, cfg Config) string {
 	t.Helper()
 	b, err := New(cfg)

@@ -24,7 +24,7 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// newClient serves s and gives AWS's own client for it.
+// newClient serves s and returns AWS's own client of it.
 func newClient(t *testing.T, s *Service) (*awslambda.Client, *httptest.Server) {
 	t.Helper()
 	server := httptest.NewServer(s.Handler())

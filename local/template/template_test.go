@@ -322,7 +322,7 @@ func TestAFileThatIsNotThere(t *testing.T) {
 	mention(t, err, "nowhere/template.yaml")
 }
 
-// FuzzLoad mangles templates: any input gives a stack or an error.
+// FuzzLoad mangles templates: any input yields a stack or an error.
 func FuzzLoad(f *testing.F) {
 	for _, file := range []string{"../../template.yaml", "testdata/sam-merge.yaml", "testdata/sam-policies.yaml"} {
 		data, err := os.ReadFile(file)

@@ -269,7 +269,7 @@ func TestBatchIsOneChange(t *testing.T) {
 	if other.Code != 422 || faultFields(other.Body.String()) != "entries[3].key" {
 		t.Errorf("got %d %s", other.Code, other.Body)
 	}
-	// No key that a client sends is one of those that the header gives.
+	// No key that a client sends is one of those derived from the header.
 	if own := s.send("owner", "POST", "/v1/entries/batch", `{"entries":[{"board":"a","player":"x","reason":"full","key":"h#0"}]}`); own.Code != 201 {
 		t.Errorf("got %d %s", own.Code, own.Body)
 	}
