@@ -101,17 +101,8 @@ func TestBodiesOfAccountRoutes(t *testing.T) {
 		"email":    {`"x@example.com"`},
 	} {
 		for _, v := range values {
-			members := map[string]string{"current_password": `"correct horse"`, "password": `"another horse"`}
-			if v == "" {
-				delete(members, field)
-			} else {
-				members[field] = v
-			}
-			var list []string
-			for k, v := range members {
-				list = append(list, fmt.Sprintf("%q: %s", k, v))
-			}
-			rows = append(rows, row{"PUT", "/v1/users/me/password", token, "{" + strings.Join(list, ", ") + "}", field})
+			body := bodyWith(map[string]string{"current_password": `"correct horse"`, "password": `"another horse"`}, field, v)
+			rows = append(rows, row{"PUT", "/v1/users/me/password", token, body, field})
 		}
 	}
 	cursor := func(doc string) string { return base64.RawURLEncoding.EncodeToString([]byte(doc)) }

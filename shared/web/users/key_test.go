@@ -152,17 +152,7 @@ func TestBodiesOfKeyRoutes(t *testing.T) {
 	u := startUsers(t, generous)
 	_, admin := u.loggedIn(access.Admin)
 	key := func(field, value string) string {
-		fields := map[string]string{"name": `"x"`, "scopes": `["read"]`}
-		if value == "" {
-			delete(fields, field)
-		} else {
-			fields[field] = value
-		}
-		var members []string
-		for k, v := range fields {
-			members = append(members, fmt.Sprintf("%q: %s", k, v))
-		}
-		return "{" + strings.Join(members, ", ") + "}"
+		return bodyWith(map[string]string{"name": `"x"`, "scopes": `["read"]`}, field, value)
 	}
 	tooMany := strings.TrimSuffix(strings.Repeat(`"b",`, 101), ",")
 	type row struct{ method, path, token, body, field string }

@@ -240,17 +240,7 @@ func TestBodiesOfUsersRoutes(t *testing.T) {
 	_, admin := u.person(access.Admin)
 	id, _ := u.person(access.Member)
 	signUp := func(field, value string) string {
-		fields := map[string]string{"email": `"x@example.com"`, "password": `"correct horse"`, "display_name": `"x"`}
-		if value == "" {
-			delete(fields, field)
-		} else {
-			fields[field] = value
-		}
-		var members []string
-		for k, v := range fields {
-			members = append(members, fmt.Sprintf("%q: %s", k, v))
-		}
-		return "{" + strings.Join(members, ", ") + "}"
+		return bodyWith(map[string]string{"email": `"x@example.com"`, "password": `"correct horse"`, "display_name": `"x"`}, field, value)
 	}
 	type row struct{ method, path, token, body, field string }
 	var rows []row
