@@ -165,8 +165,9 @@ func (f files) check(ctx context.Context, db *sqlx.DB, at int64) error {
 			return fmt.Errorf("%s was changed after it had been applied to this database; restore its text and put the change into a new migration, or on a laptop delete the data with make clean", m.path)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(applied)) {
-		return fmt.Errorf("%s was applied to this database, but this version of Plaudit does not contain it; deploy a version that does", name)
+	if len(applied) > 0 {
+		unknown := strings.Join(slices.Sorted(maps.Keys(applied)), ", ")
+		return fmt.Errorf("%s was applied to this database, but this version of Plaudit does not contain it; deploy a version that does", unknown)
 	}
 	return nil
 }
