@@ -54,6 +54,7 @@ type Item struct {
 	Metadata string
 	User     string // owner of the player if this item creates the player
 	Profile  *Profile
+	Rename   bool  // the profile may change or clear the name that the player has
 	Runs     []Run // the runs that it credits
 	Day      *Run  // the day that the daily cap counts it in; nil without a cap
 }
@@ -88,6 +89,7 @@ type BatchEntry struct {
 type Refusal struct {
 	Items  []int
 	Reason Cause
+	Name   string // of NameDiffers: the display name that the item would change
 }
 
 // Cause is the reason for a refusal.
@@ -102,6 +104,8 @@ const (
 	InClosedPeriod    Cause = "closed"     // the item touches a closed period, or no period at all
 	AlreadyReversed   Cause = "reversed"   // the entry is reversed already, or is itself a reversal
 	OverDailyCap      Cause = "daily-cap"
+	BelowFloor        Cause = "floor"
+	NameDiffers       Cause = "name"  // the last of two items changes the name that the first one brings; of one alone, the player's name
 	OutOfRange        Cause = "range" // a score would leave ±MaxPoints
 	TiebreakRange     Cause = "tiebreak-range"
 )
@@ -324,6 +328,7 @@ func (in Submission) item(b Board, at time.Time) (item Item, refusal, err error)
 		return item, b.checkOpen(), nil
 	}
 	item.Player, item.Kind, item.Metadata, item.Profile = in.Player, in.kind(), in.Metadata, in.Profile
+	item.Rename = in.Rename != nil && *in.Rename
 	item.Points, refusal = in.checkAgainst(b)
 	if in.OccurredAt != nil {
 		item.OccurredAt = in.OccurredAt.UTC().Truncate(time.Microsecond)
@@ -380,12 +385,34 @@ func (r addRequest) refused(refusal Refusal, errors []error) error {
 		return named(fault.New(fault.AlreadyReversed, "Entry %q is already reversed, or is itself a reversal. Add a new entry instead.", item.Reverses), "reverses")
 	case OverDailyCap:
 		return named(fault.Field(fault.DailyCap, "points", "The player would exceed the board's daily cap. Reduce the points, or add them on another day."), "")
+	case BelowFloor:
+		return named(fault.Field(fault.ScoreFloor, "points", "The player's score must not fall below the board's floor. Take fewer points, or add some first."), "")
+	case NameDiffers:
+		return r.nameDiffers(refusal)
 	case OutOfRange:
 		return named(fault.Field(fault.ScoreRange, "points", "The score must stay within ±%d. Reduce the points.", int64(MaxPoints)), "")
 	case TiebreakRange:
 		return named(fault.Field(fault.ScoreRange, "tiebreak", "The tiebreak must stay within ±%d. Reduce it.", int64(MaxPoints)), "")
 	}
 	return fault.New(fault.Internal, "")
+}
+
+// nameDiffers returns the fault of an item that would change a player's name.
+func (r addRequest) nameDiffers(refusal Refusal) error {
+	const field = "profile.display_name"
+	last := refusal.Items[len(refusal.Items)-1]
+	player := r.items[last].Player
+	if len(refusal.Items) == 1 {
+		return r.atItem(last, fault.Field(fault.NameDiffers, field,
+			"Player %q is named %q. Correct the player's id, or send `rename: true` to change the name.", player, refusal.Name), "")
+	}
+	f := fault.New(fault.NameDiffers,
+		"Two items bring different names for player %q: the first one %q. Correct the player's id of one of them, or send `rename: true` with the later one.", player, refusal.Name)
+	for _, i := range refusal.Items {
+		f.Errors = append(f.Errors, fault.FieldFault{Field: r.field(i, field), Detail: "brings another name for this player than the other item"})
+	}
+	f.Field = f.Errors[0].Field
+	return f
 }
 
 // refusedByBoard returns every fault of the items against catalogues and bounds

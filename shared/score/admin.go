@@ -107,6 +107,9 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 		b := old.clone()
 		set(&b)
 		b.tidy()
+		if err := checkState(old.State, b.State); err != nil {
+			return Board{}, err
+		}
 		b.checkTogether(old, &faults)
 		if err := faults.Err(); err != nil {
 			return Board{}, err
@@ -134,6 +137,17 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 		}
 	}
 	return Board{}, &fault.Error{Kind: fault.Busy, RetryAfter: time.Second, Detail: "The board kept changing. Repeat the request."}
+}
+
+// checkState returns a fault unless a board may change from one state to the other.
+func checkState(old, new State) error {
+	switch {
+	case old != Draft && new == Draft:
+		return fault.Field(fault.BoardState, "state", "The board has been opened and cannot become a draft again. Create a new board as a draft.")
+	case old == Draft && new == Closed:
+		return fault.Field(fault.BoardState, "state", "A draft can only be opened or archived. Set its state to open first.")
+	}
+	return nil
 }
 
 func inUse(fields []string) error {

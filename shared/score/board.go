@@ -45,6 +45,7 @@ type State string
 
 // The states.
 const (
+	Draft    State = "draft" // shown to its people only; no period closes, and nobody is notified
 	Open     State = "open"
 	Closed   State = "closed"   // accepts no entries until its owner opens it
 	Archived State = "archived" // closed, and left out of lists
@@ -64,6 +65,7 @@ type Board struct {
 	Min        int64            `json:"min"`        // minimum points of an entry
 	Max        *int64           `json:"max"`        // maximum points of an entry; nil without a limit
 	DailyCap   *int64           `json:"daily_cap"`  // maximum net points per player and day; nil without a limit
+	Floor      *int64           `json:"floor"`      // minimum score of the period all, at most 0; nil without a limit
 	Decimals   int              `json:"decimals"`   // 0 to 6: fraction digits of a score, for display
 	Unit       string           `json:"unit"`       // points or duration_ms, for display
 	Grace      Duration         `json:"grace"`      // time between a period's end and its closing
@@ -73,7 +75,8 @@ type Board struct {
 	Writers    []string         `json:"writers"`
 	Viewers    []string         `json:"viewers"`
 	State      State            `json:"state"`
-	Version    int64            `json:"version"` // grows by one with every change
+	OpenedAt   *time.Time       `json:"opened_at"` // nil for a draft
+	Version    int64            `json:"version"`   // grows by one with every change
 	CreatedAt  time.Time        `json:"created_at"`
 }
 
@@ -163,6 +166,9 @@ func (b Board) check(faults *fault.List) {
 	if b.DailyCap != nil && (*b.DailyCap < 0 || *b.DailyCap > MaxPoints) {
 		faults.Add("daily_cap", "must be from 0 to %d, or null", int64(MaxPoints))
 	}
+	if b.Floor != nil && (*b.Floor < -MaxPoints || *b.Floor > 0) {
+		faults.Add("floor", "must be from -%d to 0, or null", int64(MaxPoints))
+	}
 	if b.Decimals < 0 || b.Decimals > 6 {
 		faults.Add("decimals", "must be from 0 to 6")
 	}
@@ -177,7 +183,7 @@ func (b Board) check(faults *fault.List) {
 	checkPeople(faults, "owners", b.Owners)
 	checkPeople(faults, "writers", b.Writers)
 	checkPeople(faults, "viewers", b.Viewers)
-	oneOf(faults, "state", b.State, Open, Closed, Archived)
+	oneOf(faults, "state", b.State, Draft, Open, Closed, Archived)
 }
 
 // The kinds of players that a board may have.
@@ -292,6 +298,29 @@ func (b Board) checkTogether(old Board, faults *fault.List) {
 			faults.Add("combine", "must be sum, because the board has a daily_cap")
 		} else {
 			faults.Add("daily_cap", "is only allowed if combine is sum")
+		}
+	}
+	b.checkFloor(old, faults)
+}
+
+// checkFloor adds a fault if a board with a floor has no score to keep above it.
+func (b Board) checkFloor(old Board, faults *fault.List) {
+	if b.Floor == nil {
+		return
+	}
+	kept := same(old.Floor, b.Floor)
+	if b.Combine == Best || b.Combine == Last {
+		if kept {
+			faults.Add("combine", "must be sum, because the board has a floor")
+		} else {
+			faults.Add("floor", "is only allowed if combine is sum")
+		}
+	}
+	if !slices.Contains(b.periodNames(), All) {
+		if kept {
+			faults.Add("periods", "must include all, because the board has a floor")
+		} else {
+			faults.Add("floor", "is only allowed if the periods include all: the floor is that of the score of all time")
 		}
 	}
 }

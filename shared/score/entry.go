@@ -88,6 +88,7 @@ type Submission struct {
 	Late       *bool
 	Metadata   string // compact JSON
 	Profile    *Profile
+	Rename     *bool  // the profile may change or clear the name that the player has
 	Key        string // idempotency key
 	// Faults were found while the request was decoded and are reported together
 	// with any others.
@@ -241,6 +242,7 @@ type fingerprint struct {
 	Points     *int64     `json:"points"`
 	Profile    any        `json:"profile,omitempty"`
 	Reason     *string    `json:"reason"`
+	Rename     *bool      `json:"rename,omitempty"` // keys from before the field was known have none
 	Reverses   string     `json:"reverses,omitempty"`
 	Route      string     `json:"route"`
 	Tiebreak   *int64     `json:"tiebreak"`
@@ -250,7 +252,7 @@ type fingerprint struct {
 func (in Submission) digest(actor, route string) ([]byte, error) {
 	s := fingerprint{
 		Actor: actor, Route: route, Player: in.Player, Reverses: in.Reverses, Points: in.Points, Reason: in.Reason,
-		Kind: in.Kind, Note: in.Note, Tiebreak: in.Tiebreak, Late: in.Late,
+		Kind: in.Kind, Note: in.Note, Tiebreak: in.Tiebreak, Late: in.Late, Rename: in.Rename,
 	}
 	if in.OccurredAt != nil {
 		at := in.OccurredAt.UTC()
@@ -292,7 +294,7 @@ func (in Submission) checkAgainst(b Board) (int64, error) {
 // checkOpen returns a fault unless the board accepts entries, reversals and
 // changes of players.
 func (b Board) checkOpen() error {
-	if b.State == Open {
+	if b.State == Open || b.State == Draft {
 		return nil
 	}
 	return fault.New(fault.BoardClosed, "Board %q is %s. It accepts no entries or player changes until an owner opens it.", b.ID, b.State)

@@ -160,7 +160,7 @@ func TestReversalTouchesNoMoreAsTheHistoryGrows(t *testing.T) {
 				var items []score.BatchItem
 				for i := range 1000 {
 					items = append(items, score.BatchItem{Board: "b", Submission: score.Submission{
-						Player: "p", Points: ptr[int64](1), OccurredAt: ptr(start.Add(time.Duration(1000*n+i) * time.Second)),
+						Player: "p", Points: ptr(int64(1 + i%2)), OccurredAt: ptr(start.Add(time.Duration(1000*n+i) * time.Second)),
 					}})
 				}
 				_, lines, err := s.adder.AddAll(ctxOf(t), owner, batchRoute, items, nil)
@@ -258,7 +258,7 @@ func TestItemsArriveAsTheyAre(t *testing.T) {
 			t.Fatal(err)
 		}
 		in := score.Submission{
-			Player: "p", Points: ptr[int64](1), Note: &text, Metadata: string(metadata),
+			Player: "p", Points: ptr[int64](1), Note: &text, Metadata: string(metadata), Rename: ptr(true),
 			Profile: &score.Profile{DisplayName: score.Text{Set: true, Value: &text}, Attributes: map[string]*string{text: &text}},
 		}
 		alone := s.add(t, "b", in)

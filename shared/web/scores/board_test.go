@@ -14,9 +14,13 @@ func TestBoardComesBackAsItWasMade(t *testing.T) {
 		"categories":[],"time_zone":"Asia/Seoul","catalogue":{"full":42,"dnf":0},"min":-9007199254740991,"max":9007199254740991,"daily_cap":null,"decimals":3,
 		"unit":"duration_ms","grace":"1h30m","players":"any","public":false,"owners":["o","o"],"writers":["w"],"viewers":["v"],"state":"open"}`)
 	created := made["created_at"]
+	if made["opened_at"] != created {
+		t.Errorf("it was opened at %v and created at %v", made["opened_at"], created)
+	}
 	delete(made, "created_at")
+	delete(made, "opened_at")
 	text, _ := json.Marshal(made)
-	const want = `{"catalogue":{"dnf":0,"full":42},"categories":[],"combine":"best","daily_cap":null,"decimals":3,"grace":"1h30m","id":"a-0","max":9007199254740991,"min":-9007199254740991,"order":"asc","owners":["o","s"],"periods":["all"],"players":"any","public":false,"state":"open","ties":"shared","time_zone":"Asia/Seoul","title":"Ä","unit":"duration_ms","version":1,"viewers":["v"],"writers":["w"]}`
+	const want = `{"catalogue":{"dnf":0,"full":42},"categories":[],"combine":"best","daily_cap":null,"decimals":3,"floor":null,"grace":"1h30m","id":"a-0","max":9007199254740991,"min":-9007199254740991,"order":"asc","owners":["o","s"],"periods":["all"],"players":"any","public":false,"state":"open","ties":"shared","time_zone":"Asia/Seoul","title":"Ä","unit":"duration_ms","version":1,"viewers":["v"],"writers":["w"]}`
 	if string(text) != want && strings.ReplaceAll(string(text), "9007199254740991", "9.007199254740991e+15") != want {
 		t.Errorf("got  %s\nwant %s", text, want)
 	}

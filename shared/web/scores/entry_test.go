@@ -210,7 +210,7 @@ func TestReplayIsTheFirstAnswerByteForByte(t *testing.T) {
 		}
 		again(body, "Idempotency-Key", name)
 		again(strings.Replace(body, `{`, `{"key":"`+name+`",`, 1))
-		s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"101","points":5,"kind":"adjustment","note":"more","profile":{"display_name":"Lee"}}`)
+		s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"101","points":5,"kind":"adjustment","note":"more","rename":true,"profile":{"display_name":"Lee"}}`)
 		s.must(200, "owner", "PATCH", "/v1/boards/b", `{"catalogue":{"other":1},"title":"another","state":"closed"}`)
 		again(body, "Idempotency-Key", name)
 		s.must(200, "owner", "PATCH", "/v1/boards/b", `{"catalogue":{"full":42,"half":20},"state":"open"}`)

@@ -247,7 +247,7 @@ func (s *scoreStack) at(now time.Time) {
 	s.Helper()
 	s.query = web.New(web.Config{Deployable: "score-query", Verifier: callers},
 		scores.Query(&score.Reader{Tables: pgscores.New(s.db.Open("score_query")), Now: func() time.Time { return now }}))
-	s.db.Owner().MustExec(`CREATE OR REPLACE FUNCTION plaudit_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT timestamptz ''` + now.Format(time.RFC3339Nano) + `'''`)
+	s.clock(now.Format(time.RFC3339Nano))
 }
 
 func TestPeriodsOfABoard(t *testing.T) {
