@@ -39,6 +39,7 @@ const (
 	KeyReused            Kind = "key-reused"
 	TooManyRequests      Kind = "too-many-requests"
 	Busy                 Kind = "busy"
+	Timeout              Kind = "timeout"
 	DatabaseUnavailable  Kind = "database-unavailable"
 	Internal             Kind = "internal"
 )
