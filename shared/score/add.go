@@ -195,6 +195,14 @@ func (r addRequest) atItem(item int, err error, field string) error {
 	return &named
 }
 
+// reversed returns the field that names the entry which an item reverses.
+func (r addRequest) reversed(item int) string {
+	if r.batch == "" {
+		return "entry" // of the route
+	}
+	return r.field(item, "reverses")
+}
+
 // check returns every fault of the request that does not depend on a board.
 func (r addRequest) check(now time.Time) error {
 	faults := slices.Clone(r.faults)
@@ -202,17 +210,22 @@ func (r addRequest) check(now time.Time) error {
 		faults.Add("entries", "must list 1 to %d entries and reversals", MaxBatch)
 		return faults.Err()
 	}
-	keys := map[string]bool{}
+	type boardKey struct{ board, key string }
+	keys := map[boardKey]bool{}
 	for i, item := range r.items {
 		if f, ok := fault.As(item.check(now)); ok {
 			for _, f := range f.Errors {
 				faults = append(faults, fault.FieldFault{Field: r.field(i, f.Field), Detail: f.Detail})
 			}
 		}
-		if item.Key != "" && keys[item.Key] {
-			faults.Add(r.field(i, "key"), "appears more than once")
+		if item.Key == "" || item.Board == "" {
+			continue
 		}
-		keys[item.Key] = true
+		if k := (boardKey{item.Board, item.Key}); keys[k] {
+			faults.Add(r.field(i, "key"), "appears more than once for board %q: send another key", item.Board)
+		} else {
+			keys[k] = true
+		}
 	}
 	return faults.Err()
 }
@@ -356,9 +369,9 @@ func (r addRequest) refused(refusal Refusal, errors []error) error {
 	named := func(err error, field string) error { return r.atItem(first, err, field) }
 	switch refusal.Reason {
 	case KeyReused:
-		field := "Idempotency-Key"
-		if r.batch != "" {
-			field = "key"
+		field := "key"
+		if item.KeyInHeader {
+			field = "Idempotency-Key"
 		}
 		if !ValidKey(item.Key) { // derived: the client does not know it
 			return named(fault.Field(fault.KeyReused, field, "The Idempotency-Key was used for a batch with another item at this position. Repeat that batch unchanged, or use a new key."), "")
@@ -377,13 +390,21 @@ func (r addRequest) refused(refusal Refusal, errors []error) error {
 		}
 		return named(fault.Field(fault.PeriodClosed, "occurred_at", "%s", detail), "")
 	case AlreadyReversed:
-		return named(fault.New(fault.AlreadyReversed, "Entry %q is already reversed, or is itself a reversal. Add a new entry instead.", item.Reverses), "reverses")
+		return fault.Field(fault.AlreadyReversed, r.reversed(first), "Entry %q is already reversed, or is itself a reversal. Add a new entry instead.", item.Reverses)
 	case OverDailyCap:
 		return named(fault.Field(fault.DailyCap, "points", "The player would exceed the board's daily cap. Reduce the points, or add them on another day."), "")
-	case OutOfRange:
+	case OutOfRange, TiebreakRange:
+		what := "score"
+		if refusal.Reason == TiebreakRange {
+			what = "tiebreak"
+		}
+		if item.Reverses != "" {
+			return fault.Field(fault.ScoreRange, r.reversed(first), "Without this entry, the player's %s would not be within ±%d. Reverse others first, or add an adjustment that makes up for it.", what, int64(MaxPoints))
+		}
+		if refusal.Reason == TiebreakRange {
+			return named(fault.Field(fault.ScoreRange, "tiebreak", "The tiebreak must stay within ±%d. Reduce it.", int64(MaxPoints)), "")
+		}
 		return named(fault.Field(fault.ScoreRange, "points", "The score must stay within ±%d. Reduce the points.", int64(MaxPoints)), "")
-	case TiebreakRange:
-		return named(fault.Field(fault.ScoreRange, "tiebreak", "The tiebreak must stay within ±%d. Reduce it.", int64(MaxPoints)), "")
 	}
 	return fault.New(fault.Internal, "")
 }

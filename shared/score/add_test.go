@@ -48,8 +48,8 @@ func TestFaultsOfAnAddComeInTheDocumentedOrder(t *testing.T) {
 		{"a board's malformed id", person("x", access.Member), "No/Board", withKey(result("p", 9), "used"), "not-found"},
 		{"a private board", person("x", access.Member), "private", withKey(result("p", 9), "used"), "not-found"},
 		{"the right to write", person("x", access.Member), "closed", withKey(result("p", 9), "used"), "forbidden"},
-		{"the key", owner, "closed", withKey(result("p", 9), "used"), "key-reused Idempotency-Key"},
-		{"the key of a reversal", owner, "closed", withKey(reversal(unknown), "used"), "key-reused Idempotency-Key"},
+		{"the key", owner, "closed", withKey(result("p", 9), "used"), "key-reused key"},
+		{"the key of a reversal", owner, "closed", withKey(reversal(unknown), "used"), "key-reused key"},
 		{"the entry to reverse", owner, "closed", reversal(unknown), "not-found"},
 		{"an entry's malformed id", owner, "closed", reversal("1"), "not-found"},
 		{"bounds", owner, "closed", result("p", 9), "bad-request points"},
@@ -238,7 +238,7 @@ func TestKeys(t *testing.T) {
 		"another actor": func() (Added, error) { return add(person("x", access.Admin), route, "b", result("p", 1)) },
 		"another route": func() (Added, error) { return add(owner, "POST /other", "b", result("p", 1)) },
 	} {
-		if _, err := try(); kindAndFields(err) != "key-reused Idempotency-Key" {
+		if _, err := try(); kindAndFields(err) != "key-reused key" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -307,7 +307,7 @@ func TestCausesOfTheLedgerBecomeFaults(t *testing.T) {
 	}{
 		{TooManyAttributes, "bad-request profile.attributes", "bad-request entries[1].profile.attributes"},
 		{InClosedPeriod, "period-closed occurred_at", "period-closed entries[1].occurred_at"},
-		{AlreadyReversed, "already-reversed", "already-reversed entries[1].reverses"},
+		{AlreadyReversed, "already-reversed entry", "already-reversed entries[1].reverses"},
 		{OverDailyCap, "daily-cap points", "daily-cap entries[1].points"},
 		{OutOfRange, "score-range points", "score-range entries[1].points"},
 		{TiebreakRange, "score-range tiebreak", "score-range entries[1].tiebreak"},
@@ -371,7 +371,9 @@ func TestBatchErrorsNameTheItem(t *testing.T) {
 		{"a field of an item", owner, []BatchItem{good, {"b", result("a/b", 1)}}, nil, "bad-request entries[1].player"},
 		{"every field of every item", owner, []BatchItem{{"b", Submission{}}, good, {"b", result("a/b", 1<<53)}}, nil, "bad-request entries[0].player entries[0].points entries[2].player entries[2].points"},
 		{"the decoder's faults come first", owner, []BatchItem{{"b", result("a/b", 1)}}, fault.List{{Field: "extra", Detail: "is unknown"}}, "bad-request extra entries[0].player"},
-		{"a key twice", owner, []BatchItem{{"b", withKey(result("p", 1), "k")}, good, {"c", withKey(result("q", 1), "k")}}, nil, "bad-request entries[2].key"},
+		{"a key twice", owner, []BatchItem{{"b", withKey(result("p", 1), "k")}, good, {"b", withKey(result("q", 1), "k")}}, nil, "bad-request entries[2].key"},
+		{"a key three times, on two boards", owner, []BatchItem{{"b", withKey(result("p", 1), "k")}, {"closed", withKey(result("p", 1), "k")}, {"b", withKey(result("p", 1), "k")}}, nil, "bad-request entries[2].key"},
+		{"a key once for each board", owner, []BatchItem{{"b", withKey(result("p", 1), "k")}, {"d", withKey(result("p", 1), "k")}}, nil, ""},
 		{"an unknown board", owner, []BatchItem{good, {"none", result("p", 1)}}, nil, "not-found entries[1].board"},
 		{"no right to a board", person("writer", access.Member), []BatchItem{good, {"c", result("p", 1)}}, nil, "forbidden entries[1].board"},
 		{"another request's key", owner, []BatchItem{good, {"b", withKey(result("q", 1), "used")}}, nil, "key-reused entries[1].key"},
@@ -386,6 +388,7 @@ func TestBatchErrorsNameTheItem(t *testing.T) {
 				board("b", func(b *Board) { b.Writers = []string{"writer"} }),
 				board("c", func(b *Board) { b.Catalogue = map[string]int64{"full": 42} }),
 				board("closed", func(b *Board) { b.State = Closed }),
+				board("d", nil),
 			)
 			a := newAdder(m)
 			if _, err := a.Add(t.Context(), owner, route, "b", withKey(result("p", 1), "used")); err != nil {

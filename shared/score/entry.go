@@ -89,6 +89,9 @@ type Submission struct {
 	Metadata   string // compact JSON
 	Profile    *Profile
 	Key        string // idempotency key
+	// KeyInHeader means that a single submission's key is in the header of the
+	// request and not in its body.
+	KeyInHeader bool
 	// Faults were found while the request was decoded and are reported together
 	// with any others.
 	Faults fault.List
