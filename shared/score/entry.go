@@ -201,7 +201,7 @@ func (p *Profile) check(faults *fault.List, prefix string) {
 		faults.Add(prefix+"user", "must be a user's id")
 	}
 	if len(p.Attributes) > maxAttributes {
-		faults.Add(prefix+"attributes", "must have at most %d attributes", maxAttributes)
+		faults.Add(prefix+"attributes", "must list at most %d attributes, including those that it clears", maxAttributes)
 	}
 	for _, name := range sortedKeys(p.Attributes) {
 		field := prefix + "attributes." + name
