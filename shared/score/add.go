@@ -227,7 +227,51 @@ func (r addRequest) check(now time.Time) error {
 			keys[k] = true
 		}
 	}
+	r.checkAttributes(&faults)
 	return faults.Err()
+}
+
+// maxNamed is how many attributes of one player a batch may name. The ledger applies
+// the profiles one after another, and each works on all the attributes so far.
+const maxNamed = 64
+
+func (r addRequest) checkAttributes(faults *fault.List) {
+	named := map[[2]string]map[string]bool{} // by board and player
+	for i, item := range r.items {
+		if item.Profile == nil || len(item.Profile.Attributes) == 0 {
+			continue
+		}
+		player := [2]string{item.Board, item.Player}
+		if named[player] == nil {
+			named[player] = map[string]bool{}
+		}
+		before := len(named[player])
+		for name := range item.Profile.Attributes {
+			named[player][name] = true
+		}
+		if before <= maxNamed && len(named[player]) > maxNamed {
+			faults.Add(r.field(i, "profile.attributes"), "must not bring the attributes that the batch names for this player to more than %d: leave some out", maxNamed)
+		}
+	}
+}
+
+// needed returns the board with no other reasons than those of the request's items.
+// A request may have a thousand boards, and a catalogue takes up to 400 KB.
+func (r addRequest) needed(b Board) Board {
+	if b.Catalogue == nil {
+		return b
+	}
+	all := b.Catalogue
+	b.Catalogue = map[string]int64{}
+	for _, in := range r.items {
+		if in.Board != b.ID || in.Reason == nil {
+			continue
+		}
+		if points, ok := all[*in.Reason]; ok {
+			b.Catalogue[*in.Reason] = points
+		}
+	}
+	return b
 }
 
 // add writes the request's items, again if their boards have changed. The
@@ -246,7 +290,7 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outco
 		if err != nil {
 			return Outcome{}, r.atItem(i, err, "board")
 		}
-		boards[item.Board] = b
+		boards[item.Board] = r.needed(b)
 	}
 	ids, digests := make([]string, len(r.items)), make([][]byte, len(r.items))
 	for i, item := range r.items {
@@ -287,7 +331,7 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outco
 		}
 		for _, b := range out.Stale {
 			a.boards.keep(b)
-			boards[b.ID] = b
+			boards[b.ID] = r.needed(b)
 			if err := permit(ctx, a.Ledger, b, who, write); err != nil {
 				first := slices.IndexFunc(r.items, func(in BatchItem) bool { return in.Board == b.ID })
 				return Outcome{}, r.atItem(first, err, "board")
@@ -428,12 +472,17 @@ func (r addRequest) refusedByBoard(items []int, errors []error) error {
 // so whatever is decided by one must be checked against its version in the
 // ledger.
 type cache struct {
-	mu     sync.Mutex
-	boards map[string]Board
+	mu      sync.Mutex
+	boards  map[string]Board
+	reasons int // of all their catalogues
 }
 
-// maxCached limits memory: a board with a full catalogue takes about 100 KB.
-const maxCached = 200
+// The limits of a cache's memory. A reason takes up to 400 bytes, all else of a
+// board up to 30 KB. They also limit what the ledger returns if every board is stale.
+const (
+	maxCached        = 200
+	maxCachedReasons = 20_000
+)
 
 // find returns the cached board, or else loads it; current reports that it was
 // loaded just now.
@@ -462,16 +511,23 @@ func (c *cache) keep(b Board) {
 	if old, ok := c.boards[b.ID]; ok && old.Version > b.Version {
 		return
 	}
+	c.drop(b.ID)
 	if c.boards == nil {
 		c.boards = map[string]Board{}
 	}
 	for id := range c.boards {
-		if len(c.boards) < maxCached {
+		if len(c.boards) < maxCached && c.reasons+len(b.Catalogue) <= maxCachedReasons {
 			break
 		}
-		delete(c.boards, id) // whichever the map yields first
+		c.drop(id) // whichever the map yields first
 	}
 	c.boards[b.ID] = b
+	c.reasons += len(b.Catalogue)
+}
+
+func (c *cache) drop(id string) {
+	c.reasons -= len(c.boards[id].Catalogue)
+	delete(c.boards, id)
 }
 
 // findBoard looks the board up, unless the id is malformed.

@@ -556,6 +556,81 @@ func TestTheCacheKeepsTheLatestVersionOfFewBoards(t *testing.T) {
 	}
 }
 
+// A thousand boards with full catalogues would not fit in a function's memory.
+func TestTheCacheKeepsFewReasons(t *testing.T) {
+	full := map[string]int64{}
+	for i := range maxReasons {
+		full[fmt.Sprint(i)] = 1
+	}
+	var c cache
+	held := func() (reasons int) {
+		for _, b := range c.boards {
+			reasons += len(b.Catalogue)
+		}
+		return reasons
+	}
+	for i := range 50 {
+		c.keep(Board{ID: fmt.Sprint("b", i), Version: 1, Catalogue: full})
+		c.keep(Board{ID: fmt.Sprint("b", i), Version: 2, Catalogue: full}) // replaces it
+		c.keep(Board{ID: fmt.Sprint("small", i), Version: 1})
+		if n := held(); n != c.reasons || n > maxCachedReasons {
+			t.Fatalf("after %d boards, %d reasons are cached, and %d are counted", i+1, n, c.reasons)
+		}
+	}
+	if n := held(); n < maxCachedReasons-2*maxReasons {
+		t.Errorf("only %d reasons are cached", n)
+	}
+}
+
+func TestARequestHoldsTheReasonsThatItNames(t *testing.T) {
+	reason := func(board, reason string) BatchItem {
+		return BatchItem{board, Submission{Player: "p", Reason: &reason}}
+	}
+	r := addRequest{items: []BatchItem{reason("b", "full"), reason("c", "half"), reason("b", "none"), {"b", result("p", 1)}}}
+	b := board("b", func(b *Board) { b.Catalogue = map[string]int64{"full": 42, "half": 20} })
+	if got := r.needed(b); jsonOf(got.Catalogue) != `{"full":42}` || len(b.Catalogue) != 2 {
+		t.Errorf("%v of %v", got.Catalogue, b.Catalogue)
+	}
+	b.ID = "other" // still a board with a catalogue, which takes no points
+	if got := r.needed(b); got.Catalogue == nil || len(got.Catalogue) != 0 {
+		t.Errorf("%v", got.Catalogue)
+	}
+	b.Catalogue = nil
+	if got := r.needed(b); got.Catalogue != nil {
+		t.Errorf("%v", got.Catalogue)
+	}
+}
+
+// The ledger's work on one player's profiles is the number of items times that of
+// attributes.
+func TestABatchNamesFewAttributesOfAPlayer(t *testing.T) {
+	attributes := func(board, player string, from, to int) BatchItem {
+		in := result(player, 1)
+		in.Profile = &Profile{Attributes: map[string]*string{}}
+		for i := from; i < to; i++ {
+			in.Profile.Attributes[fmt.Sprint("a", i)] = nil // clearing names it too
+		}
+		return BatchItem{board, in}
+	}
+	most := []BatchItem{
+		attributes("b", "p", 0, 16), attributes("b", "p", 16, 32), attributes("b", "p", 32, 48), attributes("b", "p", 48, 64),
+		attributes("b", "p", 0, 16), attributes("b", "q", 64, 80), attributes("c", "p", 64, 80),
+	}
+	for name, c := range map[string]struct {
+		more []BatchItem
+		want string
+	}{
+		"as many as allowed": {nil, ""},
+		"one more":           {[]BatchItem{attributes("b", "p", 64, 65), attributes("b", "p", 65, 66)}, "bad-request entries[7].profile.attributes"},
+	} {
+		m := newMemory(board("b", nil), board("c", nil))
+		_, _, err := newAdder(m).AddAll(t.Context(), owner, route, slices.Concat(most, c.more), nil)
+		if got := kindAndFields(err); got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 func TestAMissingBoardIsNotCached(t *testing.T) {
 	m := newMemory()
 	a := newAdder(m)
