@@ -50,6 +50,7 @@ var kinds = map[fault.Kind]struct {
 	fault.KeyReused:            {http.StatusUnprocessableEntity, "Idempotency key reused"},
 	fault.TooManyRequests:      {http.StatusTooManyRequests, "Too many requests"},
 	fault.Busy:                 {http.StatusServiceUnavailable, "Service busy"},
+	fault.Timeout:              {http.StatusServiceUnavailable, "Timed out"},
 	fault.DatabaseUnavailable:  {http.StatusServiceUnavailable, "Database unavailable"},
 	fault.Internal:             {http.StatusInternalServerError, "Internal error"},
 }

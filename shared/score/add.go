@@ -199,6 +199,14 @@ func (r addRequest) atItem(item int, err error, field string) error {
 	return &named
 }
 
+// reversed returns the field that names the entry which an item reverses.
+func (r addRequest) reversed(item int) string {
+	if r.batch == "" {
+		return "entry" // of the route
+	}
+	return r.field(item, "reverses")
+}
+
 // check returns every fault of the request that does not depend on a board.
 func (r addRequest) check(now time.Time) error {
 	faults := slices.Clone(r.faults)
@@ -206,19 +214,68 @@ func (r addRequest) check(now time.Time) error {
 		faults.Add("entries", "must list 1 to %d entries and reversals", MaxBatch)
 		return faults.Err()
 	}
-	keys := map[string]bool{}
+	type boardKey struct{ board, key string }
+	keys := map[boardKey]bool{}
 	for i, item := range r.items {
 		if f, ok := fault.As(item.check(now)); ok {
 			for _, f := range f.Errors {
 				faults = append(faults, fault.FieldFault{Field: r.field(i, f.Field), Detail: f.Detail})
 			}
 		}
-		if item.Key != "" && keys[item.Key] {
-			faults.Add(r.field(i, "key"), "appears more than once")
+		if item.Key == "" || item.Board == "" {
+			continue
 		}
-		keys[item.Key] = true
+		if k := (boardKey{item.Board, item.Key}); keys[k] {
+			faults.Add(r.field(i, "key"), "appears more than once for board %q: send another key", item.Board)
+		} else {
+			keys[k] = true
+		}
 	}
+	r.checkAttributes(&faults)
 	return faults.Err()
+}
+
+// maxNamed is how many attributes of one player a batch may name. The ledger applies
+// the profiles one after another, and each works on all the attributes so far.
+const maxNamed = 64
+
+func (r addRequest) checkAttributes(faults *fault.List) {
+	named := map[[2]string]map[string]bool{} // by board and player
+	for i, item := range r.items {
+		if item.Profile == nil || len(item.Profile.Attributes) == 0 {
+			continue
+		}
+		player := [2]string{item.Board, item.Player}
+		if named[player] == nil {
+			named[player] = map[string]bool{}
+		}
+		before := len(named[player])
+		for name := range item.Profile.Attributes {
+			named[player][name] = true
+		}
+		if before <= maxNamed && len(named[player]) > maxNamed {
+			faults.Add(r.field(i, "profile.attributes"), "must not bring the attributes that the batch names for this player to more than %d: leave some out", maxNamed)
+		}
+	}
+}
+
+// needed returns the board with no other reasons than those of the request's items.
+// A request may have a thousand boards, and a catalogue takes up to 400 KB.
+func (r addRequest) needed(b Board) Board {
+	if b.Catalogue == nil {
+		return b
+	}
+	all := b.Catalogue
+	b.Catalogue = map[string]int64{}
+	for _, in := range r.items {
+		if in.Board != b.ID || in.Reason == nil {
+			continue
+		}
+		if points, ok := all[*in.Reason]; ok {
+			b.Catalogue[*in.Reason] = points
+		}
+	}
+	return b
 }
 
 // add writes the request's items, again if their boards have changed. The
@@ -237,7 +294,7 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outco
 		if err != nil {
 			return Outcome{}, r.atItem(i, err, "board")
 		}
-		boards[item.Board] = b
+		boards[item.Board] = r.needed(b)
 	}
 	ids, digests := make([]string, len(r.items)), make([][]byte, len(r.items))
 	for i, item := range r.items {
@@ -278,7 +335,7 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outco
 		}
 		for _, b := range out.Stale {
 			a.boards.keep(b)
-			boards[b.ID] = b
+			boards[b.ID] = r.needed(b)
 			if err := permit(ctx, a.Ledger, b, who, write); err != nil {
 				first := slices.IndexFunc(r.items, func(in BatchItem) bool { return in.Board == b.ID })
 				return Outcome{}, r.atItem(first, err, "board")
@@ -361,9 +418,9 @@ func (r addRequest) refused(refusal Refusal, errors []error) error {
 	named := func(err error, field string) error { return r.atItem(first, err, field) }
 	switch refusal.Reason {
 	case KeyReused:
-		field := "Idempotency-Key"
-		if r.batch != "" {
-			field = "key"
+		field := "key"
+		if item.KeyInHeader {
+			field = "Idempotency-Key"
 		}
 		if !ValidKey(item.Key) { // derived: the client does not know it
 			return named(fault.Field(fault.KeyReused, field, "The Idempotency-Key was used for a batch with another item at this position. Repeat that batch unchanged, or use a new key."), "")
@@ -382,17 +439,28 @@ func (r addRequest) refused(refusal Refusal, errors []error) error {
 		}
 		return named(fault.Field(fault.PeriodClosed, "occurred_at", "%s", detail), "")
 	case AlreadyReversed:
-		return named(fault.New(fault.AlreadyReversed, "Entry %q is already reversed, or is itself a reversal. Add a new entry instead.", item.Reverses), "reverses")
+		return fault.Field(fault.AlreadyReversed, r.reversed(first), "Entry %q is already reversed, or is itself a reversal. Add a new entry instead.", item.Reverses)
 	case OverDailyCap:
 		return named(fault.Field(fault.DailyCap, "points", "The player would exceed the board's daily cap. Reduce the points, or add them on another day."), "")
 	case BelowFloor:
+		if item.Reverses != "" {
+			return fault.Field(fault.ScoreFloor, r.reversed(first), "Without this entry, the player's score would be below the board's floor. Add points first.")
+		}
 		return named(fault.Field(fault.ScoreFloor, "points", "The player's score must not fall below the board's floor. Take fewer points, or add some first."), "")
 	case NameDiffers:
 		return r.nameDiffers(refusal)
-	case OutOfRange:
+	case OutOfRange, TiebreakRange:
+		what := "score"
+		if refusal.Reason == TiebreakRange {
+			what = "tiebreak"
+		}
+		if item.Reverses != "" {
+			return fault.Field(fault.ScoreRange, r.reversed(first), "Without this entry, the player's %s would not be within ±%d. Reverse others first, or add an adjustment that makes up for it.", what, int64(MaxPoints))
+		}
+		if refusal.Reason == TiebreakRange {
+			return named(fault.Field(fault.ScoreRange, "tiebreak", "The tiebreak must stay within ±%d. Reduce it.", int64(MaxPoints)), "")
+		}
 		return named(fault.Field(fault.ScoreRange, "points", "The score must stay within ±%d. Reduce the points.", int64(MaxPoints)), "")
-	case TiebreakRange:
-		return named(fault.Field(fault.ScoreRange, "tiebreak", "The tiebreak must stay within ±%d. Reduce it.", int64(MaxPoints)), "")
 	}
 	return fault.New(fault.Internal, "")
 }
@@ -434,12 +502,17 @@ func (r addRequest) refusedByBoard(items []int, errors []error) error {
 // so whatever is decided by one must be checked against its version in the
 // ledger.
 type cache struct {
-	mu     sync.Mutex
-	boards map[string]Board
+	mu      sync.Mutex
+	boards  map[string]Board
+	reasons int // of all their catalogues
 }
 
-// maxCached limits memory: a board with a full catalogue takes about 100 KB.
-const maxCached = 200
+// The limits of a cache's memory. A reason takes up to 400 bytes, all else of a
+// board up to 30 KB. They also limit what the ledger returns if every board is stale.
+const (
+	maxCached        = 200
+	maxCachedReasons = 20_000
+)
 
 // find returns the cached board, or else loads it; current reports that it was
 // loaded just now.
@@ -468,16 +541,23 @@ func (c *cache) keep(b Board) {
 	if old, ok := c.boards[b.ID]; ok && old.Version > b.Version {
 		return
 	}
+	c.drop(b.ID)
 	if c.boards == nil {
 		c.boards = map[string]Board{}
 	}
 	for id := range c.boards {
-		if len(c.boards) < maxCached {
+		if len(c.boards) < maxCached && c.reasons+len(b.Catalogue) <= maxCachedReasons {
 			break
 		}
-		delete(c.boards, id) // whichever the map yields first
+		c.drop(id) // whichever the map yields first
 	}
 	c.boards[b.ID] = b
+	c.reasons += len(b.Catalogue)
+}
+
+func (c *cache) drop(id string) {
+	c.reasons -= len(c.boards[id].Catalogue)
+	delete(c.boards, id)
 }
 
 // findBoard looks the board up, unless the id is malformed.

@@ -59,9 +59,12 @@ type Boards struct {
 func (s *Boards) Create(ctx context.Context, who access.Caller, id string, faults fault.List, set func(*Board)) (Board, error) {
 	b := NewBoard(id, who.User)
 	set(&b)
+	b.check(&faults) // as it was sent, so that limits and indexes are the client's
 	b.Owners = append(b.Owners, who.User)
 	b.tidy()
-	b.check(&faults)
+	if len(b.Owners) > maxPeople {
+		faults.Add("owners", "must list at most %d users, including you, who create the board and become an owner: leave one out", maxPeople)
+	}
 	b.checkTogether(Board{}, &faults)
 	if err := faults.Err(); err != nil {
 		return Board{}, err
@@ -93,6 +96,9 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 	probe := NewBoard("any", "any")
 	set(&probe)
 	probe.check(&faults)
+	if len(probe.Owners) == 0 {
+		faults.Add("owners", "must list at least one user")
+	}
 	if err := faults.Err(); err != nil {
 		return Board{}, err
 	}

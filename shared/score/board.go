@@ -177,9 +177,6 @@ func (b Board) check(faults *fault.List) {
 		faults.Add("grace", "must be whole seconds from 0s to 8784h (366 days)")
 	}
 	oneOf(faults, "players", b.Players, AnyPlayers, RegisteredPlayers)
-	if len(b.Owners) == 0 {
-		faults.Add("owners", "must list at least one user")
-	}
 	checkPeople(faults, "owners", b.Owners)
 	checkPeople(faults, "writers", b.Writers)
 	checkPeople(faults, "viewers", b.Viewers)

@@ -90,6 +90,9 @@ type Submission struct {
 	Profile    *Profile
 	Rename     *bool  // the profile may change or clear the name that the player has
 	Key        string // idempotency key
+	// KeyInHeader means that a single submission's key is in the header of the
+	// request and not in its body.
+	KeyInHeader bool
 	// Faults were found while the request was decoded and are reported together
 	// with any others.
 	Faults fault.List
@@ -199,7 +202,7 @@ func (p *Profile) check(faults *fault.List, prefix string) {
 		faults.Add(prefix+"user", "must be a user's id")
 	}
 	if len(p.Attributes) > maxAttributes {
-		faults.Add(prefix+"attributes", "must have at most %d attributes", maxAttributes)
+		faults.Add(prefix+"attributes", "must list at most %d attributes, including those that it clears", maxAttributes)
 	}
 	for _, name := range sortedKeys(p.Attributes) {
 		field := prefix + "attributes." + name

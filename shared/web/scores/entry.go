@@ -100,7 +100,7 @@ func setKey(in *score.Submission, r *http.Request) {
 	header := headerKey(&in.Faults, r)
 	switch {
 	case in.Key == "":
-		in.Key = header
+		in.Key, in.KeyInHeader = header, header != ""
 	case len(r.Header.Values(idempotencyKey)) > 0 && header != in.Key:
 		in.Faults.Add("key", "must be the same as the header Idempotency-Key; send only one of them")
 	}
