@@ -60,6 +60,7 @@ func (s *Boards) Create(ctx context.Context, who access.Caller, id string, fault
 	b := NewBoard(id, who.User)
 	set(&b)
 	b.Owners = append(b.Owners, who.User)
+	b.normalise(Board{}, &faults)
 	b.tidy()
 	b.check(&faults)
 	b.checkTogether(Board{}, &faults)
@@ -92,6 +93,7 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 	// Faults that do not depend on the board come before 404 and 403.
 	probe := NewBoard("any", "any")
 	set(&probe)
+	probe.normalise(Board{}, &faults)
 	probe.check(&faults)
 	if err := faults.Err(); err != nil {
 		return Board{}, err
@@ -106,6 +108,7 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 		}
 		b := old.clone()
 		set(&b)
+		b.normalise(old, &faults)
 		b.tidy()
 		b.checkTogether(old, &faults)
 		if err := faults.Err(); err != nil {
