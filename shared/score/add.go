@@ -282,6 +282,10 @@ func (r addRequest) needed(b Board) Board {
 // outcome is never stale or refused.
 func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outcome, error) {
 	now := a.Now()
+	r.items = slices.Clone(r.items)
+	for i := range r.items {
+		r.items[i].normalise()
+	}
 	if err := r.check(now); err != nil {
 		return Outcome{}, err
 	}

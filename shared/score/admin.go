@@ -61,6 +61,7 @@ func (s *Boards) Create(ctx context.Context, who access.Caller, id string, fault
 	set(&b)
 	b.check(&faults) // as it was sent, so that limits and indexes are the client's
 	b.Owners = append(b.Owners, who.User)
+	b.normalise(Board{}, &faults)
 	b.tidy()
 	if len(b.Owners) > maxPeople {
 		faults.Add("owners", "must list at most %d users, including you, who create the board and become an owner: leave one out", maxPeople)
@@ -95,6 +96,7 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 	// Faults that do not depend on the board come before 404 and 403.
 	probe := NewBoard("any", "any")
 	set(&probe)
+	probe.normalise(Board{}, &faults)
 	probe.check(&faults)
 	if len(probe.Owners) == 0 {
 		faults.Add("owners", "must list at least one user")
@@ -112,6 +114,7 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 		}
 		b := old.clone()
 		set(&b)
+		b.normalise(old, &faults)
 		b.tidy()
 		if err := checkState(old.State, b.State); err != nil {
 			return Board{}, err

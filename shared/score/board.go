@@ -9,6 +9,7 @@ import (
 
 	"plaudit/shared/fault"
 	"plaudit/shared/id"
+	"plaudit/shared/text"
 	"plaudit/shared/timezone"
 )
 
@@ -136,6 +137,30 @@ func (b *Board) tidy() {
 	}
 }
 
+// normalise puts the board's texts into their normal form, and adds a fault for
+// every reason that then appears more than once. What is the same on the old
+// board stays as it is, because entries may have been counted by it.
+func (b *Board) normalise(old Board, faults *fault.List) {
+	if b.Title != b.ID && b.Title != old.Title { // the default title is the id
+		b.Title = text.Normal(b.Title)
+	}
+	if !slices.EqualFunc(b.Periods, old.Periods, Period.Same) {
+		b.Periods = slices.Clone(b.Periods)
+		for i := range b.Periods {
+			b.Periods[i].Name = text.Normal(b.Periods[i].Name)
+		}
+	}
+	if !slices.Equal(b.Categories, old.Categories) {
+		b.Categories = slices.Clone(b.Categories)
+		for i, name := range b.Categories {
+			b.Categories[i] = text.Normal(name)
+		}
+	}
+	if !maps.Equal(b.Catalogue, old.Catalogue) {
+		b.Catalogue = normalKeys(faults, "catalogue", b.Catalogue)
+	}
+}
+
 // check adds a fault for every field that is invalid on its own.
 func (b Board) check(faults *fault.List) {
 	if !id.Board(b.ID) {
@@ -156,7 +181,7 @@ func (b Board) check(faults *fault.List) {
 		faults.Add("catalogue", "must have at most %d reasons", maxReasons)
 	}
 	for _, reason := range sortedKeys(b.Catalogue) {
-		checkText(faults, "catalogue."+reason, reason, maxReason)
+		checkKey(faults, "catalogue."+reason, reason, maxReason)
 		checkPoints(faults, "catalogue."+reason, b.Catalogue[reason])
 	}
 	checkPoints(faults, "min", b.Min)

@@ -244,7 +244,7 @@ func TestEntriesThatAreRefused(t *testing.T) {
 		"profile":     {`{"player":"p","points":1,"profile":1}`, `{"player":"p","points":1,"profile":null}`, `{"player":"p","points":1,"profile":[]}`},
 
 		"profile.display_name": {`{"player":"p","points":1,"profile":{"display_name":1}}`, `{"player":"p","points":1,"profile":{"display_name":""}}`, `{"player":"p","points":1,"profile":{"display_name":"` + long(81) + `"}}`},
-		"profile.country":      {`{"player":"p","points":1,"profile":{"country":"kr"}}`, `{"player":"p","points":1,"profile":{"country":"KOR"}}`, `{"player":"p","points":1,"profile":{"country":82}}`},
+		"profile.country":      {`{"player":"p","points":1,"profile":{"country":"zz"}}`, `{"player":"p","points":1,"profile":{"country":"KOR"}}`, `{"player":"p","points":1,"profile":{"country":82}}`},
 		"profile.user":         {`{"player":"p","points":1,"profile":{"user":""}}`, `{"player":"p","points":1,"profile":{"user":"a b"}}`, `{"player":"p","points":1,"profile":{"user":1}}`},
 		"profile.attributes":   {`{"player":"p","points":1,"profile":{"attributes":[]}}`, `{"player":"p","points":1,"profile":{"attributes":"x"}}`},
 		"profile.attributes.a": {`{"player":"p","points":1,"profile":{"attributes":{"a":1}}}`, `{"player":"p","points":1,"profile":{"attributes":{"a":""}}}`, `{"player":"p","points":1,"profile":{"attributes":{"a":"` + long(81) + `"}}}`},

@@ -428,7 +428,8 @@ func TestBoardsAreListedAndFound(t *testing.T) {
 		{"auditor", "mine=true", "alphabet"},
 		{"", "q=alp", "alpha alphabet beta gamma"},
 		{"", "q=ALP", "alpha alphabet beta gamma"},
-		{"", "q=alpha%20", "gamma beta"},
+		{"", "q=alpha%20", "alpha alphabet gamma beta"}, // white space at the ends does not count
+		{"", "q=alpha%20a", "beta"},
 		{"", "q=alpha%20100%25_%5C", "gamma"},
 		{"", "q=%25", ""},
 		{"", "q=al_ha", ""},
