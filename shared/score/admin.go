@@ -59,9 +59,9 @@ type Boards struct {
 func (s *Boards) Create(ctx context.Context, who access.Caller, id string, faults fault.List, set func(*Board)) (Board, error) {
 	b := NewBoard(id, who.User)
 	set(&b)
-	b.check(&faults) // as it was sent, so that limits and indexes are the client's
-	b.Owners = append(b.Owners, who.User)
 	b.normalise(Board{}, &faults)
+	b.check(&faults) // before people are added and repeated ones removed, so that limits and indexes are the client's
+	b.Owners = append(b.Owners, who.User)
 	b.tidy()
 	if len(b.Owners) > maxPeople {
 		faults.Add("owners", "must list at most %d users, including you, who create the board and become an owner: leave one out", maxPeople)
