@@ -229,6 +229,9 @@ func (e *lostError) Error() string {
 func (c *conn) begin(ctx context.Context) context.Context {
 	c.used = now()
 	deadline := c.used.Add(c.patience)
+	if patience, ok := ctx.Value(patienceKey{}).(time.Duration); ok {
+		deadline = c.used.Add(patience)
+	}
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}

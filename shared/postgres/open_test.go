@@ -298,3 +298,33 @@ func TestBoundedEndsACall(t *testing.T) {
 		t.Error("the call outlives its caller")
 	}
 }
+
+// A long transaction has a limit of its own, and leaves that of its session.
+func TestLongTransaction(t *testing.T) {
+	db := pgtest.Scores(t).Open("score_add")
+	limit := func(q sqlx.QueryerContext) (limit string) {
+		t.Helper()
+		if err := sqlx.GetContext(t.Context(), q, &limit, `SHOW statement_timeout`); err != nil {
+			t.Fatal(err)
+		}
+		return limit
+	}
+	before := limit(db)
+	err := postgres.InLongTx(t.Context(), db, func(ctx context.Context, tx *sqlx.Tx) error {
+		if got := limit(tx); got != "5s" {
+			t.Errorf("a statement may run for %s", got)
+		}
+		_, err := tx.ExecContext(ctx, `SELECT pg_sleep(2)`) // longer than the pool's patience
+		return err
+	})
+	if after := limit(db); err != nil || after != before {
+		t.Errorf("got %v; the limit was %s before and is %s", err, before, after)
+	}
+	err = postgres.InLongTx(t.Context(), db, func(ctx context.Context, tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `SELECT pg_sleep(60)`)
+		return err
+	})
+	if !fault.Is(err, fault.Timeout) {
+		t.Errorf("a statement without end: %v", err)
+	}
+}

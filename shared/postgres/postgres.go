@@ -36,11 +36,15 @@ const (
 const patience = 1800 * time.Millisecond
 
 // StatementTimeout is how long a statement of a request may run before the server
-// cancels it. It is the longest that a statement of any writer takes: whatever waits
-// until all writers of a moment have ended waits this long. It is shorter than the
-// patience, so that a server that is alive says that it cancelled the statement
-// before the pool gives up and no longer knows what became of it.
+// cancels it. It is shorter than the patience, so that a server that is alive says
+// that it cancelled the statement before the pool gives up and no longer knows what
+// became of it.
 const StatementTimeout = 1600 * time.Millisecond
+
+// LongStatementTimeout is that of a statement in InLongTx. It is the longest that a
+// statement of any writer takes: whatever waits until all writers of a moment have
+// ended waits this long.
+const LongStatementTimeout = 5 * time.Second
 
 // retryAfter is how long a client should wait before it repeats a request.
 const retryAfter = time.Second
@@ -70,9 +74,10 @@ type Config struct {
 // Open prepares a pool and connects at the first statement.
 //
 // The server cancels a statement after StatementTimeout. The pool gives up after
-// 1.8 s, whatever state the server is in; see conn. Before it sends a statement, the pool replaces a
-// connection that the server may have closed. It never sends a statement twice, and
-// it prepares none, because prepared statements pin a connection of RDS Proxy.
+// 1.8 s, whatever state the server is in; see conn. InLongTx allows more. Before it
+// sends a statement, the pool replaces a connection that the server may have closed.
+// It never sends a statement twice, and it prepares none, because prepared
+// statements pin a connection of RDS Proxy.
 func Open(c Config) (*sqlx.DB, error) {
 	return OpenWithin(c, Limits{Patience: patience, Settings: map[string]string{
 		"statement_timeout": strconv.FormatInt(StatementTimeout.Milliseconds(), 10),
@@ -145,6 +150,39 @@ func InTx(ctx context.Context, db *sqlx.DB, f func(ctx context.Context, tx *sqlx
 	}
 	defer tx.Rollback() // does nothing after a commit
 	if err := f(ctx, tx); err != nil {
+		return Wrap(err)
+	}
+	return Wrap(tx.Commit())
+}
+
+// patienceKey is the context's key of a patience that replaces the pool's.
+type patienceKey struct{}
+
+// InLongTx is InTx for a request that is known to need more time, such as a large
+// batch. A database that cannot be reached still fails within 2 s, because the
+// first round trip has the patience of any other.
+func InLongTx(ctx context.Context, db *sqlx.DB, f func(ctx context.Context, tx *sqlx.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience+LongStatementTimeout+(patience-StatementTimeout))
+	defer cancel()
+	// Nothing else bounds the wait for a connection of a full pool.
+	waiting, stop := Bounded(ctx)
+	defer stop()
+	conn, err := db.Connx(waiting)
+	if err != nil {
+		return Wrap(err)
+	}
+	defer conn.Close()
+	tx, err := conn.BeginTxx(ctx, nil)
+	if err != nil {
+		return Wrap(err)
+	}
+	defer tx.Rollback() // does nothing after a commit
+	limit := strconv.FormatInt(LongStatementTimeout.Milliseconds(), 10)
+	if _, err := tx.ExecContext(ctx, `SET LOCAL statement_timeout = `+limit); err != nil {
+		return Wrap(err)
+	}
+	long := context.WithValue(ctx, patienceKey{}, LongStatementTimeout+(patience-StatementTimeout))
+	if err := f(long, tx); err != nil {
 		return Wrap(err)
 	}
 	return Wrap(tx.Commit())

@@ -87,10 +87,12 @@ func (d entryDoc) entry() score.Entry {
 // notWritten is the SQLSTATE with which internal.refuse ends a transaction.
 const notWritten pqerror.Code = "PA409"
 
-// Add implements score.Ledger, in one round trip.
+// many is the number of items from which an addition may take longer than other
+// statements: each can bring a profile and credit eight runs.
+const many = 100
+
+// Add implements score.Ledger, in one round trip; many items take four.
 func (s *Store) Add(ctx context.Context, a score.Addition) (score.Outcome, error) {
-	ctx, cancel := postgres.Bounded(ctx)
-	defer cancel()
 	boards := slices.Sorted(maps.Keys(a.Versions))
 	items, runs, err := itemRecords(a.Items, a.Versions)
 	if err != nil {
@@ -103,8 +105,17 @@ func (s *Store) Add(ctx context.Context, a score.Addition) (score.Outcome, error
 		}
 	}
 	var doc []byte
-	err = s.db.GetContext(ctx, &doc, `SELECT add_entries_v2($1, $2, $3, $4, $5, nullif($6, '')::uuid, $7)`,
-		pq.Array(boards), pq.Array(items), pq.Array(runs), a.Actor, postgres.TraceParent(ctx), a.Batch, pq.Array(renames))
+	call := func(ctx context.Context, db sqlx.QueryerContext) error {
+		return sqlx.GetContext(ctx, db, &doc, `SELECT add_entries_v2($1, $2, $3, $4, $5, nullif($6, '')::uuid, $7)`,
+			pq.Array(boards), pq.Array(items), pq.Array(runs), a.Actor, postgres.TraceParent(ctx), a.Batch, pq.Array(renames))
+	}
+	if len(a.Items) >= many {
+		err = postgres.InLongTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error { return call(ctx, tx) })
+	} else {
+		ctx, cancel := postgres.Bounded(ctx)
+		defer cancel()
+		err = call(ctx, s.db)
+	}
 	var refused *pq.Error
 	if errors.As(err, &refused) && refused.Code == notWritten {
 		refusal, err := parseRefusal(refused)

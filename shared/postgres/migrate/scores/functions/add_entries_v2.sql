@@ -101,7 +101,7 @@ BEGIN
         END IF;
         IF v_request.has_profiles THEN
             PERFORM internal.check_names(v_new, p_renames);
-            v_changes := internal.apply_profiles(v_new, v_now);
+            v_changes := internal.apply_profiles(v_new);
         END IF;
         v_new := internal.place_items(v_new, v_opened.sets);
         IF v_request.has_caps THEN
@@ -116,6 +116,8 @@ BEGIN
         END IF;
         PERFORM internal.record_entries(v_new, p_actor, p_traceparent, p_batch);
         IF v_request.has_profiles THEN
+            -- After internal.credit, which has left few copies that differ.
+            PERFORM internal.follow_profiles(v_changes, v_now);
             PERFORM internal.record_profiles(v_changes, p_actor, p_traceparent);
         END IF;
     END IF;

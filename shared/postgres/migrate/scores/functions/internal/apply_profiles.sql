@@ -3,7 +3,7 @@
 -- are the account's, so those of its items are left out. If a player would end up
 -- with too many attributes, it refuses the first item after which that is so. The
 -- players are locked.
-CREATE OR REPLACE FUNCTION internal.apply_profiles(p_items internal.item[], p_now timestamptz) RETURNS internal.player_change[]
+CREATE OR REPLACE FUNCTION internal.apply_profiles(p_items internal.item[]) RETURNS internal.player_change[]
 LANGUAGE plpgsql VOLATILE
 SET enable_hashjoin = off
 SET enable_mergejoin = off
@@ -11,8 +11,6 @@ AS $$
 DECLARE
     v_changes internal.player_change[];
     v_item    integer;
-    v_boards  integer[];
-    v_players text[];
 BEGIN
     v_changes := ARRAY(
         SELECT (c.board, c.id, c.old, c.new)::internal.player_change
@@ -46,9 +44,5 @@ BEGIN
     FROM unnest(v_changes) c
     WHERE p.board = c.board AND p.id = c.player;
 
-    SELECT array_agg(c.board), array_agg(c.player) INTO v_boards, v_players FROM unnest(v_changes) c WHERE c.new -> 'attributes' <> c.old -> 'attributes';
-    IF v_boards IS NOT NULL THEN
-        PERFORM internal.follow_players(v_boards, v_players, p_now);
-    END IF;
     RETURN v_changes;
 END $$;
