@@ -35,7 +35,7 @@ var edges = map[string]struct{ bad, good []string }{
 	"?to":         {[]string{"0999-12-31T23:59:59Z", "9000-01-01T00:00:00Z"}, []string{"1000-01-01T00:00:00Z", "8999-12-31T23:59:59Z"}},
 	"time_zone":   {[]string{"", "Local", "Seoul", "+09:00", "../UTC"}, []string{"Asia/Seoul"}},
 	"grace":       {[]string{"", "24", "-1s", "1.5s", "8784h1s"}, []string{"0s", "8784h"}},
-	"cron":        {[]string{"0 0 * *", "0 0 0 * * *", "60 0 * * *", "0 24 * * *", "0 0 0 * *", "0 0 32 * *", "0 0 30 2 *", "0 0 * 13 *", "0 0 * * 8", "@daily"}, []string{"59 23 31 12 6"}},
+	"cron":        {[]string{"0 0 * *", "0 0 0 * * *", "60 0 * * *", "0 24 * * *", "0 0 0 * *", "0 0 32 * *", "0 0 30 2 *", "0 0 * 13 *", "0 0 * * 8", "@daily", "1,, 0 * * *", "+5 0 * * *", "0 0 */32 * *", "5/15 0 * * *", "0 0 31-1 * *"}, []string{"59 23 31 12 6", "0 0 * * 7", "0 0 29 FEB */7"}},
 	"?period":     {[]string{"none", "All"}, []string{"all"}},
 	"?name":       {[]string{"none", "All"}, []string{"all"}}, // in a list of periods
 	"?players":    {[]string{"", ",", "a,", "a b", "a," + strings.Repeat("a", 65), ids(1001)}, []string{ids(1000)}},
