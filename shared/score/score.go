@@ -48,8 +48,11 @@ func checkText(faults *fault.List, field, text string, max int) {
 	}
 }
 
+// InRange reports whether points, a tiebreak or a score are within ±MaxPoints.
+func InRange(n int64) bool { return n >= -MaxPoints && n <= MaxPoints }
+
 func checkPoints(faults *fault.List, field string, n int64) {
-	if n < -MaxPoints || n > MaxPoints {
+	if !InRange(n) {
 		faults.Add(field, "must be from -%d to %d", int64(MaxPoints), int64(MaxPoints))
 	}
 }

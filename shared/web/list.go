@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"reflect"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"plaudit/shared/fault"
 )
@@ -24,7 +27,7 @@ type List[P any] struct {
 type cursor struct {
 	List    string            `json:"l"`
 	Filters map[string]string `json:"f,omitempty"`
-	Place   json.RawMessage   `json:"p"`
+	Place   jsontext.Value    `json:"p"`
 }
 
 const notACursor = "is not a valid cursor: send `next` of the previous page, unchanged"
@@ -41,7 +44,7 @@ func ReadList[P any](q *Query, name string, filters []string, valid func(P) bool
 	}
 	var c cursor
 	var place P
-	if !readCursor(q.Value("cursor"), &c) || !strictJSON(c.Place, &place) || valid != nil && !valid(place) {
+	if !readCursor(q.Value("cursor"), &c) || !readPart(c.Place, &place) || valid != nil && !valid(place) {
 		q.Faults.Add("cursor", notACursor)
 		return l
 	}
@@ -175,13 +178,12 @@ func sentSize(text []byte) int {
 // contain a NUL.
 func readCursor(text string, c *cursor) bool {
 	doc, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	return err == nil && scan(doc) == nil && strictJSON(doc, c)
+	return err == nil && scan(doc) == nil && readPart(doc, c)
 }
 
-// strictJSON reports whether the document is a value of v's type and nothing
-// else.
-func strictJSON(doc []byte, v any) bool {
-	dec := json.NewDecoder(bytes.NewReader(doc))
-	dec.DisallowUnknownFields()
-	return dec.Decode(v) == nil && !dec.More() && !bytes.Equal(bytes.TrimSpace(doc), []byte("null"))
+// readPart reads a part of a cursor into v, a pointer, as Decode reads a body. It
+// reports whether the part is valid.
+func readPart(doc []byte, v any) bool {
+	var faults fault.List
+	return newReader(doc, "", &faults).fill(reflect.ValueOf(v).Elem()) == nil && len(faults) == 0
 }

@@ -499,7 +499,11 @@ func TestEntriesAsCSV(t *testing.T) {
 	}
 	for accept, csv := range map[string]bool{
 		"": false, "*/*": false, "application/json": false, "text/csv": true, "text/csv, application/json": false, "text/csv;q=0.9, application/json;q=0.8": true,
-		"application/json, text/csv;q=0.9": false, "text/csv;q=0": false, "TEXT/CSV": true, "text/*": true, "text/html, text/csv;q=0.5, */*;q=0.1": true, "nonsense": false, "text/csv;q=x": false, "text/csv;q=0.1, */*": false, "application/json;q=0.1, */*": true,
+		"application/json, text/csv;q=0.9": false, "text/csv;q=0": false, "TEXT/CSV": true, "text/*": true, "text/html, text/csv;q=0.5, */*;q=0.1": true, "nonsense": false, "text/csv;q=x": false,
+		"text/csv;q=NaN": false, "text/csv;q=+1": false, "text/csv;q=1e0": false, "text/csv;q=2": false, "text/csv;q=-1": false, "text/csv;q=.5": false, "text/csv;q=0.1234": false,
+		"text/csv;q=1.001": false, "text/csv;q=00": false, "text/csv;q=0x1": false, "text/csv;q=": false, `text/csv;q="1"`: false, "text/csv;q=1;q=0": false, "text/csv;q=Inf": false,
+		"text/csv;q=1.": true, "text/csv;q=1.000": true, "text/csv; Q=0.001": true, "text/csv;q=0.": false, "text/csv;header=present;q=0.5": true,
+		"text/csv;q=0.1, */*": false, "application/json;q=0.1, */*": true,
 	} {
 		w := s.send("", "GET", "/v1/boards/b/entries?limit=1", "", "Accept", accept)
 		if got := strings.HasPrefix(w.Header().Get("Content-Type"), "text/csv"); w.Code != 200 || got != csv || !slices.Contains(w.Header().Values("Vary"), "Accept") {
