@@ -45,7 +45,7 @@ func ReadList[P any](q *Query, name string, filters []string, valid func(P) bool
 	var c cursor
 	var place P
 	if !readCursor(q.Value("cursor"), &c) || !readPart(c.Place, &place) || valid != nil && !valid(place) {
-		q.Faults.Add("cursor", notACursor)
+		l.Refuse()
 		return l
 	}
 	other := c.List != name
@@ -64,6 +64,9 @@ func ReadList[P any](q *Query, name string, filters []string, valid func(P) bool
 	l.After = &place
 	return l
 }
+
+// Refuse adds the fault that the cursor is not valid.
+func (l *List[P]) Refuse() { l.Faults.Add("cursor", notACursor) }
 
 // Pin makes the list's cursors carry the filter with this value. It is for a default
 // that may have changed when the next page is read.

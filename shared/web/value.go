@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strconv"
@@ -40,7 +41,11 @@ func parseInt(text string, bits int) (int64, error) {
 	if digits := strings.TrimPrefix(text, "-"); digits != "0" && (digits == "" || digits[0] < '1' || digits[0] > '9') {
 		return 0, strconv.ErrSyntax
 	}
-	return strconv.ParseInt(text, 10, bits)
+	n, err := strconv.ParseInt(text, 10, bits)
+	if errors.Is(err, strconv.ErrRange) {
+		return 0, strconv.ErrRange
+	}
+	return n, err
 }
 
 // parseBool parses true and false.

@@ -31,6 +31,9 @@ func (h readHandlers) boards(w http.ResponseWriter, r *http.Request) error {
 	if utf8.RuneCountInString(search) > maxBoardSearch {
 		q.Faults.Add("q", "must be at most %d characters", maxBoardSearch)
 	}
+	if l.After != nil && l.After.ByTitle && search == "" {
+		l.Refuse()
+	}
 	if err := l.Err(); err != nil {
 		return err
 	}

@@ -235,7 +235,7 @@ func TestCursorsBelongToTheirList(t *testing.T) {
 		"/v1/boards":              {`{"l":"boards","p":{"t":true,"k":"\u0000","i":"b"}}`, `{"l":"boards","p":{"k":"b","i":"\u0000"}}`, `{"l":"boards","f":{"mine":"x"},"p":{"k":"b","i":"b"}}`, `{"l":"boards","f":{"q":"a\u0000"},"p":{"k":"b","i":"b"}}`},
 		"/v1/boards/b/periods":    {`{"l":"periods/b","p":{"s":"2026-04-01T00:00:00Z","n":"\u0000"}}`},
 		"/v1/players/u/standings": {`{"l":"standings of/u","p":{"b":"\u0000","p":"p"}}`},
-		"/v1/boards/b/standings":  {`{"l":"standings/b","f":{"category":"c:\u0000"},"p":{"s":1,"t":0,"r":"2026-04-01T00:00:00Z","p":"p","a":"0001-01-01T00:00:00Z"}}`, `{"l":"standings/b","p":{"s":1,"t":0,"r":"2026-04-01T00:00:00Z","p":"\u0000","a":"0001-01-01T00:00:00Z"}}`, `{"l":"standings/b","p":{"s":1e30,"t":0,"r":"2026-04-01T00:00:00Z","p":"p","a":"0001-01-01T00:00:00Z"}}`},
+		"/v1/boards/b/standings":  {`{"l":"standings/b","f":{"category":"c:\u0000"},"p":{"s":1,"t":0,"r":"2026-04-01T00:00:00Z","p":"p"}}`, `{"l":"standings/b","p":{"s":1,"t":0,"r":"2026-04-01T00:00:00Z","p":"\u0000"}}`, `{"l":"standings/b","p":{"s":1e30,"t":0,"r":"2026-04-01T00:00:00Z","p":"p"}}`},
 	} {
 		for _, doc := range docs {
 			w := s.send("owner", "GET", target+"?cursor="+base64.RawURLEncoding.EncodeToString([]byte(doc)), "")
