@@ -1,7 +1,10 @@
 package score
 
 import (
+	"fmt"
 	"maps"
+	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,12 +99,33 @@ func (d Duration) MarshalText() ([]byte, error) {
 	return []byte(s), nil
 }
 
-// UnmarshalText accepts what time.ParseDuration accepts.
+var durationForm = regexp.MustCompile(`^(?:(0|[1-9][0-9]*)h)?(?:(0|[1-9][0-9]*)m)?(?:(0|[1-9][0-9]*)s)?$`)
+
+// UnmarshalText accepts whole hours, minutes and seconds, in this order and each at
+// most once, such as 24h, 1h30m and 90m. Longer ones than a Duration can hold become
+// the longest.
 func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	*d = Duration(parsed)
-	return err
+	parts := durationForm.FindSubmatch(text)
+	if len(text) == 0 || parts == nil {
+		return fmt.Errorf("%q is not a duration such as 24h or 1h30m", text)
+	}
+	var total Duration
+	for i, unit := range []time.Duration{time.Hour, time.Minute, time.Second} {
+		if len(parts[i+1]) == 0 {
+			continue
+		}
+		n, err := strconv.ParseInt(string(parts[i+1]), 10, 64)
+		if err != nil || n > int64(longest-total)/int64(unit) {
+			*d = longest
+			return nil
+		}
+		total += Duration(n) * Duration(unit)
+	}
+	*d = total
+	return nil
 }
+
+const longest = Duration(math.MaxInt64)
 
 // NewBoard returns a board with every default.
 func NewBoard(board, owner string) Board {

@@ -111,7 +111,7 @@ type LinkPlace struct {
 // RunPlace is where a page of a board's runs ends. Start is zero for a run that
 // has none.
 type RunPlace struct {
-	Start time.Time `json:"s"`
+	Start time.Time `json:"s,omitzero"`
 	Name  string    `json:"n"`
 }
 

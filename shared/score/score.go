@@ -103,8 +103,11 @@ func normalKeys[V any](faults *fault.List, field string, m map[string]V) map[str
 	return normal
 }
 
+// InRange reports whether points, a tiebreak or a score are within ±MaxPoints.
+func InRange(n int64) bool { return n >= -MaxPoints && n <= MaxPoints }
+
 func checkPoints(faults *fault.List, field string, n int64) {
-	if n < -MaxPoints || n > MaxPoints {
+	if !InRange(n) {
 		faults.Add(field, "must be from -%d to %d", int64(MaxPoints), int64(MaxPoints))
 	}
 }

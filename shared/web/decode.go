@@ -14,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"plaudit/shared/fault"
@@ -60,9 +59,9 @@ type optional interface{ present(null bool) any }
 // struct's json tags. It accepts exactly what T declares. Unknown and repeated
 // fields, wrong types, fractions for integers, text that is not UTF-8 or contains a
 // NUL, and data after the end are faults that name the field. Decode reports all of
-// them together, as far as it can read the body. An absent field stays zero. T's fields may be strings, booleans, integers, times,
-// jsontext.Value for any JSON, and Optionals, slices, maps by string and structs
-// of these.
+// them together, as far as it can read the body. An absent field stays zero. T's fields
+// may be strings, booleans, integers, times, jsontext.Value for any JSON, and
+// Optionals, slices, maps by string and structs of these. Times are returned in UTC.
 func Decode[T any](r *http.Request) (T, error) {
 	v, faults, err := DecodeAll[T](r)
 	return v, cmp.Or(err, faults.Err())
@@ -305,10 +304,15 @@ func (r *reader) fillPlain(v reflect.Value) error {
 	kind := raw.Kind()
 	switch {
 	case v.Type() == timeType:
-		// Package time accepts more than RFC 3339.
-		if json.Unmarshal(raw, v.Addr().Interface()) != nil {
+		var text string
+		if kind == '"' {
+			text = string(unquote(raw))
+		}
+		t, ok := parseTime(text)
+		if !ok {
 			r.refuse("must be a time such as 2026-04-05T09:30:00Z (RFC 3339)")
 		}
+		v.Set(reflect.ValueOf(t))
 	case v.Kind() == reflect.String:
 		if kind != '"' {
 			r.refuse("must be a string")
@@ -316,12 +320,13 @@ func (r *reader) fillPlain(v reflect.Value) error {
 		}
 		v.SetString(string(unquote(raw)))
 	case v.Kind() == reflect.Bool:
-		if kind != 't' && kind != 'f' {
+		value, ok := parseBool(string(raw))
+		if !ok {
 			r.refuse("must be true or false")
 		}
-		v.SetBool(kind == 't')
+		v.SetBool(value)
 	case v.CanInt():
-		n, err := strconv.ParseInt(string(raw), 10, v.Type().Bits())
+		n, err := parseInt(string(raw), v.Type().Bits())
 		if errors.Is(err, strconv.ErrRange) {
 			r.refuse("is out of range")
 		} else if err != nil {

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"reflect"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"plaudit/shared/fault"
 	"plaudit/shared/text"
@@ -25,7 +28,7 @@ type List[P any] struct {
 type cursor struct {
 	List    string            `json:"l"`
 	Filters map[string]string `json:"f,omitempty"`
-	Place   json.RawMessage   `json:"p"`
+	Place   jsontext.Value    `json:"p"`
 }
 
 const notACursor = "is not a valid cursor: send `next` of the previous page, unchanged"
@@ -42,8 +45,8 @@ func ReadList[P any](q *Query, name string, filters []string, valid func(P) bool
 	}
 	var c cursor
 	var place P
-	if !readCursor(q.Value("cursor"), &c) || !strictJSON(c.Place, &place) || valid != nil && !valid(place) {
-		q.Faults.Add("cursor", notACursor)
+	if !readCursor(q.Value("cursor"), &c) || !readPart(c.Place, &place) || valid != nil && !valid(place) {
+		l.Refuse()
 		return l
 	}
 	other := c.List != name
@@ -62,6 +65,9 @@ func ReadList[P any](q *Query, name string, filters []string, valid func(P) bool
 	l.After = &place
 	return l
 }
+
+// Refuse adds the fault that the cursor is not valid.
+func (l *List[P]) Refuse() { l.Faults.Add("cursor", notACursor) }
 
 // Pin makes the list's cursors carry the filter with this value. It is for a default
 // that may have changed when the next page is read.
@@ -176,13 +182,12 @@ func sentSize(text []byte) int {
 // contain a NUL.
 func readCursor(text string, c *cursor) bool {
 	doc, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	return err == nil && scan(doc) == nil && strictJSON(doc, c)
+	return err == nil && scan(doc) == nil && readPart(doc, c)
 }
 
-// strictJSON reports whether the document is a value of v's type and nothing
-// else.
-func strictJSON(doc []byte, v any) bool {
-	dec := json.NewDecoder(bytes.NewReader(doc))
-	dec.DisallowUnknownFields()
-	return dec.Decode(v) == nil && !dec.More() && !bytes.Equal(bytes.TrimSpace(doc), []byte("null"))
+// readPart reads a part of a cursor into v, a pointer, as Decode reads a body. It
+// reports whether the part is valid.
+func readPart(doc []byte, v any) bool {
+	var faults fault.List
+	return newReader(doc, "", &faults).fill(reflect.ValueOf(v).Elem()) == nil && len(faults) == 0
 }

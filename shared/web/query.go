@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -70,7 +69,7 @@ func (q *Query) Int(name string, def, min, max int64) int64 {
 	if !q.Has(name) {
 		return def
 	}
-	n, err := strconv.ParseInt(q.Value(name), 10, 64)
+	n, err := parseInt(q.Value(name), 64)
 	if err != nil || n < min || n > max {
 		q.Faults.Add(name, "must be a whole number from %d to %d", min, max)
 		return def
@@ -107,18 +106,20 @@ func (q *Query) Short(name string, max int) string {
 
 // Bool returns the parameter as true or false, false if it is absent.
 func (q *Query) Bool(name string) bool {
-	if value := q.Value(name); q.Has(name) && value != "true" && value != "false" {
+	value, ok := parseBool(q.Value(name))
+	if q.Has(name) && !ok {
 		q.Faults.Add(name, "must be true or false")
 	}
-	return q.Value(name) == "true"
+	return value
 }
 
-// Instant returns the parameter as a time, the zero time if it is absent.
-func (q *Query) Instant(name string) (t time.Time) {
+// Instant returns the parameter as a time in UTC, the zero time if it is absent.
+func (q *Query) Instant(name string) time.Time {
 	if !q.Has(name) {
-		return t
+		return time.Time{}
 	}
-	if err := t.UnmarshalText([]byte(q.Value(name))); err != nil || !InEra(t) || t.IsZero() {
+	t, ok := parseTime(q.Value(name))
+	if !ok || !InEra(t) {
 		q.Faults.Add(name, "must be an RFC 3339 time between the years 1000 and 8999, such as 2026-04-05T12:30:00Z; write + as %%2B")
 		return time.Time{}
 	}

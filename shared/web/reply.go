@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
-	"strings"
 )
 
 // Reply writes a JSON response that no cache keeps.
@@ -56,20 +55,6 @@ func ReplyCachedAs(w http.ResponseWriter, r *http.Request, contentType string, b
 	w.WriteHeader(http.StatusOK)
 	_, err := w.Write(body)
 	return err
-}
-
-// hasTag reports whether a tag in the lists matches. The comparison is weak, as RFC
-// 9110 requires, because a proxy that compresses a response weakens its tag. Our tags
-// contain no comma, so the lists can be split at commas.
-func hasTag(lists []string, tag string) bool {
-	for _, list := range lists {
-		for t := range strings.SplitSeq(list, ",") {
-			if t = strings.TrimSpace(t); t == "*" || strings.TrimPrefix(t, "W/") == tag {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // encode returns JSON without a newline at its end, and without the escapes

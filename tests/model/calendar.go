@@ -128,38 +128,61 @@ func firings(cron string, zone *time.Location, at time.Time) Run {
 	return s
 }
 
-// cronFields are minute, hour, day of the month, month and day of the week. Nil
-// matches everything.
-type cronFields [5][]int
+// cronFields are minute, hour, day of the month, month and day of the week.
+type cronFields [5]struct {
+	open   bool // begins with *
+	values []int
+}
 
-// parse accepts `*`, `5` and `1,15`, which is all that the tests use.
+// parse accepts lists of `*`, `5`, `1-5`, `*/2` and `1-31/2`, which is all that the
+// tests use.
 func parse(cron string) cronFields {
 	var f cronFields
-	for i, field := range strings.Fields(cron) {
-		if field == "*" {
-			continue
+	number := func(text string) int {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			panic(err)
 		}
+		return n
+	}
+	for i, field := range strings.Fields(cron) {
+		f[i].open = field[0] == '*'
 		for text := range strings.SplitSeq(field, ",") {
-			n, err := strconv.Atoi(text)
-			if err != nil {
-				panic(err)
+			text, step, _ := strings.Cut(text, "/")
+			if text == "*" {
+				text = "0-59" // more than any field has
 			}
-			f[i] = append(f[i], n)
+			low, high, ok := strings.Cut(text, "-")
+			if !ok {
+				high = low
+			}
+			first := number(low)
+			if text == "0-59" && (i == 2 || i == 3) {
+				first = 1
+			}
+			by := 1
+			if step != "" {
+				by = number(step)
+			}
+			for n := first; n <= number(high); n += by {
+				f[i].values = append(f[i].values, n)
+			}
 		}
 	}
 	return f
 }
 
-// name reports whether the fields match a local time. If both day fields are
-// restricted, either may match
-// (https://pubs.opengroup.org/onlinepubs/9799919799/utilities/crontab.html).
+// name reports whether the fields match a local time. Either day field may match,
+// unless one of them begins with `*`
+// (https://man7.org/linux/man-pages/man5/crontab.5.html).
 func (f cronFields) name(clock time.Time) bool {
-	has := func(i, n int) bool { return f[i] == nil || slices.Contains(f[i], n) }
+	has := func(i, n int) bool { return slices.Contains(f[i].values, n) }
 	if !has(1, clock.Hour()) || !has(0, clock.Minute()) || !has(3, int(clock.Month())) {
 		return false
 	}
-	if f[2] != nil && f[4] != nil {
-		return has(2, clock.Day()) || has(4, int(clock.Weekday()))
+	weekday := has(4, int(clock.Weekday())) || clock.Weekday() == time.Sunday && has(4, 7)
+	if !f[2].open && !f[4].open {
+		return has(2, clock.Day()) || weekday
 	}
-	return has(2, clock.Day()) && has(4, int(clock.Weekday()))
+	return has(2, clock.Day()) && weekday
 }

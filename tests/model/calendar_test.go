@@ -17,9 +17,9 @@ var around = []Period{
 	{Name: "day"}, {Name: "week"}, {Name: "month"},
 	{Name: "midnights", Cron: "0 0 * * *"},
 	{Name: "nights", Cron: "0,1,30,45 0,1,2,3,23 * * *"},
-	{Name: "hours", Cron: "15 * * * 0,5,6"},
+	{Name: "hours", Cron: "15 * */2 * 5-7"},
 	{Name: "thirtieths", Cron: "30 1 30,31 * *"},
-	{Name: "either", Cron: "59 2 1,15 3,4,10,11,12 0"},
+	{Name: "either", Cron: "59 2 1,15 3,4,10-12 7"},
 }
 
 // Entries around every kind of clock change credit the runs that a wall clock

@@ -141,7 +141,7 @@ func (r *record) text(s string) {
 func (r *record) time(t time.Time) {
 	r.next()
 	if !t.IsZero() {
-		r.b = t.AppendFormat(r.b, time.RFC3339Nano)
+		r.b = t.UTC().AppendFormat(r.b, time.RFC3339Nano)
 	}
 }
 

@@ -20,8 +20,12 @@ import (
 // arguments collects a statement's parameters.
 type arguments []any
 
-// add adds a parameter and returns its name in the statement.
+// add adds a parameter and returns its name in the statement. Times are sent in UTC,
+// because PostgreSQL accepts offsets to ±15:59 only.
 func (a *arguments) add(v any) string {
+	if t, ok := v.(time.Time); ok {
+		v = t.UTC()
+	}
 	*a = append(*a, v)
 	return "$" + strconv.Itoa(len(*a))
 }
@@ -397,10 +401,10 @@ func (s *Store) Entry(ctx context.Context, board, id string) (e score.Entry, use
 	return e, row.User, row.Hidden, true, err
 }
 
-// instant returns a pointer to the time, nil for the zero time.
-func instant(t time.Time) *time.Time {
+// instant returns the time as a parameter, nil for the zero time.
+func instant(t time.Time) any {
 	if t.IsZero() {
 		return nil
 	}
-	return &t
+	return t
 }

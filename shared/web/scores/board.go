@@ -43,7 +43,7 @@ type boardIn struct {
 func (in boardIn) change(faults *fault.List) func(*score.Board) {
 	grace := web.Optional[score.Duration]{Set: in.Grace.Set, Null: in.Grace.Null}
 	if err := grace.Value.UnmarshalText([]byte(in.Grace.Value)); in.Grace.Set && !in.Grace.Null && err != nil {
-		faults.Add("grace", "must be a duration such as 24h or 1h30m")
+		faults.Add("grace", "must be a duration of whole hours, minutes and seconds, in this order, such as 24h or 1h30m")
 		grace.Set = false // the fault is already added
 	}
 	before := len(*faults)

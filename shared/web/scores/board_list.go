@@ -27,6 +27,9 @@ func (h readHandlers) boards(w http.ResponseWriter, r *http.Request) error {
 	q := web.ReadQuery(r, "mine", "q", "limit", "cursor")
 	l := web.ReadList[score.BoardPlace](q, "boards", []string{"mine", "q"}, nil)
 	mine, search, limit := q.Bool("mine"), q.Short("q", maxBoardSearch), q.Limit(100)
+	if l.After != nil && l.After.ByTitle && search == "" {
+		l.Refuse()
+	}
 	if err := l.Err(); err != nil {
 		return err
 	}

@@ -30,8 +30,8 @@ func prefersCSV(w http.ResponseWriter, r *http.Request) bool {
 					continue
 				}
 				weight := 1.0
-				if q, ok := params["q"]; ok {
-					if weight, err = strconv.ParseFloat(q, 64); err != nil {
+				if _, ok := params["q"]; ok {
+					if weight, ok = web.Weight(part); !ok {
 						continue
 					}
 				}

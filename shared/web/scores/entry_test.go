@@ -49,6 +49,7 @@ var callers = people{
 type scoreStack struct {
 	*testing.T
 	db                *pgtest.Database
+	made              int // values that take has sent
 	add, query, admin http.Handler
 }
 

@@ -235,7 +235,7 @@ func TestCursorsBelongToTheirList(t *testing.T) {
 		"/v1/boards":              {`{"l":"boards","p":{"t":true,"k":"\u0000","i":"b"}}`, `{"l":"boards","p":{"k":"b","i":"\u0000"}}`, `{"l":"boards","f":{"mine":"x"},"p":{"k":"b","i":"b"}}`, `{"l":"boards","f":{"q":"a\u0000"},"p":{"k":"b","i":"b"}}`},
 		"/v1/boards/b/periods":    {`{"l":"periods/b","p":{"s":"2026-04-01T00:00:00Z","n":"\u0000"}}`},
 		"/v1/players/u/standings": {`{"l":"standings of/u","p":{"b":"\u0000","p":"p"}}`},
-		"/v1/boards/b/standings":  {`{"l":"standings/b","f":{"category":"c:\u0000"},"p":{"s":1,"t":0,"r":"2026-04-01T00:00:00Z","p":"p","a":"0001-01-01T00:00:00Z"}}`, `{"l":"standings/b","p":{"s":1,"t":0,"r":"2026-04-01T00:00:00Z","p":"\u0000","a":"0001-01-01T00:00:00Z"}}`, `{"l":"standings/b","p":{"s":1e30,"t":0,"r":"2026-04-01T00:00:00Z","p":"p","a":"0001-01-01T00:00:00Z"}}`},
+		"/v1/boards/b/standings":  {`{"l":"standings/b","f":{"category":"c:\u0000"},"p":{"s":1,"t":0,"r":"2026-04-01T00:00:00Z","p":"p"}}`, `{"l":"standings/b","p":{"s":1,"t":0,"r":"2026-04-01T00:00:00Z","p":"\u0000"}}`, `{"l":"standings/b","p":{"s":1e30,"t":0,"r":"2026-04-01T00:00:00Z","p":"p"}}`},
 	} {
 		for _, doc := range docs {
 			w := s.send("owner", "GET", target+"?cursor="+base64.RawURLEncoding.EncodeToString([]byte(doc)), "")
@@ -504,11 +504,81 @@ func TestEntriesAsCSV(t *testing.T) {
 	}
 	for accept, csv := range map[string]bool{
 		"": false, "*/*": false, "application/json": false, "text/csv": true, "text/csv, application/json": false, "text/csv;q=0.9, application/json;q=0.8": true,
-		"application/json, text/csv;q=0.9": false, "text/csv;q=0": false, "TEXT/CSV": true, "text/*": true, "text/html, text/csv;q=0.5, */*;q=0.1": true, "nonsense": false, "text/csv;q=x": false, "text/csv;q=0.1, */*": false, "application/json;q=0.1, */*": true,
+		"application/json, text/csv;q=0.9": false, "text/csv;q=0": false, "TEXT/CSV": true, "text/*": true, "text/html, text/csv;q=0.5, */*;q=0.1": true, "nonsense": false, "text/csv;q=x": false,
+		"text/csv;q=NaN": false, "text/csv;q=+1": false, "text/csv;q=1e0": false, "text/csv;q=2": false, "text/csv;q=-1": false, "text/csv;q=.5": false, "text/csv;q=0.1234": false,
+		"text/csv;q=1.001": false, "text/csv;q=00": false, "text/csv;q=0x1": false, "text/csv;q=": false, `text/csv;q="1"`: false, "text/csv;q=1;q=0": false, "text/csv;q=Inf": false,
+		"text/csv;q=1.": true, "text/csv;q=1.000": true, "text/csv; Q=0.001": true, "text/csv;q=0.": false, "text/csv;header=present;q=0.5": true,
+		"text/csv;q=0.1, */*": false, "application/json;q=0.1, */*": true,
 	} {
 		w := s.send("", "GET", "/v1/boards/b/entries?limit=1", "", "Accept", accept)
 		if got := strings.HasPrefix(w.Header().Get("Content-Type"), "text/csv"); w.Code != 200 || got != csv || !slices.Contains(w.Header().Values("Vary"), "Accept") {
 			t.Errorf("Accept %q: %d, %v", accept, w.Code, w.Header())
 		}
+	}
+}
+
+// Entries keep their places, so a list of them is whole whatever is added while it
+// is read.
+func TestEntriesAreListedWholeWhileOthersAreAdded(t *testing.T) {
+	s := startScores(t)
+	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b"}`)
+	add := func(points int, at string) {
+		s.must(201, "owner", "POST", "/v1/boards/b/entries", fmt.Sprintf(`{"player":"p","points":%d,"occurred_at":"2026-04-%sZ","profile":{"user":"u"}}`, points, at))
+	}
+	for _, target := range []string{"/v1/boards/b/entries?limit=1", "/v1/boards/b/entries?limit=1&player=p", "/v1/players/u/entries?limit=1"} {
+		s.db.Owner().MustExec(`TRUNCATE entries, players, runs, standings CASCADE`)
+		for i := range 4 {
+			add(i, fmt.Sprintf("0%dT00:00:00", i+1))
+		}
+		got := s.pages("owner", target, "points", func(page int) {
+			if page == 1 { // the page ended at 2
+				add(10, "09T00:00:00")        // passed
+				add(11, "03T00:00:00.000001") // passed
+				add(12, "02T12:00:00")        // ahead
+			}
+		})
+		if fmt.Sprint(got) != "[3 2 12 1 0]" {
+			t.Errorf("%s: %v", target, got)
+		}
+	}
+}
+
+// A page of standings is exact at its moment. The guide says that players who move
+// past the place where a page ended are missed or repeat.
+func TestStandingsMoveBetweenPages(t *testing.T) {
+	for name, c := range map[string]struct {
+		entry, want string
+		ranks       string
+	}{
+		"nobody moves":                     {`{"player":"p4","points":0}`, "[p4 p3 p2 p1]", "[1 2 3 4]"},
+		"a player moves up, and is missed": {`{"player":"p1","points":100}`, "[p4 p3 p2]", "[1 3 4]"},
+		"a player moves down, and repeats": {`{"player":"p4","points":-25,"kind":"adjustment","note":"n"}`, "[p4 p3 p2 p4 p1]", "[1 1 2 3 4]"},
+		"a player moves within the rest":   {`{"player":"p1","points":15}`, "[p4 p3 p1 p2]", "[1 2 3 4]"},
+		"a new player comes before":        {`{"player":"p5","points":50}`, "[p4 p3 p2 p1]", "[1 3 4 5]"},
+		"a new player comes after":         {`{"player":"p0","points":1}`, "[p4 p3 p2 p1 p0]", "[1 2 3 4 5]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startScores(t)
+			s.must(201, "owner", "POST", "/v1/boards", `{"id":"b"}`)
+			for i := 1; i <= 4; i++ {
+				s.must(201, "owner", "POST", "/v1/boards/b/entries", fmt.Sprintf(`{"player":"p%d","points":%d}`, i, 10*i))
+			}
+			var players, ranks []string
+			next := ""
+			for page := 0; ; page++ {
+				got := s.must(200, "owner", "GET", "/v1/boards/b/standings?limit=1"+next, "")
+				players, ranks = append(players, ids(t, got, "player")...), append(ranks, ids(t, got, "rank")...)
+				if got["next"] == nil {
+					break
+				}
+				if page == 0 {
+					s.must(201, "owner", "POST", "/v1/boards/b/entries", c.entry)
+				}
+				next = "&cursor=" + got["next"].(string)
+			}
+			if fmt.Sprint(players) != c.want || fmt.Sprint(ranks) != c.ranks {
+				t.Errorf("%v with the ranks %v, want %s with %s", players, ranks, c.want, c.ranks)
+			}
+		})
 	}
 }

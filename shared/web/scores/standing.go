@@ -110,7 +110,7 @@ func readScore(q *web.Query, name string) *int64 {
 // that the next page is from the same run even if another has begun since.
 type standingsPlace struct {
 	score.Place
-	Start time.Time `json:"a"`
+	Start time.Time `json:"a,omitzero"`
 }
 
 var tableFilters = []string{"period", "at", "category", "players", "min", "max", "country"}
@@ -119,7 +119,7 @@ func (h readHandlers) standings(w http.ResponseWriter, r *http.Request) error {
 	q := web.ReadQuery(r, append([]string{"limit", "cursor", "around"}, tableFilters...)...)
 	board := web.Param(r, "board")
 	l := web.ReadList(q, "standings/"+board, tableFilters, func(p standingsPlace) bool {
-		return score.ValidPlayer(p.Player) && web.InEra(p.Start) && web.InEra(p.ReachedAt)
+		return score.ValidPlayer(p.Player) && score.InRange(p.Score) && score.InRange(p.Tiebreak) && web.InEra(p.Start) && web.InEra(p.ReachedAt)
 	})
 	part := score.PageRequest{Around: q.Text("around"), Limit: q.Limit(1000)}
 	if q.Has("around") && q.Has("cursor") {

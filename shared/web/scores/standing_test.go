@@ -371,7 +371,8 @@ func TestAnswersThatCachesMayKeep(t *testing.T) {
 			if head := s.send(caller, "HEAD", target, ""); head.Header().Get("ETag") != tag {
 				t.Errorf("HEAD %s: %v", target, head.Header())
 			}
-			for match, status := range map[string]int{tag: 304, "W/" + tag: 304, `"x", ` + tag: 304, "*": 304, `"x"`: 200, "": 200, strings.Trim(tag, `"`): 200} {
+			for match, status := range map[string]int{tag: 304, "W/" + tag: 304, `"x", ` + tag: 304, "*": 304, `"x"`: 200, "": 200, strings.Trim(tag, `"`): 200,
+				"w/" + tag: 200, "W/ " + tag: 200, `"x", *`: 200, "*, " + tag: 200, tag + ` "x"`: 200, "x, " + tag: 200, `"x, ` + tag: 200, ", ," + tag + ",": 304, `"a,b",` + tag: 304, " * ": 304} {
 				w := s.send(caller, "GET", target, "", "If-None-Match", match)
 				if w.Code != status || status == 304 && (w.Body.Len() > 0 || w.Header().Get("Content-Type") != "") || w.Header().Get("ETag") != tag ||
 					w.Header().Get("Cache-Control") != want || strings.Join(w.Header().Values("Vary"), ",") != strings.Join(first.Header().Values("Vary"), ",") {
