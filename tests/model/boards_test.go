@@ -232,7 +232,7 @@ func (m *machine) changeBoard(t *rapid.T) {
 	if m.stray(t, 40, "state?") || m.narrow && chance(t, m.drafts/2, "opening?") {
 		states := []string{"open", "open", "open", "archived", "closed", "draft"}
 		switch {
-		case old.State == "draft": // no rule says whether a draft can become one
+		case old.State == "draft": // the rules leave open if a draft can become one
 			states = states[:5]
 		case m.narrow:
 			states = []string{"open", "open", "open", "open", "archived", "draft"}
