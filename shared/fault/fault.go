@@ -6,6 +6,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -28,10 +29,13 @@ const (
 	BoardTaken           Kind = "board-taken"
 	BoardClosed          Kind = "board-closed"
 	BoardInUse           Kind = "board-in-use"
+	BoardState           Kind = "board-state"
 	PeriodClosed         Kind = "period-closed"
 	AlreadyReversed      Kind = "already-reversed"
 	DailyCap             Kind = "daily-cap"
 	ScoreRange           Kind = "score-range"
+	ScoreFloor           Kind = "score-floor"
+	NameDiffers          Kind = "name-differs"
 	LastAdmin            Kind = "last-admin"
 	TooManyAPIKeys       Kind = "too-many-api-keys"
 	TooLarge             Kind = "too-large"
@@ -39,6 +43,7 @@ const (
 	KeyReused            Kind = "key-reused"
 	TooManyRequests      Kind = "too-many-requests"
 	Busy                 Kind = "busy"
+	Timeout              Kind = "timeout"
 	DatabaseUnavailable  Kind = "database-unavailable"
 	Internal             Kind = "internal"
 )
@@ -116,22 +121,40 @@ func (l List) Err() error {
 		return nil
 	}
 	var faults List
-	faulty := map[string]bool{}
+	kept := fields{names: map[string]bool{}}
 	for _, f := range l {
-		if !inside(faulty, f.Field) {
-			faulty[f.Field] = true
+		if !kept.contain(f.Field) {
+			kept.add(f.Field)
 			faults = append(faults, f)
 		}
 	}
 	return &Error{Kind: BadRequest, Detail: faults[0].Detail, Field: faults[0].Field, Errors: faults}
 }
 
-// inside reports whether one of the fields is the field or contains it.
-func inside(fields map[string]bool, field string) bool {
-	for i, c := range field {
-		if (c == '.' || c == '[') && fields[field[:i]] {
+// fields is a set of fields. A name can have nearly 1 MB, all of it dots, so the set
+// looks up only beginnings of the lengths that it has: the lookups of one name then
+// read no more than the names in the set have together.
+type fields struct {
+	names   map[string]bool
+	lengths []int // sorted, without duplicates
+}
+
+func (s *fields) add(name string) {
+	s.names[name] = true
+	if i, ok := slices.BinarySearch(s.lengths, len(name)); !ok {
+		s.lengths = slices.Insert(s.lengths, i, len(name))
+	}
+}
+
+// contain reports whether one of the fields is the field or contains it.
+func (s *fields) contain(field string) bool {
+	for _, n := range s.lengths {
+		if n >= len(field) {
+			break
+		}
+		if (field[n] == '.' || field[n] == '[') && s.names[field[:n]] {
 			return true
 		}
 	}
-	return fields[field]
+	return s.names[field]
 }

@@ -47,6 +47,24 @@ func TestListKeepsTheFirstFaultOfAField(t *testing.T) {
 	}
 }
 
+// Looking up each beginning of a long name would read it as often as it has dots,
+// which would take hours.
+func TestLongNamesAreLookedUpAtOnce(t *testing.T) {
+	var l List
+	for i := range 20 {
+		l.Add(fmt.Sprint("field", i), "is wrong")
+	}
+	dots := strings.Repeat(".", 1<<24)
+	l.Add(dots, "is wrong")
+	l.Add(dots+"x", "is wrong") // after the dots comes no separator
+	l.Add(dots+".x", "is inside the dots")
+	l.Add("field3."+dots, "is inside another")
+	err, _ := As(l.Err())
+	if n := len(err.Errors); n != 22 {
+		t.Errorf("kept %d faults, want 22", n)
+	}
+}
+
 func TestEmptyListIsNoError(t *testing.T) {
 	if err := (List{}).Err(); err != nil {
 		t.Errorf("%v", err)

@@ -61,7 +61,7 @@ func TestSessionHasItsLimits(t *testing.T) {
 	}
 	defer db.Close()
 	for name, want := range map[string]string{
-		"statement_timeout":                   "2s",
+		"statement_timeout":                   "1600ms",
 		"idle_in_transaction_session_timeout": "5s",
 		"idle_session_timeout":                "1min", // the role's
 		"application_name":                    "a test",
@@ -81,12 +81,61 @@ func TestSessionHasItsLimits(t *testing.T) {
 	}
 }
 
+// A pool that gives up first would call its own time-out an outage.
+func TestServerGivesUpBeforeThePool(t *testing.T) {
+	ctx, cancel := postgres.Bounded(t.Context())
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	if pool := time.Until(deadline); pool <= postgres.StatementTimeout {
+		t.Errorf("the server cancels a statement after %v, the pool gives up after %v", postgres.StatementTimeout, pool)
+	}
+}
+
+func TestServerEndsWhatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	d := pgtest.Users(t)
+	d.Owner().MustExec(`CREATE TABLE lines (n int); GRANT ALL ON lines TO users_service; INSERT INTO lines VALUES (0)`)
+	for name, c := range map[string]struct{ setting, value, statement string }{
+		"a long statement":       {"statement_timeout", "50", `SELECT pg_sleep(3600)`},
+		"a statement that waits": {"statement_timeout", "50", `UPDATE lines SET n = 3`},
+		"a wait for a lock":      {"lock_timeout", "50", `UPDATE lines SET n = 4`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			release := d.Hold(`LOCK TABLE lines IN SHARE MODE`)
+			defer release()
+			db, err := postgres.OpenWithin(d.Config("users_service"), postgres.Limits{Patience: time.Minute, Settings: map[string]string{c.setting: c.value}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			_, err = db.Exec(c.statement)
+			f, ok := fault.As(postgres.Wrap(err))
+			if !ok || f.Kind != fault.Timeout || f.RetryAfter != time.Second || !strings.Contains(f.Detail, "nothing was written") {
+				t.Errorf("got %v, want %s to be repeated after 1 s", err, fault.Timeout)
+			}
+		})
+	}
+	var changed int
+	if err := d.Owner().Get(&changed, `SELECT sum(n) FROM lines`); err != nil || changed != 0 {
+		t.Errorf("a statement was written (%v)", err)
+	}
+}
+
+// The pool cannot tell a slow server from a frozen one, nor whether the statement
+// was committed in the end.
 func TestLongStatementIsCutOff(t *testing.T) {
 	t.Parallel()
 	d := pgtest.Users(t)
-	db := d.Open("users_service")
-	_, err := db.ExecContext(t.Context(), `SELECT pg_sleep(3600)`)
+	db, err := postgres.OpenWithin(d.Config("users_service"), postgres.Limits{Patience: 500 * time.Millisecond, Settings: map[string]string{"statement_timeout": "2000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	_, err = db.ExecContext(t.Context(), `SELECT pg_sleep(3600)`)
 	unavailable(t, postgres.Wrap(err))
+	if f, ok := fault.As(postgres.Wrap(err)); ok && !strings.Contains(f.Detail, "may or may not") {
+		t.Errorf("the client is told %q", f.Detail)
+	}
 	// The server ends it too.
 	for running := 1; running > 0; time.Sleep(10 * time.Millisecond) {
 		err := d.Owner().Get(&running, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'users_service' AND state = 'active'`)
@@ -160,7 +209,11 @@ func TestFaultsOfTheDatabaseAreToldApart(t *testing.T) {
 		"a wrong password":     {&pq.Error{Code: "28P01"}, ""},
 		"no such database":     {&pq.Error{Code: "3D000"}, ""},
 		"a deadlock":           {&pq.Error{Code: "40P01"}, fault.Busy},
-		"a statement timeout":  {fmt.Errorf("add: %w", &pq.Error{Code: "57014"}), fault.DatabaseUnavailable},
+		"a statement timeout":  {fmt.Errorf("add: %w", &pq.Error{Code: "57014"}), fault.Timeout},
+		"a lock timeout":       {&pq.Error{Code: "55P03"}, fault.Timeout},
+		"an idle transaction":  {&pq.Error{Code: "25P03"}, fault.Timeout},
+		"an idle session":      {&pq.Error{Code: "57P05"}, fault.DatabaseUnavailable},
+		"a shutdown":           {&pq.Error{Code: "57P01"}, fault.DatabaseUnavailable},
 		"too many connections": {&pq.Error{Code: "53300"}, fault.DatabaseUnavailable},
 		"starting up":          {&pq.Error{Code: "57P03"}, fault.DatabaseUnavailable},
 		"no connection":        {&net.OpError{Op: "dial", Err: errors.New("refused")}, fault.DatabaseUnavailable},

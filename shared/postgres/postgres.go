@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,6 +34,13 @@ const (
 // and its statements. If the database does not answer, the client gets a 503 within
 // 2 s.
 const patience = 1800 * time.Millisecond
+
+// StatementTimeout is how long a statement of a request may run before the server
+// cancels it. It is the longest that a statement of any writer takes: whatever waits
+// until all writers of a moment have ended waits this long. It is shorter than the
+// patience, so that a server that is alive says that it cancelled the statement
+// before the pool gives up and no longer knows what became of it.
+const StatementTimeout = 1600 * time.Millisecond
 
 // retryAfter is how long a client should wait before it repeats a request.
 const retryAfter = time.Second
@@ -61,13 +69,13 @@ type Config struct {
 
 // Open prepares a pool and connects at the first statement.
 //
-// The server cancels a statement after 2 s. The pool gives up after 1.8 s, whatever
-// state the server is in; see conn. Before it sends a statement, the pool replaces a
+// The server cancels a statement after StatementTimeout. The pool gives up after
+// 1.8 s, whatever state the server is in; see conn. Before it sends a statement, the pool replaces a
 // connection that the server may have closed. It never sends a statement twice, and
 // it prepares none, because prepared statements pin a connection of RDS Proxy.
 func Open(c Config) (*sqlx.DB, error) {
 	return OpenWithin(c, Limits{Patience: patience, Settings: map[string]string{
-		"statement_timeout": "2000",
+		"statement_timeout": strconv.FormatInt(StatementTimeout.Milliseconds(), 10),
 		// A Lambda that is frozen in the middle of a transaction would keep
 		// its locks.
 		"idle_in_transaction_session_timeout": "5000",
@@ -165,30 +173,40 @@ func Wrap(err error) error {
 			Cause:      err,
 		}
 	}
+	if timedOut(err) {
+		return &fault.Error{
+			Kind:       fault.Timeout,
+			Detail:     "The database did not finish this in time, and nothing was written. Repeat the request after a second; an add needs the same Idempotency-Key as before. If that fails too, split a large batch, or ask for a smaller limit.",
+			RetryAfter: retryAfter,
+			Cause:      err,
+		}
+	}
 	if !outage(err) {
 		return err
 	}
-	return unavailable(err)
-}
-
-// unavailable returns the fault for a database that cannot be reached.
-func unavailable(err error) error {
 	return &fault.Error{
 		Kind:       fault.DatabaseUnavailable,
-		Detail:     "The database cannot be reached right now. Repeat the request after a second; an add needs the same Idempotency-Key as before.",
+		Detail:     "The database cannot be reached right now, or does not answer in time. A change may or may not have been made. Repeat the request after a second; an add needs the same Idempotency-Key as before.",
 		RetryAfter: retryAfter,
 		Cause:      err,
 	}
+}
+
+// timedOut reports whether the server itself ended the transaction because it took
+// too long, and thus rolled it back. The pool's own deadline is not among the causes:
+// it passes when the server no longer answers, which may have committed the statement.
+func timedOut(err error) bool {
+	return pq.As(err,
+		pqerror.QueryCanceled,    // statement_timeout
+		pqerror.LockNotAvailable, // lock_timeout
+		pqerror.IdleInTransactionSessionTimeout) != nil
 }
 
 // outage reports whether err means an unreachable or overloaded database.
 func outage(err error) bool {
 	if e := pq.As(err); e != nil {
 		switch e.Code {
-		case pqerror.QueryCanceled, // statement_timeout
-			pqerror.LockNotAvailable,
-			pqerror.AdminShutdown, pqerror.CrashShutdown, pqerror.CannotConnectNow, pqerror.IdleSessionTimeout,
-			pqerror.IdleInTransactionSessionTimeout,
+		case pqerror.AdminShutdown, pqerror.CrashShutdown, pqerror.CannotConnectNow, pqerror.IdleSessionTimeout,
 			// RDS returns this when its check of IAM tokens is overloaded.
 			pqerror.InvalidAuthorizationSpecification:
 			return true

@@ -54,7 +54,8 @@ type Directory interface {
 // who may not know that the board exists get a 404, all others a 403.
 func permit(ctx context.Context, dir Directory, b Board, c access.Caller, want right) error {
 	has := b.rightOf(c)
-	if has == nothing && !b.Public && !c.Anonymous() {
+	public := b.Public && b.State != Draft
+	if has == nothing && !b.Public && b.State != Draft && !c.Anonymous() {
 		linked, err := dir.Linked(ctx, b.ID, c.User)
 		if err != nil {
 			return err
@@ -65,9 +66,9 @@ func permit(ctx context.Context, dir Directory, b Board, c access.Caller, want r
 	}
 	anyScope := c.Scoped(scopes[read], b.ID) || c.Scoped(scopes[write], b.ID) || c.Scoped(scopes[own], b.ID)
 	switch {
-	case b.Public && want == read, has >= want && c.Scoped(scopes[want], b.ID):
+	case public && want == read, has >= want && c.Scoped(scopes[want], b.ID):
 		return nil
-	case !b.Public && !(has >= read && anyScope):
+	case !public && !(has >= read && anyScope):
 		return NoBoard(b.ID)
 	case c.Role == access.Service && has >= want:
 		return fault.New(fault.Forbidden, "This API key needs the scope %s on this board.", scopes[want])

@@ -54,6 +54,7 @@ type Item struct {
 	Metadata string
 	User     string // owner of the player if this item creates the player
 	Profile  *Profile
+	Rename   bool  // the profile may change or clear the name that the player has
 	Runs     []Run // the runs that it credits
 	Day      *Run  // the day that the daily cap counts it in; nil without a cap
 }
@@ -88,6 +89,7 @@ type BatchEntry struct {
 type Refusal struct {
 	Items  []int
 	Reason Cause
+	Name   string // of NameDiffers: the display name that the item would change
 }
 
 // Cause is the reason for a refusal.
@@ -102,6 +104,8 @@ const (
 	InClosedPeriod    Cause = "closed"     // the item touches a closed period, or no period at all
 	AlreadyReversed   Cause = "reversed"   // the entry is reversed already, or is itself a reversal
 	OverDailyCap      Cause = "daily-cap"
+	BelowFloor        Cause = "floor"
+	NameDiffers       Cause = "name"  // the last of two items changes the name that the first one brings; of one alone, the player's name
 	OutOfRange        Cause = "range" // a score would leave ±MaxPoints
 	TiebreakRange     Cause = "tiebreak-range"
 )
@@ -195,6 +199,14 @@ func (r addRequest) atItem(item int, err error, field string) error {
 	return &named
 }
 
+// reversed returns the field that names the entry which an item reverses.
+func (r addRequest) reversed(item int) string {
+	if r.batch == "" {
+		return "entry" // of the route
+	}
+	return r.field(item, "reverses")
+}
+
 // check returns every fault of the request that does not depend on a board.
 func (r addRequest) check(now time.Time) error {
 	faults := slices.Clone(r.faults)
@@ -202,25 +214,78 @@ func (r addRequest) check(now time.Time) error {
 		faults.Add("entries", "must list 1 to %d entries and reversals", MaxBatch)
 		return faults.Err()
 	}
-	keys := map[string]bool{}
+	type boardKey struct{ board, key string }
+	keys := map[boardKey]bool{}
 	for i, item := range r.items {
 		if f, ok := fault.As(item.check(now)); ok {
 			for _, f := range f.Errors {
 				faults = append(faults, fault.FieldFault{Field: r.field(i, f.Field), Detail: f.Detail})
 			}
 		}
-		if item.Key != "" && keys[item.Key] {
-			faults.Add(r.field(i, "key"), "appears more than once")
+		if item.Key == "" || item.Board == "" {
+			continue
 		}
-		keys[item.Key] = true
+		if k := (boardKey{item.Board, item.Key}); keys[k] {
+			faults.Add(r.field(i, "key"), "appears more than once for board %q: send another key", item.Board)
+		} else {
+			keys[k] = true
+		}
 	}
+	r.checkAttributes(&faults)
 	return faults.Err()
+}
+
+// maxNamed is how many attributes of one player a batch may name. The ledger applies
+// the profiles one after another, and each works on all the attributes so far.
+const maxNamed = 64
+
+func (r addRequest) checkAttributes(faults *fault.List) {
+	named := map[[2]string]map[string]bool{} // by board and player
+	for i, item := range r.items {
+		if item.Profile == nil || len(item.Profile.Attributes) == 0 {
+			continue
+		}
+		player := [2]string{item.Board, item.Player}
+		if named[player] == nil {
+			named[player] = map[string]bool{}
+		}
+		before := len(named[player])
+		for name := range item.Profile.Attributes {
+			named[player][name] = true
+		}
+		if before <= maxNamed && len(named[player]) > maxNamed {
+			faults.Add(r.field(i, "profile.attributes"), "must not bring the attributes that the batch names for this player to more than %d: leave some out", maxNamed)
+		}
+	}
+}
+
+// needed returns the board with no other reasons than those of the request's items.
+// A request may have a thousand boards, and a catalogue takes up to 400 KB.
+func (r addRequest) needed(b Board) Board {
+	if b.Catalogue == nil {
+		return b
+	}
+	all := b.Catalogue
+	b.Catalogue = map[string]int64{}
+	for _, in := range r.items {
+		if in.Board != b.ID || in.Reason == nil {
+			continue
+		}
+		if points, ok := all[*in.Reason]; ok {
+			b.Catalogue[*in.Reason] = points
+		}
+	}
+	return b
 }
 
 // add writes the request's items, again if their boards have changed. The
 // outcome is never stale or refused.
 func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outcome, error) {
 	now := a.Now()
+	r.items = slices.Clone(r.items)
+	for i := range r.items {
+		r.items[i].normalise()
+	}
 	if err := r.check(now); err != nil {
 		return Outcome{}, err
 	}
@@ -233,7 +298,7 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outco
 		if err != nil {
 			return Outcome{}, r.atItem(i, err, "board")
 		}
-		boards[item.Board] = b
+		boards[item.Board] = r.needed(b)
 	}
 	ids, digests := make([]string, len(r.items)), make([][]byte, len(r.items))
 	for i, item := range r.items {
@@ -274,7 +339,7 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outco
 		}
 		for _, b := range out.Stale {
 			a.boards.keep(b)
-			boards[b.ID] = b
+			boards[b.ID] = r.needed(b)
 			if err := permit(ctx, a.Ledger, b, who, write); err != nil {
 				first := slices.IndexFunc(r.items, func(in BatchItem) bool { return in.Board == b.ID })
 				return Outcome{}, r.atItem(first, err, "board")
@@ -324,6 +389,7 @@ func (in Submission) item(b Board, at time.Time) (item Item, refusal, err error)
 		return item, b.checkOpen(), nil
 	}
 	item.Player, item.Kind, item.Metadata, item.Profile = in.Player, in.kind(), in.Metadata, in.Profile
+	item.Rename = in.Rename != nil && *in.Rename
 	item.Points, refusal = in.checkAgainst(b)
 	if in.OccurredAt != nil {
 		item.OccurredAt = in.OccurredAt.UTC().Truncate(time.Microsecond)
@@ -356,9 +422,9 @@ func (r addRequest) refused(refusal Refusal, errors []error) error {
 	named := func(err error, field string) error { return r.atItem(first, err, field) }
 	switch refusal.Reason {
 	case KeyReused:
-		field := "Idempotency-Key"
-		if r.batch != "" {
-			field = "key"
+		field := "key"
+		if item.KeyInHeader {
+			field = "Idempotency-Key"
 		}
 		if !ValidKey(item.Key) { // derived: the client does not know it
 			return named(fault.Field(fault.KeyReused, field, "The Idempotency-Key was used for a batch with another item at this position. Repeat that batch unchanged, or use a new key."), "")
@@ -377,15 +443,48 @@ func (r addRequest) refused(refusal Refusal, errors []error) error {
 		}
 		return named(fault.Field(fault.PeriodClosed, "occurred_at", "%s", detail), "")
 	case AlreadyReversed:
-		return named(fault.New(fault.AlreadyReversed, "Entry %q is already reversed, or is itself a reversal. Add a new entry instead.", item.Reverses), "reverses")
+		return fault.Field(fault.AlreadyReversed, r.reversed(first), "Entry %q is already reversed, or is itself a reversal. Add a new entry instead.", item.Reverses)
 	case OverDailyCap:
 		return named(fault.Field(fault.DailyCap, "points", "The player would exceed the board's daily cap. Reduce the points, or add them on another day."), "")
-	case OutOfRange:
+	case BelowFloor:
+		if item.Reverses != "" {
+			return fault.Field(fault.ScoreFloor, r.reversed(first), "Without this entry, the player's score would be below the board's floor. Add points first.")
+		}
+		return named(fault.Field(fault.ScoreFloor, "points", "The player's score must not fall below the board's floor. Take fewer points, or add some first."), "")
+	case NameDiffers:
+		return r.nameDiffers(refusal)
+	case OutOfRange, TiebreakRange:
+		what := "score"
+		if refusal.Reason == TiebreakRange {
+			what = "tiebreak"
+		}
+		if item.Reverses != "" {
+			return fault.Field(fault.ScoreRange, r.reversed(first), "Without this entry, the player's %s would not be within ±%d. Reverse others first, or add an adjustment that makes up for it.", what, int64(MaxPoints))
+		}
+		if refusal.Reason == TiebreakRange {
+			return named(fault.Field(fault.ScoreRange, "tiebreak", "The tiebreak must stay within ±%d. Reduce it.", int64(MaxPoints)), "")
+		}
 		return named(fault.Field(fault.ScoreRange, "points", "The score must stay within ±%d. Reduce the points.", int64(MaxPoints)), "")
-	case TiebreakRange:
-		return named(fault.Field(fault.ScoreRange, "tiebreak", "The tiebreak must stay within ±%d. Reduce it.", int64(MaxPoints)), "")
 	}
 	return fault.New(fault.Internal, "")
+}
+
+// nameDiffers returns the fault of an item that would change a player's name.
+func (r addRequest) nameDiffers(refusal Refusal) error {
+	const field = "profile.display_name"
+	last := refusal.Items[len(refusal.Items)-1]
+	player := r.items[last].Player
+	if len(refusal.Items) == 1 {
+		return r.atItem(last, fault.Field(fault.NameDiffers, field,
+			"Player %q is named %q. Correct the player's id, or send `rename: true` to change the name.", player, refusal.Name), "")
+	}
+	f := fault.New(fault.NameDiffers,
+		"Two items bring different names for player %q: the first one %q. Correct the player's id of one of them, or send `rename: true` with the later one.", player, refusal.Name)
+	for _, i := range refusal.Items {
+		f.Errors = append(f.Errors, fault.FieldFault{Field: r.field(i, field), Detail: "brings another name for this player than the other item"})
+	}
+	f.Field = f.Errors[0].Field
+	return f
 }
 
 // refusedByBoard returns every fault of the items against catalogues and bounds
@@ -407,12 +506,17 @@ func (r addRequest) refusedByBoard(items []int, errors []error) error {
 // so whatever is decided by one must be checked against its version in the
 // ledger.
 type cache struct {
-	mu     sync.Mutex
-	boards map[string]Board
+	mu      sync.Mutex
+	boards  map[string]Board
+	reasons int // of all their catalogues
 }
 
-// maxCached limits memory: a board with a full catalogue takes about 100 KB.
-const maxCached = 200
+// The limits of a cache's memory. A reason takes up to 400 bytes, all else of a
+// board up to 30 KB. They also limit what the ledger returns if every board is stale.
+const (
+	maxCached        = 200
+	maxCachedReasons = 20_000
+)
 
 // find returns the cached board, or else loads it; current reports that it was
 // loaded just now.
@@ -441,16 +545,23 @@ func (c *cache) keep(b Board) {
 	if old, ok := c.boards[b.ID]; ok && old.Version > b.Version {
 		return
 	}
+	c.drop(b.ID)
 	if c.boards == nil {
 		c.boards = map[string]Board{}
 	}
 	for id := range c.boards {
-		if len(c.boards) < maxCached {
+		if len(c.boards) < maxCached && c.reasons+len(b.Catalogue) <= maxCachedReasons {
 			break
 		}
-		delete(c.boards, id) // whichever the map yields first
+		c.drop(id) // whichever the map yields first
 	}
 	c.boards[b.ID] = b
+	c.reasons += len(b.Catalogue)
+}
+
+func (c *cache) drop(id string) {
+	c.reasons -= len(c.boards[id].Catalogue)
+	delete(c.boards, id)
 }
 
 // findBoard looks the board up, unless the id is malformed.

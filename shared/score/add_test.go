@@ -48,8 +48,8 @@ func TestFaultsOfAnAddComeInTheDocumentedOrder(t *testing.T) {
 		{"a board's malformed id", person("x", access.Member), "No/Board", withKey(result("p", 9), "used"), "not-found"},
 		{"a private board", person("x", access.Member), "private", withKey(result("p", 9), "used"), "not-found"},
 		{"the right to write", person("x", access.Member), "closed", withKey(result("p", 9), "used"), "forbidden"},
-		{"the key", owner, "closed", withKey(result("p", 9), "used"), "key-reused Idempotency-Key"},
-		{"the key of a reversal", owner, "closed", withKey(reversal(unknown), "used"), "key-reused Idempotency-Key"},
+		{"the key", owner, "closed", withKey(result("p", 9), "used"), "key-reused key"},
+		{"the key of a reversal", owner, "closed", withKey(reversal(unknown), "used"), "key-reused key"},
 		{"the entry to reverse", owner, "closed", reversal(unknown), "not-found"},
 		{"an entry's malformed id", owner, "closed", reversal("1"), "not-found"},
 		{"bounds", owner, "closed", result("p", 9), "bad-request points"},
@@ -238,7 +238,7 @@ func TestKeys(t *testing.T) {
 		"another actor": func() (Added, error) { return add(person("x", access.Admin), route, "b", result("p", 1)) },
 		"another route": func() (Added, error) { return add(owner, "POST /other", "b", result("p", 1)) },
 	} {
-		if _, err := try(); kindAndFields(err) != "key-reused Idempotency-Key" {
+		if _, err := try(); kindAndFields(err) != "key-reused key" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -307,7 +307,7 @@ func TestCausesOfTheLedgerBecomeFaults(t *testing.T) {
 	}{
 		{TooManyAttributes, "bad-request profile.attributes", "bad-request entries[1].profile.attributes"},
 		{InClosedPeriod, "period-closed occurred_at", "period-closed entries[1].occurred_at"},
-		{AlreadyReversed, "already-reversed", "already-reversed entries[1].reverses"},
+		{AlreadyReversed, "already-reversed entry", "already-reversed entries[1].reverses"},
 		{OverDailyCap, "daily-cap points", "daily-cap entries[1].points"},
 		{OutOfRange, "score-range points", "score-range entries[1].points"},
 		{TiebreakRange, "score-range tiebreak", "score-range entries[1].tiebreak"},
@@ -371,7 +371,9 @@ func TestBatchErrorsNameTheItem(t *testing.T) {
 		{"a field of an item", owner, []BatchItem{good, {"b", result("a/b", 1)}}, nil, "bad-request entries[1].player"},
 		{"every field of every item", owner, []BatchItem{{"b", Submission{}}, good, {"b", result("a/b", 1<<53)}}, nil, "bad-request entries[0].player entries[0].points entries[2].player entries[2].points"},
 		{"the decoder's faults come first", owner, []BatchItem{{"b", result("a/b", 1)}}, fault.List{{Field: "extra", Detail: "is unknown"}}, "bad-request extra entries[0].player"},
-		{"a key twice", owner, []BatchItem{{"b", withKey(result("p", 1), "k")}, good, {"c", withKey(result("q", 1), "k")}}, nil, "bad-request entries[2].key"},
+		{"a key twice", owner, []BatchItem{{"b", withKey(result("p", 1), "k")}, good, {"b", withKey(result("q", 1), "k")}}, nil, "bad-request entries[2].key"},
+		{"a key three times, on two boards", owner, []BatchItem{{"b", withKey(result("p", 1), "k")}, {"closed", withKey(result("p", 1), "k")}, {"b", withKey(result("p", 1), "k")}}, nil, "bad-request entries[2].key"},
+		{"a key once for each board", owner, []BatchItem{{"b", withKey(result("p", 1), "k")}, {"d", withKey(result("p", 1), "k")}}, nil, ""},
 		{"an unknown board", owner, []BatchItem{good, {"none", result("p", 1)}}, nil, "not-found entries[1].board"},
 		{"no right to a board", person("writer", access.Member), []BatchItem{good, {"c", result("p", 1)}}, nil, "forbidden entries[1].board"},
 		{"another request's key", owner, []BatchItem{good, {"b", withKey(result("q", 1), "used")}}, nil, "key-reused entries[1].key"},
@@ -386,6 +388,7 @@ func TestBatchErrorsNameTheItem(t *testing.T) {
 				board("b", func(b *Board) { b.Writers = []string{"writer"} }),
 				board("c", func(b *Board) { b.Catalogue = map[string]int64{"full": 42} }),
 				board("closed", func(b *Board) { b.State = Closed }),
+				board("d", nil),
 			)
 			a := newAdder(m)
 			if _, err := a.Add(t.Context(), owner, route, "b", withKey(result("p", 1), "used")); err != nil {
@@ -550,6 +553,81 @@ func TestTheCacheKeepsTheLatestVersionOfFewBoards(t *testing.T) {
 	}
 	if _, ok := c.boards[fmt.Sprint("b", 2*maxCached-1)]; !ok {
 		t.Error("the latest board is not cached")
+	}
+}
+
+// A thousand boards with full catalogues would not fit in a function's memory.
+func TestTheCacheKeepsFewReasons(t *testing.T) {
+	full := map[string]int64{}
+	for i := range maxReasons {
+		full[fmt.Sprint(i)] = 1
+	}
+	var c cache
+	held := func() (reasons int) {
+		for _, b := range c.boards {
+			reasons += len(b.Catalogue)
+		}
+		return reasons
+	}
+	for i := range 50 {
+		c.keep(Board{ID: fmt.Sprint("b", i), Version: 1, Catalogue: full})
+		c.keep(Board{ID: fmt.Sprint("b", i), Version: 2, Catalogue: full}) // replaces it
+		c.keep(Board{ID: fmt.Sprint("small", i), Version: 1})
+		if n := held(); n != c.reasons || n > maxCachedReasons {
+			t.Fatalf("after %d boards, %d reasons are cached, and %d are counted", i+1, n, c.reasons)
+		}
+	}
+	if n := held(); n < maxCachedReasons-2*maxReasons {
+		t.Errorf("only %d reasons are cached", n)
+	}
+}
+
+func TestARequestHoldsTheReasonsThatItNames(t *testing.T) {
+	reason := func(board, reason string) BatchItem {
+		return BatchItem{board, Submission{Player: "p", Reason: &reason}}
+	}
+	r := addRequest{items: []BatchItem{reason("b", "full"), reason("c", "half"), reason("b", "none"), {"b", result("p", 1)}}}
+	b := board("b", func(b *Board) { b.Catalogue = map[string]int64{"full": 42, "half": 20} })
+	if got := r.needed(b); jsonOf(got.Catalogue) != `{"full":42}` || len(b.Catalogue) != 2 {
+		t.Errorf("%v of %v", got.Catalogue, b.Catalogue)
+	}
+	b.ID = "other" // still a board with a catalogue, which takes no points
+	if got := r.needed(b); got.Catalogue == nil || len(got.Catalogue) != 0 {
+		t.Errorf("%v", got.Catalogue)
+	}
+	b.Catalogue = nil
+	if got := r.needed(b); got.Catalogue != nil {
+		t.Errorf("%v", got.Catalogue)
+	}
+}
+
+// The ledger's work on one player's profiles is the number of items times that of
+// attributes.
+func TestABatchNamesFewAttributesOfAPlayer(t *testing.T) {
+	attributes := func(board, player string, from, to int) BatchItem {
+		in := result(player, 1)
+		in.Profile = &Profile{Attributes: map[string]*string{}}
+		for i := from; i < to; i++ {
+			in.Profile.Attributes[fmt.Sprint("a", i)] = nil // clearing names it too
+		}
+		return BatchItem{board, in}
+	}
+	most := []BatchItem{
+		attributes("b", "p", 0, 16), attributes("b", "p", 16, 32), attributes("b", "p", 32, 48), attributes("b", "p", 48, 64),
+		attributes("b", "p", 0, 16), attributes("b", "q", 64, 80), attributes("c", "p", 64, 80),
+	}
+	for name, c := range map[string]struct {
+		more []BatchItem
+		want string
+	}{
+		"as many as allowed": {nil, ""},
+		"one more":           {[]BatchItem{attributes("b", "p", 64, 65), attributes("b", "p", 65, 66)}, "bad-request entries[7].profile.attributes"},
+	} {
+		m := newMemory(board("b", nil), board("c", nil))
+		_, _, err := newAdder(m).AddAll(t.Context(), owner, route, slices.Concat(most, c.more), nil)
+		if got := kindAndFields(err); got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
 	}
 }
 

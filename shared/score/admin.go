@@ -59,9 +59,13 @@ type Boards struct {
 func (s *Boards) Create(ctx context.Context, who access.Caller, id string, faults fault.List, set func(*Board)) (Board, error) {
 	b := NewBoard(id, who.User)
 	set(&b)
+	b.check(&faults) // as it was sent, so that limits and indexes are the client's
 	b.Owners = append(b.Owners, who.User)
+	b.normalise(Board{}, &faults)
 	b.tidy()
-	b.check(&faults)
+	if len(b.Owners) > maxPeople {
+		faults.Add("owners", "must list at most %d users, including you, who create the board and become an owner: leave one out", maxPeople)
+	}
 	b.checkTogether(Board{}, &faults)
 	if err := faults.Err(); err != nil {
 		return Board{}, err
@@ -92,7 +96,11 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 	// Faults that do not depend on the board come before 404 and 403.
 	probe := NewBoard("any", "any")
 	set(&probe)
+	probe.normalise(Board{}, &faults)
 	probe.check(&faults)
+	if len(probe.Owners) == 0 {
+		faults.Add("owners", "must list at least one user")
+	}
 	if err := faults.Err(); err != nil {
 		return Board{}, err
 	}
@@ -106,7 +114,11 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 		}
 		b := old.clone()
 		set(&b)
+		b.normalise(old, &faults)
 		b.tidy()
+		if err := checkState(old.State, b.State); err != nil {
+			return Board{}, err
+		}
 		b.checkTogether(old, &faults)
 		if err := faults.Err(); err != nil {
 			return Board{}, err
@@ -134,6 +146,17 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 		}
 	}
 	return Board{}, &fault.Error{Kind: fault.Busy, RetryAfter: time.Second, Detail: "The board kept changing. Repeat the request."}
+}
+
+// checkState returns a fault unless a board may change from one state to the other.
+func checkState(old, new State) error {
+	switch {
+	case old != Draft && new == Draft:
+		return fault.Field(fault.BoardState, "state", "The board has been opened and cannot become a draft again. Create a new board as a draft.")
+	case old == Draft && new == Closed:
+		return fault.Field(fault.BoardState, "state", "A draft can only be opened or archived. Set its state to open first.")
+	}
+	return nil
 }
 
 func inUse(fields []string) error {

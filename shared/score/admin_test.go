@@ -190,6 +190,7 @@ func TestFieldsFrozenByEntries(t *testing.T) {
 		"min":       func(b *Board) { b.Min = -1 },
 		"max":       func(b *Board) { b.Max = ptr[int64](1) },
 		"daily_cap": func(b *Board) { b.DailyCap = ptr[int64](1) },
+		"floor":     func(b *Board) { b.Floor = ptr[int64](-1) },
 		"unit":      func(b *Board) { b.Unit = "duration_ms" },
 		"public":    func(b *Board) { b.Public = false },
 		"owners":    func(b *Board) { b.Owners = append(b.Owners, "x") },
@@ -214,7 +215,7 @@ func TestFieldsFrozenByEntries(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name := range all {
-		if given := slices.Contains([]string{"id", "version", "created_at"}, name); !given && free[name] == nil && locked[name] == nil {
+		if given := slices.Contains([]string{"id", "version", "created_at", "opened_at"}, name); !given && free[name] == nil && locked[name] == nil {
 			t.Errorf("no case changes %s", name)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"plaudit/shared/fault"
 	"plaudit/shared/id"
+	"plaudit/shared/text"
 	"plaudit/shared/timezone"
 )
 
@@ -45,6 +46,7 @@ type State string
 
 // The states.
 const (
+	Draft    State = "draft" // shown to its people only; no period closes, and nobody is notified
 	Open     State = "open"
 	Closed   State = "closed"   // accepts no entries until its owner opens it
 	Archived State = "archived" // closed, and left out of lists
@@ -64,6 +66,7 @@ type Board struct {
 	Min        int64            `json:"min"`        // minimum points of an entry
 	Max        *int64           `json:"max"`        // maximum points of an entry; nil without a limit
 	DailyCap   *int64           `json:"daily_cap"`  // maximum net points per player and day; nil without a limit
+	Floor      *int64           `json:"floor"`      // minimum score of the period all, at most 0; nil without a limit
 	Decimals   int              `json:"decimals"`   // 0 to 6: fraction digits of a score, for display
 	Unit       string           `json:"unit"`       // points or duration_ms, for display
 	Grace      Duration         `json:"grace"`      // time between a period's end and its closing
@@ -73,7 +76,8 @@ type Board struct {
 	Writers    []string         `json:"writers"`
 	Viewers    []string         `json:"viewers"`
 	State      State            `json:"state"`
-	Version    int64            `json:"version"` // grows by one with every change
+	OpenedAt   *time.Time       `json:"opened_at"` // nil for a draft
+	Version    int64            `json:"version"`   // grows by one with every change
 	CreatedAt  time.Time        `json:"created_at"`
 }
 
@@ -133,6 +137,30 @@ func (b *Board) tidy() {
 	}
 }
 
+// normalise puts the board's texts into their normal form, and adds a fault for
+// every reason that then appears more than once. What is the same on the old
+// board stays as it is, because entries may have been counted by it.
+func (b *Board) normalise(old Board, faults *fault.List) {
+	if b.Title != b.ID && b.Title != old.Title { // the default title is the id
+		b.Title = text.Normal(b.Title)
+	}
+	if !slices.EqualFunc(b.Periods, old.Periods, Period.Same) {
+		b.Periods = slices.Clone(b.Periods)
+		for i := range b.Periods {
+			b.Periods[i].Name = text.Normal(b.Periods[i].Name)
+		}
+	}
+	if !slices.Equal(b.Categories, old.Categories) {
+		b.Categories = slices.Clone(b.Categories)
+		for i, name := range b.Categories {
+			b.Categories[i] = text.Normal(name)
+		}
+	}
+	if !maps.Equal(b.Catalogue, old.Catalogue) {
+		b.Catalogue = normalKeys(faults, "catalogue", b.Catalogue)
+	}
+}
+
 // check adds a fault for every field that is invalid on its own.
 func (b Board) check(faults *fault.List) {
 	if !id.Board(b.ID) {
@@ -153,7 +181,7 @@ func (b Board) check(faults *fault.List) {
 		faults.Add("catalogue", "must have at most %d reasons", maxReasons)
 	}
 	for _, reason := range sortedKeys(b.Catalogue) {
-		checkText(faults, "catalogue."+reason, reason, maxReason)
+		checkKey(faults, "catalogue."+reason, reason, maxReason)
 		checkPoints(faults, "catalogue."+reason, b.Catalogue[reason])
 	}
 	checkPoints(faults, "min", b.Min)
@@ -163,6 +191,9 @@ func (b Board) check(faults *fault.List) {
 	if b.DailyCap != nil && (*b.DailyCap < 0 || *b.DailyCap > MaxPoints) {
 		faults.Add("daily_cap", "must be from 0 to %d, or null", int64(MaxPoints))
 	}
+	if b.Floor != nil && (*b.Floor < -MaxPoints || *b.Floor > 0) {
+		faults.Add("floor", "must be from -%d to 0, or null", int64(MaxPoints))
+	}
 	if b.Decimals < 0 || b.Decimals > 6 {
 		faults.Add("decimals", "must be from 0 to 6")
 	}
@@ -171,13 +202,10 @@ func (b Board) check(faults *fault.List) {
 		faults.Add("grace", "must be whole seconds from 0s to 8784h (366 days)")
 	}
 	oneOf(faults, "players", b.Players, AnyPlayers, RegisteredPlayers)
-	if len(b.Owners) == 0 {
-		faults.Add("owners", "must list at least one user")
-	}
 	checkPeople(faults, "owners", b.Owners)
 	checkPeople(faults, "writers", b.Writers)
 	checkPeople(faults, "viewers", b.Viewers)
-	oneOf(faults, "state", b.State, Open, Closed, Archived)
+	oneOf(faults, "state", b.State, Draft, Open, Closed, Archived)
 }
 
 // The kinds of players that a board may have.
@@ -292,6 +320,29 @@ func (b Board) checkTogether(old Board, faults *fault.List) {
 			faults.Add("combine", "must be sum, because the board has a daily_cap")
 		} else {
 			faults.Add("daily_cap", "is only allowed if combine is sum")
+		}
+	}
+	b.checkFloor(old, faults)
+}
+
+// checkFloor adds a fault if a board with a floor has no score to keep above it.
+func (b Board) checkFloor(old Board, faults *fault.List) {
+	if b.Floor == nil {
+		return
+	}
+	kept := same(old.Floor, b.Floor)
+	if b.Combine == Best || b.Combine == Last {
+		if kept {
+			faults.Add("combine", "must be sum, because the board has a floor")
+		} else {
+			faults.Add("floor", "is only allowed if combine is sum")
+		}
+	}
+	if !slices.Contains(b.periodNames(), All) {
+		if kept {
+			faults.Add("periods", "must include all, because the board has a floor")
+		} else {
+			faults.Add("floor", "is only allowed if the periods include all: the floor is that of the score of all time")
 		}
 	}
 }

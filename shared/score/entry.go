@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/text/unicode/norm"
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
 	"plaudit/shared/id"
+	"plaudit/shared/text"
 )
 
 // Kind is what an entry is for.
@@ -88,7 +89,11 @@ type Submission struct {
 	Late       *bool
 	Metadata   string // compact JSON
 	Profile    *Profile
+	Rename     *bool  // the profile may change or clear the name that the player has
 	Key        string // idempotency key
+	// KeyInHeader means that a single submission's key is in the header of the
+	// request and not in its body.
+	KeyInHeader bool
 	// Faults were found while the request was decoded and are reported together
 	// with any others.
 	Faults fault.List
@@ -125,12 +130,25 @@ var (
 // maxAhead is how far occurred_at may be in the future, because clocks differ.
 const maxAhead = 5 * time.Minute
 
+// normalise puts the submission's texts into the form that is checked, compared
+// and kept.
+func (in *Submission) normalise() {
+	in.Reason = inForm(in.Reason, text.Normal)
+	in.Note = inForm(in.Note, text.NormalNote)
+	if in.Profile != nil {
+		p := *in.Profile
+		in.Faults = slices.Clone(in.Faults)
+		p.normalise(&in.Faults, "profile.")
+		in.Profile = &p
+	}
+}
+
 // check returns every fault of the submission that does not depend on its
 // board.
 func (in Submission) check(now time.Time) error {
 	faults := slices.Clone(in.Faults)
 	if in.Note != nil {
-		checkText(&faults, "note", *in.Note, maxNote)
+		checkNote(&faults, "note", *in.Note)
 	}
 	if in.Reverses != "" {
 		if in.Note == nil {
@@ -186,25 +204,35 @@ func (in Submission) check(now time.Time) error {
 	return faults.Err()
 }
 
+// normalise puts the profile's texts into the form that is checked, compared
+// and kept, and adds a fault for every attribute that then appears more than
+// once.
+func (p *Profile) normalise(faults *fault.List, prefix string) {
+	p.DisplayName.Value = inForm(p.DisplayName.Value, text.Normal)
+	p.Country.Value = inForm(p.Country.Value, upperCountry)
+	p.Attributes = normalKeys(faults, prefix+"attributes", p.Attributes)
+	for name, value := range p.Attributes {
+		p.Attributes[name] = inForm(value, text.Normal)
+	}
+}
+
 // check adds the profile's faults; prefix is the path of its fields.
 func (p *Profile) check(faults *fault.List, prefix string) {
 	if v := p.DisplayName.Value; v != nil {
 		checkText(faults, prefix+"display_name", *v, maxDisplayName)
 	}
-	if v := p.Country.Value; v != nil && !country.MatchString(*v) {
-		faults.Add(prefix+"country", countryForm)
+	if v := p.Country.Value; v != nil {
+		checkCountry(faults, prefix+"country", *v)
 	}
 	if v := p.User.Value; v != nil && !userID.MatchString(*v) {
 		faults.Add(prefix+"user", "must be a user's id")
 	}
 	if len(p.Attributes) > maxAttributes {
-		faults.Add(prefix+"attributes", "must have at most %d attributes", maxAttributes)
+		faults.Add(prefix+"attributes", "must list at most %d attributes, including those that it clears", maxAttributes)
 	}
 	for _, name := range sortedKeys(p.Attributes) {
 		field := prefix + "attributes." + name
-		if n := utf8.RuneCountInString(name); n < 1 || n > maxAttributeName {
-			faults.Add(field, "must have a name of 1 to %d characters", maxAttributeName)
-		}
+		checkKey(faults, field, name, maxAttributeName)
 		if v := p.Attributes[name]; v != nil {
 			checkText(faults, field, *v, maxAttributeValue)
 		}
@@ -241,6 +269,7 @@ type fingerprint struct {
 	Points     *int64     `json:"points"`
 	Profile    any        `json:"profile,omitempty"`
 	Reason     *string    `json:"reason"`
+	Rename     *bool      `json:"rename,omitempty"` // keys from before the field was known have none
 	Reverses   string     `json:"reverses,omitempty"`
 	Route      string     `json:"route"`
 	Tiebreak   *int64     `json:"tiebreak"`
@@ -250,7 +279,9 @@ type fingerprint struct {
 func (in Submission) digest(actor, route string) ([]byte, error) {
 	s := fingerprint{
 		Actor: actor, Route: route, Player: in.Player, Reverses: in.Reverses, Points: in.Points, Reason: in.Reason,
-		Kind: in.Kind, Note: in.Note, Tiebreak: in.Tiebreak, Late: in.Late,
+		Kind: in.Kind, Tiebreak: in.Tiebreak, Late: in.Late, Rename: in.Rename,
+		// A note is kept as it was written, but the same note has one digest.
+		Note: inForm(in.Note, norm.NFC.String),
 	}
 	if in.OccurredAt != nil {
 		at := in.OccurredAt.UTC()
@@ -292,7 +323,7 @@ func (in Submission) checkAgainst(b Board) (int64, error) {
 // checkOpen returns a fault unless the board accepts entries, reversals and
 // changes of players.
 func (b Board) checkOpen() error {
-	if b.State == Open {
+	if b.State == Open || b.State == Draft {
 		return nil
 	}
 	return fault.New(fault.BoardClosed, "Board %q is %s. It accepts no entries or player changes until an owner opens it.", b.ID, b.State)

@@ -71,7 +71,7 @@ func TestSubmissionAlone(t *testing.T) {
 		}, ""},
 		{"a profile with every fault", func(in *Submission) {
 			in.Profile = &Profile{
-				DisplayName: Text{true, ptr(strings.Repeat("k", 81))}, Country: Text{true, ptr("kr")}, User: Text{true, ptr("u 1")},
+				DisplayName: Text{true, ptr(strings.Repeat("k", 81))}, Country: Text{true, ptr("zz")}, User: Text{true, ptr("u 1")},
 				Attributes: map[string]*string{"a": ptr(strings.Repeat("é", 81)), "": ptr("x"), "b": ptr("")},
 			}
 		}, "profile.display_name profile.country profile.user profile.attributes. profile.attributes.a profile.attributes.b"},

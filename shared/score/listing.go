@@ -8,6 +8,7 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
+	"plaudit/shared/text"
 )
 
 // Lists reads unbounded lists a page at a time: up to limit items after a
@@ -178,8 +179,12 @@ func (r *Reader) Periods(ctx context.Context, who access.Caller, board, name str
 	if err != nil {
 		return Page[RunStatus, RunPlace]{}, err
 	}
-	if names := b.periodNames(); name != "" && !slices.Contains(names, name) {
-		return Page[RunStatus, RunPlace]{}, badField("name", "must be one of the board's periods: %s", list(names))
+	if name != "" {
+		i, err := b.period("name", name)
+		if err != nil {
+			return Page[RunStatus, RunPlace]{}, err
+		}
+		name = b.Periods[i].Name
 	}
 	runs, err := r.Tables.Periods(ctx, b, name, after, limit+1)
 	page := Page[RunStatus, RunPlace]{Items: runs[:min(limit, len(runs))]}
@@ -249,8 +254,9 @@ func (r *Reader) EntriesOfUser(ctx context.Context, who access.Caller, user stri
 
 var actorName = regexp.MustCompile(`^(user|key)/[A-Za-z0-9-]{1,64}$`)
 
-// Check adds every fault of the filter, by the names of the API's parameters.
-func (f EntryFilter) Check(faults *fault.List) {
+// Check puts the filter's texts into their normal form and adds every fault of
+// the filter, by the names of the API's parameters.
+func (f *EntryFilter) Check(faults *fault.List) {
 	if f.Player != "" && !ValidPlayer(f.Player) {
 		faults.Add("player", "must be a player's id")
 	}
@@ -261,6 +267,7 @@ func (f EntryFilter) Check(faults *fault.List) {
 		faults.Add("actor", "must be user/<id> or key/<id>")
 	}
 	if f.Reason != "" {
+		f.Reason = text.Normal(f.Reason)
 		checkText(faults, "reason", f.Reason, maxReason)
 	}
 	if f.Kind != "" {
@@ -268,8 +275,9 @@ func (f EntryFilter) Check(faults *fault.List) {
 	}
 }
 
-// Check adds every fault of the filter, by the names of the API's parameters.
-func (f Filter) Check(faults *fault.List) {
+// Check puts the filter's country into upper case and adds every fault of the
+// filter, by the names of the API's parameters.
+func (f *Filter) Check(faults *fault.List) {
 	if slices.ContainsFunc(f.Players, func(id string) bool { return !ValidPlayer(id) }) {
 		faults.Add("players", "must be players' ids separated by commas")
 	}
@@ -282,8 +290,9 @@ func (f Filter) Check(faults *fault.List) {
 	if f.Max != nil {
 		checkPoints(faults, "max", *f.Max)
 	}
-	if f.Country != "" && !country.MatchString(f.Country) {
-		faults.Add("country", countryForm)
+	if f.Country != "" {
+		f.Country = upperCountry(f.Country)
+		checkCountry(faults, "country", f.Country)
 	}
 }
 

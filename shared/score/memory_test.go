@@ -96,7 +96,7 @@ func (m *memory) Add(_ context.Context, a Addition) (Outcome, error) {
 	for i, item := range a.Items {
 		if stored, ok := m.keys[[2]string{item.Board, item.Key}]; ok && item.Key != "" {
 			if !bytes.Equal(stored.digest, item.Digest) {
-				return Outcome{Refusal: &Refusal{[]int{i}, KeyReused}}, nil
+				return Outcome{Refusal: &Refusal{Items: []int{i}, Reason: KeyReused}}, nil
 			}
 			replayed[i] = true
 		}
@@ -106,17 +106,17 @@ func (m *memory) Add(_ context.Context, a Addition) (Outcome, error) {
 		switch original, ok := m.entries[item.Reverses]; {
 		case replayed[i]:
 		case item.Reverses != "" && (!ok || original.Board != item.Board):
-			return Outcome{Refusal: &Refusal{[]int{i}, NoEntry}}, nil
+			return Outcome{Refusal: &Refusal{Items: []int{i}, Reason: NoEntry}}, nil
 		case item.Refused:
 			refused = append(refused, i)
 		}
 	}
 	if refused != nil {
-		return Outcome{Refusal: &Refusal{refused, ItemRefused}}, nil
+		return Outcome{Refusal: &Refusal{Items: refused, Reason: ItemRefused}}, nil
 	}
 	for i, item := range a.Items {
 		if m.refuse != nil && !replayed[i] && m.refuse(item) != "" {
-			return Outcome{Refusal: &Refusal{[]int{i}, m.refuse(item)}}, nil
+			return Outcome{Refusal: &Refusal{Items: []int{i}, Reason: m.refuse(item)}}, nil
 		}
 	}
 	for i, item := range a.Items {

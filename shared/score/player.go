@@ -7,6 +7,7 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
+	"plaudit/shared/text"
 )
 
 // Player is a competitor on a board. Its JSON form is the API's.
@@ -28,6 +29,13 @@ type PlayerChange struct {
 	Note   Text
 }
 
+// normalise puts the change's texts into the form that is checked, compared and
+// kept.
+func (p *PlayerChange) normalise(faults *fault.List) {
+	p.Profile.normalise(faults, "")
+	p.Note.Value = inForm(p.Note.Value, text.NormalNote)
+}
+
 // check adds every fault of the change that does not depend on its board.
 func (p *PlayerChange) check(faults *fault.List, player string) {
 	if !ValidPlayer(player) {
@@ -38,7 +46,7 @@ func (p *PlayerChange) check(faults *fault.List, player string) {
 		oneOf(faults, "status", *p.Status, statuses...)
 	}
 	if p.Note.Value != nil {
-		checkText(faults, "note", *p.Note.Value, maxNote)
+		checkNote(faults, "note", *p.Note.Value)
 	}
 }
 
@@ -68,6 +76,7 @@ type PlayerOutcome struct {
 // are reported together with any others.
 func (s *Boards) ChangePlayer(ctx context.Context, who access.Caller, board, player string, faults fault.List, c PlayerChange) (p Player, made bool, err error) {
 	faults = slices.Clone(faults)
+	c.normalise(&faults)
 	c.check(&faults, player)
 	if err := faults.Err(); err != nil {
 		return Player{}, false, err

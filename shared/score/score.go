@@ -4,10 +4,9 @@ package score
 
 import (
 	"regexp"
-	"strings"
-	"unicode/utf8"
 
 	"plaudit/shared/fault"
+	"plaudit/shared/text"
 )
 
 // MaxPoints is the largest integer that JavaScript clients hold exactly.
@@ -32,20 +31,76 @@ const (
 var (
 	playerID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~@:-]{0,63}$`)
 	userID   = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
-	country  = regexp.MustCompile(`^[A-Z]{2}$`) // ISO 3166-1 alpha-2
 	keyText  = regexp.MustCompile(`^[!-~]{1,128}$`)
 )
 
 // ValidPlayer reports whether the text has the form of a player's id.
 func ValidPlayer(id string) bool { return playerID.MatchString(id) }
 
-const countryForm = "must be a country code of two capital letters (ISO 3166-1 alpha-2), such as KR"
-
-// checkText adds a fault unless the text has 1 to max characters.
-func checkText(faults *fault.List, field, text string, max int) {
-	if n := utf8.RuneCountInString(text); n > max || strings.TrimSpace(text) == "" {
-		faults.Add(field, "must have 1 to %d characters and must not be blank", max)
+// checkText adds a fault unless the short text is valid.
+func checkText(faults *fault.List, field, short string, max int) {
+	if err := text.Check(short, max); err != nil {
+		faults.Add(field, "%v", err)
 	}
+}
+
+// checkNote adds a fault unless the note is valid.
+func checkNote(faults *fault.List, field, note string) {
+	if err := text.CheckNote(note, maxNote); err != nil {
+		faults.Add(field, "%v", err)
+	}
+}
+
+// checkKey adds a fault of a map's field unless its key is a valid short text.
+func checkKey(faults *fault.List, field, key string, max int) {
+	if err := text.Check(key, max); err != nil {
+		faults.Add(field, "has an invalid name: it %v", err)
+	}
+}
+
+// checkCountry adds a fault unless the text is a country's code.
+func checkCountry(faults *fault.List, field, code string) {
+	if _, ok := text.Country(code); !ok {
+		faults.Add(field, text.CountryForm)
+	}
+}
+
+// upperCountry returns the country's code in upper case, or the text unchanged
+// if it is none.
+func upperCountry(s string) string {
+	if code, ok := text.Country(s); ok {
+		return code
+	}
+	return s
+}
+
+// inForm returns a text in the form that form returns. It never changes what
+// the pointer points to.
+func inForm(s *string, form func(string) string) *string {
+	if s == nil {
+		return nil
+	}
+	if formed := form(*s); formed != *s {
+		return &formed
+	}
+	return s
+}
+
+// normalKeys returns the map with its keys in their normal form, and adds a
+// fault for every key that then appears more than once.
+func normalKeys[V any](faults *fault.List, field string, m map[string]V) map[string]V {
+	if m == nil {
+		return nil
+	}
+	normal := make(map[string]V, len(m))
+	for _, key := range sortedKeys(m) {
+		name := text.Normal(key)
+		if _, ok := normal[name]; ok {
+			faults.Add(field+"."+name, "appears more than once: names are compared in Unicode's NFC, without white space at their ends")
+		}
+		normal[name] = m[key]
+	}
+	return normal
 }
 
 func checkPoints(faults *fault.List, field string, n int64) {

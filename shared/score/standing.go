@@ -9,6 +9,7 @@ import (
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
 	"plaudit/shared/id"
+	"plaudit/shared/text"
 )
 
 // Status decides whether a player is ranked.
@@ -172,16 +173,12 @@ func (r *Reader) run(b Board, sel Select) (Run, error) {
 	if at.IsZero() {
 		at = r.Now()
 	}
-	name := sel.Period
-	if name == "" {
-		name = All
-	}
-	i := slices.IndexFunc(b.Periods, func(p Period) bool { return p.Name == name })
-	switch {
-	case i < 0 && sel.Period == "":
-		i = 0
-	case i < 0:
-		return Run{}, badField("period", "must be one of the board's periods: %s", list(b.periodNames()))
+	i := max(0, slices.Index(b.periodNames(), All))
+	if sel.Period != "" {
+		var err error
+		if i, err = b.period("period", sel.Period); err != nil {
+			return Run{}, err
+		}
 	}
 	s, ok, err := b.RunAt(b.Periods[i], at)
 	if err == nil && !ok {
@@ -190,20 +187,42 @@ func (r *Reader) run(b Board, sel Select) (Run, error) {
 	return s, err
 }
 
-// category parses name:value. It returns nil for empty text. Names contain no
-// colon.
-func (b Board) category(text string) (*Category, error) {
-	name, value, _ := strings.Cut(text, ":")
-	i := slices.Index(b.Categories, name)
+// period returns the index of the board's period with the name; field is where
+// the request has it.
+func (b Board) period(field, name string) (int, error) {
+	names := b.periodNames()
+	i := indexOf(names, name)
+	if i < 0 {
+		return 0, badField(field, "must be one of the board's periods: %s", list(names))
+	}
+	return i, nil
+}
+
+// indexOf returns the index of the name, -1 if it is not in the list. Names of
+// boards that were created before texts had a normal form may have another one.
+func indexOf(names []string, name string) int {
+	name = text.Normal(name)
+	return slices.IndexFunc(names, func(n string) bool { return text.Normal(n) == name })
+}
+
+// category parses name:value. It returns nil for an empty parameter. Names
+// contain no colon.
+func (b Board) category(param string) (*Category, error) {
+	name, value, _ := strings.Cut(param, ":")
+	value = text.Normal(value)
+	i := indexOf(b.Categories, name)
 	switch {
-	case text == "":
+	case param == "":
 		return nil, nil
 	case len(b.Categories) == 0:
 		return nil, badField("category", "is not allowed, because the board has no categories")
 	case i < 0 || value == "":
 		return nil, badField("category", "must be name:value, with one of the board's categories as its name: %s", list(b.Categories))
 	}
-	return &Category{Name: name, Value: value, No: i + 1}, nil
+	if err := text.Check(value, maxAttributeValue); err != nil {
+		return nil, badField("category", "has an invalid value: it %v", err)
+	}
+	return &Category{Name: b.Categories[i], Value: value, No: i + 1}, nil
 }
 
 // table returns the board and what the request selects of it.

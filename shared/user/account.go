@@ -61,10 +61,13 @@ var securityMail = []string{
 	"plaudit.session.reused", "plaudit.session.revoked", "plaudit.key.created",
 }
 
-func (c Changes) check() error {
+// checked returns the changes with their texts in the form that is kept, or a
+// fault with every field that is not valid.
+func (c Changes) checked() (Changes, error) {
 	var faults fault.List
 	if c.DisplayName != nil {
-		checkDisplayName(&faults, *c.DisplayName)
+		name := displayName(&faults, *c.DisplayName)
+		c.DisplayName = &name
 	}
 	if c.Locale != nil {
 		checkLocale(&faults, *c.Locale)
@@ -73,7 +76,8 @@ func (c Changes) check() error {
 		checkTimeZone(&faults, *c.TimeZone)
 	}
 	if c.Country != nil && *c.Country != "" {
-		checkCountry(&faults, *c.Country)
+		code := country(&faults, *c.Country)
+		c.Country = &code
 	}
 	for _, kind := range slices.Sorted(maps.Keys(c.Mail)) {
 		switch {
@@ -83,7 +87,7 @@ func (c Changes) check() error {
 			faults.Add("mail."+kind, "must be one of %s", strings.Join(optionalMail, ", "))
 		}
 	}
-	return faults.Err()
+	return c, faults.Err()
 }
 
 // Apply returns the changed account and the names, in the API, of the fields
@@ -110,7 +114,8 @@ func (c Changes) Apply(u User) (changed User, fields []string) {
 
 // Update changes the caller's account. Faults: BadRequest with every field.
 func (s *Service) Update(ctx context.Context, c access.Caller, in Changes) (User, error) {
-	if err := in.check(); err != nil {
+	in, err := in.checked()
+	if err != nil {
 		return User{}, err
 	}
 	if !id.UUID(c.User) {

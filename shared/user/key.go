@@ -84,9 +84,11 @@ func newKey() (string, Digest) {
 	return key, digest(key)
 }
 
-func (in NewKey) check(now time.Time) error {
+// checked returns the request with its name in the form that is kept, or a fault
+// with every field that is not valid.
+func (in NewKey) checked(now time.Time) (NewKey, error) {
 	var faults fault.List
-	checkName(&faults, "name", in.Name, maxKeyName)
+	in.Name = name(&faults, "name", in.Name, maxKeyName)
 	switch all := strings.Join(scopes, ", "); {
 	case len(in.Scopes) == 0:
 		faults.Add("scopes", "must list one or more of %s", all)
@@ -122,7 +124,7 @@ func (in NewKey) check(now time.Time) error {
 	if in.ExpiresAt != nil && (!in.ExpiresAt.After(now) || in.ExpiresAt.UTC().Year() > 9999) {
 		faults.Add("expires_at", "must be in the future, and before the year 10000")
 	}
-	return faults.Err()
+	return in, faults.Err()
 }
 
 // mayMake returns a fault unless the role may create a key with the scopes.
@@ -143,7 +145,8 @@ func mayMake(role access.Role, scopes []string) error {
 // Unlike other routes it checks that the caller's session is still open,
 // because a stolen access token must not outlive its 15 minutes as a key.
 func (s *Service) MakeKey(ctx context.Context, c access.Caller, in NewKey) (k Key, secret string, err error) {
-	if err := in.check(time.Now()); err != nil {
+	in, err = in.checked(time.Now())
+	if err != nil {
 		return Key{}, "", err
 	}
 	if !id.UUID(c.User) || !id.UUID(c.Session) {

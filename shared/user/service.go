@@ -15,7 +15,8 @@ import (
 )
 
 // Store keeps accounts, sessions and the attempts that limits count. If its
-// database cannot be reached, it returns a fault of kind DatabaseUnavailable.
+// database cannot be reached, it returns a fault of kind DatabaseUnavailable; if
+// the database takes too long, one of kind Timeout.
 // Changes insert their messages into the outbox in the same transaction.
 type Store interface {
 	AccountStore

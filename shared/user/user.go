@@ -7,13 +7,10 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
-
-	"golang.org/x/text/language"
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
+	"plaudit/shared/text"
 	"plaudit/shared/timezone"
 )
 
@@ -50,11 +47,11 @@ const (
 // account checks every field, including the password, and returns the account
 // without id and role.
 func (in SignUp) account() (User, error) {
-	u := User{Email: in.Email, DisplayName: in.DisplayName, Locale: "en", TimeZone: "UTC", Mail: map[string]bool{}}
+	u := User{Email: in.Email, Locale: "en", TimeZone: "UTC", Mail: map[string]bool{}}
 	var faults fault.List
 	checkEmail(&faults, in.Email)
 	checkPassword(&faults, "password", in.Password, in.Email)
-	checkDisplayName(&faults, in.DisplayName)
+	u.DisplayName = displayName(&faults, in.DisplayName)
 	if in.Locale != nil {
 		u.Locale = *in.Locale
 		checkLocale(&faults, u.Locale)
@@ -64,8 +61,7 @@ func (in SignUp) account() (User, error) {
 		checkTimeZone(&faults, u.TimeZone)
 	}
 	if in.Country != nil {
-		u.Country = *in.Country
-		checkCountry(&faults, u.Country)
+		u.Country = country(&faults, *in.Country)
 	}
 	return u, faults.Err()
 }
@@ -82,10 +78,14 @@ func checkTimeZone(faults *fault.List, name string) {
 	}
 }
 
-func checkCountry(faults *fault.List, code string) {
-	if !validCountry(code) {
-		faults.Add("country", "must be a country code of two capital letters (ISO 3166-1 alpha-2), such as KR")
+// country returns the code in upper case, and adds a fault unless it is a
+// country's.
+func country(faults *fault.List, s string) string {
+	code, ok := text.Country(s)
+	if !ok {
+		faults.Add("country", text.CountryForm)
 	}
+	return code
 }
 
 // AddressKey returns the form in which e-mail addresses are compared. Mail
@@ -118,43 +118,19 @@ func checkEmail(faults *fault.List, email string) {
 	}
 }
 
-func checkDisplayName(faults *fault.List, name string) {
-	checkName(faults, "display_name", name, maxDisplayName)
+// displayName is name for a display name.
+func displayName(faults *fault.List, s string) string {
+	return name(faults, "display_name", s, maxDisplayName)
 }
 
-// checkName accepts one line of visible text of at most max characters.
-func checkName(faults *fault.List, field, name string, max int) {
-	switch {
-	case name == "":
+// name returns a short text in its normal form, and adds a fault unless it is
+// valid.
+func name(faults *fault.List, field, s string, max int) string {
+	normal := text.Normal(s)
+	if s == "" {
 		faults.Add(field, "is required")
-	case utf8.RuneCountInString(name) > max:
-		faults.Add(field, "must have at most %d characters", max)
-	case !utf8.ValidString(name) || strings.IndexFunc(name, breaksText) >= 0:
-		faults.Add(field, "must not contain control characters, line breaks or characters that change the direction of text")
-	case strings.IndexFunc(name, visible) < 0:
-		faults.Add(field, "must contain a visible character")
+	} else if err := text.Check(normal, max); err != nil {
+		faults.Add(field, "%v", err)
 	}
-}
-
-// breaksText reports characters that affect the text around a name: control
-// characters, line and paragraph separators, and the embeddings, overrides and
-// isolates of Unicode's bidirectional algorithm (UAX 9, 2).
-func breaksText(r rune) bool {
-	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' ||
-		'\u202a' <= r && r <= '\u202e' || '\u2066' <= r && r <= '\u2069'
-}
-
-// visible reports characters other than spaces, and marks and joiners that show
-// nothing alone.
-func visible(r rune) bool {
-	return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S)
-}
-
-// validCountry also refuses codes that were replaced by another one.
-func validCountry(code string) bool {
-	if len(code) != 2 {
-		return false
-	}
-	r, err := language.ParseRegion(code)
-	return err == nil && r.IsCountry() && r.String() == code && r.Canonicalize() == r
+	return normal
 }

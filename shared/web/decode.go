@@ -147,16 +147,16 @@ func deep(body []byte) bool {
 func scan(body []byte) error {
 	dec := jsontext.NewDecoder(bytes.NewReader(body))
 	for {
-		at := dec.StackPointer()
+		// A pointer copies the names above it, so only a fault asks for it.
+		if k := dec.PeekKind(); (k == '{' || k == '[') && dec.StackDepth() == maxDepth {
+			return fault.Field(fault.BadRequest, orBody(path(dec.StackPointer())), "must be nested at most %d levels deep", maxDepth)
+		}
 		tok, err := dec.ReadToken()
 		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
-			return syntaxFault(err, at)
-		}
-		if dec.StackDepth() > maxDepth {
-			return fault.Field(fault.BadRequest, orBody(path(at)), "must be nested at most %d levels deep", maxDepth)
+			return syntaxFault(err, dec.StackPointer())
 		}
 		if tok.Kind() == '"' && strings.ContainsRune(tok.String(), 0) {
 			return fault.Field(fault.BadRequest, orBody(path(dec.StackPointer())), "must not contain the character NUL")

@@ -3,6 +3,7 @@ package web
 import (
 	"net/http/httptest"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,21 @@ func TestDecodeKeepsNoEndlessList(t *testing.T) {
 	in, err := decodeText("application/json", `{"entries":[`+strings.Repeat(`{},`, 300_000)+`{}]}`)
 	if err != nil || len(in.Entries) != 1001 {
 		t.Errorf("%d entries (%v)", len(in.Entries), err)
+	}
+}
+
+// The search for a fault copies no long name for each value below it.
+func TestScanCopiesNoNames(t *testing.T) {
+	body := []byte(`{"` + strings.Repeat("a", 100_000) + `":[` + strings.Repeat("1,", 2_000) + `1],"z":"\u0000"}`)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := scan(body)
+	runtime.ReadMemStats(&after)
+	if f, ok := fault.As(err); !ok || f.Field != "z" {
+		t.Errorf("got %v", err)
+	}
+	if used := after.TotalAlloc - before.TotalAlloc; used > 20_000_000 {
+		t.Errorf("%d bytes for a body of %d", used, len(body))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 
 	"plaudit/shared/fault"
+	"plaudit/shared/text"
 )
 
 // List is the query of a list that comes in pages. P is a place in the list:
@@ -49,7 +50,7 @@ func ReadList[P any](q *Query, name string, filters []string, valid func(P) bool
 	for _, f := range filters {
 		switch value, carried := c.Filters[f]; {
 		case q.Has(f):
-			other = other || !carried || value != q.Value(f)
+			other = other || !carried || text.Normal(value) != text.Normal(q.Value(f))
 		case carried:
 			q.values.Set(f, value)
 			l.adopted[f] = true

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"plaudit/shared/fault"
+	"plaudit/shared/text"
 )
 
 // Query reads a request's query parameters and collects their faults. A method that
@@ -88,6 +89,20 @@ func (q *Query) Text(name string) string {
 		q.Faults.Add(name, "must not be empty")
 	}
 	return q.Value(name)
+}
+
+// Short returns the parameter as a short text in its normal form, "" if it is
+// absent. Package text has the rule.
+func (q *Query) Short(name string, max int) string {
+	value := q.Text(name)
+	if value == "" {
+		return ""
+	}
+	value = text.Normal(value)
+	if err := text.Check(value, max); err != nil {
+		q.Faults.Add(name, "%v", err)
+	}
+	return value
 }
 
 // Bool returns the parameter as true or false, false if it is absent.

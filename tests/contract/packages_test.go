@@ -12,7 +12,7 @@ import (
 )
 
 // bottom are the packages that import no other package of this module.
-var bottom = []string{"shared/fault", "shared/access", "shared/trace", "shared/timezone", "shared/id"}
+var bottom = []string{"shared/fault", "shared/access", "shared/trace", "shared/timezone", "shared/id", "shared/text"}
 
 // layers lists which packages of this module each group of packages may import.
 // A package belongs to the group with the longest folder that contains it, and may
@@ -29,7 +29,7 @@ var layers = []struct {
 	{"the domains", []string{"shared/score", "shared/user", "shared/audit"}, with(bottom, "shared/event")},
 	{"problem", []string{"shared/problem"}, []string{"shared/fault", "shared/trace"}},
 
-	{"web", []string{"shared/web"}, []string{"shared/problem", "shared/fault", "shared/access", "shared/trace", "shared/id"}},
+	{"web", []string{"shared/web"}, []string{"shared/problem", "shared/fault", "shared/access", "shared/trace", "shared/id", "shared/text"}},
 	{"web of scores", []string{"shared/web/scores"}, with(bottom, "shared/web", "shared/score")},
 	{"web of users", []string{"shared/web/users"}, with(bottom, "shared/web", "shared/user")},
 	{"web of audit", []string{"shared/web/audit"}, with(bottom, "shared/web", "shared/audit", "shared/event")},
@@ -156,6 +156,7 @@ func TestLayersRefuse(t *testing.T) {
 		want         bool // is a fault
 	}{
 		{"shared/fault", "shared/trace", true},
+		{"shared/text", "shared/fault", true},
 		{"shared/score", "shared/user", true},
 		{"shared/score", "shared/web", true},
 		{"shared/score", "shared/event", false},

@@ -18,7 +18,7 @@ var edges = map[string]struct{ bad, good []string }{
 	"^[a-z0-9][a-z0-9-]{0,62}$":            {[]string{"", "A", "-a", "a_b", "a/b", strings.Repeat("a", 64)}, []string{strings.Repeat("a", 63)}},
 	"^[A-Za-z0-9][A-Za-z0-9._~@:-]{0,63}$": {[]string{"", ".a", "a b", "a/b", "é", strings.Repeat("a", 65)}, []string{"0", "A._~@:-", strings.Repeat("a", 64)}},
 	"^[A-Za-z0-9-]{1,64}$":                 {[]string{"", "a b", "a/b", "é", strings.Repeat("a", 65)}, []string{strings.Repeat("a", 64)}},
-	"^[A-Z]{2}$":                           {[]string{"", "K", "KOR", "kr", "K1"}, []string{"KR"}},
+	"^[A-Za-z]{2}$":                        {[]string{"", "K", "KOR", "zz", "K1"}, []string{"KR", "kr"}},
 	"^[!-~]{1,128}$":                       {[]string{"", "a b", "é", strings.Repeat("k", 129)}, []string{"!~", strings.Repeat("k", 128)}},
 	"^[^:]+$":                              {[]string{"", "a:b"}, nil},
 	"^[^:]+:.+$":                           {[]string{"", "age", "age:", ":old", "none:old"}, []string{"age:old", "age:a:b"}},

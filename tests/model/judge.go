@@ -170,7 +170,7 @@ func (w *World) bodyFaults(items []Item, name func(int, string) string) [][]stri
 			faults = append(faults, fields)
 		}
 		for j := range i {
-			if in.Key != "" && items[j].Key == in.Key {
+			if in.Key != "" && items[j].Key == in.Key && items[j].Board == in.Board {
 				faults = append(faults, []string{name(i, "key"), name(j, "key")})
 			}
 		}

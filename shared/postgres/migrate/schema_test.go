@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -164,6 +165,14 @@ func arguments(t *testing.T, owner *sqlx.DB, signature string) string {
 
 var versioned = regexp.MustCompile(`^[a-z_]+_v[0-9]+$`)
 
+// before reports whether Go calls the next version of a function. The function stays
+// for one release, because a deployment replaces its callers one after the other.
+func before(name string, calls map[string]bool) bool {
+	i := strings.LastIndex(name, "_v") + 2
+	version, err := strconv.Atoi(name[i:])
+	return err == nil && calls[name[:i]+strconv.Itoa(version+1)]
+}
+
 func TestPublicFunctionsAreThoseThatGoCalls(t *testing.T) {
 	t.Parallel()
 	for kind, d := range databases(t) {
@@ -186,7 +195,7 @@ func TestPublicFunctionsAreThoseThatGoCalls(t *testing.T) {
 			if !versioned.MatchString(r.Name) {
 				t.Errorf("%s: %s carries no version", kind, r.Signature)
 			}
-			if !calls[r.Name] && !within {
+			if !calls[r.Name] && !within && !before(r.Name, calls) {
 				t.Errorf("%s: %s is public, and no Go calls it", kind, r.Signature)
 			}
 			delete(calls, r.Name)

@@ -264,6 +264,38 @@ func (d *Database) Owner() *sqlx.DB {
 	return d.owner
 }
 
+// Hasty returns a pool as one of the database's roles, whose statements the server
+// cancels long before the pool gives up. It is closed when the test ends.
+func (d *Database) Hasty(role string) *sqlx.DB {
+	d.t.Helper()
+	return d.openWithin(role, postgres.Limits{Patience: time.Minute, Settings: map[string]string{"statement_timeout": "50"}})
+}
+
+// Hold runs a statement as the owner of every object, in a transaction that ends
+// when release is called, or with the test.
+func (d *Database) Hold(statement string) (release func()) {
+	d.t.Helper()
+	db := d.openWithin("db_migrate", postgres.Limits{Patience: time.Minute})
+	tx, err := db.BeginTxx(d.t.Context(), nil)
+	if err == nil {
+		_, err = tx.ExecContext(d.t.Context(), statement)
+	}
+	if err != nil {
+		d.t.Fatalf("pgtest: %v", err)
+	}
+	return func() { _ = tx.Rollback() }
+}
+
+func (d *Database) openWithin(role string, l postgres.Limits) *sqlx.DB {
+	d.t.Helper()
+	db, err := postgres.OpenWithin(d.Config(role), l)
+	if err != nil {
+		d.t.Fatalf("pgtest: %v", err)
+	}
+	d.t.Cleanup(func() { db.Close() })
+	return db
+}
+
 // Ping sends a statement as a store does, and returns its error.
 func Ping(ctx context.Context, db *sqlx.DB) error {
 	ctx, cancel := postgres.Bounded(ctx)

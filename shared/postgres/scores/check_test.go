@@ -58,7 +58,8 @@ func TestStandingsAreThoseOfTheLedger(t *testing.T) {
 				return score.Submission{
 					Player: fmt.Sprint("p", random.IntN(5)), Points: ptr(int64(random.IntN(5) - 1)), Tiebreak: ptr(int64(random.IntN(2))),
 					OccurredAt: ptr(start.Add(time.Duration(random.IntN(48)) * time.Hour)),
-					Profile:    &score.Profile{Attributes: map[string]*string{"sex": ptr(string("fmx"[random.IntN(3)]))}},
+					Kind:       ptr([]score.Kind{score.Result, score.Result, score.Adjustment}[random.IntN(3)]), Note: ptr("why"),
+					Profile: &score.Profile{Attributes: map[string]*string{"sex": ptr(string("fmx"[random.IntN(3)]))}},
 				}
 			}
 			items := []score.BatchItem{{Board: board, Submission: in()}, {Board: board, Submission: in()}}
@@ -108,7 +109,8 @@ func TestCheckFindsWhatDiffers(t *testing.T) {
 	db.MustExec(`UPDATE standings SET status = 'dnf' WHERE player = 'd'`)
 	db.MustExec(`UPDATE standings SET cat1 = 'x' WHERE player = 'e'`)
 	db.MustExec(`UPDATE players SET seq = 2 WHERE id = 'f'`)
-	db.MustExec(`INSERT INTO standings SELECT run, 'g', score, tiebreak, reached_at, nonzero, status, cat1, cat2, cat3, cat4, key_score, key_tiebreak, key_reached FROM standings WHERE player = 'a'`)
+	db.MustExec(`INSERT INTO standings (run, player, score, tiebreak, reached_at, nonzero, status, key_score, key_tiebreak, key_reached)
+		SELECT run, 'g', score, tiebreak, reached_at, nonzero, status, key_score, key_tiebreak, key_reached FROM standings WHERE player = 'a'`)
 	got := s.check(t, "b")
 	for i, begins := range []string{"all a ", "all b  {", "all c ", "all d ", "all e ", "all g {", "history f "} {
 		if i >= len(got) || len(got[i]) < len(begins) || got[i][:len(begins)] != begins {

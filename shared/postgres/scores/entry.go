@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -83,8 +84,7 @@ func (d entryDoc) entry() score.Entry {
 	return e
 }
 
-// notWritten is the SQLSTATE with which internal.refuse ends a transaction: the
-// message is the cause, the detail the item.
+// notWritten is the SQLSTATE with which internal.refuse ends a transaction.
 const notWritten pqerror.Code = "PA409"
 
 // Add implements score.Ledger, in one round trip.
@@ -96,13 +96,19 @@ func (s *Store) Add(ctx context.Context, a score.Addition) (score.Outcome, error
 	if err != nil {
 		return score.Outcome{}, err
 	}
+	renames := []int64{}
+	for i, item := range a.Items {
+		if item.Rename {
+			renames = append(renames, int64(i))
+		}
+	}
 	var doc []byte
-	err = s.db.GetContext(ctx, &doc, `SELECT add_entries_v1($1, $2, $3, $4, $5, nullif($6, '')::uuid)`,
-		pq.Array(boards), pq.Array(items), pq.Array(runs), a.Actor, postgres.TraceParent(ctx), a.Batch)
-	var refusal *pq.Error
-	if errors.As(err, &refusal) && refusal.Code == notWritten {
-		item, err := strconv.Atoi(refusal.Detail)
-		return score.Outcome{Refusal: &score.Refusal{Items: []int{item}, Reason: score.Cause(refusal.Message)}}, err
+	err = s.db.GetContext(ctx, &doc, `SELECT add_entries_v2($1, $2, $3, $4, $5, nullif($6, '')::uuid, $7)`,
+		pq.Array(boards), pq.Array(items), pq.Array(runs), a.Actor, postgres.TraceParent(ctx), a.Batch, pq.Array(renames))
+	var refused *pq.Error
+	if errors.As(err, &refused) && refused.Code == notWritten {
+		refusal, err := parseRefusal(refused)
+		return score.Outcome{Refusal: refusal}, err
 	}
 	if err != nil {
 		return score.Outcome{}, postgres.Wrap(fmt.Errorf("add %d entries: %w", len(a.Items), err))
@@ -114,7 +120,20 @@ func (s *Store) Add(ctx context.Context, a score.Addition) (score.Outcome, error
 	return out, nil
 }
 
-// parseOutcome reads what add_entries_v1 returns.
+// parseRefusal reads the error with which internal.refuse ends a transaction.
+func parseRefusal(e *pq.Error) (*score.Refusal, error) {
+	r := &score.Refusal{Reason: score.Cause(e.Message), Name: e.Column}
+	for text := range strings.SplitSeq(e.Detail, ",") {
+		item, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, fmt.Errorf("a refusal of item %q: %w", e.Detail, err)
+		}
+		r.Items = append(r.Items, item)
+	}
+	return r, nil
+}
+
+// parseOutcome reads what add_entries_v2 returns.
 func parseOutcome(a score.Addition, doc []byte) (out score.Outcome, err error) {
 	var d struct {
 		Stale    []json.RawMessage
@@ -159,7 +178,7 @@ func parseOutcome(a score.Addition, doc []byte) (out score.Outcome, err error) {
 			}
 		}
 	default:
-		return score.Outcome{}, fmt.Errorf("add_entries_v1 returned %.100s", doc)
+		return score.Outcome{}, fmt.Errorf("add_entries_v2 returned %.100s", doc)
 	}
 	return out, nil
 }

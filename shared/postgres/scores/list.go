@@ -116,14 +116,15 @@ func boardsOf(user string) string {
 // are in the view. It reads each board once, however many of its players are the
 // user's.
 func readable(a *arguments, user string, v score.View) string {
-	read, all := `b.public`, `false`
+	const opened, public = `b.state <> 'draft'`, `b.public AND b.state <> 'draft'`
+	read, all := public, `false`
 	switch in := within(a, v); {
 	case v.ReadsAll:
-		read, all = `(b.public OR `+in+`)`, in
+		read, all = `(`+public+` OR `+in+`)`, in
 	case v.User != "":
 		me := a.add(v.User) + `::text`
-		read = `(b.public OR ` + in + ` AND (` + me + ` = ANY (b.owners || b.writers || b.viewers)
-			OR EXISTS (SELECT FROM players r WHERE r.user_id = ` + me + ` AND r.board = b.no)))`
+		read = `(` + public + ` OR ` + in + ` AND (` + me + ` = ANY (b.owners || b.writers || b.viewers)
+			OR ` + opened + ` AND EXISTS (SELECT FROM players r WHERE r.user_id = ` + me + ` AND r.board = b.no)))`
 		all = in + ` AND ` + me + ` = ANY (b.owners || b.writers)`
 	}
 	return `SELECT b.no, b.id, ` + all + ` AS sees_all FROM (` + boardsOf(user) + `) l JOIN boards b ON b.no = l.board WHERE ` + read
@@ -180,19 +181,21 @@ func boardsQuery(v score.View, named, search string, after *score.BoardPlace, li
 	naming := func(user string) string {
 		return `SELECT no FROM boards WHERE (owners || writers || viewers) @> ARRAY[` + user + `]`
 	}
+	const public = `(b.public AND b.state IN ('open', 'closed'))` // as boards_public has them: no drafts
 	var sources []string
 	switch in := within(&a, v); {
 	case named != "":
-		sources = []string{`b.no IN (` + naming(a.add(named)+`::text`) + `) AND (b.public OR ` + in + `)`}
+		sources = []string{`b.no IN (` + naming(a.add(named)+`::text`) + `) AND (` + public + ` OR ` + in + `)`}
 	case v.User == "":
-		sources = []string{`b.public`}
+		sources = []string{public}
 	case v.ReadsAll && len(v.Within) == 0:
 		sources = []string{`true`}
 	case v.ReadsAll:
-		sources = []string{`b.public`, `NOT b.public AND ` + in}
+		sources = []string{public, `NOT ` + public + ` AND ` + in}
 	default:
 		me := a.add(v.User) + `::text`
-		sources = []string{`b.public`, `NOT b.public AND ` + in + ` AND b.no IN (` + naming(me) + ` UNION ` + boardsOf(me) + `)`}
+		sources = []string{public, `NOT ` + public + ` AND ` + in + ` AND b.no IN (` + naming(me) + ` UNION ` + boardsOf(me) + `)
+			AND (b.state <> 'draft' OR ` + me + ` = ANY (b.owners || b.writers || b.viewers))`}
 	}
 	type order struct {
 		byTitle   bool

@@ -13,10 +13,15 @@ import (
 
 // credit is what the model keeps of an entry.
 type credit struct {
-	points, tiebreak int64
-	at               time.Time
-	seq              int
+	pair
+	at         time.Time
+	seq        int
+	adjustment bool
 }
+
+type pair struct{ points, tiebreak int64 }
+
+func (p pair) plus(o pair) pair { return pair{p.points + o.points, p.tiebreak + o.tiebreak} }
 
 // ranking is a player's standing by the rules, from the set of credits alone.
 type ranking struct {
@@ -26,49 +31,58 @@ type ranking struct {
 	rank            int64
 }
 
-// fold makes a standing of a player's credits by the rules: a sum is reached at the
-// latest credit that changed it, else at the earliest; the best (points, tiebreak) is
-// reached at its first occurrence; the last is the latest by (occurred_at, seq).
-func fold(combine score.Combine, order score.Order, credits []credit) ranking {
-	var r ranking
-	sign := int64(1)
-	if order == score.Desc {
-		sign = -1
+// walk makes a standing of a player's credits, in the words of the rules; ok is false
+// if they make none.
+func walk(combine score.Combine, order score.Order, credits []credit) (r ranking, ok bool) {
+	credits = slices.Clone(credits)
+	slices.SortFunc(credits, func(a, b credit) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.seq, b.seq)) })
+	better := func(a, b pair) bool {
+		c := cmp.Or(cmp.Compare(a.points, b.points), cmp.Compare(a.tiebreak, b.tiebreak))
+		return order == score.Desc && c > 0 || order == score.Asc && c < 0
 	}
-	switch combine {
-	case score.Sum:
-		var moved, all []time.Time
-		for _, c := range credits {
-			r.score += c.points
-			r.tiebreak += c.tiebreak
-			all = append(all, c.at)
-			if c.points != 0 || c.tiebreak != 0 {
-				moved = append(moved, c.at)
+	var s, best, adjusted pair
+	present, resulted, moved := false, false, false
+	for _, c := range credits {
+		before := s
+		switch {
+		case combine == score.Sum:
+			s, present = s.plus(c.pair), true
+			if s != before {
+				r.reached, moved = c.at, true
 			}
+			continue
+		case combine == score.Best && c.adjustment:
+			adjusted = adjusted.plus(c.pair)
+		case combine == score.Best && (!resulted || better(c.pair, best)):
+			best, resulted = c.pair, true
+		case combine == score.Last && !c.adjustment:
+			s, resulted = c.pair, true
+		case combine == score.Last && resulted:
+			s = s.plus(c.pair)
 		}
-		if len(moved) > 0 {
-			r.reached = slices.MaxFunc(moved, time.Time.Compare)
-		} else {
-			r.reached = slices.MinFunc(all, time.Time.Compare)
+		if combine == score.Best {
+			s = best.plus(adjusted)
 		}
-		return r
-	case score.Best:
-		best := slices.MinFunc(credits, func(a, b credit) int {
-			return cmp.Or(cmp.Compare(sign*a.points, sign*b.points), cmp.Compare(sign*a.tiebreak, sign*b.tiebreak), a.at.Compare(b.at))
-		})
-		return ranking{score: best.points, tiebreak: best.tiebreak, reached: best.at}
+		if resulted && (!present || s != before) {
+			r.reached, moved = c.at, true
+		}
+		present = resulted
 	}
-	last := slices.MaxFunc(credits, func(a, b credit) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.seq, b.seq)) })
-	return ranking{score: last.points, tiebreak: last.tiebreak, reached: last.at}
+	if present && !moved {
+		r.reached = credits[0].at
+	}
+	r.score, r.tiebreak = s.points, s.tiebreak
+	return r, present
 }
 
 // table ranks every player: 1 + how many are strictly better.
 func table(combine score.Combine, order score.Order, ties score.Ties, players map[string][]credit) []ranking {
 	var out []ranking
 	for name, credits := range players {
-		r := fold(combine, order, credits)
-		r.player = name
-		out = append(out, r)
+		if r, ok := walk(combine, order, credits); ok {
+			r.player = name
+			out = append(out, r)
+		}
 	}
 	better := func(a, b ranking) int {
 		c := cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.tiebreak, b.tiebreak))
@@ -104,16 +118,21 @@ func TestStandingsAreThoseOfTheModel(t *testing.T) {
 					s.board(t, id, func(b *score.Board) { b.Combine, b.Order, b.Ties, b.Min = combine, order, ties, -100 })
 					random := rand.New(rand.NewPCG(1, 2))
 					players := map[string][]credit{}
-					for range 80 {
+					for range 120 {
 						name := fmt.Sprintf("%c%d", "Za"[random.IntN(2)], random.IntN(8))
 						c := credit{
-							points: int64(random.IntN(4) - 1), tiebreak: int64(random.IntN(3) - 1),
-							at: time.Date(2026, 4, 5, 9, random.IntN(4), 0, 0, time.UTC), seq: len(players[name]),
+							pair: pair{int64(random.IntN(4) - 1), int64(random.IntN(3) - 1)},
+							at:   time.Date(2026, 4, 5, 9, random.IntN(4), 0, 0, time.UTC), seq: len(players[name]), adjustment: random.IntN(3) == 0,
 						}
 						players[name] = append(players[name], c)
-						added := s.add(t, id, score.Submission{Player: name, Points: &c.points, Tiebreak: &c.tiebreak, OccurredAt: &c.at})
-						if want := fold(combine, order, players[name]); *added.Standings[0].Score != want.score || added.Seq != int64(len(players[name])) {
-							t.Fatalf("after %+v: score %d, seq %d, want %+v", players[name], *added.Standings[0].Score, added.Seq, want)
+						in := score.Submission{Player: name, Points: &c.points, Tiebreak: &c.tiebreak, OccurredAt: &c.at}
+						if c.adjustment {
+							in.Kind, in.Note = ptr(score.Adjustment), ptr("why")
+						}
+						added := s.add(t, id, in)
+						want, ok := walk(combine, order, players[name])
+						if got := added.Standings[0].Score; added.Seq != int64(len(players[name])) || (got != nil) != ok || ok && *got != want.score {
+							t.Fatalf("after %+v: score %v, seq %d, want %+v", players[name], deref64(got), added.Seq, want)
 						}
 					}
 					want := table(combine, order, ties, players)
@@ -130,6 +149,13 @@ func TestStandingsAreThoseOfTheModel(t *testing.T) {
 			}
 		}
 	}
+}
+
+func deref64(n *int64) any {
+	if n == nil {
+		return nil
+	}
+	return *n
 }
 
 func asRanking(s score.Standing) ranking {

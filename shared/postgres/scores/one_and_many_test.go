@@ -21,7 +21,7 @@ const ledgerOf = `
 // tablesOf describes its standings and players.
 const tablesOf = `
 	SELECT concat(
-		(SELECT json_agg(json_build_array(r.period, r.start_at, s.player, s.score, s.tiebreak, s.reached_at, s.nonzero, s.status, s.cat1, s.cat2, s.key_score, s.key_tiebreak, s.key_reached) ORDER BY r.period, r.start_at, s.player)
+		(SELECT json_agg(json_build_array(r.period, r.start_at, s.player, s.score, s.tiebreak, s.reached_at, s.nonzero, s.adj_score, s.adj_tiebreak, s.result_at, s.status, s.cat1, s.cat2, s.key_score, s.key_tiebreak, s.key_reached) ORDER BY r.period, r.start_at, s.player)
 			FROM standings s JOIN runs r ON r.no = s.run WHERE r.board = b.no),
 		(SELECT json_agg(json_build_array(p.id, p.seq, p.status, p.display_name, p.attributes) ORDER BY p.id) FROM players p WHERE p.board = b.no),
 		(SELECT json_agg(json_build_array(k.key, e.player, e.seq) ORDER BY k.key) FROM entry_keys k JOIN entries e ON e.id = k.entry WHERE k.board = b.no))
@@ -88,7 +88,7 @@ func TestOneItemAndManyAgree(t *testing.T) {
 			case 0:
 				in.Profile = &score.Profile{Attributes: map[string]*string{"sex": rapid.SampledFrom([]*string{ptr("f"), ptr("m"), nil}).Draw(rt, "sex")}}
 			case 1:
-				in.Profile = &score.Profile{DisplayName: score.Text{Set: true, Value: ptr(fmt.Sprint("name ", n))}}
+				in.Profile, in.Rename = &score.Profile{DisplayName: score.Text{Set: true, Value: ptr(fmt.Sprint("name ", n))}}, ptr(true)
 			}
 			return in
 		}

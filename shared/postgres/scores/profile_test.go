@@ -31,9 +31,12 @@ func TestProfileOfAPlayerIsMerged(t *testing.T) {
 		{nil, `<nil> <nil>  {}`},
 		{&score.Profile{DisplayName: text("Kim"), Country: text("KR"), Attributes: attrs("club=Han", "sex=f")}, `Kim KR  {"sex": "f", "club": "Han"}`},
 		{&score.Profile{User: text("u1"), Attributes: attrs("sex", "age_group=F40")}, `Kim KR u1 {"club": "Han", "age_group": "F40"}`},
-		{&score.Profile{Country: score.Text{Set: true}}, `Kim <nil> u1 {"club": "Han", "age_group": "F40"}`},
-		{nil, `Kim <nil> u1 {"club": "Han", "age_group": "F40"}`},
-		{&score.Profile{ClearAttributes: true}, `Kim <nil> u1 {}`},
+		// Name and country of a linked player are those of the account.
+		{&score.Profile{DisplayName: text("Lee"), Country: text("JP")}, `Kim KR u1 {"club": "Han", "age_group": "F40"}`},
+		{&score.Profile{User: score.Text{Set: true}, Country: text("JP")}, `Kim KR  {"club": "Han", "age_group": "F40"}`},
+		{&score.Profile{Country: score.Text{Set: true}}, `Kim <nil>  {"club": "Han", "age_group": "F40"}`},
+		{nil, `Kim <nil>  {"club": "Han", "age_group": "F40"}`},
+		{&score.Profile{ClearAttributes: true}, `Kim <nil>  {}`},
 	} {
 		s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](1), Profile: c.profile})
 		var row struct {

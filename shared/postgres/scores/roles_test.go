@@ -39,7 +39,7 @@ func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
 			}
 		}
 		for query, who := range map[string]string{
-			`SELECT add_entries_v1('{}', '{}', '{}', 'a', 't', NULL)`:                  "score_add",
+			`SELECT add_entries_v2('{}', '{}', '{}', 'a', 't', NULL, '{}')`:            "score_add",
 			`SELECT create_board_v1('{}', 'a', 't')`:                                   "board_admin",
 			`SELECT change_board_v1('{}', '{}', false, 'a', 't')`:                      "board_admin",
 			`SELECT run_state_v1('b', 'infinity')`:                                     "score_query",
@@ -58,7 +58,7 @@ func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
 			`SELECT internal.refuse('x', 1)`:                                           "",
 			`SELECT internal.player_patch(NULL, '{}', '{}')`:                           "",
 			`SELECT internal.board_json(NULL::boards)`:                                 "",
-			`ALTER FUNCTION add_entries_v1 SECURITY INVOKER`:                           "",
+			`ALTER FUNCTION add_entries_v2 SECURITY INVOKER`:                           "",
 		} {
 			if refused(query) == (who == role) {
 				t.Errorf("%s, %s: refused %t", role, query, who == role)

@@ -294,7 +294,7 @@ func TestApplyProfiles(t *testing.T) {
 		{"no profiles", []fields{item(0, "p", nil)}, `null`, `[["Kim", {"sex": "f"}, null], [null, {}, null]]`, ""},
 		{"a profile that changes nothing", []fields{item(0, "p", fields{"display_name": "Kim"})}, `null`, `[["Kim", {"sex": "f"}, null], [null, {}, null]]`, ""},
 		{"later profiles win", []fields{item(1, "p", fields{"display_name": "Lee"}), item(0, "p", fields{"display_name": "Park"})},
-			`[["p", "Kim", "Lee", {"sex": "f"}]]`, `[["Lee", {"sex": "f"}, "f"], [null, {}, null]]`, ""},
+			`[["p", "Kim", "Lee", {"sex": "f"}]]`, `[["Lee", {"sex": "f"}, null], [null, {}, null]]`, ""}, // a name is in no standing
 		{"a change that is taken back is none", []fields{item(0, "p", fields{"display_name": "Lee"}), item(1, "p", fields{"display_name": "Kim"})},
 			`null`, `[["Kim", {"sex": "f"}, null], [null, {}, null]]`, ""},
 		{"attributes change one by one", []fields{item(0, "p", attributes(fields{"club": "Han"})), item(1, "p", attributes(fields{"sex": nil}))},

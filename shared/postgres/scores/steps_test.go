@@ -18,7 +18,7 @@ import (
 	"plaudit/shared/score"
 )
 
-// The steps of add_entries_v1, each alone and as the owner of the schema. Their
+// The steps of add_entries_v2, each alone and as the owner of the schema. Their
 // arguments are built from JSON, their results compared as JSON.
 
 // fields are those of a record.
@@ -176,7 +176,7 @@ func TestReplayHasTheBytesOfTheFirstAnswer(t *testing.T) {
 	runs := list(fields{"run_set": 1, "board": "b", "period": "all"}, fields{"run_set": 1, "board": "b", "period": "season", "start_at": noon.AddDate(-1, 0, 0), "end_at": noon.AddDate(9, 0, 0)})
 	add := func(i fields, batch any) (text string) {
 		t.Helper()
-		err := sqlx.GetContext(t.Context(), s.db, &text, `SELECT add_entries_v1('{b}', `+of("add_item_v1", 1)+`, `+of("add_run_v1", 2)+`, 'user/o', $3, $4)::text`, list(i), runs, parent, batch)
+		err := sqlx.GetContext(t.Context(), s.db, &text, `SELECT add_entries_v2('{b}', `+of("add_item_v1", 1)+`, `+of("add_run_v1", 2)+`, 'user/o', $3, $4, '{}')::text`, list(i), runs, parent, batch)
 		if err != nil {
 			t.Fatal(err)
 		}

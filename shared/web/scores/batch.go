@@ -87,7 +87,7 @@ func (in batchItemIn) item() score.BatchItem {
 			set  bool
 		}{
 			{"player", in.Player != ""}, {"points", in.Points.Set}, {"reason", in.Reason.Set}, {"kind", in.Kind.Set},
-			{"tiebreak", in.Tiebreak.Set}, {"occurred_at", in.OccurredAt.Set}, {"metadata", in.Metadata != nil}, {"profile", in.Profile.Set},
+			{"tiebreak", in.Tiebreak.Set}, {"occurred_at", in.OccurredAt.Set}, {"metadata", in.Metadata != nil}, {"profile", in.Profile.Set}, {"rename", in.Rename.Set},
 		} {
 			if f.set {
 				faults.Add(f.name, "is not a field of a reversal, which takes reverses, note, late and key")

@@ -26,6 +26,7 @@ type boardIn struct {
 	Min        web.Optional[int64]            `json:"min"`
 	Max        web.Optional[int64]            `json:"max"`
 	DailyCap   web.Optional[int64]            `json:"daily_cap"`
+	Floor      web.Optional[int64]            `json:"floor"`
 	Decimals   web.Optional[int]              `json:"decimals"`
 	Unit       web.Optional[string]           `json:"unit"`
 	Grace      web.Optional[string]           `json:"grace"`
@@ -67,6 +68,7 @@ func (in boardIn) change(faults *fault.List) func(*score.Board) {
 		set(faults, "min", in.Min, &b.Min)
 		setOrClear(in.Max, &b.Max)
 		setOrClear(in.DailyCap, &b.DailyCap)
+		setOrClear(in.Floor, &b.Floor)
 		set(faults, "decimals", in.Decimals, &b.Decimals)
 		set(faults, "unit", in.Unit, &b.Unit)
 		set(faults, "grace", grace, &b.Grace)

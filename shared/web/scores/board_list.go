@@ -2,7 +2,6 @@ package scores
 
 import (
 	"net/http"
-	"unicode/utf8"
 
 	"plaudit/shared/score"
 	"plaudit/shared/web"
@@ -27,10 +26,7 @@ const maxBoardSearch = 200
 func (h readHandlers) boards(w http.ResponseWriter, r *http.Request) error {
 	q := web.ReadQuery(r, "mine", "q", "limit", "cursor")
 	l := web.ReadList[score.BoardPlace](q, "boards", []string{"mine", "q"}, nil)
-	mine, search, limit := q.Bool("mine"), q.Text("q"), q.Limit(100)
-	if utf8.RuneCountInString(search) > maxBoardSearch {
-		q.Faults.Add("q", "must be at most %d characters", maxBoardSearch)
-	}
+	mine, search, limit := q.Bool("mine"), q.Short("q", maxBoardSearch), q.Limit(100)
 	if err := l.Err(); err != nil {
 		return err
 	}

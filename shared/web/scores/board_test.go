@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -14,9 +15,13 @@ func TestBoardComesBackAsItWasMade(t *testing.T) {
 		"categories":[],"time_zone":"Asia/Seoul","catalogue":{"full":42,"dnf":0},"min":-9007199254740991,"max":9007199254740991,"daily_cap":null,"decimals":3,
 		"unit":"duration_ms","grace":"1h30m","players":"any","public":false,"owners":["o","o"],"writers":["w"],"viewers":["v"],"state":"open"}`)
 	created := made["created_at"]
+	if made["opened_at"] != created {
+		t.Errorf("it was opened at %v and created at %v", made["opened_at"], created)
+	}
 	delete(made, "created_at")
+	delete(made, "opened_at")
 	text, _ := json.Marshal(made)
-	const want = `{"catalogue":{"dnf":0,"full":42},"categories":[],"combine":"best","daily_cap":null,"decimals":3,"grace":"1h30m","id":"a-0","max":9007199254740991,"min":-9007199254740991,"order":"asc","owners":["o","s"],"periods":["all"],"players":"any","public":false,"state":"open","ties":"shared","time_zone":"Asia/Seoul","title":"Ä","unit":"duration_ms","version":1,"viewers":["v"],"writers":["w"]}`
+	const want = `{"catalogue":{"dnf":0,"full":42},"categories":[],"combine":"best","daily_cap":null,"decimals":3,"floor":null,"grace":"1h30m","id":"a-0","max":9007199254740991,"min":-9007199254740991,"order":"asc","owners":["o","s"],"periods":["all"],"players":"any","public":false,"state":"open","ties":"shared","time_zone":"Asia/Seoul","title":"Ä","unit":"duration_ms","version":1,"viewers":["v"],"writers":["w"]}`
 	if string(text) != want && strings.ReplaceAll(string(text), "9007199254740991", "9.007199254740991e+15") != want {
 		t.Errorf("got  %s\nwant %s", text, want)
 	}
@@ -242,6 +247,46 @@ func TestWhoMay(t *testing.T) {
 	}
 	if w := s.send("elsewhere", "POST", "/v1/boards", `{"id":"other"}`); w.Code != 201 {
 		t.Errorf("a key for a board that does not exist yet: %d %s", w.Code, w.Body)
+	}
+}
+
+// Limits and indexes are those of the lists as they were sent; the creator, whom
+// nobody has to list, counts too.
+func TestPeopleOfANewBoardAreCountedAsSent(t *testing.T) {
+	s := startScores(t)
+	people := func(n int, more ...string) string {
+		list := slices.Clone(more)
+		for i := range n {
+			list = append(list, fmt.Sprintf("u%d", i))
+		}
+		text, err := json.Marshal(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	const alone, including = "must list at most 100 users", "must list at most 100 users, including you, who create the board and become an owner: leave one out"
+	for i, c := range []struct{ name, fields, field, detail string }{
+		{"100 with the creator", `"owners":` + people(99, "o"), "", ""},
+		{"99 without", `"owners":` + people(99), "", ""},
+		{"none", `"owners":[]`, "", ""},
+		{"100 of other kinds", `"writers":` + people(100) + `,"viewers":` + people(100), "", ""},
+		{"100 of which two are one", `"owners":` + people(99, "u0"), "", ""},
+		{"100 without the creator", `"owners":` + people(100), "owners", including},
+		{"101 with the creator", `"owners":` + people(100, "o"), "owners", alone},
+		{"101 without", `"owners":` + people(101), "owners", alone},
+		{"one again and again, and somebody else at the end", `"writers":[` + strings.Repeat(`"u",`, 1001) + `"lost"]`, "writers", alone},
+		{"a wrong one after one who is there twice", `"owners":["u","u","no one"]`, "owners[2]", "must be a user's id"},
+	} {
+		body := fmt.Sprintf(`{"id":"b%d",%s}`, i, c.fields)
+		w := s.send("owner", "POST", "/v1/boards", body)
+		var p struct{ Detail string }
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
+			t.Fatal(err)
+		}
+		if refused := c.field != ""; refused != (w.Code == 400) || !refused && w.Code != 201 || refused && (faultFields(w.Body.String()) != c.field || p.Detail != c.detail) {
+			t.Errorf("%s: got %d %.300s, want %q %q", c.name, w.Code, w.Body, c.field, c.detail)
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ type entryIn struct {
 	Metadata   jsontext.Value           `json:"metadata"`
 	Key        web.Optional[string]     `json:"key"`
 	Profile    web.Optional[profileIn]  `json:"profile"`
+	Rename     web.Optional[bool]       `json:"rename"`
 }
 
 // reversalIn is a reversal as a client sends it.
@@ -46,6 +47,7 @@ func (in entryIn) submission() score.Submission {
 		Tiebreak:   valueOf(&faults, "tiebreak", in.Tiebreak),
 		OccurredAt: valueOf(&faults, "occurred_at", in.OccurredAt),
 		Late:       valueOf(&faults, "late", in.Late),
+		Rename:     valueOf(&faults, "rename", in.Rename),
 		Key:        bodyKey(&faults, in.Key),
 	}
 	if p := valueOf(&faults, "profile", in.Profile); p != nil {
@@ -98,7 +100,7 @@ func setKey(in *score.Submission, r *http.Request) {
 	header := headerKey(&in.Faults, r)
 	switch {
 	case in.Key == "":
-		in.Key = header
+		in.Key, in.KeyInHeader = header, header != ""
 	case len(r.Header.Values(idempotencyKey)) > 0 && header != in.Key:
 		in.Faults.Add("key", "must be the same as the header Idempotency-Key; send only one of them")
 	}

@@ -210,7 +210,7 @@ func TestReplayIsTheFirstAnswerByteForByte(t *testing.T) {
 		}
 		again(body, "Idempotency-Key", name)
 		again(strings.Replace(body, `{`, `{"key":"`+name+`",`, 1))
-		s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"101","points":5,"kind":"adjustment","note":"more","profile":{"display_name":"Lee"}}`)
+		s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"101","points":5,"kind":"adjustment","note":"more","rename":true,"profile":{"display_name":"Lee"}}`)
 		s.must(200, "owner", "PATCH", "/v1/boards/b", `{"catalogue":{"other":1},"title":"another","state":"closed"}`)
 		again(body, "Idempotency-Key", name)
 		s.must(200, "owner", "PATCH", "/v1/boards/b", `{"catalogue":{"full":42,"half":20},"state":"open"}`)
@@ -244,7 +244,7 @@ func TestEntriesThatAreRefused(t *testing.T) {
 		"profile":     {`{"player":"p","points":1,"profile":1}`, `{"player":"p","points":1,"profile":null}`, `{"player":"p","points":1,"profile":[]}`},
 
 		"profile.display_name": {`{"player":"p","points":1,"profile":{"display_name":1}}`, `{"player":"p","points":1,"profile":{"display_name":""}}`, `{"player":"p","points":1,"profile":{"display_name":"` + long(81) + `"}}`},
-		"profile.country":      {`{"player":"p","points":1,"profile":{"country":"kr"}}`, `{"player":"p","points":1,"profile":{"country":"KOR"}}`, `{"player":"p","points":1,"profile":{"country":82}}`},
+		"profile.country":      {`{"player":"p","points":1,"profile":{"country":"zz"}}`, `{"player":"p","points":1,"profile":{"country":"KOR"}}`, `{"player":"p","points":1,"profile":{"country":82}}`},
 		"profile.user":         {`{"player":"p","points":1,"profile":{"user":""}}`, `{"player":"p","points":1,"profile":{"user":"a b"}}`, `{"player":"p","points":1,"profile":{"user":1}}`},
 		"profile.attributes":   {`{"player":"p","points":1,"profile":{"attributes":[]}}`, `{"player":"p","points":1,"profile":{"attributes":"x"}}`},
 		"profile.attributes.a": {`{"player":"p","points":1,"profile":{"attributes":{"a":1}}}`, `{"player":"p","points":1,"profile":{"attributes":{"a":""}}}`, `{"player":"p","points":1,"profile":{"attributes":{"a":"` + long(81) + `"}}}`},

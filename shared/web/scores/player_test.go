@@ -100,7 +100,7 @@ func TestPlayersThatAreRefused(t *testing.T) {
 		{"a number", "owner", p, `{"display_name":1}`, 400, "display_name"},
 		{"an empty name", "owner", p, `{"display_name":""}`, 400, "display_name"},
 		{"a long name", "owner", p, `{"display_name":"` + strings.Repeat("é", 81) + `"}`, 400, "display_name"},
-		{"small letters", "owner", p, `{"country":"kr"}`, 400, "country"},
+		{"no country's code", "owner", p, `{"country":"zz"}`, 400, "country"},
 		{"three letters", "owner", p, `{"country":"KOR"}`, 400, "country"},
 		{"attributes as a list", "owner", p, `{"attributes":[]}`, 400, "attributes"},
 		{"an attribute as a number", "owner", p, `{"attributes":{"a":1}}`, 400, "attributes.a"},

@@ -17,8 +17,10 @@ func standingsOf(entry map[string]any) string {
 	return strings.Join(out, " ")
 }
 
-// clock sets the database's time.
+// clock sets the database's time. Boards count as opened long before, because runs
+// do not close earlier.
 func (s *scoreStack) clock(at string) {
+	s.db.Owner().MustExec(`UPDATE boards SET opened_at = '2000-01-01Z' WHERE opened_at IS NOT NULL`)
 	s.db.Owner().MustExec(`CREATE OR REPLACE FUNCTION plaudit_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$ SELECT timestamptz '` + at + `' $$`)
 }
 
@@ -93,7 +95,9 @@ func TestReversalsThatAreRefused(t *testing.T) {
 		{"points", "owner", target, `{"note":"x","points":1}`, 400, "bad-request", "points", nil},
 		{"a bad key", "owner", target, `{"note":"x","key":"a b"}`, 400, "bad-request", "key", nil},
 		{"two keys", "owner", target, `{"note":"x","key":"a"}`, 400, "bad-request", "key", []string{"Idempotency-Key", "b"}},
-		{"a key of an entry", "owner", target, `{"note":"x","key":"k"}`, 422, "key-reused", "Idempotency-Key", nil},
+		{"a key of an entry", "owner", target, `{"note":"x","key":"k"}`, 422, "key-reused", "key", nil},
+		{"a key of an entry in the header", "owner", target, `{"note":"x"}`, 422, "key-reused", "Idempotency-Key", []string{"Idempotency-Key", "k"}},
+		{"a key of an entry in header and body", "owner", target, `{"note":"x","key":"k"}`, 422, "key-reused", "key", []string{"Idempotency-Key", "k"}},
 		{"not an id", "owner", "/v1/boards/b/entries/x/reversal", `{"note":"x"}`, 404, "not-found", "", nil},
 		{"no such entry", "owner", "/v1/boards/b/entries/01890000-0000-7000-8000-000000000000/reversal", `{"note":"x"}`, 404, "not-found", "", nil},
 		{"an entry of another board", "owner", "/v1/boards/other/entries/" + id + "/reversal", `{"note":"x"}`, 404, "not-found", "", nil},
@@ -317,6 +321,7 @@ func TestBatchesThatAreRefused(t *testing.T) {
 			"entries[0].player entries[2].key entries[2].note entries[2].points entries[3].points entries[3].kind entries[3].note"},
 		{"every fault against the boards", "owner", `{"board":"a","player":"p","points":1},` + good + `,{"board":"z","player":"p","points":11},{"board":"a","player":"p","reason":"none"},{"board":"closed","player":"p","points":1}`, 400,
 			"entries[0].points entries[2].points entries[3].reason"},
+		{"one key twice for another board too", "owner", `{"board":"a","player":"p","reason":"full","key":"k"},{"board":"z","player":"p","points":1,"key":"k"},{"board":"z","player":"p","points":2,"key":"k"}`, 400, "entries[2].key"},
 		{"one key twice", "owner", `{"board":"z","player":"p","points":1,"key":"k"},{"board":"z","player":"p","points":2,"key":"k"}`, 400, "entries[1].key"},
 		{"a reversal of nothing", "owner", good + `,{"board":"z","reverses":"","note":"x"}`, 400, "entries[1].reverses entries[1].player entries[1].points"},
 		{"no such board", "owner", good + `,{"board":"none","player":"p","points":1}`, 404, "entries[1].board"},

@@ -247,7 +247,7 @@ func (s *scoreStack) at(now time.Time) {
 	s.Helper()
 	s.query = web.New(web.Config{Deployable: "score-query", Verifier: callers},
 		scores.Query(&score.Reader{Tables: pgscores.New(s.db.Open("score_query")), Now: func() time.Time { return now }}))
-	s.db.Owner().MustExec(`CREATE OR REPLACE FUNCTION plaudit_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT timestamptz ''` + now.Format(time.RFC3339Nano) + `'''`)
+	s.clock(now.Format(time.RFC3339Nano))
 }
 
 func TestPeriodsOfABoard(t *testing.T) {
@@ -428,7 +428,8 @@ func TestBoardsAreListedAndFound(t *testing.T) {
 		{"auditor", "mine=true", "alphabet"},
 		{"", "q=alp", "alpha alphabet beta gamma"},
 		{"", "q=ALP", "alpha alphabet beta gamma"},
-		{"", "q=alpha%20", "gamma beta"},
+		{"", "q=alpha%20", "alpha alphabet gamma beta"}, // white space at the ends does not count
+		{"", "q=alpha%20a", "beta"},
 		{"", "q=alpha%20100%25_%5C", "gamma"},
 		{"", "q=%25", ""},
 		{"", "q=al_ha", ""},

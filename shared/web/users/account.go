@@ -3,11 +3,11 @@ package users
 import (
 	"net/http"
 	"time"
-	"unicode/utf8"
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
 	"plaudit/shared/id"
+	"plaudit/shared/text"
 	"plaudit/shared/user"
 	"plaudit/shared/web"
 )
@@ -128,7 +128,7 @@ func (h handlers) patchMe(w http.ResponseWriter, r *http.Request) error {
 	// Null clears a country. For the other fields it is as wrong as the empty string,
 	// which is Value's content then. An empty country must not count as null.
 	if in.Country.Set && !in.Country.Null && in.Country.Value == "" {
-		return fault.Field(fault.BadRequest, "country", "must be a country code of two capital letters (ISO 3166-1 alpha-2), or null for none")
+		return fault.Field(fault.BadRequest, "country", text.CountryForm+", or null for none")
 	}
 	changes := user.Changes{Mail: in.Mail}
 	for _, f := range []struct {
@@ -181,9 +181,9 @@ func (h handlers) list(w http.ResponseWriter, r *http.Request) error {
 		return h.find(w, r, q)
 	}
 	l := web.ReadList(q, "users", []string{"q"}, id.UUID)
-	limit, search := q.Limit(100), q.Value("q")
-	if utf8.RuneCountInString(search) > maxSearch {
-		q.Faults.Add("q", "must be at most %d characters", maxSearch)
+	limit, search := q.Limit(100), ""
+	if q.Value("q") != "" {
+		search = q.Short("q", maxSearch)
 	}
 	if err := l.Err(); err != nil {
 		return err

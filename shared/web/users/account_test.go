@@ -69,7 +69,7 @@ func TestBodiesOfAccountRoutes(t *testing.T) {
 		"display_name": {"null", "1", `""`, `" "`, `"a\nb"`, `"` + strings.Repeat("가", 81) + `"`, `"\ud800"`, `"a\u0000"`, "{}"},
 		"locale":       {"null", "1", `""`, `"fr"`},
 		"time_zone":    {"null", "9", `""`, `"Local"`, `"../etc/passwd"`},
-		"country":      {"82", `""`, `"kr"`, `"KOR"`, `"ZZ"`, "[]"},
+		"country":      {"82", `""`, `"k1"`, `"KOR"`, `"ZZ"`, "[]"},
 		"mail":         {"null", "true", "[]", `"plaudit.entry.adjusted"`},
 		// Fields that an account cannot change itself.
 		"role":           {`"admin"`},

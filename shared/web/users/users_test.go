@@ -250,7 +250,7 @@ func TestBodiesOfUsersRoutes(t *testing.T) {
 		"display_name":   {"", "null", "1", `""`, `"a\nb"`, `"` + strings.Repeat("가", 81) + `"`, `"\ud800"`, `"a\u0000"`, "{}"},
 		"locale":         {"null", "1", `""`, `"fr"`},
 		"time_zone":      {"null", "9", `""`, `"Local"`, `"+09:00"`, `"../etc/passwd"`},
-		"country":        {"82", `""`, `"kr"`, `"KOR"`, `"ZZ"`},
+		"country":        {"82", `""`, `"k1"`, `"KOR"`, `"ZZ"`},
 		"role":           {`"admin"`},
 		"id":             {`"0198c0de-0000-7000-8000-000000000000"`},
 		"email_verified": {"true"},

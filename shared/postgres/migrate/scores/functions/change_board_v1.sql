@@ -2,7 +2,8 @@
 -- and returns {board} with the board as it is afterwards. If it wrote nothing, the
 -- result contains the reason: stale, the version has changed; has_entries, although
 -- p_no_entries requires that it has none; has_players, although its players were to
--- become registered ones. Nobody adds to the board while it runs.
+-- become registered ones. Nobody adds to the board while it runs, so that a draft
+-- that is opened has all its entries when its past runs close.
 CREATE OR REPLACE FUNCTION change_board_v1(p_board jsonb, p_changes jsonb, p_no_entries boolean, p_actor text, p_traceparent text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 SET enable_seqscan = off -- to look for one entry of the board without reading those of others
@@ -11,6 +12,7 @@ DECLARE
     v_new boards := jsonb_populate_record(NULL::boards, p_board);
     v_old boards;
     v_row boards;
+    v_now timestamptz;
 BEGIN
     PERFORM pg_advisory_xact_lock(internal.board_lock(v_new.id));
     SELECT * INTO STRICT v_old FROM boards WHERE id = v_new.id;
@@ -25,14 +27,17 @@ BEGIN
     IF v_new.players = 'registered' AND v_old.players <> 'registered' AND EXISTS (SELECT FROM players WHERE board = v_old.no) THEN
         RETURN jsonb_build_object('board', internal.board_json(v_old), 'has_players', true);
     END IF;
+    v_now := greatest(plaudit_now(), v_old.changed_at + interval '1 microsecond');
     UPDATE boards b SET
         title = v_new.title, combine = v_new.combine, "order" = v_new."order", ties = v_new.ties,
         periods = v_new.periods, categories = v_new.categories, time_zone = v_new.time_zone,
         catalogue = nullif(v_new.catalogue, 'null'), min = v_new.min, max = v_new.max, daily_cap = v_new.daily_cap,
+        -- The previous release does not know floors.
+        floor = CASE WHEN p_board ? 'floor' THEN v_new.floor ELSE b.floor END,
         decimals = v_new.decimals, unit = v_new.unit, grace = v_new.grace, players = v_new.players,
         public = v_new.public, owners = v_new.owners, writers = v_new.writers, viewers = v_new.viewers,
         state = v_new.state, version = b.version + 1,
-        changed_at = greatest(plaudit_now(), b.changed_at + interval '1 microsecond')
+        opened_at = CASE WHEN v_new.state <> 'draft' THEN coalesce(b.opened_at, v_now) END, changed_at = v_now
     WHERE b.no = v_old.no
     RETURNING * INTO v_row;
     PERFORM internal.report('plaudit.board.updated', 'board/' || v_row.id, p_actor, NULL,

@@ -45,7 +45,7 @@ BEGIN
         RETURNING * INTO v_row;
         PERFORM internal.follow_players(ARRAY[v_board.no], ARRAY[p_player], v_now);
         IF NOT v_made AND v_new -> 'status' <> v_old -> 'status' THEN
-            v_notify := internal.notified('plaudit.player.changed', p_actor, v_row.user_id);
+            v_notify := internal.opened_notified(v_board.no, 'plaudit.player.changed', p_actor, v_row.user_id);
         END IF;
         PERFORM internal.report('plaudit.player.changed', 'board/' || p_board || '/player/' || p_player, p_actor, v_notify,
             jsonb_build_object('changes', CASE WHEN v_made THEN internal.player_changes('{}', jsonb_strip_nulls(v_new))

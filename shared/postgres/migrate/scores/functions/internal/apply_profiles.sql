@@ -1,7 +1,8 @@
 -- Applies the items' profiles to their players, in the order of the items, and
--- returns the players that changed. If a player would end up with too many
--- attributes, it refuses the first item after which that is so. The players are
--- locked.
+-- returns the players that changed. Name and country of a player with an account
+-- are the account's, so those of its items are left out. If a player would end up
+-- with too many attributes, it refuses the first item after which that is so. The
+-- players are locked.
 CREATE OR REPLACE FUNCTION internal.apply_profiles(p_items internal.item[], p_now timestamptz) RETURNS internal.player_change[]
 LANGUAGE plpgsql VOLATILE
 SET enable_hashjoin = off
@@ -16,7 +17,8 @@ BEGIN
     v_changes := ARRAY(
         SELECT (c.board, c.id, c.old, c.new)::internal.player_change
         FROM (
-            SELECT p.board, p.id, internal.player_json(p) AS old, internal.player_patch_all(internal.player_json(p), (i.sent).profile ORDER BY i.item) AS new
+            SELECT p.board, p.id, internal.player_json(p) AS old, internal.player_patch_all(internal.player_json(p),
+                CASE WHEN p.user_id IS NULL THEN (i.sent).profile ELSE (i.sent).profile - '{display_name,country}'::text[] END ORDER BY i.item) AS new
             FROM unnest(p_items) i
             JOIN players p ON p.board = i.board AND p.id = i.player
             WHERE (i.sent).profile IS NOT NULL
@@ -44,7 +46,9 @@ BEGIN
     FROM unnest(v_changes) c
     WHERE p.board = c.board AND p.id = c.player;
 
-    SELECT array_agg(c.board), array_agg(c.player) INTO v_boards, v_players FROM unnest(v_changes) c;
-    PERFORM internal.follow_players(v_boards, v_players, p_now);
+    SELECT array_agg(c.board), array_agg(c.player) INTO v_boards, v_players FROM unnest(v_changes) c WHERE c.new -> 'attributes' <> c.old -> 'attributes';
+    IF v_boards IS NOT NULL THEN
+        PERFORM internal.follow_players(v_boards, v_players, p_now);
+    END IF;
     RETURN v_changes;
 END $$;
