@@ -237,9 +237,7 @@ func (m *machine) changeBoard(t *rapid.T) {
 		case m.narrow:
 			states = []string{"open", "open", "open", "open", "archived", "draft"}
 		}
-		if b.State = pick(t, "state", states); b.State != "draft" && old.State == "draft" {
-			b.OpenedAt = m.w.Now
-		}
+		b.State = pick(t, "state", states)
 		set = append(set, "state")
 	}
 	refusals := m.w.JudgeBoard(who(m.run, name), id, b, set, !reflect.DeepEqual(only(old, counting), only(b, counting)))
@@ -256,6 +254,14 @@ func (m *machine) changeBoard(t *rapid.T) {
 	}
 	if w.Code != 200 {
 		m.fail(t, "the board should change: %d %s", w.Code, w.Body)
+	}
+	if old.State == "draft" && b.State != "draft" {
+		// Changes of a board are ordered even if the clock stands still, as
+		// entries of a player are.
+		b.OpenedAt = m.instant(t, decode[map[string]any](t, w)["opened_at"])
+		if d := b.OpenedAt.Sub(m.w.Now.Truncate(time.Microsecond)); d < 0 || d > time.Millisecond {
+			m.fail(t, "opened_at should be %s, not %s", m.w.Now, b.OpenedAt)
+		}
 	}
 	m.w.Boards[slices.Index(m.w.Boards, old)] = b
 	m.sameBoard(t, decode[map[string]any](t, w), b)
