@@ -18,6 +18,7 @@ var (
 	nights   = Period{Name: "nights", Cron: "0,30 0,1,2 * * *"}
 	spring   = Period{Name: "spring", Start: time.Date(2026, 3, 1, 5, 0, 0, 0, time.UTC), End: time.Date(2026, 4, 1, 4, 0, 0, 0, time.UTC)}
 	autumn   = Period{Name: "autumn", Start: time.Date(2026, 10, 24, 22, 0, 0, 0, time.UTC), End: time.Date(2026, 10, 31, 12, 0, 0, 0, time.UTC)}
+	ancient  = Period{Name: "ancient", Start: time.Date(2009, 6, 1, 0, 0, 0, 0, time.UTC), End: time.Date(2009, 9, 1, 0, 0, 0, 0, time.UTC)}
 	year     = Period{Name: "year", Start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), End: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}
 )
 
@@ -42,6 +43,7 @@ var periodSets = [][]Period{
 	append(plain("day"), nights),
 	{spring, autumn},
 	{autumn, nights, spring},
+	append(plain("all"), ancient, spring),
 }
 
 func periodJSON(p Period) any {
@@ -63,7 +65,7 @@ func (b *Board) fields() map[string]any {
 	return map[string]any{
 		"id": b.ID, "title": b.Title, "combine": b.Combine, "order": b.Order, "ties": b.Ties, "periods": periods,
 		"categories": b.Categories, "time_zone": b.TimeZone, "catalogue": b.Catalogue, "min": b.Min, "max": b.Max,
-		"daily_cap": b.DailyCap, "decimals": b.Decimals, "unit": b.Unit, "grace": b.Grace.String(), "players": b.Players,
+		"daily_cap": b.DailyCap, "floor": b.Floor, "decimals": b.Decimals, "unit": b.Unit, "grace": b.Grace.String(), "players": b.Players,
 		"public": b.Public, "owners": b.Owners, "writers": b.Writers, "viewers": b.Viewers, "state": b.State,
 	}
 }
@@ -94,7 +96,13 @@ func (m *machine) drawConfig(t *rapid.T, b *Board) []string {
 	choose("combine", 50, func() { b.Combine = pick(t, "combine", []string{"sum", "best", "last"}) })
 	choose("order", 50, func() { b.Order = pick(t, "order", []string{"desc", "asc"}) })
 	choose("ties", 50, func() { b.Ties = pick(t, "ties", []string{"first", "shared"}) })
-	choose("periods", 70, func() { b.Periods = pick(t, "periods", periodSets) })
+	choose("periods", 70, func() {
+		sets := periodSets
+		if m.periods != nil {
+			sets = m.periods
+		}
+		b.Periods = pick(t, "periods", sets)
+	})
 	choose("categories", 50, func() {
 		b.Categories = pick(t, "categories", [][]string{{}, {"age"}, {"age", "club"}})
 	})
@@ -139,6 +147,14 @@ func (m *machine) drawRules(t *rapid.T, b *Board, percent int) []string {
 		}
 		choose("daily_cap", percent, func() { b.DailyCap = pick(t, "daily_cap", m.caps) })
 	}
+	if m.floors != nil && (b.Combine == "sum" && b.has("all") || chance(t, 10, "a floor elsewhere")) {
+		choose("floor", percent, func() {
+			b.Floor = pick(t, "floor", m.floors)
+			if chance(t, 5, "a floor above 0") {
+				b.Floor = ptr(int64(1))
+			}
+		})
+	}
 	choose("public", percent, func() { b.Public = rapid.Bool().Draw(t, "public") })
 	choose("writers", percent, func() {
 		b.Writers = pick(t, "writers", [][]string{{}, {m.user("writer")}, {m.user("writer"), m.user("viewer")}})
@@ -168,8 +184,8 @@ func (m *machine) createBoardAs(t *rapid.T, name, id string) {
 	if m.narrow {
 		b.Min = -MaxPoints
 		set = append(set, "min")
-		if chance(t, 60, "sum") {
-			b.Combine = "sum"
+		if combine := pick(t, "combine of the theme", m.combines); combine != "" {
+			b.Combine = combine
 			set = append(set, "combine")
 		}
 		if m.caps != nil && b.Combine == "sum" {
@@ -178,17 +194,17 @@ func (m *machine) createBoardAs(t *rapid.T, name, id string) {
 		}
 	}
 	set = append(set, m.drawRules(t, b, 30)...)
-	w := m.call(name, "POST", "/v1/boards", only(b, set))
-	var refusals []Refusal
-	switch {
-	case c.Role == "":
-		refusals = []Refusal{{Status: 401}}
-	case c.Role != "organizer" && c.Role != "admin" || !c.scoped("boards:write"):
-		refusals = []Refusal{{Status: 403}}
-	case m.w.Board(b.ID) != nil:
-		refusals = []Refusal{{Status: 409, Why: "board-taken"}}
+	if len(m.w.Boards) == 0 && b.Floor != nil && (*b.Floor > 0 || b.Combine != "sum" || !b.has("all")) {
+		b.Floor = nil // a history needs a board
 	}
-	if refusals != nil {
+	if chance(t, m.drafts, "draft") {
+		b.State = "draft"
+		set = append(set, "state")
+	} else {
+		b.OpenedAt = m.w.Now
+	}
+	w := m.call(name, "POST", "/v1/boards", only(b, set))
+	if refusals := m.w.JudgeNewBoard(c, b); refusals != nil {
 		if err := fits(w, refusals); err != nil {
 			m.fail(t, "%v", err)
 		}
@@ -213,11 +229,18 @@ func (m *machine) changeBoard(t *rapid.T) {
 		set = append(set, m.drawConfig(t, b)...)
 	}
 	set = append(set, m.drawRules(t, b, 25)...)
-	if m.stray(t, 40, "state?") {
-		b.State = pick(t, "state", []string{"open", "open", "open", "closed", "archived"})
+	if m.stray(t, 40, "state?") || m.narrow && chance(t, m.drafts/2, "opening?") {
+		states := []string{"open", "open", "open", "archived", "closed", "draft"}
+		switch {
+		case old.State == "draft": // the rules leave open if a draft can become one
+			states = states[:5]
+		case m.narrow:
+			states = []string{"open", "open", "open", "open", "archived", "draft"}
+		}
+		b.State = pick(t, "state", states)
 		set = append(set, "state")
 	}
-	refusals := m.w.JudgeBoard(who(m.run, name), id, !reflect.DeepEqual(only(old, counting), only(b, counting)))
+	refusals := m.w.JudgeBoard(who(m.run, name), id, b, set, !reflect.DeepEqual(only(old, counting), only(b, counting)))
 	if b.DailyCap != nil && b.Combine != "sum" {
 		b.DailyCap = nil
 		set = append(set, "daily_cap")
@@ -231,6 +254,14 @@ func (m *machine) changeBoard(t *rapid.T) {
 	}
 	if w.Code != 200 {
 		m.fail(t, "the board should change: %d %s", w.Code, w.Body)
+	}
+	if old.State == "draft" && b.State != "draft" {
+		// Changes of a board are ordered even if the clock stands still, as
+		// entries of a player are.
+		b.OpenedAt = m.instant(t, decode[map[string]any](t, w)["opened_at"])
+		if d := b.OpenedAt.Sub(m.w.Now.Truncate(time.Microsecond)); d < 0 || d > time.Millisecond {
+			m.fail(t, "opened_at should be %s, not %s", m.w.Now, b.OpenedAt)
+		}
 	}
 	m.w.Boards[slices.Index(m.w.Boards, old)] = b
 	m.sameBoard(t, decode[map[string]any](t, w), b)
@@ -247,6 +278,7 @@ func (m *machine) sameBoard(t *rapid.T, got map[string]any, b *Board) {
 		m.fail(t, "grace should be %s: %v", b.Grace, got["grace"])
 	}
 	delete(want, "grace")
+	want["opened_at"] = maybe(b.OpenedAt.Truncate(time.Microsecond))
 	for _, k := range slices.Sorted(maps.Keys(want)) {
 		if !reflect.DeepEqual(got[k], want[k]) {
 			m.fail(t, "the board's %s should be %v, not %v", k, want[k], got[k])

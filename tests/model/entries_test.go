@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"pgregory.net/rapid"
@@ -28,12 +29,23 @@ func generic(v any) any {
 
 // drawEntry draws an entry for the board, mostly one that it accepts.
 func (m *machine) drawEntry(t *rapid.T, board string) (Item, map[string]any) {
-	in := Item{Board: board, Player: m.drawPlayer(t, board)}
+	return m.drawEntryOf(t, board, m.drawPlayer(t, board))
+}
+
+func (m *machine) drawEntryOf(t *rapid.T, board, player string) (Item, map[string]any) {
+	in := Item{Board: board, Player: player}
 	body := map[string]any{"player": in.Player}
 	b := m.w.Board(board)
 	reason := b != nil && b.Catalogue != nil
-	if chance(t, 25, "kind?") {
-		in.Kind = ptr(pick(t, "kind", []string{"adjustment", "result", "import", "adjustment"}))
+	adjust := m.adjustments
+	if b != nil && b.Combine == "sum" {
+		adjust = 13
+	}
+	if adjustment := chance(t, adjust, "adjustment?"); adjustment || chance(t, 12, "kind?") {
+		in.Kind = ptr(pick(t, "kind", []string{"result", "import"}))
+		if adjustment {
+			in.Kind = ptr("adjustment")
+		}
 		if m.stray(t, 4, "reversal as a kind") {
 			in.Kind = ptr("reversal")
 		}
@@ -52,7 +64,8 @@ func (m *machine) drawEntry(t *rapid.T, board string) (Item, map[string]any) {
 	}
 	if !reason || m.stray(t, 2, "both") {
 		in.Points = ptr(pick(t, "points", m.theme.points))
-		if b != nil && b.Min < 0 && chance(t, 30, "less than nothing") {
+		adjustment := in.Kind != nil && *in.Kind == "adjustment"
+		if b != nil && (b.Min < 0 || adjustment) && chance(t, m.negative, "less than nothing") || adjustment && chance(t, 20, "a penalty") {
 			in.Points = ptr(-*in.Points)
 		}
 		if m.stray(t, 4, "far") {
@@ -74,6 +87,14 @@ func (m *machine) drawEntry(t *rapid.T, board string) (Item, map[string]any) {
 			by = pick(t, "far", []time.Duration{5*time.Minute + time.Microsecond, -30 * 366 * 24 * time.Hour})
 		}
 		at := m.w.Now.Add(by)
+		if m.instants != nil && chance(t, 70, "of the theme") {
+			at = pick(t, "instant", m.instants)
+		}
+		// Before, at or after another entry of the player, on which the order of
+		// a walk depends.
+		if others := m.entriesOf(board, in.Player); len(others) > 0 && chance(t, m.beside, "beside another") {
+			at = others[len(others)-1-uniform(t, "another", len(others))].OccurredAt.Add(pick(t, "by", besides))
+		}
 		if chance(t, 20, "an offset") {
 			at = at.In(time.FixedZone("", 9*3600+1800))
 		}
@@ -88,19 +109,87 @@ func (m *machine) drawEntry(t *rapid.T, board string) (Item, map[string]any) {
 		body["metadata"] = map[string]any{"lap": 1 + uniform(t, "lap", 3), "by": `a "b" <c>`}
 		in.Metadata = generic(body["metadata"])
 	}
-	if chance(t, 20, "profile?") {
+	if chance(t, m.profiles, "profile?") {
 		p, fields := m.drawProfile(t, board, in.Player)
+		if p.User != nil {
+			// No rule says which comes first, the name or the link.
+			p.DisplayName, p.Country = nil, nil
+			delete(fields, "display_name")
+			delete(fields, "country")
+		}
 		in.Profile = p
 		body["profile"] = fields
+		if p.DisplayName != nil && chance(t, 40, "rename") {
+			in.Rename = true
+			body["rename"] = true
+		}
 	}
 	return in, body
+}
+
+// besides are distances from another entry of a player.
+var besides = []time.Duration{0, -time.Microsecond, time.Microsecond, 0, -time.Hour, time.Minute}
+
+// entriesOf returns the entries of a player.
+func (m *machine) entriesOf(board, player string) []*Entry {
+	return slices.DeleteFunc(slices.Clone(m.w.Entries), func(e *Entry) bool { return e.Board != board || e.Player != player })
+}
+
+// settle changes items of a batch whose names no rule is clear about: whether a
+// name counts that comes together with a link, and whether an item that repeats
+// or clears the name of an earlier item has to say rename again. Items without a
+// body are repeated as they were.
+func (m *machine) settle(items []Item, bodies []map[string]any) {
+	of := func(j int, list []Item) []int {
+		var others []int
+		for i, other := range list {
+			if i != j && bodies[i] != nil && other.Profile != nil && other.Board == items[j].Board && other.Player == items[j].Player {
+				others = append(others, i)
+			}
+		}
+		return others
+	}
+	for j, in := range items {
+		if in.Profile == nil || bodies[j] == nil {
+			continue
+		}
+		if slices.ContainsFunc(of(j, items), func(i int) bool { return items[i].Profile.User != nil }) {
+			items[j].Profile.DisplayName, items[j].Profile.Country, items[j].Rename = nil, nil, false
+			fields := bodies[j]["profile"].(map[string]any)
+			delete(fields, "display_name")
+			delete(fields, "country")
+			delete(bodies[j], "rename")
+		}
+	}
+	for j, in := range items {
+		if in.Profile == nil || bodies[j] == nil || in.Profile.DisplayName == nil || m.w.Board(in.Board) == nil {
+			continue
+		}
+		is, clears, differs := *in.Profile.DisplayName, *in.Profile.DisplayName == nil, false
+		now := is
+		if before := m.w.here(in.Board, in.Player).DisplayName; before != nil {
+			differs = !same(is, before)
+		}
+		earlier := slices.DeleteFunc(of(j, items[:j]), func(i int) bool { return items[i].Profile.DisplayName == nil })
+		for _, i := range earlier {
+			now = *items[i].Profile.DisplayName
+			clears, differs = clears || now == nil, differs || !same(is, now)
+		}
+		if len(earlier) > 0 && (clears || differs && same(is, now)) {
+			items[j].Rename = true
+			bodies[j]["rename"] = true
+		}
+	}
 }
 
 // drawKey draws an idempotency key. The key itself decides whether it is sent
 // in the header or in the body, so that repeated requests are the same.
 func (m *machine) drawKey(t *rapid.T, percent int, names ...string) string {
-	if m.narrow || !chance(t, percent, "key?") {
+	if m.narrow && !m.keys || !chance(t, percent, "key?") {
 		return ""
+	}
+	if m.narrow { // others would be refused for their keys
+		return fmt.Sprintf("%d-%s", len(m.done), names[0])
 	}
 	return pick(t, "key", names)
 }
@@ -144,6 +233,13 @@ func (m *machine) drawTarget(t *rapid.T) (board, id string) {
 func (m *machine) drawReversal(t *rapid.T) (Item, map[string]any) {
 	in := Item{Reversal: true}
 	in.Board, in.Reverses = m.drawTarget(t)
+	left := slices.DeleteFunc(slices.Clone(m.w.Entries), func(e *Entry) bool {
+		return e.Reverses != "" || slices.ContainsFunc(m.w.Entries, func(r *Entry) bool { return r.Reverses == e.ID })
+	})
+	if m.narrow && len(left) > 0 && chance(t, 50, "one that can be reversed") {
+		e := left[len(left)-1-uniform(t, "of these", len(left))]
+		in.Board, in.Reverses = e.Board, e.ID
+	}
 	body := map[string]any{}
 	if !m.stray(t, 5, "no note") {
 		in.Note = ptr("a mistake")
@@ -174,42 +270,73 @@ func (m *machine) addBatch(t *rapid.T) {
 	r := request{who: m.drawWriter(t), route: "POST /v1/entries/batch", target: "/v1/entries/batch"}
 	if chance(t, 30, "header?") {
 		r.header = pick(t, "header", []string{"h1", "h2"})
+		if m.narrow {
+			r.header = fmt.Sprint("h", len(m.done))
+		}
 	}
-	list := []map[string]any{}
+	var bodies []map[string]any // nil for an item that is repeated
 	alike := m.narrow && chance(t, 60, "alike")
 	for i := range 1 + uniform(t, "items", m.items) {
 		var in Item
 		var body map[string]any
-		switch {
+		switch again := m.keyed(r); {
+		case len(again) > 0 && chance(t, 15, "again"):
+			in = pick(t, "item", again)
 		case chance(t, 25, "reversal"):
 			in, body = m.drawReversal(t)
 			body["reverses"] = in.Reverses
 		case alike && i > 0 && !r.items[0].Reversal:
-			// Use the same player and day, on which sums and caps depend.
+			// Use the same player and day, on which sums, caps and walks depend.
 			first := r.items[0]
-			in, body = m.drawEntry(t, first.Board)
-			in.Player, in.OccurredAt, in.Profile = first.Player, first.OccurredAt, nil
-			body["player"] = first.Player
-			delete(body, "profile")
-			delete(body, "occurred_at")
-			if first.OccurredAt != nil {
-				body["occurred_at"] = *first.OccurredAt
+			in, body = m.drawEntryOf(t, first.Board, first.Player)
+			if !chance(t, m.beside, "own time") {
+				in.OccurredAt = first.OccurredAt
+				delete(body, "occurred_at")
+			}
+			if in.OccurredAt != nil {
+				if chance(t, m.beside, "beside the first") && first.OccurredAt != nil {
+					in.OccurredAt = ptr(first.OccurredAt.Add(pick(t, "by", besides)))
+				}
+				body["occurred_at"] = *in.OccurredAt
 			}
 		default:
 			in, body = m.drawEntry(t, m.drawBoard(t))
 		}
-		body["board"] = in.Board
-		if in.Key = m.drawKey(t, 30, fmt.Sprint("b", i), fmt.Sprint("b", i), fmt.Sprint("b", i), fmt.Sprint("b", i), "k1"); in.Key != "" {
-			body["key"] = in.Key
-		} else if r.header != "" {
-			in.Key = fmt.Sprintf("%s %d", r.header, i) // no client can send a space
+		if body != nil {
+			body["board"] = in.Board
+			if in.Key = m.drawKey(t, 30, fmt.Sprint("b", i), fmt.Sprint("b", i), fmt.Sprint("b", i), fmt.Sprint("b", i), "k1"); in.Key != "" {
+				body["key"] = in.Key
+			} else if r.header != "" {
+				in.Key = fmt.Sprintf("%s %d", r.header, i) // no client can send a space
+			}
 		}
-		in.Identity = text(body)
-		r.items = append(r.items, in)
-		list = append(list, body)
+		r.items, bodies = append(r.items, in), append(bodies, body)
+	}
+	m.settle(r.items, bodies)
+	list := []json.RawMessage{}
+	for i, body := range bodies {
+		if body != nil {
+			r.items[i].Identity = text(body)
+		}
+		list = append(list, json.RawMessage(r.items[i].Identity))
 	}
 	r.body = text(map[string]any{"entries": list})
 	m.do(t, r)
+}
+
+// keyed returns the items with keys of their own that earlier batches added and
+// this one does not contain yet.
+func (m *machine) keyed(r request) []Item {
+	var list []Item
+	for _, old := range m.requests {
+		for _, in := range old.items {
+			used := slices.ContainsFunc(r.items, func(other Item) bool { return other.Key == in.Key })
+			if old.route == r.route && old.who == r.who && in.Key != "" && !strings.Contains(in.Key, " ") && !used {
+				list = append(list, in)
+			}
+		}
+	}
+	return list
 }
 
 // repeat sends an accepted request again, mostly as the same caller.

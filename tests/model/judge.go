@@ -20,6 +20,7 @@ type Item struct {
 	Metadata   any
 	Key        string
 	Profile    *Profile
+	Rename     bool
 	Reversal   bool
 	Reverses   string
 	Identity   string // the item as sent
@@ -32,6 +33,19 @@ type Profile struct {
 	Attributes                 map[string]*string
 	Status                     *string
 	Note                       **string
+}
+
+// applyEntry merges the profile that an entry brings. If the player is linked to
+// a user, the name and the country are the user's.
+func (p *Profile) applyEntry(s *State) {
+	if p == nil {
+		return
+	}
+	brought := *p
+	if s.User != nil {
+		brought.DisplayName, brought.Country = nil, nil
+	}
+	brought.apply(s)
 }
 
 func (p *Profile) apply(s *State) {
@@ -60,11 +74,12 @@ func (p *Profile) apply(s *State) {
 // Refusal is a way in which the API may refuse a request. Why is the kind of
 // problem, if the status does not determine it. Each of Faults is a set of
 // names, one of which the response must name. Without Faults the field is not
-// checked.
+// checked. Says is a part of the detail.
 type Refusal struct {
 	Status int
 	Why    string
 	Faults [][]string
+	Says   string
 }
 
 // Verdict is the expected result of a request. Any of Refusals is correct. If
@@ -94,11 +109,11 @@ func (w *World) Judge(c Caller, route string, single bool, items []Item) Verdict
 		return refuse(Refusal{Status: 401, Why: "unauthenticated"})
 	}
 	if faults := w.bodyFaults(items, name); len(faults) > 0 {
-		return refuse(Refusal{400, "bad-request", faults})
+		return refuse(Refusal{Status: 400, Why: "bad-request", Faults: faults})
 	}
 	for i, in := range items {
 		if status := w.gate(c, w.Board(in.Board), Staff, "entries:write"); status != 0 {
-			v.Refusals = append(v.Refusals, Refusal{status, "", item(single, name(i, ""))})
+			v.Refusals = append(v.Refusals, Refusal{Status: status, Faults: item(single, name(i, ""))})
 		}
 	}
 	if v.Refusals != nil {
@@ -108,7 +123,7 @@ func (w *World) Judge(c Caller, route string, single bool, items []Item) Verdict
 		old := w.byKey(in.Board, in.Key)
 		v.Replay = append(v.Replay, old)
 		if old != nil && old.Identity != c.Actor+" "+route+" "+in.Identity {
-			v.Refusals = append(v.Refusals, Refusal{422, "key-reused", item(single, name(i, ""))})
+			v.Refusals = append(v.Refusals, Refusal{Status: 422, Why: "key-reused", Faults: item(single, name(i, ""))})
 		}
 	}
 	if v.Refusals != nil {
@@ -116,7 +131,7 @@ func (w *World) Judge(c Caller, route string, single bool, items []Item) Verdict
 	}
 	for i, in := range items {
 		if v.Replay[i] == nil && in.Reversal && w.Entry(in.Board, in.Reverses) == nil {
-			v.Refusals = append(v.Refusals, Refusal{404, "", item(single, name(i, ""))})
+			v.Refusals = append(v.Refusals, Refusal{Status: 404, Faults: item(single, name(i, ""))})
 		}
 	}
 	if v.Refusals != nil {
@@ -129,7 +144,7 @@ func (w *World) Judge(c Caller, route string, single bool, items []Item) Verdict
 		}
 	}
 	if faults != nil {
-		return refuse(Refusal{400, "bad-request", faults})
+		return refuse(Refusal{Status: 400, Why: "bad-request", Faults: faults})
 	}
 	w.make(c, route, items, single, name, &v)
 	return v
@@ -276,7 +291,7 @@ func (w *World) make(c Caller, route string, items []Item, single bool, name fun
 			}
 			runs = b.Runs(e.OccurredAt)
 		}
-		if b.State != "open" {
+		if !b.Open() {
 			against(i, "board-closed", "")
 		}
 		for _, s := range runs {
@@ -300,26 +315,10 @@ func (w *World) make(c Caller, route string, items []Item, single bool, name fun
 		v.Made = append(v.Made, e)
 		ends = append(ends, len(w.Entries))
 	}
-	all := w.Entries
-	for i, e := range v.Made {
-		// Of several items that cross a limit together, the first that crosses
-		// is named: the state after it alone is over the limit too.
-		if e == nil {
-			continue
-		}
-		b := w.Board(e.Board)
-		w.Entries = all
-		capped, beyond := w.overCap(b, e), w.outOfRange(b, e)
-		w.Entries = all[:ends[i]]
-		if capped && w.overCap(b, e) && !over(v, "daily-cap") {
-			against(i, "daily-cap", "points")
-		}
-		then := w.outOfRange(b, e)
-		if slices.ContainsFunc(beyond, func(s string) bool { return slices.Contains(then, s) }) && !over(v, "score-range") {
-			against(i, "score-range", "")
-		}
-	}
-	w.Entries = all
+	w.capped(v, ends, against)
+	w.ranged(v, ends, against)
+	w.floored(v, before, ends, items, single, against)
+	w.renamed(v, items, name)
 	for _, e := range v.Made {
 		if e == nil {
 			continue
@@ -332,12 +331,165 @@ func (w *World) make(c Caller, route string, items []Item, single bool, name fun
 			e.Scores = append(e.Scores, score)
 		}
 	}
-	w.Entries, w.Players = all[:before:before], players
+	w.Entries, w.Players = w.Entries[:before:before], players
 }
 
-func over(v *Verdict, why string) bool {
-	return slices.ContainsFunc(v.Refusals, func(r Refusal) bool { return r.Why == why })
+// against adds a refusal of an item with 409.
+type against func(i int, why, field string)
+
+// at runs a function with the ledger as it was after its first entries.
+func (w *World) at(length int, do func()) {
+	all := w.Entries
+	w.Entries = all[:length]
+	do()
+	w.Entries = all
 }
+
+// capped adds the refusal of a request that exceeds a daily cap: of several
+// items that do so together, the first that crosses it, which is over the cap
+// without those after it too.
+func (w *World) capped(v *Verdict, ends []int, against against) {
+	for i, e := range v.Made {
+		if e == nil || !w.overCap(w.Board(e.Board), e) {
+			continue
+		}
+		crosses := false
+		w.at(ends[i], func() { crosses = w.overCap(w.Board(e.Board), e) })
+		if crosses {
+			against(i, "daily-cap", "points")
+			return
+		}
+	}
+}
+
+// ranged adds the refusals of a request that leaves the range of what clients
+// can represent. On a board that sums, the first item is named whose running
+// total is out of range; on others, where the order of the walk is not that of
+// the items, any item at which a total crosses.
+func (w *World) ranged(v *Verdict, ends []int, against against) {
+	sum := false
+	for i, e := range v.Made {
+		if e == nil {
+			continue
+		}
+		b := w.Board(e.Board)
+		for _, s := range e.Runs {
+			final := w.outOfRange(b, e.Player, s)
+			if len(final) == 0 {
+				continue
+			}
+			var before, after []string
+			w.at(ends[i]-1, func() { before = w.outOfRange(b, e.Player, s) })
+			w.at(ends[i], func() { after = w.outOfRange(b, e.Player, s) })
+			stays := slices.ContainsFunc(after, func(total string) bool { return slices.Contains(final, total) })
+			crosses := slices.ContainsFunc(after, func(total string) bool { return !slices.Contains(before, total) })
+			switch {
+			case b.Combine == "sum" && stays && !sum:
+				against(i, "score-range", "")
+				sum = true
+			case b.Combine != "sum" && crosses:
+				against(i, "score-range", "")
+			}
+		}
+	}
+}
+
+// outOfRange returns the totals of a player in a run that exceed what clients
+// can represent: of the standing, or of the adjustments alone.
+func (w *World) outOfRange(b *Board, player string, s Run) []string {
+	var list []string
+	k := w.Walk(b, player, s)
+	for _, total := range []struct {
+		name string
+		n    int64
+	}{{"score", k.S.Score}, {"tiebreak", k.S.Tiebreak}, {"adjusted score", k.Adjusted.Score}, {"adjusted tiebreak", k.Adjusted.Tiebreak}} {
+		if total.n > MaxPoints || total.n < -MaxPoints {
+			list = append(list, total.name)
+		}
+	}
+	return list
+}
+
+// floored adds the refusal of a request after which a score in `all` is below
+// the floor, unless it rose. Named is the first item that lowers the score and
+// leaves it below the floor or, if no item changes it, the first.
+func (w *World) floored(v *Verdict, before int, ends []int, items []Item, single bool, against against) {
+	first := len(items)
+	all := Run{Name: "all"}
+	for i, e := range v.Made {
+		if e == nil || w.Board(e.Board).Floor == nil {
+			continue
+		}
+		b := w.Board(e.Board)
+		var old, running Walk
+		w.at(before, func() { old = w.Walk(b, e.Player, all) })
+		w.at(ends[i], func() { running = w.Walk(b, e.Player, all) })
+		now := w.Walk(b, e.Player, all)
+		if !now.Present || now.S.Score >= *b.Floor || now.S.Score > old.S.Score {
+			continue
+		}
+		unchanged := !slices.ContainsFunc(v.Made, func(other *Entry) bool {
+			return other != nil && other.Board == e.Board && other.Player == e.Player && other.Points != 0
+		})
+		if unchanged || e.Points < 0 && running.S.Score < *b.Floor {
+			first = min(first, i)
+		}
+	}
+	switch {
+	case first == len(items):
+	case !items[first].Reversal:
+		against(first, "score-floor", "points")
+	case single:
+		against(first, "score-floor", "entry")
+	default:
+		against(first, "score-floor", "reverses")
+	}
+}
+
+// renamed adds the refusals of a request that changes names without saying so.
+func (w *World) renamed(v *Verdict, items []Item, name func(int, string) string) {
+	at := func(i int) []string { return []string{name(i, "profile.display_name")} }
+	for j, in := range items {
+		if v.Replay[j] != nil || !w.names(in) || in.Rename {
+			continue
+		}
+		is := *in.Profile.DisplayName
+		before := w.here(in.Board, in.Player).DisplayName
+		now, said := before, []int(nil)
+		for i, other := range items[:j] {
+			if v.Replay[i] == nil && other.Board == in.Board && other.Player == in.Player && w.names(other) {
+				now, said = *other.Profile.DisplayName, append(said, i)
+			}
+		}
+		if same(is, now) {
+			continue
+		}
+		for _, i := range said {
+			if other := *items[i].Profile.DisplayName; other != nil && is != nil && *other != *is {
+				v.Refusals = append(v.Refusals, Refusal{Status: 409, Why: "name-differs", Faults: [][]string{at(i), at(j)}})
+			}
+		}
+		if before != nil && !same(is, before) {
+			v.Refusals = append(v.Refusals, Refusal{Status: 409, Why: "name-differs", Faults: [][]string{at(j)}, Says: *before})
+		}
+	}
+}
+
+// names reports whether the item brings a display name that counts. Those of
+// players who are linked to a user do not.
+func (w *World) names(in Item) bool {
+	return in.Profile != nil && in.Profile.DisplayName != nil && w.here(in.Board, in.Player).User == nil
+}
+
+// here returns the current state of a player, who need not exist yet.
+func (w *World) here(board, id string) State {
+	if p := w.Player(board, id); p != nil {
+		return p.Today()
+	}
+	return w.newPlayer(board, id).Today()
+}
+
+func same(x, y *string) bool { return x == nil && y == nil || x != nil && y != nil && *x == *y }
 
 // overCap reports whether the net points of the entry's day exceed the cap and
 // the entry adds to them. Points that are taken away never exceed it, not even
@@ -357,29 +509,13 @@ func (w *World) overCap(b *Board, e *Entry) bool {
 	return net > *b.DailyCap
 }
 
-// outOfRange returns the sums that the entry changes and that exceed what
-// clients can represent: of points or of tiebreaks, in a run of a period.
-func (w *World) outOfRange(b *Board, e *Entry) []string {
-	var list []string
-	for _, s := range e.Runs {
-		st, _ := w.Standing(b, e.Player, s)
-		if st.Score > MaxPoints || st.Score < -MaxPoints {
-			list = append(list, fmt.Sprint("points ", s))
-		}
-		if st.Tiebreak > MaxPoints || st.Tiebreak < -MaxPoints {
-			list = append(list, fmt.Sprint("tiebreaks ", s))
-		}
-	}
-	return list
-}
-
 // Commit writes the expected result: the made entries, which have their ids
 // now, and their players' profiles.
 func (w *World) Commit(v Verdict, items []Item) {
 	for i, e := range v.Made {
 		if e != nil {
 			w.Entries = append(w.Entries, e)
-			w.Set(e.Board, e.Player, items[i].Profile.apply)
+			w.Set(e.Board, e.Player, items[i].Profile.applyEntry)
 		}
 	}
 }
@@ -394,9 +530,9 @@ func (w *World) JudgePlayer(c Caller, board, player string, p *Profile) []Refusa
 		return []Refusal{{Status: status}}
 	}
 	if faults := playerFaults(b, player, p, func(f string) string { return f }, "user"); faults != nil {
-		return []Refusal{{400, "bad-request", faults}}
+		return []Refusal{{Status: 400, Why: "bad-request", Faults: faults}}
 	}
-	if b.State != "open" {
+	if !b.Open() {
 		return []Refusal{{Status: 409, Why: "board-closed"}}
 	}
 	return nil
@@ -405,18 +541,64 @@ func (w *World) JudgePlayer(c Caller, board, player string, p *Profile) []Refusa
 // SetPlayer merges a profile into a player.
 func (w *World) SetPlayer(board, id string, p *Profile) { w.Set(board, id, p.apply) }
 
-// JudgeBoard returns the expected result of a PATCH of a board. counting means
-// that it changes how entries count.
-func (w *World) JudgeBoard(c Caller, board string, counting bool) []Refusal {
-	b := w.Board(board)
+// JudgeNewBoard returns the expected result of creating a board.
+func (w *World) JudgeNewBoard(c Caller, b *Board) []Refusal {
+	if c.Role == "" {
+		return []Refusal{{Status: 401}}
+	}
+	var list []Refusal
+	if b.Floor != nil && (*b.Floor > 0 || b.Combine != "sum" || !b.has("all")) {
+		list = append(list, Refusal{Status: 400, Faults: [][]string{{"floor"}}})
+	}
+	if c.Role != "organizer" && c.Role != "admin" || !c.scoped("boards:write") {
+		list = append(list, Refusal{Status: 403})
+	} else if w.Board(b.ID) != nil {
+		list = append(list, Refusal{Status: 409, Why: "board-taken"})
+	}
+	return list
+}
+
+// has reports whether the board has the period.
+func (b *Board) has(period string) bool {
+	return slices.ContainsFunc(b.Periods, func(p Period) bool { return p.Name == period })
+}
+
+// JudgeBoard returns the expected result of a PATCH of a board. b is the board
+// after it, set are the fields in it, and counting means that it changes how
+// entries count.
+func (w *World) JudgeBoard(c Caller, board string, b *Board, set []string, counting bool) []Refusal {
+	old := w.Board(board)
 	if c.Role == "" {
 		return []Refusal{{Status: 401, Why: "unauthenticated"}}
 	}
-	if status := w.gate(c, b, Owns, "boards:write"); status != 0 {
-		return []Refusal{{Status: status}}
+	var list []Refusal
+	if b.Floor != nil && *b.Floor > 0 {
+		list = append(list, Refusal{Status: 400, Faults: [][]string{{"floor"}}})
 	}
-	if counting && w.Entered(b) {
-		return []Refusal{{Status: 409, Why: "board-in-use"}}
+	if status := w.gate(c, old, Owns, "boards:write"); status != 0 {
+		list = append(list, Refusal{Status: status})
 	}
-	return nil
+	if list != nil {
+		return list
+	}
+	var faults [][]string
+	under := func(field string) {
+		faults = append(faults, slices.DeleteFunc([]string{field, "floor"}, func(f string) bool { return !slices.Contains(set, f) }))
+	}
+	if b.Floor != nil && b.Combine != "sum" {
+		under("combine")
+	}
+	if b.Floor != nil && !b.has("all") {
+		under("periods")
+	}
+	if faults != nil {
+		list = append(list, Refusal{Status: 400, Faults: faults})
+	}
+	if old.State != "draft" && b.State == "draft" || old.State == "draft" && b.State == "closed" {
+		list = append(list, Refusal{Status: 409, Why: "board-state", Faults: [][]string{{"state"}}})
+	}
+	if counting && w.Entered(old) {
+		list = append(list, Refusal{Status: 409, Why: "board-in-use"})
+	}
+	return list
 }

@@ -29,7 +29,7 @@ type Board struct {
 	TimeZone             string
 	Catalogue            map[string]int64 // nil means free points
 	Min                  int64
-	Max, DailyCap        *int64
+	Max, DailyCap, Floor *int64
 	Decimals             int
 	Unit                 string
 	Grace                time.Duration
@@ -39,6 +39,7 @@ type Board struct {
 	Writers              []string
 	Viewers              []string
 	State                string
+	OpenedAt             time.Time // zero in a draft
 }
 
 // Entry is one line of the ledger. Runs are the runs that it credited or, for a
@@ -70,6 +71,7 @@ type Player struct {
 // State is a player's data from a moment on.
 type State struct {
 	From                       time.Time
+	Draft                      bool // set while the board was a draft
 	DisplayName, Country, User *string
 	Attributes                 map[string]string
 	Status                     string
@@ -135,18 +137,31 @@ func (w *World) In(b *Board, p *Player, s Run) State {
 	}
 	state := p.History[0]
 	for _, h := range p.History {
-		if h.From.Before(s.End.Add(b.Grace)) {
+		// The clock may stand still while a draft is changed and opened.
+		if h.Draft || h.From.Before(b.closing(s)) {
 			state = h
 		}
 	}
 	return state
 }
 
-// Closed reports whether the clock has passed the end of the run and its
-// board's grace.
+// Closed reports whether the run is closed. No run of a draft is.
 func (w *World) Closed(b *Board, s Run) bool {
-	return !s.End.IsZero() && !w.Now.Before(s.End.Add(b.Grace))
+	return b.State != "draft" && !s.End.IsZero() && !w.Now.Before(b.closing(s))
 }
+
+// closing returns when a run closes: when its end and the board's grace have
+// passed and the board is open.
+func (b *Board) closing(s Run) time.Time {
+	at := s.End.Add(b.Grace)
+	if at.Before(b.OpenedAt) {
+		return b.OpenedAt
+	}
+	return at
+}
+
+// Open reports whether the board accepts entries and changes of players.
+func (b *Board) Open() bool { return b.State == "open" || b.State == "draft" }
 
 // Set changes a player's state from now on.
 func (w *World) Set(board, id string, change func(*State)) {
@@ -156,7 +171,7 @@ func (w *World) Set(board, id string, change func(*State)) {
 		w.Players = append(w.Players, p)
 	}
 	s := p.Today()
-	s.From = w.Now
+	s.From, s.Draft = w.Now, w.Board(board).State == "draft"
 	attributes := map[string]string{}
 	for k, v := range s.Attributes {
 		attributes[k] = v
@@ -171,22 +186,23 @@ func (w *World) Set(board, id string, change func(*State)) {
 // newPlayer returns a player without a profile. If the id is a user's, the
 // player belongs to that user.
 func (w *World) newPlayer(board, id string) *Player {
-	s := State{Status: "ranked"}
+	s := State{Status: "ranked", Draft: w.Board(board).State == "draft"}
 	if w.Board(board).Players == "registered" {
 		s.User = &id
 	}
 	return &Player{Board: board, ID: id, History: []State{s}}
 }
 
-// MayRead reports whether the caller may read the board.
+// MayRead reports whether the caller may read the board. Neither a public board
+// nor a player on it can be read while it is a draft.
 func (w *World) MayRead(c Caller, b *Board) bool {
-	if b.Public {
+	if b.Public && b.State != "draft" {
 		return true
 	}
 	if c.Role == "" || !c.scoped("read") {
 		return false
 	}
-	linked := slices.ContainsFunc(w.Players, func(p *Player) bool {
+	linked := b.State != "draft" && slices.ContainsFunc(w.Players, func(p *Player) bool {
 		user := p.Today().User
 		return p.Board == b.ID && user != nil && *user == c.User
 	})

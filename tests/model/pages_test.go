@@ -59,7 +59,7 @@ func TestFullPages(t *testing.T) {
 			items = append(items, map[string]any{
 				"board": "b", "player": "writer", "points": 1, "note": swollen(n, 1000),
 				"metadata":    json.RawMessage(`{"a": "` + strings.Repeat(`\"`, (4096-len(`{"a":""}`))/2) + `"}`),
-				"occurred_at": time.Date(2026, 1, 1, 0, n, 0, 0, time.UTC), "profile": map[string]any{"user": userID(0, "organizer"), "display_name": swollen(n, 80)},
+				"occurred_at": time.Date(2026, 1, 1, 0, n, 0, 0, time.UTC), "profile": map[string]any{"user": userID(0, "organizer"), "display_name": swollen(0, 80)},
 			})
 		}
 		entries = append(entries, s.batch(items)...)

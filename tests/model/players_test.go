@@ -26,8 +26,8 @@ var people = []string{"linked", "viewer", "writer", "nobody"}
 // drawProfile draws the part of a profile that entries may carry.
 func (m *machine) drawProfile(t *rapid.T, board, player string) (*Profile, map[string]any) {
 	p, body := &Profile{}, map[string]any{}
-	text := func(field string, to ***string, values ...string) {
-		if !chance(t, 30, field+"?") {
+	text := func(field string, percent int, to ***string, values ...string) {
+		if !chance(t, percent, field+"?") {
 			return
 		}
 		v := pick(t, field, append(values, ""))
@@ -39,15 +39,15 @@ func (m *machine) drawProfile(t *rapid.T, board, player string) (*Profile, map[s
 			body[field] = v
 		}
 	}
-	text("display_name", &p.DisplayName, "Kim", "Núria 누리아")
-	text("country", &p.Country, "KR", "ES")
+	text("display_name", m.named, &p.DisplayName, "Kim", "Núria 누리아")
+	text("country", 30, &p.Country, "KR", "ES")
 	if b := m.w.Board(board); b == nil || b.Players == "any" {
-		text("user", &p.User, m.user("linked"), m.user("viewer"))
+		text("user", m.linked, &p.User, m.user("linked"), m.user("viewer"))
 	} else if chance(t, 30, "themselves") {
 		p.User = ptr(&player)
 		body["user"] = player
 	} else {
-		text("user", &p.User, player, m.user("linked"))
+		text("user", m.linked, &p.User, player, m.user("linked"))
 	}
 	if chance(t, 60, "attributes?") {
 		p.Attributes = map[string]*string{}

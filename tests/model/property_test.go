@@ -84,6 +84,18 @@ func TestDailyCapAgainstTheModel(t *testing.T) { days.check(t) }
 // The same holds near the limits of sums.
 func TestRangeAgainstTheModel(t *testing.T) { sums.check(t) }
 
+// The same holds if staff adjust best and last results, before and after them.
+func TestAdjustmentsAgainstTheModel(t *testing.T) { corrections.check(t) }
+
+// The same holds near the floor.
+func TestFloorAgainstTheModel(t *testing.T) { wallets.check(t) }
+
+// The same holds for drafts of past seasons, and after they are opened.
+func TestDraftsAgainstTheModel(t *testing.T) { drafts.check(t) }
+
+// The same holds if entries bring names.
+func TestNamesAgainstTheModel(t *testing.T) { names.check(t) }
+
 // check tries histories of the theme.
 func (h theme) check(t *testing.T) {
 	s := start(t, 4)
@@ -143,7 +155,7 @@ func (m *machine) jump(t *rapid.T) {
 		e := pick(t, "of entry", m.w.Entries)
 		b := m.w.Board(e.Board)
 		s := pick(t, "of run", append(slices.Clone(e.Runs), b.Runs(m.w.Now)...))
-		if at := s.End.Add(b.Grace - time.Duration(uniform(t, "before", 2))*time.Microsecond); at.After(m.w.Now) {
+		if at := b.closing(s).Add(-time.Duration(uniform(t, "before", 2)) * time.Microsecond); !s.End.IsZero() && at.After(m.w.Now) {
 			to = at
 		}
 	}
@@ -213,11 +225,11 @@ func (m *machine) id(name string) string { return fmt.Sprintf("m%d-%s", m.run, n
 // user returns the id of a person of this history.
 func (m *machine) user(name string) string { return userID(m.run, name) }
 
-// names are the callers, mostly one with enough rights.
-var names = []string{"organizer", "admin", "writer", "key", "organizer", "organizer", "organizer", "organizer", "organizer", "organizer",
+// callers mostly have enough rights.
+var callers = []string{"organizer", "admin", "writer", "key", "organizer", "organizer", "organizer", "organizer", "organizer", "organizer",
 	"organizer", "organizer", "organizer", "rival", "viewer", "linked", "linked", "auditor", "reader", ""}
 
-func drawCaller(t *rapid.T) string { return pick(t, "as", names) }
+func drawCaller(t *rapid.T) string { return pick(t, "as", callers) }
 
 // drawWriter draws a caller for operations that few may do.
 func (m *machine) drawWriter(t *rapid.T) string {

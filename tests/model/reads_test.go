@@ -122,6 +122,9 @@ func (m *machine) drawTable(t *rapid.T, b *Board, q url.Values, category bool) (
 	at := m.w.Now
 	if chance(t, 40, "at?") {
 		at = at.Add(-pick(t, "at", []time.Duration{time.Minute, 3 * time.Hour, 25 * time.Hour, 49 * time.Hour, 8 * 24 * time.Hour, 33 * 24 * time.Hour, -24 * time.Hour, 400 * 24 * time.Hour}))
+		if m.instants != nil && chance(t, 50, "of the theme") {
+			at = pick(t, "instant", m.instants)
+		}
 		q.Set("at", at.Format(time.RFC3339Nano))
 	}
 	if category && len(b.Categories) > 0 && chance(t, 40, "category?") {

@@ -45,7 +45,7 @@ func TestEveryFieldHasItsEdges(t *testing.T) {
 		{"PATCH /v1/boards/{board}/players/{player}", "PlayerChanges", "/v1/boards/b/players/p#", `{}`, nil, ""},
 		{"POST /v1/boards/{board}/entries", "NewEntry", "/v1/boards/b/entries", `{"player": "p#", "points": 1, "note": "n"}`, nil, "reason"},
 		{"POST /v1/entries/batch", "NewBatch", "/v1/entries/batch", `{"board": "c", "player": "p#", "points": 1, "note": "n"}`, []string{"reverses"}, "board reason"},
-		{"POST /v1/entries/batch", "NewBatch", "/v1/entries/batch", reverses, []string{"player", "points", "reason", "kind", "tiebreak", "occurred_at", "metadata", "profile"}, "board reverses note late key entries"},
+		{"POST /v1/entries/batch", "NewBatch", "/v1/entries/batch", reverses, []string{"player", "points", "reason", "kind", "tiebreak", "occurred_at", "metadata", "profile", "rename"}, "board reverses note late key entries"},
 		{"POST /v1/boards/{board}/entries/{entry}/reversal", "NewReversal", reversal, `{"note": "n"}`, nil, "note late key"},
 	} {
 		delete(untried, c.route)
@@ -84,7 +84,9 @@ func TestEveryFieldHasItsEdges(t *testing.T) {
 			t.Logf("%d values, %d of them good", len(values), good)
 			for _, v := range values {
 				field := v.at[strings.LastIndexByte(v.at, '.')+1:]
-				if field, _, _ = strings.Cut(field, "["); !v.good || slices.Contains(strings.Fields(c.untaken), field) {
+				// No board becomes a draft again.
+				draft := c.schema == "BoardChanges" && v.json == `{"state": "draft"}`
+				if field, _, _ = strings.Cut(field, "["); !v.good || draft || slices.Contains(strings.Fields(c.untaken), field) {
 					continue
 				}
 				if w := send(v); w.Code != 200 && w.Code != 201 {

@@ -241,7 +241,7 @@ func fits(w *httptest.ResponseRecorder, refusals []Refusal) error {
 		return fmt.Errorf("want a refusal %+v as problem+json: %d %s", refusals, w.Code, w.Body)
 	}
 	for _, r := range refusals {
-		if w.Code == r.Status && p.kind() == cmp.Or(r.Why, kinds[r.Status]) && named(p, r) {
+		if w.Code == r.Status && p.kind() == cmp.Or(r.Why, kinds[r.Status]) && named(p, r) && strings.Contains(p.Detail, r.Says) {
 			return nil
 		}
 	}

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -20,8 +21,8 @@ type Row struct {
 	Standing
 }
 
-// credits returns the entries that count for a player in a run: those that
-// credited it and were not cancelled in it.
+// credits returns the entries that count for a player in a run, by (occurred_at,
+// seq): those that credited it and were not cancelled in it.
 func (w *World) credits(board, player string, s Run) []*Entry {
 	var list []*Entry
 	for _, e := range w.Entries {
@@ -32,52 +33,63 @@ func (w *World) credits(board, player string, s Run) []*Entry {
 			list = append(list, e)
 		}
 	}
+	slices.SortFunc(list, func(x, y *Entry) int {
+		return cmp.Or(x.OccurredAt.Compare(y.OccurredAt), cmp.Compare(x.Seq, y.Seq))
+	})
 	return list
 }
 
+// pair is a score and its tiebreak.
+type pair struct{ Score, Tiebreak int64 }
+
+func (p pair) add(q pair) pair { return pair{p.Score + q.Score, p.Tiebreak + q.Tiebreak} }
+
+// Walk is a walk along a player's credits in a run.
+type Walk struct {
+	Present   bool // S is not absent
+	S         pair
+	ReachedAt time.Time // when S last changed
+	Adjusted  pair      // the sum of the adjustments that counted
+}
+
+// Walk walks along a player's credits in a run.
+func (w *World) Walk(b *Board, player string, s Run) Walk {
+	var k Walk
+	best := pair{} // of the results and imports so far, if Present
+	for _, e := range w.credits(b.ID, player, s) {
+		before, present := k.S, k.Present
+		points, adjustment := pair{e.Points, e.Tiebreak}, e.Kind == "adjustment"
+		switch {
+		case b.Combine == "sum":
+			k.Present, k.S = true, k.S.add(points)
+		case b.Combine == "best" && !adjustment:
+			if !k.Present || b.compare(points.Score, points.Tiebreak, best.Score, best.Tiebreak) < 0 {
+				best = points
+			}
+			k.Present, k.S = true, best.add(k.Adjusted)
+		case b.Combine == "best" && k.Present, b.Combine == "last" && k.Present && adjustment:
+			k.S = k.S.add(points)
+		case b.Combine == "last" && !adjustment:
+			k.Present, k.S = true, points
+		}
+		if adjustment && (b.Combine != "last" || k.Present) {
+			k.Adjusted = k.Adjusted.add(points)
+		}
+		if k.S != before || k.Present != present {
+			k.ReachedAt = e.OccurredAt
+		}
+	}
+	return k
+}
+
 // Standing computes a player's standing from their credits. A player without
-// credits has none.
+// credits, or with adjustments only on a board that does not sum, has none.
 func (w *World) Standing(b *Board, player string, s Run) (Standing, bool) {
-	list := w.credits(b.ID, player, s)
-	if len(list) == 0 {
+	k := w.Walk(b, player, s)
+	if !k.Present {
 		return Standing{}, false
 	}
-	out := Standing{Player: player, State: w.In(b, w.Player(b.ID, player), s)}
-	switch b.Combine {
-	case "sum":
-		earliest := list[0].OccurredAt
-		for _, e := range list {
-			out.Score += e.Points
-			out.Tiebreak += e.Tiebreak
-			if e.OccurredAt.Before(earliest) {
-				earliest = e.OccurredAt
-			}
-			if (e.Points != 0 || e.Tiebreak != 0) && e.OccurredAt.After(out.ReachedAt) {
-				out.ReachedAt = e.OccurredAt
-			}
-		}
-		if out.ReachedAt.IsZero() {
-			out.ReachedAt = earliest
-		}
-	case "best":
-		best := list[0]
-		for _, e := range list {
-			cmp := b.compare(e.Points, e.Tiebreak, best.Points, best.Tiebreak)
-			if cmp < 0 || cmp == 0 && e.OccurredAt.Before(best.OccurredAt) {
-				best = e
-			}
-		}
-		out.Score, out.Tiebreak, out.ReachedAt = best.Points, best.Tiebreak, best.OccurredAt
-	case "last":
-		last := list[0]
-		for _, e := range list {
-			if e.OccurredAt.After(last.OccurredAt) || e.OccurredAt.Equal(last.OccurredAt) && e.Seq > last.Seq {
-				last = e
-			}
-		}
-		out.Score, out.Tiebreak, out.ReachedAt = last.Points, last.Tiebreak, last.OccurredAt
-	}
-	return out, true
+	return Standing{player, k.S.Score, k.S.Tiebreak, k.ReachedAt, w.In(b, w.Player(b.ID, player), s)}, true
 }
 
 // compare orders two scores; a negative result means that the first is better.
@@ -98,19 +110,16 @@ func (b *Board) compare(score, tiebreak, score2, tiebreak2 int64) int {
 // place orders two standings of a table; a negative result means that x is
 // strictly better.
 func (b *Board) place(x, y Standing) int {
-	cmp := b.compare(x.Score, x.Tiebreak, y.Score, y.Tiebreak)
-	if cmp == 0 && b.Ties == "first" {
-		cmp = x.ReachedAt.Compare(y.ReachedAt)
+	better := b.compare(x.Score, x.Tiebreak, y.Score, y.Tiebreak)
+	if better == 0 && b.Ties == "first" {
+		return x.ReachedAt.Compare(y.ReachedAt)
 	}
-	return cmp
+	return better
 }
 
 // PageOrder orders by place, and by the players' ids if two are equal.
 func (b *Board) PageOrder(x, y Standing) int {
-	if cmp := b.place(x, y); cmp != 0 {
-		return cmp
-	}
-	return strings.Compare(x.Player, y.Player)
+	return cmp.Or(b.place(x, y), strings.Compare(x.Player, y.Player))
 }
 
 // Table returns a run's table, of the whole board or of the players whose
@@ -155,10 +164,7 @@ func (w *World) Listed(c Caller, b *Board) []*Entry {
 		}
 	}
 	slices.SortFunc(list, func(x, y *Entry) int {
-		if cmp := y.OccurredAt.Compare(x.OccurredAt); cmp != 0 {
-			return cmp
-		}
-		return strings.Compare(y.ID, x.ID)
+		return cmp.Or(y.OccurredAt.Compare(x.OccurredAt), strings.Compare(y.ID, x.ID))
 	})
 	return list
 }
