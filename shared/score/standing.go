@@ -102,6 +102,11 @@ type Filter struct {
 	Country  string // empty selects all
 }
 
+// empty reports whether the filter selects the whole table.
+func (f Filter) empty() bool {
+	return f.Players == nil && f.Min == nil && f.Max == nil && f.Country == ""
+}
+
 // PageRequest is the part of a table to return. At most one of After and Around
 // is set.
 type PageRequest struct {
@@ -118,7 +123,7 @@ type Tables interface {
 	// this id.
 	Player(ctx context.Context, board, player string) (p Player, ok bool, err error)
 	// Table returns up to p.Limit ranked players of the table. found is false
-	// if p.Around has no rank in it.
+	// if p.Around is not among those that the filter selects.
 	Table(ctx context.Context, b Board, s Run, c *Category, p PageRequest) (t Table, found bool, err error)
 	// Standings returns the standings that exist, in the order of the queries.
 	Standings(ctx context.Context, of []StandingQuery) ([]Report, error)
@@ -232,7 +237,11 @@ func (r *Reader) Standings(ctx context.Context, who access.Caller, board string,
 		return Table{}, err
 	}
 	if !found {
-		return Table{}, fault.Field(fault.NotFound, "around", "Player %q has no rank in this table.", p.Around)
+		detail := "Player %q has no rank in this table."
+		if !p.Filter.empty() {
+			detail = "Player %q has no rank in the part of this table that players, min, max and country select."
+		}
+		return Table{}, fault.Field(fault.NotFound, "around", detail, p.Around)
 	}
 	return t, nil
 }

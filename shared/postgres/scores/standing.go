@@ -139,12 +139,12 @@ func tableQuery(b score.Board, run score.Run, c *score.Category, p score.PageReq
 	limit := a.add(p.Limit+1) + `::bigint`
 	var after string
 	if p.Around != "" {
-		centre = `SELECT ` + keys + ` FROM standings s WHERE ` + where + ` AND s.player = ` + a.add(p.Around)
 		const middle = `((SELECT key_score FROM centre), (SELECT key_tiebreak FROM centre), (SELECT key_reached FROM centre), (SELECT player FROM centre))`
 		after = `(` + keys + `) >= ` + middle
 		if least != math.MinInt64 {
 			filtered += ` AND s.key_score >= ` + a.add(least) + `::bigint`
 		}
+		centre = `SELECT ` + keys + ` FROM ` + rows + ` WHERE ` + filtered + ` AND s.player = ` + a.add(p.Around)
 		before = ` UNION ALL (SELECT ` + columns + `, true AS below FROM ` + rows + ` WHERE ` + filtered + ` AND (` + keys + `) < ` + middle + `
 			ORDER BY s.key_score DESC, s.key_tiebreak DESC, s.key_reached DESC, s.player DESC LIMIT ` + limit + `)`
 	} else {

@@ -63,9 +63,9 @@ func TestPartsOfATableKeepItsRanks(t *testing.T) {
 		{"desc", "around=h&limit=3", "5:f=7 5:g=7 8:h=1"},
 		{"desc", "around=g&limit=4", "5:e=7 5:f=7 5:g=7 8:h=1"},
 		{"desc", "around=d", "1:a=10 2:b=9 2:c=9 4:d=8 5:e=7 5:f=7 5:g=7 8:h=1"},
-		{"desc", "around=d&limit=3&country=KR", "2:c=9 5:e=7 5:g=7"},
-		{"desc", "around=a&limit=3&max=7", "5:e=7 5:f=7 5:g=7"},
-		{"desc", "around=h&limit=2&min=7", "5:f=7 5:g=7"},
+		{"desc", "around=e&limit=3&country=KR", "2:c=9 5:e=7 5:g=7"},
+		{"desc", "around=e&limit=3&max=8&min=7", "4:d=8 5:e=7 5:f=7"},
+		{"desc", "around=d&limit=3&players=a,d,h", "1:a=10 4:d=8 8:h=1"},
 		{"asc", "", "1:h=1 2:e=7 2:f=7 2:g=7 5:d=8 6:b=9 6:c=9 8:a=10"},
 		{"asc", "min=8&max=9", "5:d=8 6:b=9 6:c=9"},
 		{"asc", "country=DE", "2:f=7 6:b=9"},
@@ -94,9 +94,14 @@ func TestPartsOfATableKeepItsRanks(t *testing.T) {
 	if end := s.must(200, "", "GET", "/v1/boards/desc/standings?around=g&limit=3", ""); rows(t, end) != "5:f=7 5:g=7 8:h=1" || end["next"] != nil {
 		t.Errorf("at the end: %v", end)
 	}
-	for _, player := range []string{"none", "out"} {
-		if w := s.send("owner", "GET", "/v1/boards/desc/standings?around="+player, ""); w.Code != 404 || faultFields(w.Body.String()) != "around" {
-			t.Errorf("around %s: %d %s", player, w.Code, w.Body)
+	// A player whom another filter leaves out is nobody to centre a page on.
+	for _, query := range []string{
+		"around=none", "around=out", "around=d&country=KR", "around=a&limit=3&max=7", "around=h&limit=2&min=7", "around=d&players=a,h", "around=d&players=none", "around=out&players=out",
+	} {
+		for _, board := range []string{"desc", "asc"} {
+			if w := s.send("owner", "GET", "/v1/boards/"+board+"/standings?"+query, ""); w.Code != 404 || faultFields(w.Body.String()) != "around" {
+				t.Errorf("%s of %s: %d %s", query, board, w.Code, w.Body)
+			}
 		}
 	}
 }
