@@ -30,6 +30,12 @@ type Lists interface {
 	// Periods returns the runs of the board's periods that have entries, latest
 	// first.
 	Periods(ctx context.Context, b Board, name string, after *RunPlace, limit int) ([]RunStatus, error)
+	// Players returns players of the board that the filter selects, c being its
+	// category. hidden includes hidden players.
+	Players(ctx context.Context, board string, f PlayerFilter, c *Category, hidden bool, after *PlayerPlace, limit int) ([]PlacedPlayer, error)
+	// Categories returns the values of the board's categories, or of the named one,
+	// in the order of categories, then of values. hidden counts hidden players too.
+	Categories(ctx context.Context, b Board, name string, hidden bool, after *CategoryPlace, limit int) ([]CategoryCount, error)
 }
 
 // View is what a caller may read, by the rules of permit and seesAll for one

@@ -108,14 +108,16 @@ func TestCheckFindsWhatDiffers(t *testing.T) {
 	db.MustExec(`UPDATE standings SET status = 'dnf' WHERE player = 'd'`)
 	db.MustExec(`UPDATE standings SET cat1 = 'x' WHERE player = 'e'`)
 	db.MustExec(`UPDATE players SET seq = 2 WHERE id = 'f'`)
+	db.MustExec(`UPDATE players SET cat1 = 'x' WHERE id = 'a'`)
+	db.MustExec(`UPDATE players SET cat2 = 'x' WHERE id = 'b'`)
 	db.MustExec(`INSERT INTO standings SELECT run, 'g', score, tiebreak, reached_at, nonzero, status, cat1, cat2, cat3, cat4, key_score, key_tiebreak, key_reached FROM standings WHERE player = 'a'`)
 	got := s.check(t, "b")
-	for i, begins := range []string{"all a ", "all b  {", "all c ", "all d ", "all e ", "all g {", "history f "} {
+	for i, begins := range []string{"all a ", "all b  {", "all c ", "all d ", "all e ", "all g {", "attributes a ", "attributes b ", "history f "} {
 		if i >= len(got) || len(got[i]) < len(begins) || got[i][:len(begins)] != begins {
 			t.Fatalf("line %d of %q, want %s", i, got, begins)
 		}
 	}
-	if len(got) != 7 {
+	if len(got) != 9 {
 		t.Errorf("got %q", got)
 	}
 	if _, err := pgscores.CheckBoard(t.Context(), s.db.Config("plaudit"), "none"); !fault.Is(err, fault.NotFound) {
