@@ -70,9 +70,15 @@ type EntryFilter struct {
 	From, To                     *time.Time // of occurred_at; To is exclusive
 }
 
-// OwnedEntry is an entry in a list and the user that its player belongs to.
-type OwnedEntry struct {
+// NamedEntry is an entry and its player's current name.
+type NamedEntry struct {
 	Entry
+	DisplayName *string
+}
+
+// OwnedEntry is an entry that was read and the user that its player belongs to.
+type OwnedEntry struct {
+	NamedEntry
 	User    string
 	SeesAll bool // set by EntriesOf only: the view's user passes Board.seesAll
 }
@@ -130,22 +136,22 @@ type Page[T, P any] struct {
 
 // Entries returns a page of the board's entries. Metadata is included for the
 // board's writers and for the player's user.
-func (r *Reader) Entries(ctx context.Context, who access.Caller, board string, f EntryFilter, after *EntryPlace, limit int) (Page[Entry, EntryPlace], error) {
+func (r *Reader) Entries(ctx context.Context, who access.Caller, board string, f EntryFilter, after *EntryPlace, limit int) (Page[NamedEntry, EntryPlace], error) {
 	b, err := r.Board(ctx, who, board)
 	if err != nil {
-		return Page[Entry, EntryPlace]{}, err
+		return Page[NamedEntry, EntryPlace]{}, err
 	}
 	found, err := r.Tables.Entries(ctx, b.ID, f, b.seesAll(who), after, limit+1)
 	return entryPage(found, limit, func(e OwnedEntry) bool { return b.seesMetadata(who, e.User) }), err
 }
 
-func entryPage(found []OwnedEntry, limit int, seesMetadata func(OwnedEntry) bool) Page[Entry, EntryPlace] {
-	page := Page[Entry, EntryPlace]{}
+func entryPage(found []OwnedEntry, limit int, seesMetadata func(OwnedEntry) bool) Page[NamedEntry, EntryPlace] {
+	page := Page[NamedEntry, EntryPlace]{}
 	for _, e := range found[:min(limit, len(found))] {
 		if !seesMetadata(e) {
 			e.Metadata = ""
 		}
-		page.Items = append(page.Items, e.Entry)
+		page.Items = append(page.Items, e.NamedEntry)
 		page.Places = append(page.Places, e.Place())
 	}
 	if len(found) > limit {
@@ -245,9 +251,9 @@ func (r *Reader) StandingsOf(ctx context.Context, who access.Caller, user string
 
 // EntriesOfUser returns a page of a user's entries on every board that the
 // caller may read.
-func (r *Reader) EntriesOfUser(ctx context.Context, who access.Caller, user string, after *EntryPlace, limit int) (Page[Entry, EntryPlace], error) {
+func (r *Reader) EntriesOfUser(ctx context.Context, who access.Caller, user string, after *EntryPlace, limit int) (Page[NamedEntry, EntryPlace], error) {
 	if !userID.MatchString(user) {
-		return Page[Entry, EntryPlace]{}, noUser(user)
+		return Page[NamedEntry, EntryPlace]{}, noUser(user)
 	}
 	found, err := r.Tables.EntriesOf(ctx, user, viewOf(who), after, limit+1)
 	return entryPage(found, limit, func(e OwnedEntry) bool { return e.SeesAll || seesOwn(who, e.User, e.Board) }), err

@@ -60,12 +60,13 @@ func (c Category) String() string { return c.Name + ":" + c.Value }
 // Table is a page of a table of standings, best first. Of is the number of
 // ranked players in the whole table, from the same snapshot as the ranks.
 type Table struct {
-	Board    string
-	Run      RunStatus
-	Category *Category // nil for the whole board
-	Of       int64
-	Items    []Standing
-	More     bool // more standings follow the last item
+	Board      string
+	Categories []string // of the board
+	Run        RunStatus
+	Category   *Category // nil for the whole board
+	Of         int64
+	Items      []Standing
+	More       bool // more standings follow the last item
 }
 
 // Report is one player's standing and its table.
@@ -128,9 +129,8 @@ type Tables interface {
 	// Standings returns the standings that exist, in the order of the queries.
 	Standings(ctx context.Context, of []StandingQuery) ([]Report, error)
 	// Entry returns an entry of the board; ok is false if it has none with this
-	// id. user is the user that its player belongs to, hidden reports whether
-	// that player is hidden.
-	Entry(ctx context.Context, board, id string) (e Entry, user string, hidden, ok bool, err error)
+	// id. hidden reports whether its player is hidden.
+	Entry(ctx context.Context, board, id string) (e OwnedEntry, hidden, ok bool, err error)
 	Lists
 }
 
@@ -243,6 +243,7 @@ func (r *Reader) Standings(ctx context.Context, who access.Caller, board string,
 		}
 		return Table{}, fault.Field(fault.NotFound, "around", detail, p.Around)
 	}
+	t.Categories = b.Categories
 	return t, nil
 }
 
@@ -272,25 +273,25 @@ func ValidEntry(text string) bool { return id.UUID(text) }
 
 // Entry returns one entry of the board. Its metadata is included for the
 // board's writers and for the player's user.
-func (r *Reader) Entry(ctx context.Context, who access.Caller, board, entry string) (Entry, error) {
+func (r *Reader) Entry(ctx context.Context, who access.Caller, board, entry string) (NamedEntry, error) {
 	b, err := r.Board(ctx, who, board)
 	if err != nil {
-		return Entry{}, err
+		return NamedEntry{}, err
 	}
 	missing := fault.New(fault.NotFound, "Board %q has no entry %q.", board, entry)
 	if !ValidEntry(entry) {
-		return Entry{}, missing
+		return NamedEntry{}, missing
 	}
-	e, user, hidden, ok, err := r.Tables.Entry(ctx, b.ID, entry)
+	e, hidden, ok, err := r.Tables.Entry(ctx, b.ID, entry)
 	switch {
 	case err != nil:
-		return Entry{}, err
+		return NamedEntry{}, err
 	case !ok || hidden && !b.seesAll(who):
-		return Entry{}, missing
-	case !b.seesMetadata(who, user):
+		return NamedEntry{}, missing
+	case !b.seesMetadata(who, e.User):
 		e.Metadata = ""
 	}
-	return e, nil
+	return e.NamedEntry, nil
 }
 
 // seesMetadata reports whether the caller may see the metadata of entries of a

@@ -8,13 +8,18 @@ import (
 	"plaudit/shared/web"
 )
 
-// replyPage writes a page of a list. show converts each item.
-func replyPage[T, P, Out any](w http.ResponseWriter, r *http.Request, l *web.List[P], page score.Page[T, P], show func(T) Out) error {
+// newPage encodes a page of a list. show converts each item.
+func newPage[T, P, Out any](l *web.List[P], page score.Page[T, P], show func(T) Out) (web.Page, error) {
 	items := make([]Out, len(page.Items))
 	for i, item := range page.Items {
 		items[i] = show(item)
 	}
-	out, err := web.NewPage(l, items, page.Places, page.Next)
+	return web.NewPage(l, items, page.Places, page.Next)
+}
+
+// replyPage writes a page of a list. show converts each item.
+func replyPage[T, P, Out any](w http.ResponseWriter, r *http.Request, l *web.List[P], page score.Page[T, P], show func(T) Out) error {
+	out, err := newPage(l, page, show)
 	if err != nil {
 		return err
 	}
