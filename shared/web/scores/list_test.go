@@ -234,6 +234,8 @@ func TestCursorsBelongToTheirList(t *testing.T) {
 		},
 		"/v1/boards":              {`{"l":"boards","p":{"t":true,"k":"\u0000","i":"b"}}`, `{"l":"boards","p":{"k":"b","i":"\u0000"}}`, `{"l":"boards","f":{"mine":"x"},"p":{"k":"b","i":"b"}}`, `{"l":"boards","f":{"q":"a\u0000"},"p":{"k":"b","i":"b"}}`},
 		"/v1/boards/b/periods":    {`{"l":"periods/b","p":{"s":"2026-04-01T00:00:00Z","n":"\u0000"}}`},
+		"/v1/boards/b/players":    {`{"l":"players/b","p":{"p":"\u0000"}}`, `{"l":"players/b","p":{"p":"a b"}}`, `{"l":"players/b","p":{"n":"\u0000","p":"p"}}`, `{"l":"players/b","f":{"status":"x"},"p":{"p":"p"}}`, `{"l":"players/b","p":{"p":1}}`},
+		"/v1/boards/b/categories": {`{"l":"categories/b","p":{"n":1,"v":"\u0000"}}`, `{"l":"categories/b","p":{"n":"1","v":"a"}}`},
 		"/v1/players/u/standings": {`{"l":"standings of/u","p":{"b":"\u0000","p":"p"}}`},
 		"/v1/boards/b/standings":  {`{"l":"standings/b","f":{"category":"c:\u0000"},"p":{"s":1,"t":0,"r":"2026-04-01T00:00:00Z","p":"p","a":"0001-01-01T00:00:00Z"}}`, `{"l":"standings/b","p":{"s":1,"t":0,"r":"2026-04-01T00:00:00Z","p":"\u0000","a":"0001-01-01T00:00:00Z"}}`, `{"l":"standings/b","p":{"s":1e30,"t":0,"r":"2026-04-01T00:00:00Z","p":"p","a":"0001-01-01T00:00:00Z"}}`},
 	} {
@@ -282,6 +284,15 @@ func TestListsThatAreRefused(t *testing.T) {
 		{"/v1/boards/b/periods", "name", []string{"", "none"}},
 		{"/v1/boards/b/periods", "limit", []string{"0", "101"}},
 		{"/v1/boards/b/periods", "cursor", []string{"x"}},
+		{"/v1/boards/b/players", "status", []string{"", ",", "Ranked", "dnf,", "dnf,none", "%00"}},
+		{"/v1/boards/b/players", "q", []string{"", long(81), "%00", "%ff"}},
+		{"/v1/boards/b/players", "category", []string{"", "club:a", "club"}},
+		{"/v1/boards/b/players", "limit", []string{"", "0", "101", "ten"}},
+		{"/v1/boards/b/players", "cursor", []string{"", "x", "bnVsbA=="}},
+		{"/v1/boards/b/players", "country", []string{"KR"}},
+		{"/v1/boards/b/categories", "name", []string{"", "club"}},
+		{"/v1/boards/b/categories", "limit", []string{"0", "101"}},
+		{"/v1/boards/b/categories", "cursor", []string{"x"}},
 		{"/v1/boards", "mine", []string{"", "1", "yes", "True"}},
 		{"/v1/boards", "q", []string{"", long(201), "%00", "%ff"}},
 		{"/v1/boards", "limit", []string{"0", "101"}},
@@ -303,7 +314,7 @@ func TestListsThatAreRefused(t *testing.T) {
 		}
 	}
 	for target, status := range map[string]int{
-		"/v1/boards/none/entries": 404, "/v1/boards/none/periods": 404, "/v1/boards/a%2Fb/entries": 404,
+		"/v1/boards/none/entries": 404, "/v1/boards/none/periods": 404, "/v1/boards/none/players": 404, "/v1/boards/none/categories": 404, "/v1/boards/a%2Fb/entries": 404,
 		"/v1/players/a%20b/entries": 404, "/v1/players/%00/standings": 404, "/v1/players/u/": 404, "/v1/players/u": 404,
 		"/v1/players/nobody/entries": 200, "/v1/players/nobody/standings": 200,
 	} {
@@ -386,7 +397,7 @@ func TestVisibilityOfEntries(t *testing.T) {
 			if got := show("/v1/boards/" + b + "/entries?player=hidden"); got != "404" && (got == "") == strings.Contains(want[i], "hidden") {
 				t.Errorf("%q sees of the hidden player on %s: %s", caller, b, got)
 			}
-			for _, path := range []string{"/standings", "/standings/p", "/periods", ""} {
+			for _, path := range []string{"/standings", "/standings/p", "/periods", "/players", "/categories", ""} {
 				if w := s.send(caller, "GET", "/v1/boards/"+b+path, ""); (w.Code == 404) != (want[i] == "404") {
 					t.Errorf("%q, %s of %s: %d", caller, path, b, w.Code)
 				}

@@ -360,7 +360,7 @@ func TestAnswersThatCachesMayKeep(t *testing.T) {
 	s.entry("b", `{"player":"p","points":1,"profile":{"user":"u"},"metadata":{"a":1}}`)
 	id := ids(t, s.must(200, "", "GET", "/v1/boards/b/entries", ""), "id")[0]
 	for _, target := range []string{
-		"/v1/boards", "/v1/boards/b", "/v1/boards/b/periods", "/v1/boards/b/entries", "/v1/boards/b/entries/" + id,
+		"/v1/boards", "/v1/boards/b", "/v1/boards/b/periods", "/v1/boards/b/categories", "/v1/boards/b/players", "/v1/boards/b/entries", "/v1/boards/b/entries/" + id,
 		"/v1/boards/b/standings", "/v1/boards/b/standings/p", "/v1/players/u/standings", "/v1/players/u/entries",
 	} {
 		for _, caller := range []string{"", "owner"} {
