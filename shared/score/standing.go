@@ -89,7 +89,8 @@ type CategoryRank struct {
 
 // Select chooses a table of a board: the run of the period that contains the
 // instant. An empty period means `all` or, if the board lacks it, the board's
-// first; a zero time means now; an empty category means the whole board.
+// first, or on a board of seasons only the season that Reader.season returns; a zero
+// time means now; an empty category means the whole board.
 type Select struct {
 	Period   string
 	At       time.Time
@@ -173,6 +174,9 @@ func (r *Reader) Board(ctx context.Context, who access.Caller, id string) (Board
 // run returns the selected run. It returns a fault if the board has no such
 // period, or no run of it contains the instant.
 func (r *Reader) run(b Board, sel Select) (Run, error) {
+	if sel.Period == "" && !slices.ContainsFunc(b.Periods, func(p Period) bool { return !p.season() }) {
+		return r.season(b, sel.At)
+	}
 	at := sel.At
 	if at.IsZero() {
 		at = r.Now()
@@ -189,11 +193,47 @@ func (r *Reader) run(b Board, sel Select) (Run, error) {
 		return Run{}, badField("period", "must be one of the board's periods: %s", list(b.periodNames()))
 	}
 	s, ok, err := b.RunAt(b.Periods[i], at)
-	if err == nil && !ok {
-		err = fault.Field(fault.NotFound, "at", "Period %q of board %q has no run that contains %s. GET /v1/boards/%s/periods lists the runs that have entries.", b.Periods[i].Name, b.ID, at.UTC().Format(time.RFC3339), b.ID)
+	if err == nil && !ok { // only seasons do not contain every instant
+		p := b.Periods[i]
+		err = fault.Field(fault.NotFound, "at", "Season %q of board %q does not contain %s. It begins at %s and ends before %s: send `at` within it.",
+			p.Name, b.ID, instant(at), instant(p.Start), instant(p.End))
 	}
 	return s, err
 }
+
+// season returns the run of a board of seasons only if no period is selected: the
+// first of its seasons that contains the instant. A zero time means now, outside of
+// every season the one that ended last or, before all of them, the one that begins
+// first.
+func (r *Reader) season(b Board, at time.Time) (Run, error) {
+	now := at
+	if at.IsZero() {
+		now = r.Now()
+	}
+	var last, next Run
+	for _, p := range b.Periods {
+		s := Run{p.Name, p.Start, p.End}
+		if s.contains(now) {
+			return s, nil
+		}
+		if !s.End.After(now) && s.End.After(last.End) {
+			last = s
+		}
+		if next.Start.IsZero() || s.Start.Before(next.Start) {
+			next = s
+		}
+	}
+	switch {
+	case !at.IsZero():
+		return Run{}, fault.Field(fault.NotFound, "at", "No season of board %q contains %s. GET /v1/boards/%s lists its seasons in `periods`: send `at` within one of them.", b.ID, instant(at), b.ID)
+	case !last.End.IsZero():
+		return last, nil
+	}
+	return next, nil
+}
+
+// instant returns a time for the detail of a fault.
+func instant(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // category parses name:value. It returns nil for empty text. Names contain no
 // colon.
