@@ -20,8 +20,8 @@ type Lists interface {
 	// EntriesOf returns the entries of the user's players that the view
 	// includes, newest first.
 	EntriesOf(ctx context.Context, user string, v View, after *EntryPlace, limit int) ([]OwnedEntry, error)
-	// Boards returns the boards that the view includes, without archived ones.
-	// If member is not empty, only those that list this user as owner, writer
+	// Boards returns the boards that the view includes, without archived ones and
+	// without catalogues. If member is not empty, only those that list this user as owner, writer
 	// or viewer.
 	Boards(ctx context.Context, v View, member, search string, after *BoardPlace, limit int) ([]PlacedBoard, error)
 	// Links returns the user's players that the view includes, ordered by board
@@ -101,7 +101,7 @@ type BoardPlace struct {
 	ID      string `json:"i"`
 }
 
-// PlacedBoard is a board in a list.
+// PlacedBoard is a board in a list. It lacks its catalogue.
 type PlacedBoard struct {
 	Board
 	Place BoardPlace

@@ -229,7 +229,7 @@ func boardsQuery(v score.View, named, search string, after *score.BoardPlace, li
 		}
 	}
 	return `
-		SELECT board_v1(f.id) AS doc, f.id, f.by_title, f.key
+		SELECT board_summary_v1(f.id) AS doc, f.id, f.by_title, f.key
 		FROM (SELECT * FROM (` + strings.Join(parts, ` UNION ALL `) + `) p ORDER BY by_title, key, id LIMIT ` + n + `) f
 		ORDER BY f.by_title, f.key, f.id`, a
 }
@@ -271,7 +271,7 @@ func linksQuery(user string, v score.View, after *score.LinkPlace, limit int) (s
 		players = ` AND p.id > CASE WHEN r.id = ` + board + ` THEN ` + player + ` ELSE '' END`
 	}
 	return `
-		SELECT CASE WHEN lag(board) OVER (ORDER BY board, player) IS DISTINCT FROM board THEN board_v1(board) - 'catalogue' END AS doc, player
+		SELECT CASE WHEN lag(board) OVER (ORDER BY board, player) IS DISTINCT FROM board THEN board_summary_v1(board) END AS doc, player
 		FROM (
 			SELECT r.id AS board, p.id AS player
 			FROM (` + boards + ` ORDER BY b.id) r

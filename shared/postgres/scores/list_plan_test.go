@@ -1,7 +1,9 @@
 package scores_test
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -221,6 +223,54 @@ func TestPageOfALargeBoard(t *testing.T) {
 			if read := rowsRead(t, s.db.Owner(), query, args); read["players"] > most {
 				t.Errorf("%s, hidden %t: read %v, more than %d", name, hidden, read, most)
 			}
+		}
+	}
+}
+
+// A list of boards does not read their catalogues, each of which may be as large as
+// a page.
+func TestListOfBoardsWithoutCatalogues(t *testing.T) {
+	s := newScores(t, 1)
+	reason := func(n int64) string { return fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, n))) }
+	s.board(t, "b", func(b *score.Board) {
+		b.Catalogue = map[string]int64{}
+		for n := range int64(1000) {
+			b.Catalogue[reason(n)] = n
+		}
+	})
+	s.add(t, "b", score.Submission{Player: "p", Reason: ptr(reason(0)), Profile: &score.Profile{User: score.Text{Set: true, Value: ptr("u")}}})
+	page, err := s.reader.Boards(ctxOf(t), owner, false, "", nil, 10)
+	if err != nil || len(page.Items) != 1 || page.Items[0].Catalogue != nil || page.Items[0].Title != "b" || len(page.Items[0].Owners) == 0 {
+		t.Fatalf("got %+v, %v", page.Items, err)
+	}
+	boards, boardsArgs := pgscores.BoardsQuery(score.View{}, "", "", nil, 10)
+	links, linksArgs := pgscores.LinksQuery("u", score.View{}, nil, 10)
+	for name, c := range map[string]struct {
+		query string
+		args  []any
+		reads bool
+	}{
+		"a list":          {boards, boardsArgs, false},
+		"a user's boards": {links, linksArgs, false},
+		"one board":       {`SELECT board_v1('b')`, nil, true},
+	} {
+		tx := s.db.Owner().MustBegin()
+		// The count goes on over the session's transactions.
+		blocks := func() (n int) {
+			if err := tx.Get(&n, `SELECT pg_stat_get_xact_blocks_fetched(reltoastrelid) FROM pg_class WHERE oid = 'boards'::regclass`); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		before := blocks()
+		if _, err := tx.Exec(c.query, c.args...); err != nil {
+			t.Fatal(err)
+		}
+		if read := blocks() - before; (read > 0) != c.reads {
+			t.Errorf("%s reads %d blocks of catalogues", name, read)
+		}
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

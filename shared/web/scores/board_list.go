@@ -26,6 +26,18 @@ func replyPage[T, P, Out any](w http.ResponseWriter, r *http.Request, l *web.Lis
 	return web.ReplyCached(w, r, out)
 }
 
+// boardSummaryOut is a board in a list: without what can make it as large as a page.
+// The fields here hide those of the board, and are never set.
+type boardSummaryOut struct {
+	score.Board
+	Catalogue *struct{} `json:"catalogue,omitempty"`
+	Owners    *struct{} `json:"owners,omitempty"`
+	Writers   *struct{} `json:"writers,omitempty"`
+	Viewers   *struct{} `json:"viewers,omitempty"`
+}
+
+func newBoardSummaryOut(b score.Board) boardSummaryOut { return boardSummaryOut{Board: b} }
+
 // maxBoardSearch is the maximum length of a search text, in characters.
 const maxBoardSearch = 200
 
@@ -43,7 +55,7 @@ func (h readHandlers) boards(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return replyPage(w, r, l, page, func(b score.Board) score.Board { return b })
+	return replyPage(w, r, l, page, newBoardSummaryOut)
 }
 
 func (h readHandlers) periods(w http.ResponseWriter, r *http.Request) error {

@@ -13,6 +13,7 @@ func TestSchemasAreTheStructs(t *testing.T) {
 		"BoardChanges":  webtest.Without[boardIn]{"id"},
 		"NewBoard":      boardIn{},
 		"Board":         score.Board{},
+		"BoardSummary":  webtest.Without[score.Board]{"catalogue", "owners", "writers", "viewers"},
 		"BoardList":     web.Page{},
 		"Run":           periodOut{},
 		"NewEntry":      entryIn{},
