@@ -122,6 +122,10 @@ func describe(d pgscores.Difference) (string, error) {
 	if d.StartAt != nil {
 		where += " from " + d.StartAt.UTC().Format(time.RFC3339)
 	}
+	has := "the ledger has"
+	if d.Period == pgscores.Attributes {
+		has = "the attributes have"
+	}
 	var parts []string
 	switch {
 	case stored == nil:
@@ -131,7 +135,7 @@ func describe(d pgscores.Difference) (string, error) {
 	default:
 		for name := range ledger {
 			if string(stored[name]) != string(ledger[name]) {
-				parts = append(parts, fmt.Sprintf("%s %s, but the ledger has %s", name, orNothing(stored[name]), ledger[name]))
+				parts = append(parts, fmt.Sprintf("%s %s, but %s %s", name, orNothing(stored[name]), has, ledger[name]))
 			}
 		}
 		slices.Sort(parts)

@@ -66,6 +66,9 @@ func (p *Period) UnmarshalJSON(text []byte) error {
 	return err
 }
 
+// season reports whether the period is a season, which has a single run.
+func (p Period) season() bool { return !p.Start.IsZero() }
+
 // Same reports whether both are the same period.
 func (p Period) Same(o Period) bool {
 	return p.Name == o.Name && p.Cron == o.Cron && p.Start.Equal(o.Start) && p.End.Equal(o.End)
@@ -114,7 +117,7 @@ func (b Board) RunAt(p Period, at time.Time) (s Run, ok bool, err error) {
 		return Run{Name: All}, true, nil
 	case p.Cron != "":
 		s, err = cronRun(p, zone, at)
-	case !p.Start.IsZero():
+	case p.season():
 		s = Run{p.Name, p.Start, p.End}
 		return s, s.contains(at), nil
 	default:

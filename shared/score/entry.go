@@ -219,7 +219,7 @@ func (p *Profile) normalise(faults *fault.List, prefix string) {
 // check adds the profile's faults; prefix is the path of its fields.
 func (p *Profile) check(faults *fault.List, prefix string) {
 	if v := p.DisplayName.Value; v != nil {
-		checkText(faults, prefix+"display_name", *v, maxDisplayName)
+		checkText(faults, prefix+"display_name", *v, MaxDisplayName)
 	}
 	if v := p.Country.Value; v != nil {
 		checkCountry(faults, prefix+"country", *v)

@@ -21,8 +21,8 @@ type Lists interface {
 	// EntriesOf returns the entries of the user's players that the view
 	// includes, newest first.
 	EntriesOf(ctx context.Context, user string, v View, after *EntryPlace, limit int) ([]OwnedEntry, error)
-	// Boards returns the boards that the view includes, without archived ones.
-	// If member is not empty, only those that list this user as owner, writer
+	// Boards returns the boards that the view includes, without archived ones and
+	// without catalogues. If member is not empty, only those that list this user as owner, writer
 	// or viewer.
 	Boards(ctx context.Context, v View, member, search string, after *BoardPlace, limit int) ([]PlacedBoard, error)
 	// Links returns the user's players that the view includes, ordered by board
@@ -31,6 +31,12 @@ type Lists interface {
 	// Periods returns the runs of the board's periods that have entries, latest
 	// first.
 	Periods(ctx context.Context, b Board, name string, after *RunPlace, limit int) ([]RunStatus, error)
+	// Players returns players of the board that the filter selects, c being its
+	// category. hidden includes hidden players.
+	Players(ctx context.Context, board string, f PlayerFilter, c *Category, hidden bool, after *PlayerPlace, limit int) ([]PlacedPlayer, error)
+	// Categories returns the values of the board's categories, or of the named one,
+	// in the order of categories, then of values. hidden counts hidden players too.
+	Categories(ctx context.Context, b Board, name string, hidden bool, after *CategoryPlace, limit int) ([]CategoryCount, error)
 }
 
 // View is what a caller may read, by the rules of permit and seesAll for one
@@ -65,9 +71,15 @@ type EntryFilter struct {
 	From, To                     *time.Time // of occurred_at; To is exclusive
 }
 
-// OwnedEntry is an entry in a list and the user that its player belongs to.
-type OwnedEntry struct {
+// NamedEntry is an entry and its player's current name.
+type NamedEntry struct {
 	Entry
+	DisplayName *string
+}
+
+// OwnedEntry is an entry that was read and the user that its player belongs to.
+type OwnedEntry struct {
+	NamedEntry
 	User    string
 	SeesAll bool // set by EntriesOf only: the view's user passes Board.seesAll
 }
@@ -90,7 +102,7 @@ type BoardPlace struct {
 	ID      string `json:"i"`
 }
 
-// PlacedBoard is a board in a list.
+// PlacedBoard is a board in a list. It lacks its catalogue.
 type PlacedBoard struct {
 	Board
 	Place BoardPlace
@@ -125,22 +137,22 @@ type Page[T, P any] struct {
 
 // Entries returns a page of the board's entries. Metadata is included for the
 // board's writers and for the player's user.
-func (r *Reader) Entries(ctx context.Context, who access.Caller, board string, f EntryFilter, after *EntryPlace, limit int) (Page[Entry, EntryPlace], error) {
+func (r *Reader) Entries(ctx context.Context, who access.Caller, board string, f EntryFilter, after *EntryPlace, limit int) (Page[NamedEntry, EntryPlace], error) {
 	b, err := r.Board(ctx, who, board)
 	if err != nil {
-		return Page[Entry, EntryPlace]{}, err
+		return Page[NamedEntry, EntryPlace]{}, err
 	}
 	found, err := r.Tables.Entries(ctx, b.ID, f, b.seesAll(who), after, limit+1)
 	return entryPage(found, limit, func(e OwnedEntry) bool { return b.seesMetadata(who, e.User) }), err
 }
 
-func entryPage(found []OwnedEntry, limit int, seesMetadata func(OwnedEntry) bool) Page[Entry, EntryPlace] {
-	page := Page[Entry, EntryPlace]{}
+func entryPage(found []OwnedEntry, limit int, seesMetadata func(OwnedEntry) bool) Page[NamedEntry, EntryPlace] {
+	page := Page[NamedEntry, EntryPlace]{}
 	for _, e := range found[:min(limit, len(found))] {
 		if !seesMetadata(e) {
 			e.Metadata = ""
 		}
-		page.Items = append(page.Items, e.Entry)
+		page.Items = append(page.Items, e.NamedEntry)
 		page.Places = append(page.Places, e.Place())
 	}
 	if len(found) > limit {
@@ -244,9 +256,9 @@ func (r *Reader) StandingsOf(ctx context.Context, who access.Caller, user string
 
 // EntriesOfUser returns a page of a user's entries on every board that the
 // caller may read.
-func (r *Reader) EntriesOfUser(ctx context.Context, who access.Caller, user string, after *EntryPlace, limit int) (Page[Entry, EntryPlace], error) {
+func (r *Reader) EntriesOfUser(ctx context.Context, who access.Caller, user string, after *EntryPlace, limit int) (Page[NamedEntry, EntryPlace], error) {
 	if !userID.MatchString(user) {
-		return Page[Entry, EntryPlace]{}, noUser(user)
+		return Page[NamedEntry, EntryPlace]{}, noUser(user)
 	}
 	found, err := r.Tables.EntriesOf(ctx, user, viewOf(who), after, limit+1)
 	return entryPage(found, limit, func(e OwnedEntry) bool { return e.SeesAll || seesOwn(who, e.User, e.Board) }), err

@@ -136,3 +136,97 @@ func (r *Reader) Player(ctx context.Context, who access.Caller, board, player st
 	}
 	return p, nil
 }
+
+// PlayerFilter selects players of a board. Empty fields select all.
+type PlayerFilter struct {
+	Statuses []Status
+	Search   string // the beginning of the display name, ignoring case
+	Category string // name:value
+}
+
+// Check adds every fault of the filter that does not depend on its board, by the
+// names of the API's parameters.
+func (f PlayerFilter) Check(faults *fault.List) {
+	if slices.ContainsFunc(f.Statuses, func(s Status) bool { return !slices.Contains(statuses, s) }) {
+		faults.Add("status", "must be statuses separated by commas: %s", list(statuses))
+	}
+}
+
+// PlayerPlace is where a page of players ends. A search lists players in the order
+// of their lower-case names, any other list in the order of ids.
+type PlayerPlace struct {
+	Name string `json:"n,omitempty"`
+	ID   string `json:"p"`
+}
+
+// PlacedPlayer is a player in a list.
+type PlacedPlayer struct {
+	Player
+	Place PlayerPlace
+}
+
+// Players returns a page of the board's players, and the board. Hidden players are
+// shown only to callers who pass seesAll.
+func (r *Reader) Players(ctx context.Context, who access.Caller, board string, f PlayerFilter, after *PlayerPlace, limit int) (Board, Page[Player, PlayerPlace], error) {
+	page := Page[Player, PlayerPlace]{}
+	b, err := r.Board(ctx, who, board)
+	if err != nil {
+		return Board{}, page, err
+	}
+	c, err := b.category(f.Category)
+	if err != nil {
+		return Board{}, page, err
+	}
+	found, err := r.Tables.Players(ctx, b.ID, f, c, b.seesAll(who), after, limit+1)
+	for _, p := range found[:min(limit, len(found))] {
+		page.Items = append(page.Items, p.Player)
+		page.Places = append(page.Places, p.Place)
+	}
+	if len(found) > limit {
+		page.Next = &page.Places[limit-1]
+	}
+	return b, page, err
+}
+
+// CategoryCount is a value of one of a board's categories and the number of players
+// who have it.
+type CategoryCount struct {
+	Category
+	Players int64
+}
+
+// CategoryPlace is where a page of a board's categories ends.
+type CategoryPlace struct {
+	No    int    `json:"n"` // of the category
+	Value string `json:"v"`
+}
+
+// Categories returns a page of the values of the named category or, if the name is
+// empty, of all of the board's categories. Hidden players count only for callers who
+// pass seesAll.
+func (r *Reader) Categories(ctx context.Context, who access.Caller, board, name string, after *CategoryPlace, limit int) (Page[CategoryCount, CategoryPlace], error) {
+	page := Page[CategoryCount, CategoryPlace]{}
+	b, err := r.Board(ctx, who, board)
+	if err != nil {
+		return page, err
+	}
+	if name != "" {
+		i := indexOf(b.Categories, name)
+		switch {
+		case len(b.Categories) == 0:
+			return page, badField("name", "is not allowed, because the board has no categories")
+		case i < 0:
+			return page, badField("name", "must be one of the board's categories: %s", list(b.Categories))
+		}
+		name = b.Categories[i]
+	}
+	found, err := r.Tables.Categories(ctx, b, name, b.seesAll(who), after, limit+1)
+	for _, c := range found[:min(limit, len(found))] {
+		page.Items = append(page.Items, c)
+		page.Places = append(page.Places, CategoryPlace{c.No, c.Value})
+	}
+	if len(found) > limit {
+		page.Next = &page.Places[limit-1]
+	}
+	return page, err
+}

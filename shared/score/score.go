@@ -18,7 +18,7 @@ const MaxPoints = 1<<53 - 1
 const (
 	maxTitle          = 200
 	maxNote           = 1000
-	maxDisplayName    = 80
+	MaxDisplayName    = 80
 	maxReason         = 80
 	maxReasons        = 1000
 	maxPeople         = 100 // owners, writers and viewers each

@@ -61,12 +61,13 @@ func (c Category) String() string { return c.Name + ":" + c.Value }
 // Table is a page of a table of standings, best first. Of is the number of
 // ranked players in the whole table, from the same snapshot as the ranks.
 type Table struct {
-	Board    string
-	Run      RunStatus
-	Category *Category // nil for the whole board
-	Of       int64
-	Items    []Standing
-	More     bool // more standings follow the last item
+	Board      string
+	Categories []string // of the board
+	Run        RunStatus
+	Category   *Category // nil for the whole board
+	Of         int64
+	Items      []Standing
+	More       bool // more standings follow the last item
 }
 
 // Report is one player's standing and its table.
@@ -89,7 +90,8 @@ type CategoryRank struct {
 
 // Select chooses a table of a board: the run of the period that contains the
 // instant. An empty period means `all` or, if the board lacks it, the board's
-// first; a zero time means now; an empty category means the whole board.
+// first, or on a board of seasons only the season that Reader.season returns; a zero
+// time means now; an empty category means the whole board.
 type Select struct {
 	Period   string
 	At       time.Time
@@ -101,6 +103,11 @@ type Filter struct {
 	Players  []string // nil selects all
 	Min, Max *int64
 	Country  string // empty selects all
+}
+
+// empty reports whether the filter selects the whole table.
+func (f Filter) empty() bool {
+	return f.Players == nil && f.Min == nil && f.Max == nil && f.Country == ""
 }
 
 // PageRequest is the part of a table to return. At most one of After and Around
@@ -119,14 +126,13 @@ type Tables interface {
 	// this id.
 	Player(ctx context.Context, board, player string) (p Player, ok bool, err error)
 	// Table returns up to p.Limit ranked players of the table. found is false
-	// if p.Around has no rank in it.
+	// if p.Around is not among those that the filter selects.
 	Table(ctx context.Context, b Board, s Run, c *Category, p PageRequest) (t Table, found bool, err error)
 	// Standings returns the standings that exist, in the order of the queries.
 	Standings(ctx context.Context, of []StandingQuery) ([]Report, error)
 	// Entry returns an entry of the board; ok is false if it has none with this
-	// id. user is the user that its player belongs to, hidden reports whether
-	// that player is hidden.
-	Entry(ctx context.Context, board, id string) (e Entry, user string, hidden, ok bool, err error)
+	// id. hidden reports whether its player is hidden.
+	Entry(ctx context.Context, board, id string) (e OwnedEntry, hidden, ok bool, err error)
 	Lists
 }
 
@@ -169,6 +175,9 @@ func (r *Reader) Board(ctx context.Context, who access.Caller, id string) (Board
 // run returns the selected run. It returns a fault if the board has no such
 // period, or no run of it contains the instant.
 func (r *Reader) run(b Board, sel Select) (Run, error) {
+	if sel.Period == "" && !slices.ContainsFunc(b.Periods, func(p Period) bool { return !p.season() }) {
+		return r.season(b, sel.At)
+	}
 	at := sel.At
 	if at.IsZero() {
 		at = r.Now()
@@ -181,11 +190,47 @@ func (r *Reader) run(b Board, sel Select) (Run, error) {
 		}
 	}
 	s, ok, err := b.RunAt(b.Periods[i], at)
-	if err == nil && !ok {
-		err = fault.Field(fault.NotFound, "at", "Period %q of board %q has no run that contains %s. GET /v1/boards/%s/periods lists the runs that have entries.", b.Periods[i].Name, b.ID, at.UTC().Format(time.RFC3339), b.ID)
+	if err == nil && !ok { // only seasons do not contain every instant
+		p := b.Periods[i]
+		err = fault.Field(fault.NotFound, "at", "Season %q of board %q does not contain %s. It begins at %s and ends before %s: send `at` within it.",
+			p.Name, b.ID, instant(at), instant(p.Start), instant(p.End))
 	}
 	return s, err
 }
+
+// season returns the run of a board of seasons only if no period is selected: the
+// first of its seasons that contains the instant. A zero time means now, outside of
+// every season the one that ended last or, before all of them, the one that begins
+// first.
+func (r *Reader) season(b Board, at time.Time) (Run, error) {
+	now := at
+	if at.IsZero() {
+		now = r.Now()
+	}
+	var last, next Run
+	for _, p := range b.Periods {
+		s := Run{p.Name, p.Start, p.End}
+		if s.contains(now) {
+			return s, nil
+		}
+		if !s.End.After(now) && s.End.After(last.End) {
+			last = s
+		}
+		if next.Start.IsZero() || s.Start.Before(next.Start) {
+			next = s
+		}
+	}
+	switch {
+	case !at.IsZero():
+		return Run{}, fault.Field(fault.NotFound, "at", "No season of board %q contains %s. GET /v1/boards/%s lists its seasons in `periods`: send `at` within one of them.", b.ID, instant(at), b.ID)
+	case !last.End.IsZero():
+		return last, nil
+	}
+	return next, nil
+}
+
+// instant returns a time for the detail of a fault.
+func instant(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // period returns the index of the board's period with the name; field is where
 // the request has it.
@@ -251,8 +296,13 @@ func (r *Reader) Standings(ctx context.Context, who access.Caller, board string,
 		return Table{}, err
 	}
 	if !found {
-		return Table{}, fault.Field(fault.NotFound, "around", "Player %q has no rank in this table.", p.Around)
+		detail := "Player %q has no rank in this table."
+		if !p.Filter.empty() {
+			detail = "Player %q has no rank in the part of this table that players, min, max and country select."
+		}
+		return Table{}, fault.Field(fault.NotFound, "around", detail, p.Around)
 	}
+	t.Categories = b.Categories
 	return t, nil
 }
 
@@ -282,25 +332,25 @@ func ValidEntry(text string) bool { return id.UUID(text) }
 
 // Entry returns one entry of the board. Its metadata is included for the
 // board's writers and for the player's user.
-func (r *Reader) Entry(ctx context.Context, who access.Caller, board, entry string) (Entry, error) {
+func (r *Reader) Entry(ctx context.Context, who access.Caller, board, entry string) (NamedEntry, error) {
 	b, err := r.Board(ctx, who, board)
 	if err != nil {
-		return Entry{}, err
+		return NamedEntry{}, err
 	}
 	missing := fault.New(fault.NotFound, "Board %q has no entry %q.", board, entry)
 	if !ValidEntry(entry) {
-		return Entry{}, missing
+		return NamedEntry{}, missing
 	}
-	e, user, hidden, ok, err := r.Tables.Entry(ctx, b.ID, entry)
+	e, hidden, ok, err := r.Tables.Entry(ctx, b.ID, entry)
 	switch {
 	case err != nil:
-		return Entry{}, err
+		return NamedEntry{}, err
 	case !ok || hidden && !b.seesAll(who):
-		return Entry{}, missing
-	case !b.seesMetadata(who, user):
+		return NamedEntry{}, missing
+	case !b.seesMetadata(who, e.User):
 		e.Metadata = ""
 	}
-	return e, nil
+	return e.NamedEntry, nil
 }
 
 // seesMetadata reports whether the caller may see the metadata of entries of a

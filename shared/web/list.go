@@ -116,7 +116,7 @@ type Page struct {
 func NewPage[T, P any](l *List[P], items []T, places []P, last *P) (Page, error) {
 	var page Page
 	var err error
-	if page.Items, err = Fit(items, encodeItem[T]); err != nil {
+	if page.Items, err = Fit(items, EncodeItem[T]); err != nil {
 		return Page{}, err
 	}
 	if n := len(page.Items); n < len(items) {
@@ -127,10 +127,10 @@ func NewPage[T, P any](l *List[P], items []T, places []P, last *P) (Page, error)
 }
 
 // FitAround leaves out items from the front until the one at index middle fits
-// in the page.
-func FitAround[T, P any](items []T, places []P, middle int) ([]T, []P, error) {
+// in the page. encode is that of Fit.
+func FitAround[T, P any, B ~[]byte](items []T, places []P, middle int, encode func(T) (B, error)) ([]T, []P, error) {
 	for {
-		fitting, err := Fit(items, encodeItem[T])
+		fitting, err := Fit(items, encode)
 		if err != nil || middle < len(fitting) {
 			return items, places, err
 		}
@@ -139,7 +139,8 @@ func FitAround[T, P any](items []T, places []P, middle int) ([]T, []P, error) {
 	}
 }
 
-func encodeItem[T any](item T) (json.RawMessage, error) { return encode(item) }
+// EncodeItem returns an item as a page of JSON shows it.
+func EncodeItem[T any](item T) (json.RawMessage, error) { return encode(item) }
 
 // maxPage is how many bytes the items of a page may have in a function's
 // answer, so that all of it stays below the load balancer's 1 MB.

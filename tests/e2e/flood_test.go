@@ -246,7 +246,7 @@ func (f *flood) parameter(r *rand.Rand, name string) string {
 		"limit": {"1", "100"}, "cursor": {"e30"}, "mine": {"true", "false"}, "q": {"a", "seoul"}, "name": {"all", "week"}, "period": {"all", "week"},
 		"player": {"bib-1"}, "around": {"bib-1"}, "players": {"bib-1,bib-2"}, "batch": f.entries, "actor": {"user/" + f.organizer.id}, "reason": {"full"},
 		"kind": {"result", "reversal"}, "from": {"2026-01-01T00:00:00Z"}, "to": {"2999-01-01T00:00:00%2B09:00"}, "at": {"2026-01-01T00:00:00Z"},
-		"category": {"age_group:M40"}, "min": {"-5"}, "max": {"5"}, "country": {"KR"},
+		"category": {"age_group:M40"}, "min": {"-5"}, "max": {"5"}, "country": {"KR"}, "status": {"ranked", "dnf,dns"},
 	}
 	if values[name] == nil {
 		return "x"

@@ -209,6 +209,22 @@ func TestNonsense(t *testing.T) {
 	}
 }
 
+// The request line limits how many players a request can name, as the guide says.
+func TestPlayersInARequestLine(t *testing.T) {
+	ids := func(n, length int) string {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprintf("p%0*d", length-1, i))
+		}
+		return "/v1/boards/demo/standings?players=" + strings.Join(list, ",")
+	}
+	want(t, 200, "GET", ids(1000, 4), "", "")
+	want(t, 200, "GET", ids(240, 64), "", "")
+	if a := want(t, 414, "GET", ids(260, 64), "", ""); !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
+		t.Errorf("the load balancer answers with %s", a.header.Get("Content-Type"))
+	}
+}
+
 // Each sample event has the result that its name promises, however often it is
 // sent.
 func TestSampleEvents(t *testing.T) {

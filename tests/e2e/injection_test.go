@@ -187,6 +187,10 @@ func injections(t *testing.T) []injection {
 	}
 	for _, name := range []string{"name", "limit", "cursor"} {
 		add(injection{route: "GET /v1/boards/{board}/periods", path: "/v1/boards/" + filled + "/periods?" + name + "=§"})
+		add(injection{route: "GET /v1/boards/{board}/categories", path: "/v1/boards/" + filled + "/categories?" + name + "=§"})
+	}
+	for _, name := range []string{"status", "q", "category", "limit", "cursor"} {
+		add(injection{route: "GET /v1/boards/{board}/players", path: "/v1/boards/" + filled + "/players?" + name + "=§"})
 	}
 	for _, name := range []string{"player", "batch", "actor", "reason", "kind", "from", "to", "limit", "cursor"} {
 		add(injection{route: "GET /v1/boards/{board}/entries", path: "/v1/boards/" + filled + "/entries?" + name + "=§", token: owner.token})

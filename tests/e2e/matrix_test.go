@@ -41,6 +41,10 @@ POST   /v1/boards/{board}/entries/{entry}/reversal public   401  403  403  201  
 POST   /v1/boards/{board}/entries/{entry}/reversal private  401  404  404  201  201  403  403  201  403  404  404  403  201  401  401  401  401  401
 POST   /v1/entries/batch                           public   401  403  403  201  201  403  403  201  403  403  403  403  201  401  401  401  401  401
 POST   /v1/entries/batch                           private  401  404  404  201  201  403  403  201  403  404  404  403  201  401  401  401  401  401
+GET    /v1/boards/{board}/categories               public   200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /v1/boards/{board}/categories               private  404  404  404  200  200  200  200  403  403  404  404  200  200  401  401  401  401  401
+GET    /v1/boards/{board}/players                  public   200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /v1/boards/{board}/players                  private  404  404  404  200  200  200  200  403  403  404  404  200  200  401  401  401  401  401
 PATCH  /v1/boards/{board}/players/{player}         public   401  403  403  200  200  403  403  200  403  403  403  403  200  401  401  401  401  401
 PATCH  /v1/boards/{board}/players/{player}         private  401  404  404  200  200  403  403  200  403  404  404  403  200  401  401  401  401  401
 GET    /v1/boards/{board}/players/{player}         public   200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401

@@ -64,6 +64,42 @@ func (b *Board) RunAt(p Period, at time.Time) (Run, bool) {
 	return Run{Name: "all"}, true
 }
 
+// DefaultRun returns the run that a request without a period reads, if there is
+// one: of `all` or the board's first period and, if all of its periods are seasons, the
+// first that contains the instant. A zero time means now, for which an earlier or
+// a later season stands in.
+func (b *Board) DefaultRun(at, now time.Time) (Run, bool) {
+	explicit := !at.IsZero()
+	if !explicit {
+		at = now
+	}
+	var seasons []Run
+	for _, p := range b.Periods {
+		if p.Name == "all" {
+			return b.RunAt(p, at)
+		}
+		if !p.Start.IsZero() {
+			seasons = append(seasons, Run{p.Name, p.Start, p.End})
+		}
+	}
+	if len(seasons) < len(b.Periods) {
+		return b.RunAt(b.Periods[0], at)
+	}
+	for _, p := range b.Periods {
+		if s, in := b.RunAt(p, at); in {
+			return s, true
+		}
+	}
+	if explicit {
+		return Run{}, false
+	}
+	ended := slices.DeleteFunc(slices.Clone(seasons), func(s Run) bool { return s.End.After(at) })
+	if len(ended) > 0 {
+		return slices.MaxFunc(ended, func(x, y Run) int { return x.End.Compare(y.End) }), true
+	}
+	return slices.MinFunc(seasons, func(x, y Run) int { return x.Start.Compare(y.Start) }), true
+}
+
 // Runs returns the runs that an entry at this instant belongs to, in the
 // board's order.
 func (b *Board) Runs(at time.Time) []Run {

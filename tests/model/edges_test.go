@@ -22,6 +22,7 @@ var edges = map[string]struct{ bad, good []string }{
 	"^[!-~]{1,128}$":                       {[]string{"", "a b", "é", strings.Repeat("k", 129)}, []string{"!~", strings.Repeat("k", 128)}},
 	"^[^:]+$":                              {[]string{"", "a:b"}, nil},
 	"^[^:]+:.+$":                           {[]string{"", "age", "age:", ":old", "none:old"}, []string{"age:old", "age:a:b"}},
+	"^[a-z_]+(,[a-z_]+)*$":                 {[]string{"", ",", "Ranked", "dnf,", "dnf, dns", "dnf,none"}, []string{"ranked", "hidden,dnf", "dnf,dnf"}},
 	"^[A-Za-z0-9_-]+$":                     {[]string{"", "x", "e30", "bnVsbA", "a b"}, nil},
 	"^(user|key)/[A-Za-z0-9-]{1,64}$":      {[]string{"", "a", "user/", "users/a", "user/a b", "user/" + strings.Repeat("a", 65)}, []string{"user/" + strings.Repeat("a", 64)}},
 	"date-time":                            {[]string{"", "now", "2026-04-05", "2026-04-05T00:00:00", "2026-02-30T00:00:00Z", "2026-04-05T1:00:00Z", "2026-04-05T01:00:00,5Z", "2026-04-05T01:00:00+24:00", "2026-04-05T01:00:00+00:60", "2026-04-05t01:00:00z"}, nil},
@@ -38,7 +39,7 @@ var edges = map[string]struct{ bad, good []string }{
 	"grace":       {[]string{"", "24", "-1s", "1.5s", "8784h1s"}, []string{"0s", "8784h"}},
 	"cron":        {[]string{"0 0 * *", "0 0 0 * * *", "60 0 * * *", "0 24 * * *", "0 0 0 * *", "0 0 32 * *", "0 0 30 2 *", "0 0 * 13 *", "0 0 * * 8", "@daily", "1,, 0 * * *", "+5 0 * * *", "0 0 */32 * *", "5/15 0 * * *", "0 0 31-1 * *"}, []string{"59 23 31 12 6", "0 0 * * 7", "0 0 29 FEB */7"}},
 	"?period":     {[]string{"none", "All"}, []string{"all"}},
-	"?name":       {[]string{"none", "All"}, []string{"all"}}, // in a list of periods
+	"?name":       {[]string{"none", "All"}, []string{"all"}}, // in lists of periods and of categories
 	"?players":    {[]string{"", ",", "a,", "a b", "a," + strings.Repeat("a", 65), ids(1001)}, []string{ids(1000)}},
 }
 

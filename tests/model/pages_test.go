@@ -104,7 +104,7 @@ func TestFullPages(t *testing.T) {
 		{"entries", path + "/entries?player=writer", "id", 100, entries},
 		{"a user's entries", "/v1/players/" + userID(0, "organizer") + "/entries?", "id", 100, entries},
 		{"standings", path + "/standings?min=4001", "player", 1000, players},
-		{"boards", "/v1/boards?q=huge-", "id", 100, boards},
+		{"players", path + "/players?", "player", 100, append(slices.Clone(players), "writer")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
@@ -153,6 +153,10 @@ func TestFullPages(t *testing.T) {
 		if at < 0 || n > len(items) && at < len(items)/4 || n < 999-len(items) && at > len(items)*3/4 {
 			t.Errorf("%s is the %dth of %d around them", players[n], at+1, len(items))
 		}
+	}
+	// A list of boards does not contain what makes them large.
+	if items, next := ask(t, "/v1/boards?q=huge-&limit=100"); len(items) != len(boards) || next != "" {
+		t.Errorf("a page has %d of %d boards", len(items), len(boards))
 	}
 	// The largest possible board alone passes.
 	for _, id := range boards {

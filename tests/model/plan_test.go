@@ -26,9 +26,9 @@ const fill = `
 	INSERT INTO runs (board, period, start_at, end_at)
 	SELECT b.no, 'day', d, d + interval '1 day'
 	FROM boards b, generate_series(timestamptz '2020-01-01Z', timestamptz '2020-01-10Z', interval '1 day') d;
-	INSERT INTO players (board, id, seq, recorded_at, display_name, country, attributes, user_id)
+	INSERT INTO players (board, id, seq, recorded_at, display_name, country, attributes, cat1, user_id)
 	SELECT b.no, 'p' || n, 4, now() - interval '1 hour', 'Player ' || n, CASE n % 3 WHEN 0 THEN 'KR' ELSE 'ES' END,
-		jsonb_build_object('age', 'a' || n % 20), 'user-' || n
+		jsonb_build_object('age', 'a' || n % 20), 'a' || n % 20, 'user-' || n
 	FROM boards b, generate_series(1, 50000) n WHERE b.id = 'large';
 	INSERT INTO standings (run, player, score, tiebreak, reached_at, nonzero, status, cat1, key_score, key_tiebreak, key_reached)
 	SELECT r.no, 'p' || n, n % 10000, 0, now() - n * interval '1 ms', true, 'ranked', 'a' || n % 20, -(n % 10000), 0, now() - n * interval '1 ms'
@@ -133,6 +133,12 @@ func TestNoRouteReadsATableWhole(t *testing.T) {
 		get("/v1/boards/{board}", "one", "/v1/boards/small-%d"),
 		get("/v1/boards/{board}/periods", "all", path+"/periods"),
 		get("/v1/boards/{board}/periods", "name", path+"/periods?name=day"),
+		// It counts the players of each value on the page.
+		{"GET /v1/boards/{board}/categories", "counts", "GET", path + "/categories?limit=%d", "", 5 * 2500 * 2},
+		get("/v1/boards/{board}/players", "all", path+"/players?limit=1%d"),
+		get("/v1/boards/{board}/players", "statuses", path+"/players?status=dnf,dns&limit=1%d"),
+		get("/v1/boards/{board}/players", "category", path+"/players?category=age:a%d"),
+		get("/v1/boards/{board}/players", "name", path+"/players?q=player%20%d"),
 		get("/v1/boards/{board}/players/{player}", "one", path+"/players/p%d"),
 		get("/v1/boards/{board}/entries", "newest", path+"/entries"),
 		get("/v1/boards/{board}/entries", "player", path+"/entries?player=p%d"),

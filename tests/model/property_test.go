@@ -45,6 +45,8 @@ var operations = map[string]func(*machine, *rapid.T){
 	"GET /v1/boards/{board}":                           (*machine).getBoard,
 	"PATCH /v1/boards/{board}":                         (*machine).changeBoard,
 	"GET /v1/boards/{board}/periods":                   (*machine).listPeriods,
+	"GET /v1/boards/{board}/categories":                (*machine).listCategories,
+	"GET /v1/boards/{board}/players":                   (*machine).listPlayers,
 	"PATCH /v1/boards/{board}/players/{player}":        (*machine).changePlayer,
 	"GET /v1/boards/{board}/players/{player}":          (*machine).getPlayer,
 	"POST /v1/boards/{board}/entries":                  (*machine).addEntry,

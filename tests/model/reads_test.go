@@ -113,8 +113,7 @@ func (m *machine) periodJSON(b *Board, s Run) map[string]any {
 // is none.
 func (m *machine) drawTable(t *rapid.T, b *Board, q url.Values, category bool) (table, bool) {
 	x := table{Board: b.ID}
-	i := slices.IndexFunc(b.Periods, func(p Period) bool { return p.Name == "all" })
-	p := b.Periods[max(i, 0)]
+	var p Period
 	if chance(t, 60, "period?") {
 		p = pick(t, "period", b.Periods)
 		q.Set("period", p.Name)
@@ -133,7 +132,14 @@ func (m *machine) drawTable(t *rapid.T, b *Board, q url.Values, category bool) (
 		q.Set("category", x.Attribute+":"+x.Value)
 	}
 	var ok bool
-	x.Run, ok = b.RunAt(p, at)
+	switch {
+	case p.Name != "":
+		x.Run, ok = b.RunAt(p, at)
+	case q.Has("at"):
+		x.Run, ok = b.DefaultRun(at, m.w.Now)
+	default:
+		x.Run, ok = b.DefaultRun(time.Time{}, m.w.Now)
+	}
 	return x, ok
 }
 

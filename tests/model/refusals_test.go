@@ -106,7 +106,7 @@ func TestEveryFieldHasItsEdges(t *testing.T) {
 func TestEveryParameterHasItsEdges(t *testing.T) {
 	s := start(t, 1)
 	s.stop(edgesNow)
-	s.board("b", `, "categories": ["age"]`)
+	s.board("b", `, "categories": ["age", "all"]`)
 	entry := s.entry("b")
 	g := newGrammar(t)
 	before := s.snapshot()

@@ -31,6 +31,8 @@ var everything = theme{
 		"GET /v1/boards/{board}":                           1,
 		"PATCH /v1/boards/{board}":                         1,
 		"GET /v1/boards/{board}/periods":                   1,
+		"GET /v1/boards/{board}/categories":                1,
+		"GET /v1/boards/{board}/players":                   1,
 		"PATCH /v1/boards/{board}/players/{player}":        2,
 		"GET /v1/boards/{board}/players/{player}":          1,
 		"POST /v1/boards/{board}/entries":                  6,

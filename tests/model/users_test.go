@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -60,8 +61,7 @@ func (m *machine) listUserStandings(t *rapid.T) {
 	}
 	for _, p := range visible {
 		b := m.w.Board(p.Board)
-		i := max(slices.IndexFunc(b.Periods, func(p Period) bool { return p.Name == "all" }), 0)
-		s, ok := b.RunAt(b.Periods[i], m.w.Now)
+		s, ok := b.DefaultRun(time.Time{}, m.w.Now)
 		if _, has := m.w.Standing(b, p.ID, s); ok && has && b.State != "archived" && !seen[p.Board+" "+p.ID] {
 			m.fail(t, "%s on %s should be listed", p.ID, p.Board)
 		}

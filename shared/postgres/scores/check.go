@@ -12,10 +12,14 @@ import (
 	"plaudit/shared/score"
 )
 
+// Attributes is the Period of a Difference between a player's attributes, as
+// Ledger, and the copies of the board's categories.
+const Attributes = "attributes"
+
 // Difference is a standing that differs from what the ledger combines to. Stored
 // and Ledger are JSON objects of its fields, nil if there is no standing.
 type Difference struct {
-	Period  string     // or `history`: the player's entries are not numbered 1, 2, 3 …
+	Period  string     // or `history`: the player's entries are not numbered 1, 2, 3 …; or Attributes
 	StartAt *time.Time `db:"start_at"` // nil if the run has no beginning
 	Player  string
 	Stored  []byte

@@ -111,13 +111,15 @@ func TestCheckFindsWhatDiffers(t *testing.T) {
 	db.MustExec(`UPDATE players SET seq = 2 WHERE id = 'f'`)
 	db.MustExec(`INSERT INTO standings (run, player, score, tiebreak, reached_at, nonzero, status, key_score, key_tiebreak, key_reached)
 		SELECT run, 'g', score, tiebreak, reached_at, nonzero, status, key_score, key_tiebreak, key_reached FROM standings WHERE player = 'a'`)
+	db.MustExec(`UPDATE players SET cat1 = 'x' WHERE id = 'a'`)
+	db.MustExec(`UPDATE players SET cat2 = 'x' WHERE id = 'b'`)
 	got := s.check(t, "b")
-	for i, begins := range []string{"all a ", "all b  {", "all c ", "all d ", "all e ", "all g {", "history f "} {
+	for i, begins := range []string{"all a ", "all b  {", "all c ", "all d ", "all e ", "all g {", "attributes a ", "attributes b ", "history f "} {
 		if i >= len(got) || len(got[i]) < len(begins) || got[i][:len(begins)] != begins {
 			t.Fatalf("line %d of %q, want %s", i, got, begins)
 		}
 	}
-	if len(got) != 7 {
+	if len(got) != 9 {
 		t.Errorf("got %q", got)
 	}
 	if _, err := pgscores.CheckBoard(t.Context(), s.db.Config("plaudit"), "none"); !fault.Is(err, fault.NotFound) {

@@ -7,4 +7,7 @@ var (
 	EntriesOfQuery = entriesOfQuery
 	LinksQuery     = linksQuery
 	BoardsQuery    = boardsQuery
+
+	PlayersQuery    = playersQuery
+	CategoriesQuery = categoriesQuery
 )

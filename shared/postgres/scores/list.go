@@ -12,11 +12,18 @@ import (
 	"plaudit/shared/score"
 )
 
-// entryRow is an entry in a list.
+// entryRow is an entry with what is known of its player.
 type entryRow struct {
-	Doc     []byte
-	User    string
-	SeesAll bool `db:"sees_all"`
+	Doc         []byte
+	User        string
+	DisplayName *string `db:"display_name"`
+	SeesAll     bool    `db:"sees_all"` // of a list only
+	Hidden      bool    // of a single entry only
+}
+
+func (r entryRow) entry() (score.OwnedEntry, error) {
+	e, err := parseEntry(r.Doc)
+	return score.OwnedEntry{NamedEntry: score.NamedEntry{Entry: e, DisplayName: r.DisplayName}, User: r.User, SeesAll: r.SeesAll}, err
 }
 
 // withEntries returns the query of whole entries for a query of a page's ids.
@@ -24,10 +31,10 @@ type entryRow struct {
 func withEntries(query string) string {
 	return `
 		WITH page AS MATERIALIZED (` + query + `)
-		SELECT l.doc, p.user, page.sees_all
+		SELECT l.doc, p.user, p.display_name, page.sees_all
 		FROM page
 		CROSS JOIN LATERAL (SELECT row_to_json(l) AS doc FROM ledger l WHERE l.id = page.id LIMIT 1) l
-		CROSS JOIN LATERAL (SELECT coalesce(p.user_id, '') AS user FROM players p WHERE p.board = page.board AND p.id = page.player LIMIT 1) p
+		CROSS JOIN LATERAL (SELECT coalesce(p.user_id, '') AS user, p.display_name FROM players p WHERE p.board = page.board AND p.id = page.player LIMIT 1) p
 		ORDER BY page.occurred_at DESC, page.id DESC`
 }
 
@@ -42,11 +49,9 @@ func (s *Store) entries(ctx context.Context, query string, args []any) ([]score.
 	}
 	entries := make([]score.OwnedEntry, len(rows))
 	for i, r := range rows {
-		e, err := parseEntry(r.Doc)
-		if err != nil {
+		if entries[i], err = r.entry(); err != nil {
 			return nil, err
 		}
-		entries[i] = score.OwnedEntry{Entry: e, User: r.User, SeesAll: r.SeesAll}
 	}
 	return entries, nil
 }
@@ -227,7 +232,7 @@ func boardsQuery(v score.View, named, search string, after *score.BoardPlace, li
 		}
 	}
 	return `
-		SELECT board_v1(f.id) AS doc, f.id, f.by_title, f.key
+		SELECT board_summary_v1(f.id) AS doc, f.id, f.by_title, f.key
 		FROM (SELECT * FROM (` + strings.Join(parts, ` UNION ALL `) + `) p ORDER BY by_title, key, id LIMIT ` + n + `) f
 		ORDER BY f.by_title, f.key, f.id`, a
 }
@@ -269,7 +274,7 @@ func linksQuery(user string, v score.View, after *score.LinkPlace, limit int) (s
 		players = ` AND p.id > CASE WHEN r.id = ` + board + ` THEN ` + player + ` ELSE '' END`
 	}
 	return `
-		SELECT CASE WHEN lag(board) OVER (ORDER BY board, player) IS DISTINCT FROM board THEN board_v1(board) - 'catalogue' END AS doc, player
+		SELECT CASE WHEN lag(board) OVER (ORDER BY board, player) IS DISTINCT FROM board THEN board_summary_v1(board) END AS doc, player
 		FROM (
 			SELECT r.id AS board, p.id AS player
 			FROM (` + boards + ` ORDER BY b.id) r

@@ -1,7 +1,9 @@
 package scores_test
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -21,8 +23,10 @@ func large(t testing.TB, s *scores, n int) (score.Board, score.Run) {
 	db := s.db.Owner()
 	for from := 1; from <= n; from += 20_000 { // a statement has two seconds
 		to := min(n, from+19_999)
-		db.MustExec(`INSERT INTO players (board, id, seq, recorded_at, country, user_id)
-			SELECT 1, 'x' || n, 1, now(), CASE WHEN n % 1000 = 0 THEN 'KR' ELSE 'DE' END, 'u' || n / 2 FROM generate_series($1::integer, $2) n`, from, to)
+		db.MustExec(`INSERT INTO players (board, id, seq, recorded_at, country, user_id, display_name, status, cat1, cat2)
+			SELECT 1, 'x' || n, 1, now(), CASE WHEN n % 1000 = 0 THEN 'KR' ELSE 'DE' END, 'u' || n / 2, 'Name ' || n,
+				CASE WHEN n % 500 = 0 THEN 'dnf' WHEN n % 700 = 0 THEN 'hidden' ELSE 'ranked' END,
+				'club ' || n % 500, CASE WHEN n % 2 = 0 THEN 'f' END FROM generate_series($1::integer, $2) n`, from, to)
 		db.MustExec(`INSERT INTO standings (run, player, score, tiebreak, reached_at, nonzero, status, cat1, cat2, key_score, key_tiebreak, key_reached)
 			SELECT 1, 'x' || n, n, 0, now(), true, 'ranked', 'club ' || n % 500, CASE WHEN n % 2 = 0 THEN 'f' END, -n, 0, now() FROM generate_series($1::integer, $2) n`, from, to)
 		db.MustExec(`INSERT INTO entries (id, board, player, seq, kind, points, tiebreak, reason, actor, occurred_at, recorded_at, batch, runs, scores)
@@ -122,6 +126,31 @@ func TestListsAreRangesOfIndexes(t *testing.T) {
 		q, args := pgscores.LinksQuery("u5", v, &score.LinkPlace{Board: "b", Player: "p"}, 51)
 		queries = append(queries, query{"a user's players", "players_user", q, args})
 	}
+	players := func(name, index string, c *score.Category, f score.PlayerFilter, after *score.PlayerPlace) {
+		for _, hidden := range []bool{false, true} {
+			q, args := pgscores.PlayersQuery("b", f, c, hidden, after, 51)
+			queries = append(queries, query{name, index, q, args})
+		}
+	}
+	sex := &score.Category{Name: "sex", Value: "f", No: 2}
+	id := &score.PlayerPlace{ID: "x500"}
+	players("players", "players_pkey", nil, score.PlayerFilter{}, nil)
+	players("players after one", "players_pkey", nil, score.PlayerFilter{}, id)
+	players("players of a status", "players_status", nil, score.PlayerFilter{Statuses: []score.Status{score.DidNotFinish}}, id)
+	players("players of statuses", "players_status", nil, score.PlayerFilter{Statuses: []score.Status{score.DidNotFinish, score.DidNotStart}}, nil)
+	players("ranked players", "players_pkey", nil, score.PlayerFilter{Statuses: []score.Status{score.Ranked, score.DidNotStart}}, id)
+	players("players of a small category", "players_cat1", club, score.PlayerFilter{}, id)
+	players("players of a large category", "players_cat2", sex, score.PlayerFilter{}, id)
+	players("players by the beginning", "players_name", nil, score.PlayerFilter{Search: "name 10"}, nil)
+	players("players by the beginning after one", "players_name", nil, score.PlayerFilter{Search: "name 10"}, &score.PlayerPlace{Name: "name 100", ID: "x100"})
+	for _, hidden := range []bool{false, true} {
+		for _, after := range []*score.CategoryPlace{nil, {No: 1, Value: "club 450"}} {
+			for _, index := range []string{"players_cat1", "players_cat2"} {
+				q, args := pgscores.CategoriesQuery(b, "", hidden, after, 101)
+				queries = append(queries, query{"categories", index, q, args})
+			}
+		}
+	}
 	for _, q := range queries {
 		got := plan(t, s.db.Owner(), "EXPLAIN", q.query, q.args)
 		for _, large := range []string{"standings", "entries", "boards", "players"} {
@@ -161,6 +190,89 @@ func rowsRead(t *testing.T, db *sqlx.DB, query string, args []any) map[string]in
 	of := map[string]int{}
 	plans[0].Plan.rowsRead(of)
 	return of
+}
+
+// A page of a board's players costs as much as the page, and a page of its categories
+// as much as the players that it counts.
+func TestPageOfALargeBoard(t *testing.T) {
+	s := newScores(t, 1)
+	const n, limit = 20_000, 51
+	b, _ := large(t, s, n)
+	dnf := []score.Status{score.DidNotFinish}
+	for name, c := range map[string]struct {
+		filter   score.PlayerFilter
+		category *score.Category
+		most     int
+	}{
+		"all":                 {score.PlayerFilter{}, nil, 2*limit + 10},
+		"a status":            {score.PlayerFilter{Statuses: dnf}, nil, 2 * limit},
+		"a beginning":         {score.PlayerFilter{Search: "name 1"}, nil, 2*limit + 10},
+		"a category":          {score.PlayerFilter{}, &score.Category{Name: "sex", Value: "f", No: 2}, 2*limit + 10},
+		"a category's status": {score.PlayerFilter{Statuses: dnf}, &score.Category{Name: "club", Value: "club 0", No: 1}, 4 * limit},
+	} {
+		for _, hidden := range []bool{false, true} {
+			query, args := pgscores.PlayersQuery("b", c.filter, c.category, hidden, nil, limit)
+			if read := rowsRead(t, s.db.Owner(), query, args); read["players"] > c.most || read["boards"] > 5 {
+				t.Errorf("%s, hidden %t: read %v", name, hidden, read)
+			}
+		}
+	}
+	for name, most := range map[string]int{"club": 2*limit + limit*n/500 + 200, "sex": n/2 + 200} {
+		for _, hidden := range []bool{false, true} {
+			query, args := pgscores.CategoriesQuery(b, name, hidden, nil, limit)
+			if read := rowsRead(t, s.db.Owner(), query, args); read["players"] > most {
+				t.Errorf("%s, hidden %t: read %v, more than %d", name, hidden, read, most)
+			}
+		}
+	}
+}
+
+// A list of boards does not read their catalogues, each of which may be as large as
+// a page.
+func TestListOfBoardsWithoutCatalogues(t *testing.T) {
+	s := newScores(t, 1)
+	reason := func(n int64) string { return fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, n))) }
+	s.board(t, "b", func(b *score.Board) {
+		b.Catalogue = map[string]int64{}
+		for n := range int64(1000) {
+			b.Catalogue[reason(n)] = n
+		}
+	})
+	s.add(t, "b", score.Submission{Player: "p", Reason: ptr(reason(0)), Profile: &score.Profile{User: score.Text{Set: true, Value: ptr("u")}}})
+	page, err := s.reader.Boards(ctxOf(t), owner, false, "", nil, 10)
+	if err != nil || len(page.Items) != 1 || page.Items[0].Catalogue != nil || page.Items[0].Title != "b" || len(page.Items[0].Owners) == 0 {
+		t.Fatalf("got %+v, %v", page.Items, err)
+	}
+	boards, boardsArgs := pgscores.BoardsQuery(score.View{}, "", "", nil, 10)
+	links, linksArgs := pgscores.LinksQuery("u", score.View{}, nil, 10)
+	for name, c := range map[string]struct {
+		query string
+		args  []any
+		reads bool
+	}{
+		"a list":          {boards, boardsArgs, false},
+		"a user's boards": {links, linksArgs, false},
+		"one board":       {`SELECT board_v1('b')`, nil, true},
+	} {
+		tx := s.db.Owner().MustBegin()
+		// The count goes on over the session's transactions.
+		blocks := func() (n int) {
+			if err := tx.Get(&n, `SELECT pg_stat_get_xact_blocks_fetched(reltoastrelid) FROM pg_class WHERE oid = 'boards'::regclass`); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		before := blocks()
+		if _, err := tx.Exec(c.query, c.args...); err != nil {
+			t.Fatal(err)
+		}
+		if read := blocks() - before; (read > 0) != c.reads {
+			t.Errorf("%s reads %d blocks of catalogues", name, read)
+		}
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // An owner may make any number of players that belong to one user. A page of the

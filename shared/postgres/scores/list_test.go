@@ -79,9 +79,9 @@ func TestListsShowWhatTheirBoardsShow(t *testing.T) {
 					return s.reader.Boards(ctx, who, true, "", after, limit)
 				}, func(b score.Board) string { return b.ID }))
 			}
-			got := pagesOf(t, func(after *score.EntryPlace) (score.Page[score.Entry, score.EntryPlace], error) {
+			got := pagesOf(t, func(after *score.EntryPlace) (score.Page[score.NamedEntry, score.EntryPlace], error) {
 				return s.reader.EntriesOfUser(ctx, who, "u", after, limit)
-			}, func(e score.Entry) string { return e.Board + "/" + e.Player + e.Metadata })
+			}, func(e score.NamedEntry) string { return e.Board + "/" + e.Player + e.Metadata })
 			slices.Sort(got)
 			same(t, name+": entries", entries, got)
 			same(t, name+": standings", standings, pagesOf(t, func(after *score.LinkPlace) (score.Page[score.Report, score.LinkPlace], error) {

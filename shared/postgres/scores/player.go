@@ -46,20 +46,37 @@ func (s *Store) ChangePlayer(ctx context.Context, b score.Board, player, user st
 	return score.PlayerOutcome{Player: out.Player, Made: out.Made}, nil
 }
 
+// playerRow is a player of a board.
+type playerRow struct {
+	ID          string
+	DisplayName *string `db:"display_name"`
+	Country     *string
+	Attributes  []byte
+	User        *string
+	Status      score.Status
+	Note        *string
+	Key         string // of a list only: what orders it before the id
+}
+
+const playerColumns = `p.id, p.display_name, p.country, p.attributes, p.user_id AS user, p.status, p.note`
+
+func (r playerRow) player(board string) (score.Player, error) {
+	p := score.Player{
+		Board: board, ID: r.ID, DisplayName: r.DisplayName, Country: r.Country, User: r.User, Status: r.Status, Note: r.Note,
+	}
+	if err := json.Unmarshal(r.Attributes, &p.Attributes); err != nil {
+		return score.Player{}, fmt.Errorf("read the attributes of %s: %w", r.ID, err)
+	}
+	return p, nil
+}
+
 // Player implements score.Tables.
 func (s *Store) Player(ctx context.Context, board, player string) (score.Player, bool, error) {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
-	var row struct {
-		DisplayName *string `db:"display_name"`
-		Country     *string
-		Attributes  []byte
-		User        *string
-		Status      score.Status
-		Note        *string
-	}
+	var row playerRow
 	err := s.db.GetContext(ctx, &row, `
-		SELECT p.display_name, p.country, p.attributes, p.user_id AS user, p.status, p.note
+		SELECT `+playerColumns+`
 		FROM boards b
 		JOIN players p ON p.board = b.no
 		WHERE b.id = $1 AND p.id = $2`, board, player)
@@ -69,11 +86,6 @@ func (s *Store) Player(ctx context.Context, board, player string) (score.Player,
 	if err != nil {
 		return score.Player{}, false, postgres.Wrap(fmt.Errorf("player %s of board %s: %w", player, board, err))
 	}
-	p := score.Player{
-		Board: board, ID: player, DisplayName: row.DisplayName, Country: row.Country, User: row.User, Status: row.Status, Note: row.Note,
-	}
-	if err := json.Unmarshal(row.Attributes, &p.Attributes); err != nil {
-		return score.Player{}, false, fmt.Errorf("read the attributes of %s: %w", player, err)
-	}
-	return p, true, nil
+	p, err := row.player(board)
+	return p, err == nil, err
 }

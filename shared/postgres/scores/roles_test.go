@@ -47,6 +47,7 @@ func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
 			`SELECT internal.share_closing('{}')`:                                      "",
 			`SELECT no, title, owners FROM boards`:                                     "score_query",
 			`SELECT catalogue FROM boards`:                                             "",
+			`SELECT board_summary_v1('b')`:                                             "score_query",
 			`SELECT metadata FROM entries`:                                             "",
 			`SELECT rank_of_v1(1)`:                                                     "score_query",
 			`SELECT plaudit_now()`:                                                     "",

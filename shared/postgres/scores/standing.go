@@ -143,12 +143,12 @@ func tableQuery(b score.Board, run score.Run, c *score.Category, p score.PageReq
 	limit := a.add(p.Limit+1) + `::bigint`
 	var after string
 	if p.Around != "" {
-		centre = `SELECT ` + keys + ` FROM standings s WHERE ` + where + ` AND s.player = ` + a.add(p.Around)
 		const middle = `((SELECT key_score FROM centre), (SELECT key_tiebreak FROM centre), (SELECT key_reached FROM centre), (SELECT player FROM centre))`
 		after = `(` + keys + `) >= ` + middle
 		if least != math.MinInt64 {
 			filtered += ` AND s.key_score >= ` + a.add(least) + `::bigint`
 		}
+		centre = `SELECT ` + keys + ` FROM ` + rows + ` WHERE ` + filtered + ` AND s.player = ` + a.add(p.Around)
 		before = ` UNION ALL (SELECT ` + columns + `, true AS below FROM ` + rows + ` WHERE ` + filtered + ` AND (` + keys + `) < ` + middle + `
 			ORDER BY s.key_score DESC, s.key_tiebreak DESC, s.key_reached DESC, s.player DESC LIMIT ` + limit + `)`
 	} else {
@@ -377,28 +377,24 @@ func orInfinity(t time.Time, infinity string) string {
 }
 
 // Entry implements score.Tables.
-func (s *Store) Entry(ctx context.Context, board, id string) (e score.Entry, user string, hidden, ok bool, err error) {
+func (s *Store) Entry(ctx context.Context, board, id string) (e score.OwnedEntry, hidden, ok bool, err error) {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
-	var row struct {
-		Doc    []byte
-		User   string
-		Hidden bool
-	}
+	var row entryRow
 	err = s.db.GetContext(ctx, &row, `
-		SELECT row_to_json(l) AS doc, coalesce(p.user_id, '') AS user, p.status = 'hidden' AS hidden
+		SELECT row_to_json(l) AS doc, coalesce(p.user_id, '') AS user, p.display_name, p.status = 'hidden' AS hidden
 		FROM ledger l
 		JOIN boards b ON b.id = l.board
 		JOIN players p ON p.board = b.no AND p.id = l.player
 		WHERE l.id = $1::uuid AND l.board = $2`, id, board)
 	if errors.Is(err, sql.ErrNoRows) {
-		return score.Entry{}, "", false, false, nil
+		return score.OwnedEntry{}, false, false, nil
 	}
 	if err != nil {
-		return score.Entry{}, "", false, false, postgres.Wrap(fmt.Errorf("entry %s: %w", id, err))
+		return score.OwnedEntry{}, false, false, postgres.Wrap(fmt.Errorf("entry %s: %w", id, err))
 	}
-	e, err = parseEntry(row.Doc)
-	return e, row.User, row.Hidden, true, err
+	e, err = row.entry()
+	return e, row.Hidden, true, err
 }
 
 // instant returns the time as a parameter, nil for the zero time.

@@ -7,18 +7,35 @@ import (
 	"plaudit/shared/web"
 )
 
-// replyPage writes a page of a list. show converts each item.
-func replyPage[T, P, Out any](w http.ResponseWriter, r *http.Request, l *web.List[P], page score.Page[T, P], show func(T) Out) error {
+// newPage encodes a page of a list. show converts each item.
+func newPage[T, P, Out any](l *web.List[P], page score.Page[T, P], show func(T) Out) (web.Page, error) {
 	items := make([]Out, len(page.Items))
 	for i, item := range page.Items {
 		items[i] = show(item)
 	}
-	out, err := web.NewPage(l, items, page.Places, page.Next)
+	return web.NewPage(l, items, page.Places, page.Next)
+}
+
+// replyPage writes a page of a list. show converts each item.
+func replyPage[T, P, Out any](w http.ResponseWriter, r *http.Request, l *web.List[P], page score.Page[T, P], show func(T) Out) error {
+	out, err := newPage(l, page, show)
 	if err != nil {
 		return err
 	}
 	return web.ReplyCached(w, r, out)
 }
+
+// boardSummaryOut is a board in a list: without what can make it as large as a page.
+// The fields here hide those of the board, and are never set.
+type boardSummaryOut struct {
+	score.Board
+	Catalogue *struct{} `json:"catalogue,omitempty"`
+	Owners    *struct{} `json:"owners,omitempty"`
+	Writers   *struct{} `json:"writers,omitempty"`
+	Viewers   *struct{} `json:"viewers,omitempty"`
+}
+
+func newBoardSummaryOut(b score.Board) boardSummaryOut { return boardSummaryOut{Board: b} }
 
 // maxBoardSearch is the maximum length of a search text, in characters.
 const maxBoardSearch = 200
@@ -37,7 +54,7 @@ func (h readHandlers) boards(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return replyPage(w, r, l, page, func(b score.Board) score.Board { return b })
+	return replyPage(w, r, l, page, newBoardSummaryOut)
 }
 
 func (h readHandlers) periods(w http.ResponseWriter, r *http.Request) error {

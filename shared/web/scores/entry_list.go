@@ -16,9 +16,9 @@ func (h readHandlers) entry(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if prefersCSV(w, r) {
-		return replyCSV(w, r, &web.List[score.EntryPlace]{}, score.Page[score.Entry, score.EntryPlace]{Items: []score.Entry{e}})
+		return replyCSV(w, r, &web.List[score.EntryPlace]{}, score.Page[score.NamedEntry, score.EntryPlace]{Items: []score.NamedEntry{e}}, entrySheet)
 	}
-	return web.ReplyCached(w, r, newEntryOut(e))
+	return web.ReplyCached(w, r, newEntryOut(e.Entry))
 }
 
 var entryFilters = []string{"player", "batch", "actor", "reason", "kind", "from", "to"}
@@ -44,7 +44,7 @@ func (h readHandlers) entries(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return replyEntries(w, r, l, page)
+	return replyList(w, r, l, page, entrySheet, showEntry)
 }
 
 func (h readHandlers) entriesOfUser(w http.ResponseWriter, r *http.Request) error {
@@ -59,12 +59,7 @@ func (h readHandlers) entriesOfUser(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	return replyEntries(w, r, l, page)
+	return replyList(w, r, l, page, entrySheet, showEntry)
 }
 
-func replyEntries(w http.ResponseWriter, r *http.Request, l *web.List[score.EntryPlace], page score.Page[score.Entry, score.EntryPlace]) error {
-	if prefersCSV(w, r) {
-		return replyCSV(w, r, l, page)
-	}
-	return replyPage(w, r, l, page, newEntryOut)
-}
+func showEntry(e score.NamedEntry) entryOut { return newEntryOut(e.Entry) }

@@ -234,6 +234,8 @@ func TestCursorsBelongToTheirList(t *testing.T) {
 		},
 		"/v1/boards":              {`{"l":"boards","p":{"t":true,"k":"\u0000","i":"b"}}`, `{"l":"boards","p":{"k":"b","i":"\u0000"}}`, `{"l":"boards","f":{"mine":"x"},"p":{"k":"b","i":"b"}}`, `{"l":"boards","f":{"q":"a\u0000"},"p":{"k":"b","i":"b"}}`},
 		"/v1/boards/b/periods":    {`{"l":"periods/b","p":{"s":"2026-04-01T00:00:00Z","n":"\u0000"}}`},
+		"/v1/boards/b/players":    {`{"l":"players/b","p":{"p":"\u0000"}}`, `{"l":"players/b","p":{"p":"a b"}}`, `{"l":"players/b","p":{"n":"\u0000","p":"p"}}`, `{"l":"players/b","f":{"status":"x"},"p":{"p":"p"}}`, `{"l":"players/b","p":{"p":1}}`},
+		"/v1/boards/b/categories": {`{"l":"categories/b","p":{"n":1,"v":"\u0000"}}`, `{"l":"categories/b","p":{"n":"1","v":"a"}}`},
 		"/v1/players/u/standings": {`{"l":"standings of/u","p":{"b":"\u0000","p":"p"}}`},
 		"/v1/boards/b/standings":  {`{"l":"standings/b","f":{"category":"c:\u0000"},"p":{"s":1,"t":0,"r":"2026-04-01T00:00:00Z","p":"p"}}`, `{"l":"standings/b","p":{"s":1,"t":0,"r":"2026-04-01T00:00:00Z","p":"\u0000"}}`, `{"l":"standings/b","p":{"s":1e30,"t":0,"r":"2026-04-01T00:00:00Z","p":"p"}}`},
 	} {
@@ -282,6 +284,15 @@ func TestListsThatAreRefused(t *testing.T) {
 		{"/v1/boards/b/periods", "name", []string{"", "none"}},
 		{"/v1/boards/b/periods", "limit", []string{"0", "101"}},
 		{"/v1/boards/b/periods", "cursor", []string{"x"}},
+		{"/v1/boards/b/players", "status", []string{"", ",", "Ranked", "dnf,", "dnf,none", "%00"}},
+		{"/v1/boards/b/players", "q", []string{"", long(81), "%00", "%ff"}},
+		{"/v1/boards/b/players", "category", []string{"", "club:a", "club"}},
+		{"/v1/boards/b/players", "limit", []string{"", "0", "101", "ten"}},
+		{"/v1/boards/b/players", "cursor", []string{"", "x", "bnVsbA=="}},
+		{"/v1/boards/b/players", "country", []string{"KR"}},
+		{"/v1/boards/b/categories", "name", []string{"", "club"}},
+		{"/v1/boards/b/categories", "limit", []string{"0", "101"}},
+		{"/v1/boards/b/categories", "cursor", []string{"x"}},
 		{"/v1/boards", "mine", []string{"", "1", "yes", "True"}},
 		{"/v1/boards", "q", []string{"", long(201), "%00", "%ff"}},
 		{"/v1/boards", "limit", []string{"0", "101"}},
@@ -303,7 +314,7 @@ func TestListsThatAreRefused(t *testing.T) {
 		}
 	}
 	for target, status := range map[string]int{
-		"/v1/boards/none/entries": 404, "/v1/boards/none/periods": 404, "/v1/boards/a%2Fb/entries": 404,
+		"/v1/boards/none/entries": 404, "/v1/boards/none/periods": 404, "/v1/boards/none/players": 404, "/v1/boards/none/categories": 404, "/v1/boards/a%2Fb/entries": 404,
 		"/v1/players/a%20b/entries": 404, "/v1/players/%00/standings": 404, "/v1/players/u/": 404, "/v1/players/u": 404,
 		"/v1/players/nobody/entries": 200, "/v1/players/nobody/standings": 200,
 	} {
@@ -386,7 +397,7 @@ func TestVisibilityOfEntries(t *testing.T) {
 			if got := show("/v1/boards/" + b + "/entries?player=hidden"); got != "404" && (got == "") == strings.Contains(want[i], "hidden") {
 				t.Errorf("%q sees of the hidden player on %s: %s", caller, b, got)
 			}
-			for _, path := range []string{"/standings", "/standings/p", "/periods", ""} {
+			for _, path := range []string{"/standings", "/standings/p", "/periods", "/players", "/categories", ""} {
 				if w := s.send(caller, "GET", "/v1/boards/"+b+path, ""); (w.Code == 404) != (want[i] == "404") {
 					t.Errorf("%q, %s of %s: %d", caller, path, b, w.Code)
 				}
@@ -440,6 +451,57 @@ func TestLargeEntriesStayBelowTheLimit(t *testing.T) {
 	}
 }
 
+// The CSV of standings is the table that JSON shows, with every client's text harmless.
+func TestStandingsAsCSV(t *testing.T) {
+	s := startScores(t)
+	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b","categories":["=team","sex"]}`)
+	for i, profile := range []string{
+		`{"display_name":"=1+1","country":"KR","attributes":{"=team":"@home","sex":"f"}}`, `{"display_name":"진, 수","attributes":{"sex":"-"}}`, `{}`, `{"attributes":{"other":"x"}}`,
+	} {
+		s.entry("b", fmt.Sprintf(`{"player":"p%d","points":%d,"tiebreak":-2,"profile":%s,"occurred_at":"2026-04-01T00:00:0%dZ"}`, i, 9-i, profile, i))
+	}
+	const table = "/v1/boards/b/standings"
+	want := [][]string{
+		{"rank", "player", "display_name", "country", "score", "tiebreak", "reached_at", "'=team", "sex"},
+		{"1", "p0", "'=1+1", "KR", "9", "-2", "2026-04-01T00:00:00Z", "'@home", "f"},
+		{"2", "p1", "진, 수", "", "8", "-2", "2026-04-01T00:00:01Z", "", "'-"},
+		{"3", "p2", "", "", "7", "-2", "2026-04-01T00:00:02Z", "", ""},
+		{"4", "p3", "", "", "6", "-2", "2026-04-01T00:00:03Z", "", ""},
+	}
+	for limit := 1; limit <= 4; limit++ {
+		got := want[:1]
+		for target := fmt.Sprintf("%s?min=1&limit=%d", table, limit); target != ""; {
+			w := s.send("", "GET", target, "", "Accept", "text/csv")
+			rows, next := readCSV(t, w)
+			if !slices.Equal(rows[0], want[0]) || len(rows) > limit+1 || !slices.Contains(w.Header().Values("Vary"), "Accept") {
+				t.Errorf("a page of %d: %v, %v", limit, rows, w.Header())
+			}
+			got, target = append(got[:len(got):len(got)], rows[1:]...), next
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("in pages of %d: %q, want %q", limit, got, want)
+		}
+	}
+	for query, players := range map[string]string{"?around=p2&limit=1": "p2", "?category=sex:f": "p0", "?players=p1,p3": "p1 p3", "?min=100": ""} {
+		rows, _ := readCSV(t, s.send("", "GET", table+query, "", "Accept", "text/csv"))
+		var got []string
+		for _, row := range rows[1:] {
+			got = append(got, row[1])
+		}
+		if strings.Join(got, " ") != players {
+			t.Errorf("%s: %v, want %s", query, got, players)
+		}
+	}
+	// The cursor of either form continues the other.
+	next := s.must(200, "", "GET", table+"?limit=3", "")["next"].(string)
+	if rows, _ := readCSV(t, s.send("", "GET", table+"?cursor="+next, "", "Accept", "text/csv")); len(rows) != 2 || rows[1][1] != "p3" {
+		t.Errorf("after a page of JSON: %v", rows)
+	}
+	if w := s.send("", "GET", table, "", "Accept", "application/json"); w.Header().Get("Content-Type") != "application/json" || !slices.Contains(w.Header().Values("Vary"), "Accept") {
+		t.Errorf("JSON: %v", w.Header())
+	}
+}
+
 // readCSV returns a page's rows and the address of the next page.
 func readCSV(t *testing.T, w *httptest.ResponseRecorder) (rows [][]string, next string) {
 	t.Helper()
@@ -472,20 +534,21 @@ func TestEntriesAsCSV(t *testing.T) {
 	for i, note := range older {
 		s.db.Owner().MustExec(`UPDATE entries SET note = $1 WHERE points = $2`, note, -i)
 	}
+	s.must(200, "owner", "PATCH", "/v1/boards/b/players/p", `{"display_name":"=NOW()"}`)
 	var got []string
 	target := "/v1/boards/b/entries?limit=5&player=p"
 	for target != "" {
 		rows, next := readCSV(t, s.send("owner", "GET", target, "", "Accept", "text/csv"))
-		if strings.Join(rows[0], ",") != "id,board,player,points,reason,note,kind,actor,seq,tiebreak,occurred_at,recorded_at,batch,reverses,metadata" {
+		if strings.Join(rows[0], ",") != "id,board,player,display_name,points,reason,note,kind,actor,seq,tiebreak,occurred_at,recorded_at,batch,reverses,metadata" {
 			t.Fatalf("the header is %v", rows[0])
 		}
 		for _, row := range rows[1:] {
 			i := len(notes) - 1 - len(got)
-			if row[1] != "b" || row[2] != "p" || row[3] != fmt.Sprint(-i) || row[4] != "" || row[6] != "result" || row[7] != "user/o" || row[8] != fmt.Sprint(i+1) ||
-				row[10] != fmt.Sprintf("2026-04-01T00:00:%02dZ", i) || row[14] != `{"a":"b,c"}` {
+			if row[1] != "b" || row[2] != "p" || row[3] != "'=NOW()" || row[4] != fmt.Sprint(-i) || row[5] != "" || row[7] != "result" || row[8] != "user/o" || row[9] != fmt.Sprint(i+1) ||
+				row[11] != fmt.Sprintf("2026-04-01T00:00:%02dZ", i) || row[15] != `{"a":"b,c"}` {
 				t.Errorf("row %d is %v", i, row)
 			}
-			got = append(got, row[5])
+			got = append(got, row[6])
 		}
 		target = next
 	}
@@ -495,11 +558,11 @@ func TestEntriesAsCSV(t *testing.T) {
 		t.Errorf("notes are %q, want %q", got, want)
 	}
 	rows, _ := readCSV(t, s.send("", "GET", "/v1/boards/b/entries?limit=1", "", "Accept", "text/csv"))
-	if rows[1][14] != "" {
+	if rows[1][15] != "" {
 		t.Errorf("anybody sees metadata: %v", rows[1])
 	}
 	one, _ := readCSV(t, s.send("owner", "GET", "/v1/boards/b/entries/"+rows[1][0], "", "Accept", "text/csv"))
-	if len(one) != 2 || one[1][0] != rows[1][0] {
+	if len(one) != 2 || one[1][0] != rows[1][0] || one[1][3] != "'=NOW()" {
 		t.Errorf("one entry is %v", one)
 	}
 	for accept, csv := range map[string]bool{

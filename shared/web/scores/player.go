@@ -70,3 +70,53 @@ func (h readHandlers) player(w http.ResponseWriter, r *http.Request) error {
 	}
 	return web.ReplyCached(w, r, p)
 }
+
+func (h readHandlers) players(w http.ResponseWriter, r *http.Request) error {
+	filters := []string{"status", "q", "category"}
+	q := web.ReadQuery(r, append([]string{"limit", "cursor"}, filters...)...)
+	board := web.Param(r, "board")
+	l := web.ReadList(q, "players/"+board, filters, func(p score.PlayerPlace) bool { return score.ValidPlayer(p.ID) })
+	f := score.PlayerFilter{Search: q.Short("q", score.MaxDisplayName), Category: q.Text("category")}
+	if statuses := q.Text("status"); statuses != "" {
+		for _, s := range words(statuses) {
+			f.Statuses = append(f.Statuses, score.Status(s))
+		}
+	}
+	f.Check(&q.Faults)
+	limit := q.Limit(100)
+	if err := l.Err(); err != nil {
+		return err
+	}
+	b, page, err := h.reader.Players(r.Context(), web.Caller(r), board, f, l.After, limit)
+	if err != nil {
+		return err
+	}
+	return replyList(w, r, l, page, playerSheet(b.Categories), func(p score.Player) score.Player { return p })
+}
+
+// categoryCountOut is a value of a category in a list.
+type categoryCountOut struct {
+	Category string `json:"category"` // name:value
+	Name     string `json:"name"`
+	Value    string `json:"value"`
+	Players  int64  `json:"players"`
+}
+
+func newCategoryCountOut(c score.CategoryCount) categoryCountOut {
+	return categoryCountOut{c.String(), c.Name, c.Value, c.Players}
+}
+
+func (h readHandlers) categories(w http.ResponseWriter, r *http.Request) error {
+	q := web.ReadQuery(r, "name", "limit", "cursor")
+	board := web.Param(r, "board")
+	l := web.ReadList[score.CategoryPlace](q, "categories/"+board, []string{"name"}, nil)
+	name, limit := q.Text("name"), q.Limit(100)
+	if err := l.Err(); err != nil {
+		return err
+	}
+	page, err := h.reader.Categories(r.Context(), web.Caller(r), board, name, l.After, limit)
+	if err != nil {
+		return err
+	}
+	return replyList(w, r, l, page, categorySheet, newCategoryCountOut)
+}

@@ -44,6 +44,10 @@ type standingItemOut struct {
 	Attributes  map[string]string `json:"attributes"`
 }
 
+func newStandingItemOut(s score.Standing) standingItemOut {
+	return standingItemOut{s.Rank, s.Player, s.DisplayName, s.Country, s.Score, s.Tiebreak, s.ReachedAt, s.Attributes}
+}
+
 type standingOut struct {
 	Board       string            `json:"board"`
 	Player      string            `json:"player"`
@@ -146,25 +150,30 @@ func (h readHandlers) standings(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	items, places := make([]standingItemOut, len(table.Items)), make([]standingsPlace, len(table.Items))
-	for i, s := range table.Items {
-		items[i] = standingItemOut{s.Rank, s.Player, s.DisplayName, s.Country, s.Score, s.Tiebreak, s.ReachedAt, s.Attributes}
-		places[i] = standingsPlace{s.Place(), table.Run.Start}
+	l.Pin("period", table.Run.Name)
+	page := score.Page[score.Standing, standingsPlace]{Items: table.Items}
+	for _, s := range table.Items {
+		page.Places = append(page.Places, standingsPlace{s.Place(), table.Run.Start})
 	}
-	if part.Around != "" && len(items) > 0 {
-		// Another filter may have excluded the player.
-		middle := max(0, slices.IndexFunc(items, func(s standingItemOut) bool { return s.Player == part.Around }))
-		if items, places, err = web.FitAround(items, places, middle); err != nil {
+	if table.More {
+		page.Next = &page.Places[len(page.Places)-1]
+	}
+	form := standingSheet(table.Categories)
+	csv, encode := prefersCSV(w, r), func(s score.Standing) ([]byte, error) { return web.EncodeItem(newStandingItemOut(s)) }
+	if csv {
+		encode = form.line
+	}
+	if part.Around != "" {
+		middle := slices.IndexFunc(page.Items, func(s score.Standing) bool { return s.Player == part.Around })
+		if page.Items, page.Places, err = web.FitAround(page.Items, page.Places, middle, encode); err != nil {
 			return err
 		}
 	}
-	l.Pin("period", table.Run.Name)
-	var last *standingsPlace
-	if table.More {
-		last = &places[len(places)-1]
+	if csv {
+		return replyCSV(w, r, l, page, form)
 	}
 	out := standingsOut{Board: table.Board, Period: newPeriodOut(table.Run), Category: categoryName(table.Category), Of: table.Of}
-	if out.Page, err = web.NewPage(l, items, places, last); err != nil {
+	if out.Page, err = newPage(l, page, newStandingItemOut); err != nil {
 		return err
 	}
 	return web.ReplyCached(w, r, out)

@@ -63,9 +63,9 @@ func TestPartsOfATableKeepItsRanks(t *testing.T) {
 		{"desc", "around=h&limit=3", "5:f=7 5:g=7 8:h=1"},
 		{"desc", "around=g&limit=4", "5:e=7 5:f=7 5:g=7 8:h=1"},
 		{"desc", "around=d", "1:a=10 2:b=9 2:c=9 4:d=8 5:e=7 5:f=7 5:g=7 8:h=1"},
-		{"desc", "around=d&limit=3&country=KR", "2:c=9 5:e=7 5:g=7"},
-		{"desc", "around=a&limit=3&max=7", "5:e=7 5:f=7 5:g=7"},
-		{"desc", "around=h&limit=2&min=7", "5:f=7 5:g=7"},
+		{"desc", "around=e&limit=3&country=KR", "2:c=9 5:e=7 5:g=7"},
+		{"desc", "around=e&limit=3&max=8&min=7", "4:d=8 5:e=7 5:f=7"},
+		{"desc", "around=d&limit=3&players=a,d,h", "1:a=10 4:d=8 8:h=1"},
 		{"asc", "", "1:h=1 2:e=7 2:f=7 2:g=7 5:d=8 6:b=9 6:c=9 8:a=10"},
 		{"asc", "min=8&max=9", "5:d=8 6:b=9 6:c=9"},
 		{"asc", "country=DE", "2:f=7 6:b=9"},
@@ -94,9 +94,14 @@ func TestPartsOfATableKeepItsRanks(t *testing.T) {
 	if end := s.must(200, "", "GET", "/v1/boards/desc/standings?around=g&limit=3", ""); rows(t, end) != "5:f=7 5:g=7 8:h=1" || end["next"] != nil {
 		t.Errorf("at the end: %v", end)
 	}
-	for _, player := range []string{"none", "out"} {
-		if w := s.send("owner", "GET", "/v1/boards/desc/standings?around="+player, ""); w.Code != 404 || faultFields(w.Body.String()) != "around" {
-			t.Errorf("around %s: %d %s", player, w.Code, w.Body)
+	// A player whom another filter leaves out is nobody to centre a page on.
+	for _, query := range []string{
+		"around=none", "around=out", "around=d&country=KR", "around=a&limit=3&max=7", "around=h&limit=2&min=7", "around=d&players=a,h", "around=d&players=none", "around=out&players=out",
+	} {
+		for _, board := range []string{"desc", "asc"} {
+			if w := s.send("owner", "GET", "/v1/boards/"+board+"/standings?"+query, ""); w.Code != 404 || faultFields(w.Body.String()) != "around" {
+				t.Errorf("%s of %s: %d %s", query, board, w.Code, w.Body)
+			}
 		}
 	}
 }
@@ -349,13 +354,121 @@ func TestPeriodsOfABoard(t *testing.T) {
 	}
 }
 
+// On a board of seasons only, the default is the season of today, else the last one,
+// else the first one.
+func TestSeasonOfToday(t *testing.T) {
+	s := startScores(t)
+	day := func(text string) time.Time {
+		at, err := time.Parse(time.DateOnly, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	season := func(name, start, end string) string {
+		return fmt.Sprintf(`{"name":%q,"start":"%sT00:00:00Z","end":"%sT00:00:00Z"}`, name, start, end)
+	}
+	// In another order than that of time. Two seasons overlap.
+	seasons := strings.Join([]string{season("summer", "2026-06-01", "2026-09-01"), season("spring", "2026-03-01", "2026-06-01"), season("cup", "2026-05-01", "2026-07-01")}, ",")
+	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b","periods":[`+seasons+`]}`)
+	s.must(201, "owner", "POST", "/v1/boards", `{"id":"weeks","periods":[`+seasons+`,"week"]}`)
+	s.must(201, "owner", "POST", "/v1/boards", `{"id":"all","periods":[`+seasons+`,"all"]}`)
+	for _, board := range []string{"b", "weeks", "all"} {
+		for _, at := range []string{"2026-04-01", "2026-05-15", "2026-06-15", "2026-08-01"} {
+			s.at(day(at))
+			for _, p := range []string{"p", "q"} {
+				s.entry(board, fmt.Sprintf(`{"player":%q,"points":1,"occurred_at":"%sT00:00:00Z","profile":{"user":"u"}}`, p, at))
+			}
+		}
+	}
+	for at, want := range map[string]string{
+		"2026-02-01": "spring", "2026-03-01": "spring", "2026-04-01": "spring", "2026-05-01": "spring", "2026-05-31": "spring",
+		"2026-06-01": "summer", "2026-08-31": "summer", "2026-09-01": "summer", "2027-01-01": "summer",
+	} {
+		s.at(day(at))
+		for _, target := range []string{"/v1/boards/b/standings", "/v1/boards/b/standings/p"} {
+			if got := s.must(200, "", "GET", target, "")["period"].(map[string]any)["name"]; got != want {
+				t.Errorf("%s on %s is of %s, want %s", target, at, got, want)
+			}
+		}
+		listed := s.must(200, "", "GET", "/v1/players/u/standings", "")
+		got := map[string]string{}
+		for i, board := range ids(t, listed, "board") {
+			got[board] = fmt.Sprint(listed["items"].([]any)[i].(map[string]any)["period"].(map[string]any)["name"])
+		}
+		// A board with other periods keeps its first one, outside of which it has no table.
+		wanted := map[string]string{"b": want, "all": "all"}
+		if in := want == "summer" && day(at).Before(day("2026-09-01")); in {
+			wanted["weeks"] = "summer"
+		} else if w := s.send("", "GET", "/v1/boards/weeks/standings", ""); w.Code != 404 || faultFields(w.Body.String()) != "at" {
+			t.Errorf("weeks on %s: %d %s", at, w.Code, w.Body)
+		}
+		if fmt.Sprint(got) != fmt.Sprint(wanted) {
+			t.Errorf("a user's standings on %s are of %v, want %v", at, got, wanted)
+		}
+	}
+	// Between two seasons, the last one that ended.
+	s.must(201, "owner", "POST", "/v1/boards", `{"id":"gap","periods":[`+season("new", "2026-10-01", "2026-11-01")+`,`+season("older", "2026-01-01", "2026-02-01")+`,`+season("old", "2026-01-15", "2026-03-01")+`]}`)
+	s.at(day("2026-05-01"))
+	if got := s.must(200, "", "GET", "/v1/boards/gap/standings", "")["period"].(map[string]any)["name"]; got != "old" {
+		t.Errorf("between seasons: %v", got)
+	}
+	s.at(day("2025-05-01"))
+	if got := s.must(200, "", "GET", "/v1/boards/gap/standings", "")["period"].(map[string]any)["name"]; got != "older" {
+		t.Errorf("before all seasons: %v", got)
+	}
+
+	s.at(day("2026-06-15"))
+	for query, want := range map[string]string{
+		"at=2026-04-01T00:00:00Z": "spring", "at=2026-05-15T00:00:00Z": "spring", "at=2026-06-15T00:00:00Z": "summer", "at=2026-08-31T23:59:59.999999999Z": "summer",
+		"period=cup": "cup", "period=cup&at=2026-05-15T00:00:00Z": "cup", "period=spring&at=2026-05-15T00:00:00Z": "spring",
+	} {
+		if got := s.must(200, "", "GET", "/v1/boards/b/standings?"+query, "")["period"].(map[string]any)["name"]; got != want {
+			t.Errorf("%s: %v, want %s", query, got, want)
+		}
+	}
+	for query, says := range map[string][]string{
+		"at=2026-02-28T23:59:59Z":               {"No season", "2026-02-28T23:59:59Z"},
+		"at=2026-09-01T00:00:00Z":               {"No season", "2026-09-01T00:00:00Z"},
+		"period=spring":                         {"spring", "2026-03-01T00:00:00Z", "2026-06-01T00:00:00Z", "send `at` within it"},
+		"period=spring&at=2026-06-01T00:00:00Z": {"spring", "2026-03-01T00:00:00Z", "2026-06-01T00:00:00Z", "send `at` within it"},
+	} {
+		for _, path := range []string{"", "/p"} {
+			w := s.send("", "GET", "/v1/boards/b/standings"+path+"?"+query, "")
+			if w.Code != 404 || faultFields(w.Body.String()) != "at" {
+				t.Errorf("%s%s: %d %s", path, query, w.Code, w.Body)
+			}
+			for _, text := range says {
+				if !strings.Contains(w.Body.String(), text) {
+					t.Errorf("%s does not say %q: %s", query, text, w.Body)
+				}
+			}
+		}
+	}
+	// The next page is of the season of the first one.
+	for _, accept := range []string{"application/json", "text/csv"} {
+		s.at(day("2026-05-31"))
+		var next string
+		if w := s.send("", "GET", "/v1/boards/b/standings?limit=1", "", "Accept", accept); accept == "text/csv" {
+			_, next = readCSV(t, w)
+		} else {
+			next = "/v1/boards/b/standings?cursor=" + s.must(200, "", "GET", "/v1/boards/b/standings?limit=1", "")["next"].(string)
+		}
+		s.at(day("2026-06-01"))
+		rest := s.must(200, "", "GET", next, "")
+		if got := rest["period"].(map[string]any)["name"]; got != "spring" || rows(t, rest) != "1:q=2" {
+			t.Errorf("%s, the rest is of %v: %s", accept, got, rows(t, rest))
+		}
+	}
+}
+
 func TestAnswersThatCachesMayKeep(t *testing.T) {
 	s := startScores(t)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b"}`)
 	s.entry("b", `{"player":"p","points":1,"profile":{"user":"u"},"metadata":{"a":1}}`)
 	id := ids(t, s.must(200, "", "GET", "/v1/boards/b/entries", ""), "id")[0]
 	for _, target := range []string{
-		"/v1/boards", "/v1/boards/b", "/v1/boards/b/periods", "/v1/boards/b/entries", "/v1/boards/b/entries/" + id,
+		"/v1/boards", "/v1/boards/b", "/v1/boards/b/periods", "/v1/boards/b/categories", "/v1/boards/b/players", "/v1/boards/b/entries", "/v1/boards/b/entries/" + id,
 		"/v1/boards/b/standings", "/v1/boards/b/standings/p", "/v1/players/u/standings", "/v1/players/u/entries",
 	} {
 		for _, caller := range []string{"", "owner"} {
@@ -463,7 +576,15 @@ func TestBoardsAreListedAndFound(t *testing.T) {
 		}
 	}
 	one := s.must(200, "", "GET", "/v1/boards?q=beta", "")["items"].([]any)[0].(map[string]any)
-	if whole := s.must(200, "", "GET", "/v1/boards/beta", ""); fmt.Sprint(one) != fmt.Sprint(whole) {
+	// A list shows all of a board but what can be large.
+	whole := s.must(200, "", "GET", "/v1/boards/beta", "")
+	for _, field := range []string{"catalogue", "owners", "writers", "viewers"} {
+		if _, ok := whole[field]; !ok {
+			t.Errorf("the board lacks %s", field)
+		}
+		delete(whole, field)
+	}
+	if fmt.Sprint(one) != fmt.Sprint(whole) {
 		t.Errorf("listed it is %v", one)
 	}
 }

@@ -40,6 +40,13 @@ BEGIN
         opened_at = CASE WHEN v_new.state <> 'draft' THEN coalesce(b.opened_at, v_now) END, changed_at = v_now
     WHERE b.no = v_old.no
     RETURNING * INTO v_row;
+    IF v_row.categories <> v_old.categories THEN
+        -- The board has no entries, so there are no standings that copy them too.
+        UPDATE players p SET
+            cat1 = p.attributes ->> v_row.categories[1], cat2 = p.attributes ->> v_row.categories[2],
+            cat3 = p.attributes ->> v_row.categories[3], cat4 = p.attributes ->> v_row.categories[4]
+        WHERE p.board = v_row.no AND p.attributes <> '{}';
+    END IF;
     PERFORM internal.report('plaudit.board.updated', 'board/' || v_row.id, p_actor, NULL,
         jsonb_build_object('version', v_row.version, 'owners', v_row.owners, 'changes', p_changes), v_row.changed_at, p_traceparent);
     RETURN jsonb_build_object('board', internal.board_json(v_row));

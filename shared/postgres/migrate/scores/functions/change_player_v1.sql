@@ -40,6 +40,8 @@ BEGIN
         UPDATE players SET
             display_name = v_new ->> 'display_name', country = v_new ->> 'country', user_id = v_new ->> 'user',
             status = v_new ->> 'status', note = v_new ->> 'note', attributes = v_new -> 'attributes',
+            cat1 = v_new -> 'attributes' ->> v_board.categories[1], cat2 = v_new -> 'attributes' ->> v_board.categories[2],
+            cat3 = v_new -> 'attributes' ->> v_board.categories[3], cat4 = v_new -> 'attributes' ->> v_board.categories[4],
             recorded_at = CASE WHEN v_made THEN v_row.recorded_at ELSE greatest(plaudit_now(), v_row.recorded_at + interval '1 microsecond') END
         WHERE board = v_board.no AND id = p_player
         RETURNING * INTO v_row;

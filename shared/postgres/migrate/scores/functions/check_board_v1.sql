@@ -2,7 +2,8 @@
 -- differ from the stored ones, as {field: value}; null if one of the two is
 -- missing. Status and categories are compared in open runs only, where they are
 -- the player's present ones. A row of the period `history` is a player whose
--- entries are not numbered from 1 without a gap.
+-- entries are not numbered from 1 without a gap; one of the period `attributes` is a
+-- player whose copies of the categories differ from the attributes.
 --
 -- It is one statement, so all of it is one moment, and adds go on. Only the
 -- owner of the database may call it: the master user.
@@ -56,6 +57,16 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
     FROM (SELECT player, count(*), max(seq) AS last FROM entries WHERE board = (SELECT no FROM board) GROUP BY player) e
     FULL JOIN (SELECT id, seq FROM players WHERE board = (SELECT no FROM board)) p ON p.id = e.player
     WHERE p.seq IS DISTINCT FROM coalesce(e.count, 0) OR e.last <> e.count
+    UNION ALL
+    SELECT 'attributes', NULL, c.id, jsonb_build_object('categories', c.copies), jsonb_build_object('categories', c.attributes)
+    FROM (
+        SELECT p.id, to_jsonb(ARRAY[p.cat1, p.cat2, p.cat3, p.cat4]) AS copies,
+            to_jsonb(ARRAY[p.attributes ->> b.categories[1], p.attributes ->> b.categories[2],
+                p.attributes ->> b.categories[3], p.attributes ->> b.categories[4]]) AS attributes
+        FROM board b
+        JOIN players p ON p.board = b.no
+    ) c
+    WHERE c.copies <> c.attributes
     ORDER BY 1, 2, 3
 $$;
 

@@ -40,8 +40,11 @@ BEGIN
     END IF;
 
     UPDATE players p
-    SET display_name = c.new ->> 'display_name', country = c.new ->> 'country', user_id = c.new ->> 'user', attributes = c.new -> 'attributes'
+    SET display_name = c.new ->> 'display_name', country = c.new ->> 'country', user_id = c.new ->> 'user', attributes = c.new -> 'attributes',
+        cat1 = c.new -> 'attributes' ->> b.categories[1], cat2 = c.new -> 'attributes' ->> b.categories[2],
+        cat3 = c.new -> 'attributes' ->> b.categories[3], cat4 = c.new -> 'attributes' ->> b.categories[4]
     FROM unnest(v_changes) c
+    CROSS JOIN LATERAL (SELECT b.categories FROM boards b WHERE b.no = c.board LIMIT 1) b
     WHERE p.board = c.board AND p.id = c.player;
 
     RETURN v_changes;
