@@ -61,8 +61,6 @@ func ctxOf(t testing.TB) context.Context {
 	return trace.With(t.Context(), trace.Info{Parent: trace.Parent("")})
 }
 
-// board makes a board. It counts as opened long ago, so that its runs close with
-// their grace though a test's clock stands in the past.
 func (s *scores) board(t testing.TB, id string, set func(*score.Board)) score.Board {
 	t.Helper()
 	if set == nil {
@@ -70,9 +68,6 @@ func (s *scores) board(t testing.TB, id string, set func(*score.Board)) score.Bo
 	}
 	b, err := s.boards.Create(ctxOf(t), owner, id, nil, set)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.db.Owner().Exec(`UPDATE boards SET opened_at = '2000-01-01Z' WHERE id = $1 AND opened_at IS NOT NULL`, id); err != nil {
 		t.Fatal(err)
 	}
 	return b

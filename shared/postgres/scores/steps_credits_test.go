@@ -468,6 +468,17 @@ func TestRunsCloseWithTheirGrace(t *testing.T) {
 		sameJSON(t, end, s.get(t, closes, end), `"`+want+`"`)
 	}
 
+	// A draft closes nothing; once opened, nothing before that.
+	s.undone(t, func(in stepper) {
+		in.exec(t, `UPDATE boards SET opened_at = NULL, created_at = '2026-04-01 00:00Z'`)
+		sameJSON(t, "a draft", in.get(t, closes, noonText), `"infinity"`)
+		in.exec(t, `UPDATE boards SET opened_at = '2026-04-02 00:00Z'`)
+		sameJSON(t, "opened before", in.get(t, closes, noonText), `"2026-04-05T13:30:00+00:00"`)
+		sameJSON(t, "of a past that was over when it was opened", in.get(t, closes, "2026-04-01 22:30Z"), `"2026-04-02T00:00:00+00:00"`)
+		in.exec(t, `UPDATE boards SET created_at = opened_at`)
+		sameJSON(t, "of a past that was over when the board was made", in.get(t, closes, "2026-04-01 00:00Z"), `"2026-04-01T01:30:00+00:00"`)
+	})
+
 	// One run an hour; at noon those that end at 10:31 and later are open.
 	s.exec(t, `INSERT INTO runs (board, period, start_at, end_at) VALUES ($1, 'all', '-infinity', 'infinity')`, b)
 	s.exec(t, `INSERT INTO runs (board, period, start_at, end_at) SELECT $1, 'hour', t, t + interval '1 hour' FROM generate_series($2::timestamptz - interval '10 hours', $2::timestamptz + interval '1 hour', '1 hour') t`, b, noon)

@@ -17,10 +17,8 @@ func standingsOf(entry map[string]any) string {
 	return strings.Join(out, " ")
 }
 
-// clock sets the database's time. Boards count as opened long before, because runs
-// do not close earlier.
+// clock sets the database's time.
 func (s *scoreStack) clock(at string) {
-	s.db.Owner().MustExec(`UPDATE boards SET opened_at = '2000-01-01Z' WHERE opened_at IS NOT NULL`)
 	s.db.Owner().MustExec(`CREATE OR REPLACE FUNCTION plaudit_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$ SELECT timestamptz '` + at + `' $$`)
 }
 
