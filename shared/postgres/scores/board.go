@@ -16,6 +16,10 @@ func parseBoard(doc []byte) (score.Board, error) {
 		return score.Board{}, fmt.Errorf("read a board: %w", err)
 	}
 	b.CreatedAt = b.CreatedAt.UTC()
+	if b.OpenedAt != nil {
+		at := b.OpenedAt.UTC()
+		b.OpenedAt = &at
+	}
 	return b, nil
 }
 

@@ -198,6 +198,26 @@ func TestReplayHasTheBytesOfTheFirstAnswer(t *testing.T) {
 	}
 }
 
+// Functions of the previous release go on while a deployment replaces them.
+func TestPreviousReleaseAdds(t *testing.T) {
+	t.Parallel()
+	s := newStepper(t)
+	s.board(t, "b", nil)
+	for i, name := range []string{"Kim", "Lee"} {
+		item := fields{"item": 0, "id": entryID(i), "board": "b", "version": 1, "player": "p", "refused": false, "late": false, "kind": "result",
+			"points": 5, "tiebreak": 0, "occurred_at": noon, "run_set": 1, "profile": fields{"display_name": name}}
+		var text string
+		err := s.scores.db.Open("score_add").Get(&text, `SELECT add_entries_v1('{b}', `+of("add_item_v1", 1)+`, `+of("add_run_v1", 2)+`, 'user/o', $3, NULL)::text`,
+			list(item), list(fields{"run_set": 1, "board": "b", "period": "all"}), parent)
+		if err != nil || !strings.Contains(text, fmt.Sprint(`"score" : `, 5*(i+1))) {
+			t.Errorf("got %s (%v)", text, err)
+		}
+	}
+	if n := s.count(t, "players WHERE display_name = 'Lee'"); n != 1 {
+		t.Error("it does not rename")
+	}
+}
+
 func TestResolveItems(t *testing.T) {
 	t.Parallel()
 	s := newStepper(t)
