@@ -127,7 +127,7 @@ func injections(t *testing.T) []injection {
 		{`"player": "p", "points": 1, "metadata": {"a": [§]}`, "metadata.a.0", ""},
 		{`"player": "p", "points": 1, "metadata": {§: 42}`, "metadata.§", ""},
 		{`"player": "p", "points": 1, "key": §`, "", ""},
-		{`"player": "p", "points": 1, "profile": {"display_name": §}`, "items.0.display_name", "/v1/boards/" + filled + "/standings?limit=1"},
+		{`"player": "p", "points": 1, "rename": true, "profile": {"display_name": §}`, "items.0.display_name", "/v1/boards/" + filled + "/standings?limit=1"},
 		{`"player": "p", "points": 1, "profile": {"attributes": {"club": §}}`, "items.0.attributes.club", "/v1/boards/" + filled + "/standings?limit=1"},
 		{`"player": "p", "points": 1, "profile": {"attributes": {§: "42"}}`, "items.0.attributes.§", "/v1/boards/" + filled + "/standings?limit=1"},
 		{`"player": "p", "points": 1, "profile": {"country": §}`, "", ""},
