@@ -411,10 +411,10 @@ func (w *World) outOfRange(b *Board, player string, s Run) []string {
 }
 
 // floored adds the refusal of a request after which a score in `all` is below
-// the floor, unless it rose. Named is the first item that lowers the score and
-// leaves it below the floor or, if no item changes it, the first.
+// the floor, unless it rose. Named is the first item that lowers a score and
+// leaves it below the floor or, if none does, the first item of such a player.
 func (w *World) floored(v *Verdict, before int, ends []int, items []Item, single bool, against against) {
-	first := len(items)
+	var lowers, stays []int
 	all := Run{Name: "all"}
 	for i, e := range v.Made {
 		if e == nil || w.Board(e.Board).Floor == nil {
@@ -428,15 +428,17 @@ func (w *World) floored(v *Verdict, before int, ends []int, items []Item, single
 		if !now.Present || now.S.Score >= *b.Floor || now.S.Score > old.S.Score {
 			continue
 		}
-		unchanged := !slices.ContainsFunc(v.Made, func(other *Entry) bool {
-			return other != nil && other.Board == e.Board && other.Player == e.Player && other.Points != 0
-		})
-		if unchanged || e.Points < 0 && running.S.Score < *b.Floor {
-			first = min(first, i)
+		if e.Points < 0 && running.S.Score < *b.Floor {
+			lowers = append(lowers, i)
+		} else {
+			stays = append(stays, i)
 		}
 	}
-	switch {
-	case first == len(items):
+	list := append(lowers, stays...)
+	if len(list) == 0 {
+		return
+	}
+	switch first := list[0]; {
 	case !items[first].Reversal:
 		against(first, "score-floor", "points")
 	case single:
