@@ -48,9 +48,8 @@ BEGIN
         SELECT sum(c.points) AS points, sum(c.tiebreak) AS tiebreak, max(c.occurred_at) FILTER (WHERE c.nonzero) AS latest, min(c.occurred_at) AS earliest,
             coalesce(sum(c.points) FILTER (WHERE c.adjustment), 0) AS adj_points, coalesce(sum(c.tiebreak) FILTER (WHERE c.adjustment), 0) AS adj_tiebreak,
             bool_or(c.adjustment AND c.nonzero) AS adj_nonzero,
-            -- Before the first result, adjustments change no score. One of the same
-            -- instant cannot make a difference.
-            max(c.occurred_at) FILTER (WHERE c.adjustment AND c.nonzero AND c.occurred_at >= (SELECT min(f.occurred_at) FROM c f WHERE NOT f.adjustment)) AS adjusted
+            -- One before the first result changes no score, and is earlier than the best.
+            max(c.occurred_at) FILTER (WHERE c.adjustment AND c.nonzero) AS adjusted
         FROM c
     ) a
     LEFT JOIN best b ON true;
