@@ -8,18 +8,22 @@ import (
 	"plaudit/shared/postgres/pgtest"
 )
 
+// upgrade returns the scores database's files before its later migrations, and all
+// of them. Without functions, the baseline takes any rows.
+func upgrade(t *testing.T) (before, all folder) {
+	all = folder{}
+	for path, text := range texts(t, "scores") {
+		all[path] = text
+	}
+	return folder{baseline: all[baseline]}, all
+}
+
 // The migration that adds the copies of categories fills them for players who were
 // there before.
 func TestCategoriesOfEarlierPlayersAreFilled(t *testing.T) {
 	t.Parallel()
-	all, before := folder{}, folder{}
-	for path, text := range texts(t, "scores") {
-		all[path] = text
-		if path == baseline {
-			before[path] = text
-		}
-	}
 	db := pgtest.Empty(t).Owner()
+	before, all := upgrade(t)
 	before.must(t, db)
 	db.MustExec(`
 		INSERT INTO boards (id, title, combine, "order", ties, periods, categories, time_zone, min, decimals, unit, grace, players, public,

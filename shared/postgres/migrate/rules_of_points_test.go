@@ -13,14 +13,8 @@ import (
 // there before, for every way to combine.
 func TestEarlierStandingsFollowTheRules(t *testing.T) {
 	t.Parallel()
-	all, before := folder{}, folder{}
-	for path, text := range texts(t, "scores") {
-		all[path] = text
-		if path == baseline {
-			before[path] = text
-		}
-	}
 	db := pgtest.Empty(t).Owner()
+	before, all := upgrade(t)
 	before.must(t, db)
 	db.MustExec(`
 		INSERT INTO boards (id, title, combine, "order", ties, periods, categories, time_zone, min, decimals, unit, grace, players, public,
