@@ -12,7 +12,6 @@ DECLARE
     v_new boards := jsonb_populate_record(NULL::boards, p_board);
     v_old boards;
     v_row boards;
-    v_now timestamptz;
 BEGIN
     PERFORM pg_advisory_xact_lock(internal.board_lock(v_new.id));
     SELECT * INTO STRICT v_old FROM boards WHERE id = v_new.id;
@@ -27,7 +26,6 @@ BEGIN
     IF v_new.players = 'registered' AND v_old.players <> 'registered' AND EXISTS (SELECT FROM players WHERE board = v_old.no) THEN
         RETURN jsonb_build_object('board', internal.board_json(v_old), 'has_players', true);
     END IF;
-    v_now := greatest(plaudit_now(), v_old.changed_at + interval '1 microsecond');
     UPDATE boards b SET
         title = v_new.title, combine = v_new.combine, "order" = v_new."order", ties = v_new.ties,
         periods = v_new.periods, categories = v_new.categories, time_zone = v_new.time_zone,
@@ -37,7 +35,9 @@ BEGIN
         decimals = v_new.decimals, unit = v_new.unit, grace = v_new.grace, players = v_new.players,
         public = v_new.public, owners = v_new.owners, writers = v_new.writers, viewers = v_new.viewers,
         state = v_new.state, version = b.version + 1,
-        opened_at = CASE WHEN v_new.state <> 'draft' THEN coalesce(b.opened_at, v_now) END, changed_at = v_now
+        -- By the clock alone, so that what is past closes at once.
+        opened_at = CASE WHEN v_new.state <> 'draft' THEN coalesce(b.opened_at, plaudit_now()) END,
+        changed_at = greatest(plaudit_now(), b.changed_at + interval '1 microsecond')
     WHERE b.no = v_old.no
     RETURNING * INTO v_row;
     IF v_row.categories <> v_old.categories THEN
