@@ -116,11 +116,11 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 		set(&b)
 		b.normalise(old, &faults)
 		b.tidy()
-		if err := checkState(old.State, b.State); err != nil {
-			return Board{}, err
-		}
 		b.checkTogether(old, &faults)
 		if err := faults.Err(); err != nil {
+			return Board{}, err
+		}
+		if err := checkState(old.State, b.State); err != nil {
 			return Board{}, err
 		}
 		changes, err := differences(old, b)

@@ -79,13 +79,13 @@ func TestAdjustmentsStayInTheirRange(t *testing.T) {
 		s.must(201, "owner", "POST", "/v1/boards", `{"id":"b","combine":"`+combine+`"}`)
 		s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"p","points":0,"occurred_at":"2026-04-05T10:00:00Z"}`)
 		item := `{"board":"b","player":"p","kind":"adjustment","note":"x","points":` + largest + `}`
-		for n, want := range map[int]string{1: "", 2: "entries[1].points", 1000: "entries[1].points"} {
-			w := s.send("owner", "POST", "/v1/entries/batch", `{"entries":[`+strings.Repeat(item+",", n-1)+item+`]}`)
-			if n == 1 {
-				continue // on the board or not, the next ones are too many
-			}
-			if got := faultFields(w.Body.String()); w.Code != 409 || got != want && got != "entries[0].points" {
-				t.Errorf("%s: %d of them: %d %s", combine, n, w.Code, w.Body)
+		for _, c := range []struct {
+			items, status int
+			field         string
+		}{{2, 409, "entries[1].points"}, {1000, 409, "entries[1].points"}, {1, 201, ""}, {1, 409, "entries[0].points"}} {
+			w := s.send("owner", "POST", "/v1/entries/batch", `{"entries":[`+strings.Repeat(item+",", c.items-1)+item+`]}`)
+			if w.Code != c.status || faultFields(w.Body.String()) != c.field {
+				t.Errorf("%s: %d of them: %d %s, want %d %s", combine, c.items, w.Code, w.Body, c.status, c.field)
 			}
 		}
 	}
@@ -166,7 +166,7 @@ func TestDraft(t *testing.T) {
 	see := func(opened bool) {
 		t.Helper()
 		for token, may := range map[string]bool{"owner": true, "writer": true, "viewer": true, "admin": true, "auditor": true, "stranger": opened, "linked": opened, "": opened} {
-			for _, path := range []string{"", "/periods", "/entries", "/entries/" + e["id"].(string), "/standings?period=all", "/standings/p?period=all", "/players/p"} {
+			for _, path := range []string{"", "/periods", "/entries", "/entries/" + e["id"].(string), "/standings?period=all", "/standings/p?period=all", "/players", "/players/p", "/categories"} {
 				if w := s.send(token, "GET", "/v1/boards/d"+path, ""); (w.Code == 200) != may || !may && w.Code != 404 {
 					t.Errorf("opened %t: GET %s by %q: %d", opened, path, token, w.Code)
 				}
@@ -192,7 +192,8 @@ func TestDraft(t *testing.T) {
 	}
 	see(false)
 
-	for body, field := range map[string]string{`{"state":"closed"}`: "state", `{"opened_at":"2020-01-01T00:00:00Z"}`: "opened_at"} {
+	// What is wrong in the body comes before what the state does not allow.
+	for body, field := range map[string]string{`{"state":"closed"}`: "state", `{"state":"closed","min":5,"max":1}`: "max", `{"opened_at":"2020-01-01T00:00:00Z"}`: "opened_at"} {
 		if w := s.send("owner", "PATCH", "/v1/boards/d", body); w.Code/100 != 4 || faultFields(w.Body.String()) != field {
 			t.Errorf("%s: %d %s", body, w.Code, w.Body)
 		}
