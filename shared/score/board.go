@@ -339,35 +339,24 @@ func (b Board) checkTogether(old Board, faults *fault.List) {
 			faults.Add("max", "must not be less than min, which is %d", b.Min)
 		}
 	}
-	if b.DailyCap != nil && (b.Combine == Best || b.Combine == Last) {
-		if same(old.DailyCap, b.DailyCap) {
-			faults.Add("combine", "must be sum, because the board has a daily_cap")
-		} else {
-			faults.Add("daily_cap", "is only allowed if combine is sum")
+	for _, f := range []struct {
+		name     string
+		old, new *int64
+	}{{"daily_cap", old.DailyCap, b.DailyCap}, {"floor", old.Floor, b.Floor}} {
+		switch {
+		case f.new == nil || b.Combine != Best && b.Combine != Last:
+		case same(f.old, f.new):
+			faults.Add("combine", "must be sum, because the board has a %s", f.name)
+		default:
+			faults.Add(f.name, "is only allowed if combine is sum")
 		}
 	}
-	b.checkFloor(old, faults)
-}
-
-// checkFloor adds a fault if a board with a floor has no score to keep above it.
-func (b Board) checkFloor(old Board, faults *fault.List) {
-	if b.Floor == nil {
-		return
-	}
-	kept := same(old.Floor, b.Floor)
-	if b.Combine == Best || b.Combine == Last {
-		if kept {
-			faults.Add("combine", "must be sum, because the board has a floor")
-		} else {
-			faults.Add("floor", "is only allowed if combine is sum")
-		}
-	}
-	if !slices.Contains(b.periodNames(), All) {
-		if kept {
-			faults.Add("periods", "must include all, because the board has a floor")
-		} else {
-			faults.Add("floor", "is only allowed if the periods include all: the floor is that of the score of all time")
-		}
+	switch {
+	case b.Floor == nil || slices.Contains(b.periodNames(), All):
+	case same(old.Floor, b.Floor):
+		faults.Add("periods", "must include all, because the board has a floor")
+	default:
+		faults.Add("floor", "is only allowed if the periods include all: the floor is that of the score of all time")
 	}
 }
 
