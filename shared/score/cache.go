@@ -1,0 +1,78 @@
+package score
+
+import (
+	"context"
+	"sync"
+
+	"plaudit/shared/id"
+)
+
+// cache keeps the boards that this process has loaded. They may be out of date,
+// so whatever is decided by one must be checked against its version in the
+// ledger.
+type cache struct {
+	mu      sync.Mutex
+	boards  map[string]Board
+	reasons int // of all their catalogues
+}
+
+// The limits of a cache's memory. A reason takes up to 400 bytes, all else of a
+// board up to 30 KB. They also limit what the ledger returns if every board is stale.
+const (
+	maxCached        = 200
+	maxCachedReasons = 20_000
+)
+
+// find returns the cached board, or else loads it; current reports that it was
+// loaded just now.
+func (c *cache) find(ctx context.Context, dir Directory, id string) (b Board, current bool, err error) {
+	c.mu.Lock()
+	b, ok := c.boards[id]
+	c.mu.Unlock()
+	if ok {
+		return b, false, nil
+	}
+	b, err = c.load(ctx, dir, id)
+	return b, true, err
+}
+
+func (c *cache) load(ctx context.Context, dir Directory, id string) (Board, error) {
+	b, err := findBoard(ctx, dir, id)
+	if err == nil {
+		c.keep(b)
+	}
+	return b, err
+}
+
+func (c *cache) keep(b Board) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old, ok := c.boards[b.ID]; ok && old.Version > b.Version {
+		return
+	}
+	c.drop(b.ID)
+	if c.boards == nil {
+		c.boards = map[string]Board{}
+	}
+	for id := range c.boards {
+		if len(c.boards) < maxCached && c.reasons+len(b.Catalogue) <= maxCachedReasons {
+			break
+		}
+		c.drop(id) // whichever the map yields first
+	}
+	c.boards[b.ID] = b
+	c.reasons += len(b.Catalogue)
+}
+
+func (c *cache) drop(id string) {
+	c.reasons -= len(c.boards[id].Catalogue)
+	delete(c.boards, id)
+}
+
+// findBoard looks the board up, unless the id is malformed.
+func findBoard(ctx context.Context, dir Directory, board string) (Board, error) {
+	if !id.Board(board) {
+		return Board{}, NoBoard(board)
+	}
+	return dir.Board(ctx, board)
+}
