@@ -95,8 +95,8 @@ func (s *Store) Players(ctx context.Context, board string, f score.PlayerFilter,
 }
 
 // categoriesQuery returns the query of a page and its parameters, and no query if no
-// category is left. Of each category it reads one index entry a value, to find the values of the page, and then the index
-// entries of these values, to count them.
+// category is left. Of each category it reads one index entry a value, to find the
+// values of the page, and then the index entries of these values, to count them.
 func categoriesQuery(b score.Board, name string, hidden bool, after *score.CategoryPlace, limit int) (string, []any) {
 	var a arguments
 	of := `p.board = (SELECT no FROM boards WHERE id = ` + a.add(b.ID) + `)`

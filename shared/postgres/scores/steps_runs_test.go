@@ -288,7 +288,7 @@ func TestApplyProfiles(t *testing.T) {
 		rule        string
 		items       []fields
 		changes     string
-		players     string // name, attributes and the copy of the category, of p and q
+		players     string // name, attributes and the copy of the category, which follows later, of p and q
 		refusesItem string
 	}{
 		{"no profiles", []fields{item(0, "p", nil)}, `null`, `[["Kim", {"sex": "f"}, null], [null, {}, null]]`, ""},

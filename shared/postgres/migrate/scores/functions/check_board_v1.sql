@@ -28,14 +28,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
         SELECT r.period, nullif(r.start_at, '-infinity') AS start_at, pair.player,
             CASE WHEN s.run IS NOT NULL THEN jsonb_build_object(
                 'score', s.score, 'tiebreak', s.tiebreak, 'reached_at', s.reached_at,
-                'parts', jsonb_build_array(s.adj_score, s.adj_tiebreak, s.nonzero, s.result_at),
+                'adj_score', s.adj_score, 'adj_tiebreak', s.adj_tiebreak, 'nonzero', s.nonzero, 'result_at', s.result_at,
                 'place', jsonb_build_array(s.key_score, s.key_tiebreak, s.key_reached))
                 || CASE WHEN internal.run_closes_at(b.row, r.end_at) > plaudit_now() THEN jsonb_build_object('status', s.status,
                     'categories', to_jsonb((ARRAY[s.cat1, s.cat2, s.cat3, s.cat4])[1:cardinality(b.categories)])) ELSE '{}' END
             END AS stored,
             CASE WHEN l.score IS NOT NULL THEN jsonb_build_object(
                 'score', l.score, 'tiebreak', l.tiebreak, 'reached_at', l.reached_at,
-                'parts', jsonb_build_array(l.adj_score, l.adj_tiebreak, l.nonzero, l.result_at),
+                'adj_score', l.adj_score, 'adj_tiebreak', l.adj_tiebreak, 'nonzero', l.nonzero, 'result_at', l.result_at,
                 'place', jsonb_build_array(b.sign * l.score, b.sign * l.tiebreak,
                     CASE b.ties WHEN 'first' THEN l.reached_at ELSE '-infinity' END))
                 || CASE WHEN internal.run_closes_at(b.row, r.end_at) > plaudit_now() THEN jsonb_build_object('status', p.status,
