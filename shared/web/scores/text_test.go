@@ -9,42 +9,33 @@ import (
 	"testing"
 
 	"golang.org/x/text/unicode/norm"
+
+	"plaudit/shared/web/webtest"
 )
-
-// forms returns the forms in which the same short text may arrive.
-func forms(s string) []string {
-	return []string{s, norm.NFD.String(s), " " + s + "\u00a0", "\ufeff" + norm.NFD.String(s) + "\u200b\n"}
-}
-
-// quoted returns a text as JSON.
-func quoted(s string) string {
-	text, _ := json.Marshal(s)
-	return string(text)
-}
 
 func TestFormsOfATextMeet(t *testing.T) {
 	s := startScores(t)
 	board := s.must(201, "owner", "POST", "/v1/boards", fmt.Sprintf(`{"id":"b","title":%s,"catalogue":{%s:42},"categories":[%s],
 		"periods":["all",{"name":%s,"start":"2020-01-01T00:00:00Z","end":"2900-01-01T00:00:00Z"}]}`,
-		quoted(forms("서울 대회")[3]), quoted(forms("완주")[3]), quoted(forms("도시")[3]), quoted(forms("봄")[3])))
+		webtest.Quoted(webtest.Forms("서울 대회")[3]), webtest.Quoted(webtest.Forms("완주")[3]), webtest.Quoted(webtest.Forms("도시")[3]), webtest.Quoted(webtest.Forms("봄")[3])))
 	if got := fmt.Sprint(board["title"], " ", board["catalogue"], board["categories"]); got != "서울 대회 map[완주:42] [도시]" {
 		t.Errorf("the board has %q", got)
 	}
-	for i, reason := range forms("완주") {
+	for i, reason := range webtest.Forms("완주") {
 		s.must(201, "owner", "POST", "/v1/boards/b/entries", fmt.Sprintf(`{"player":"p%d","reason":%s,"profile":{"display_name":%s,"country":%s,"attributes":{%s:%s}}}`,
-			i, quoted(reason), quoted(forms("José")[i]), quoted([]string{"KR", "kr", "Kr", "kR"}[i]), quoted(forms("도시")[i]), quoted(forms("서울")[i])))
+			i, webtest.Quoted(reason), webtest.Quoted(webtest.Forms("José")[i]), webtest.Quoted([]string{"KR", "kr", "Kr", "kR"}[i]), webtest.Quoted(webtest.Forms("도시")[i]), webtest.Quoted(webtest.Forms("서울")[i])))
 	}
-	for i := range forms("") {
+	for i := range webtest.Forms("") {
 		player := s.must(201, "owner", "PATCH", fmt.Sprintf("/v1/boards/b/players/q%d", i), fmt.Sprintf(`{"display_name":%s,"country":"kr","attributes":{%s:%s}}`,
-			quoted(forms("José")[i]), quoted(forms("도시")[i]), quoted(forms("서울")[i])))
+			webtest.Quoted(webtest.Forms("José")[i]), webtest.Quoted(webtest.Forms("도시")[i]), webtest.Quoted(webtest.Forms("서울")[i])))
 		if got := fmt.Sprint(player["display_name"], player["country"], player["attributes"]); got != "JoséKRmap[도시:서울]" {
 			t.Errorf("a player has %q", got)
 		}
 	}
-	for i := range forms("") {
+	for i := range webtest.Forms("") {
 		for _, query := range []url.Values{
-			{"category": {forms("도시")[i] + ":" + forms("서울")[i]}},
-			{"period": {forms("봄")[i]}},
+			{"category": {webtest.Forms("도시")[i] + ":" + webtest.Forms("서울")[i]}},
+			{"period": {webtest.Forms("봄")[i]}},
 			{"country": {[]string{"KR", "kr", "Kr", "kR"}[i]}},
 		} {
 			target := "/v1/boards/b/standings?" + query.Encode()
@@ -55,14 +46,14 @@ func TestFormsOfATextMeet(t *testing.T) {
 				t.Errorf("%v: the pages have %v", query, got)
 			}
 		}
-		category := s.must(200, "owner", "GET", "/v1/boards/b/standings/p0?category="+url.QueryEscape(forms("도시:서울")[i]), "")
+		category := s.must(200, "owner", "GET", "/v1/boards/b/standings/p0?category="+url.QueryEscape(webtest.Forms("도시:서울")[i]), "")
 		if category["of"] != 4.0 || category["category"] != "도시:서울" {
 			t.Errorf("the standing is %v", category)
 		}
 		for list, n := range map[string]int{
-			"/v1/boards/b/entries?reason=" + url.QueryEscape(forms("완주")[i]): 4,
-			"/v1/boards/b/periods?name=" + url.QueryEscape(forms("봄")[i]):    1,
-			"/v1/boards?q=" + url.QueryEscape(forms("서울")[i]):                1,
+			"/v1/boards/b/entries?reason=" + url.QueryEscape(webtest.Forms("완주")[i]): 4,
+			"/v1/boards/b/periods?name=" + url.QueryEscape(webtest.Forms("봄")[i]):    1,
+			"/v1/boards?q=" + url.QueryEscape(webtest.Forms("서울")[i]):                1,
 		} {
 			if got := s.pages("owner", list+"&limit=3", "start", nil); len(got) != n {
 				t.Errorf("%s has %d items, want %d", list, len(got), n)
@@ -70,11 +61,11 @@ func TestFormsOfATextMeet(t *testing.T) {
 		}
 	}
 	// A cursor belongs to its list, whatever the form in which the filter comes again.
-	first := s.must(200, "owner", "GET", "/v1/boards/b/entries?limit=1&reason="+url.QueryEscape(forms("완주")[1]), "")
-	s.must(200, "owner", "GET", "/v1/boards/b/entries?limit=1&reason="+url.QueryEscape(forms("완주")[0])+"&cursor="+first["next"].(string), "")
+	first := s.must(200, "owner", "GET", "/v1/boards/b/entries?limit=1&reason="+url.QueryEscape(webtest.Forms("완주")[1]), "")
+	s.must(200, "owner", "GET", "/v1/boards/b/entries?limit=1&reason="+url.QueryEscape(webtest.Forms("완주")[0])+"&cursor="+first["next"].(string), "")
 
 	if b := s.must(200, "owner", "PATCH", "/v1/boards/b", fmt.Sprintf(`{"title":%s,"catalogue":{%s:42},"categories":[%s]}`,
-		quoted(forms("서울 대회")[1]), quoted(forms("완주")[2]), quoted(forms("도시")[1]))); b["version"] != 1.0 {
+		webtest.Quoted(webtest.Forms("서울 대회")[1]), webtest.Quoted(webtest.Forms("완주")[2]), webtest.Quoted(webtest.Forms("도시")[1]))); b["version"] != 1.0 {
 		t.Errorf("the same texts in other forms made version %v", b["version"])
 	}
 }
@@ -92,12 +83,12 @@ func TestNotesAreKept(t *testing.T) {
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b"}`)
 	note := " Umstellung:\r\n\n- Zürich\u200e \n" + norm.NFD.String("서울")
 	want := strings.ReplaceAll(note, "\r\n", "\n")
-	entry := s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"p","points":1,"note":`+quoted(note)+`}`)
+	entry := s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"p","points":1,"note":`+webtest.Quoted(note)+`}`)
 	for of, got := range map[string]any{
 		"an entry": entry["note"],
 		"a reversal": s.must(201, "owner", "POST", "/v1/boards/b/entries/"+entry["id"].(string)+"/reversal",
-			`{"note":`+quoted(note)+`}`)["note"],
-		"a player": s.must(200, "owner", "PATCH", "/v1/boards/b/players/p", `{"note":`+quoted(note)+`}`)["note"],
+			`{"note":`+webtest.Quoted(note)+`}`)["note"],
+		"a player": s.must(200, "owner", "PATCH", "/v1/boards/b/players/p", `{"note":`+webtest.Quoted(note)+`}`)["note"],
 	} {
 		if got != want {
 			t.Errorf("%s has the note %q, want %q", of, got, want)
@@ -158,7 +149,7 @@ func TestInvisibleTextsAreRefused(t *testing.T) {
 		{"GET", "/v1/boards/b/periods?name=§", "", "name"},
 	} {
 		for _, bad := range invisible {
-			w := s.send("owner", c.method, strings.ReplaceAll(c.target, "§", url.QueryEscape(bad)), strings.ReplaceAll(c.body, "§", quoted(bad)))
+			w := s.send("owner", c.method, strings.ReplaceAll(c.target, "§", url.QueryEscape(bad)), strings.ReplaceAll(c.body, "§", webtest.Quoted(bad)))
 			got := faultFields(w.Body.String())
 			prefix, isKey := strings.CutSuffix(c.field, "§")
 			if w.Code != 400 || isKey && !strings.HasPrefix(got, prefix) || !isKey && got != c.field {
@@ -176,7 +167,7 @@ func TestLengthsAreThoseOfTheNormalForm(t *testing.T) {
 	s := startScores(t)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b"}`)
 	long := "  " + norm.NFD.String(strings.Repeat("각", 80)) + "\u3000"
-	if p := s.must(201, "owner", "PATCH", "/v1/boards/b/players/p", `{"display_name":`+quoted(long)+`}`); p["display_name"] != strings.Repeat("각", 80) {
+	if p := s.must(201, "owner", "PATCH", "/v1/boards/b/players/p", `{"display_name":`+webtest.Quoted(long)+`}`); p["display_name"] != strings.Repeat("각", 80) {
 		t.Errorf("the name is %q", p["display_name"])
 	}
 	for target, field := range map[string]string{"/v1/boards?q=" + strings.Repeat("a", 201): "q", "/v1/boards/b/entries?reason=" + strings.Repeat("a", 81): "reason"} {
@@ -192,8 +183,8 @@ func TestNamesThatBecomeEqualAreRefused(t *testing.T) {
 	s := startScores(t)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b"}`)
 	before := s.written()
-	for _, other := range forms("서울")[1:] {
-		pair := func(form string) string { return fmt.Sprintf(form, quoted("서울"), quoted(other)) }
+	for _, other := range webtest.Forms("서울")[1:] {
+		pair := func(form string) string { return fmt.Sprintf(form, webtest.Quoted("서울"), webtest.Quoted(other)) }
 		for _, c := range []struct{ method, target, body, field string }{
 			{"POST", "/v1/boards", pair(`{"id":"new","catalogue":{%s:1,%s:1}}`), "catalogue.서울"},
 			{"PATCH", "/v1/boards/b", pair(`{"catalogue":{%s:1,%s:2}}`), "catalogue.서울"},
@@ -223,14 +214,14 @@ func TestTheSameRequestInAnotherForm(t *testing.T) {
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b","catalogue":{"완주":42}}`)
 	body := func(i int) string {
 		return fmt.Sprintf(`{"player":"p","reason":%s,"note":%s,"profile":{"display_name":%s,"country":%s,"attributes":{%s:%s}}}`,
-			quoted(forms("완주")[i]), quoted([]string{"가\n나", norm.NFD.String("가\n나"), "가\r\n나", norm.NFD.String("가\r\n나")}[i]), quoted(forms("José")[i]),
-			quoted([]string{"KR", "kr", "Kr", "kR"}[i]), quoted(forms("도시")[i]), quoted(forms("서울")[i]))
+			webtest.Quoted(webtest.Forms("완주")[i]), webtest.Quoted([]string{"가\n나", norm.NFD.String("가\n나"), "가\r\n나", norm.NFD.String("가\r\n나")}[i]), webtest.Quoted(webtest.Forms("José")[i]),
+			webtest.Quoted([]string{"KR", "kr", "Kr", "kR"}[i]), webtest.Quoted(webtest.Forms("도시")[i]), webtest.Quoted(webtest.Forms("서울")[i]))
 	}
 	item := func(i int) string { return `{"entries":[{"board":"b",` + strings.TrimPrefix(body(i), "{") + `]}` }
 	for target, body := range map[string]func(int) string{"/v1/boards/b/entries": body, "/v1/entries/batch": item} {
 		key := []string{"Idempotency-Key", "k-" + target}
 		first := s.send("owner", "POST", target, body(1), key...)
-		for i := range forms("") {
+		for i := range webtest.Forms("") {
 			w := s.send("owner", "POST", target, body(i), key...)
 			same := w.Body.String() == first.Body.String() || strings.Contains(w.Body.String(), `"replayed":true`)
 			if w.Code != 200 || w.Header().Get("Idempotency-Replayed") != "true" || !same {

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"plaudit/shared/web/webtest"
 )
 
 // taker is a place in a request that takes a value. Requests of a taker succeed for
@@ -51,7 +53,7 @@ func (s *scoreStack) same(t *testing.T, takers []taker, valid, invalid []string)
 
 func allQuoted(values []string) (out []string) {
 	for _, v := range values {
-		out = append(out, quoted(v))
+		out = append(out, webtest.Quoted(v))
 	}
 	return out
 }

@@ -1,7 +1,6 @@
 package users_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
@@ -10,18 +9,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"plaudit/shared/access"
+	"plaudit/shared/web/webtest"
 )
-
-// forms returns the forms in which the same short text may arrive.
-func forms(s string) []string {
-	return []string{s, norm.NFD.String(s), " " + s + "\u00a0", "\ufeff" + norm.NFD.String(s) + "\u200b\n"}
-}
-
-// quoted returns a text as JSON.
-func quoted(s string) string {
-	text, _ := json.Marshal(s)
-	return string(text)
-}
 
 func TestFormsOfATextMeet(t *testing.T) {
 	u := startUsers(t, generous)
@@ -29,17 +18,17 @@ func TestFormsOfATextMeet(t *testing.T) {
 	session := u.want(u.logIn("admin@example.org", password), 201, "").str("access_token")
 	_, member := u.person(access.Member)
 	countries := []string{"KR", "kr", "Kr", "kR"}
-	for i, name := range forms("José 서울") {
+	for i, name := range webtest.Forms("José 서울") {
 		a := u.want(u.send("POST", "/v1/users", "", fmt.Sprintf(`{"email": "a%d@example.com", "password": %q, "display_name": %s, "country": %q}`,
-			i, password, quoted(name), countries[i])), 201, "")
+			i, password, webtest.Quoted(name), countries[i])), 201, "")
 		if a.str("display_name") != "José 서울" || a.str("country") != "KR" {
 			t.Errorf("signed up as %s", a.text)
 		}
-		a = u.want(u.send("PATCH", "/v1/users/me", member, fmt.Sprintf(`{"display_name": %s, "country": %q}`, quoted(name), countries[i])), 200, "")
+		a = u.want(u.send("PATCH", "/v1/users/me", member, fmt.Sprintf(`{"display_name": %s, "country": %q}`, webtest.Quoted(name), countries[i])), 200, "")
 		if a.str("display_name") != "José 서울" || a.str("country") != "KR" {
 			t.Errorf("changed to %s", a.text)
 		}
-		a = u.want(u.send("POST", "/v1/keys", session, fmt.Sprintf(`{"name": %s, "scopes": ["read"]}`, quoted(name))), 201, "")
+		a = u.want(u.send("POST", "/v1/keys", session, fmt.Sprintf(`{"name": %s, "scopes": ["read"]}`, webtest.Quoted(name))), 201, "")
 		if a.str("name") != "José 서울" {
 			t.Errorf("the key is %s", a.text)
 		}
@@ -48,7 +37,7 @@ func TestFormsOfATextMeet(t *testing.T) {
 	if err := u.db.Owner().GetContext(t.Context(), &changes, `SELECT count(*) FROM outbox WHERE type = 'plaudit.user.updated' AND subject <> $1`, "user/"+id); err != nil || changes != 1 {
 		t.Errorf("%d changes of the same name are in the outbox, %v", changes, err)
 	}
-	for _, q := range forms("josé") {
+	for _, q := range webtest.Forms("josé") {
 		if a := u.want(u.send("GET", "/v1/users?q="+url.QueryEscape(q), admin, ""), 200, ""); len(a.body["items"].([]any)) != 5 {
 			t.Errorf("%q finds %s", q, a.text)
 		}
@@ -77,7 +66,7 @@ func TestInvisibleTextsAreRefused(t *testing.T) {
 		{"GET", "/v1/users?q=§", admin, "", "q"},
 	} {
 		for _, bad := range invisible {
-			a := u.send(c.method, strings.ReplaceAll(c.target, "§", url.QueryEscape(bad)), c.token, strings.ReplaceAll(c.body, "§", quoted(bad)))
+			a := u.send(c.method, strings.ReplaceAll(c.target, "§", url.QueryEscape(bad)), c.token, strings.ReplaceAll(c.body, "§", webtest.Quoted(bad)))
 			if a.status != 400 || a.kind() != "bad-request" || a.str("field") != c.field {
 				t.Errorf("%s %s %s with %q: got %d %s, want a 400 naming %s", c.method, c.target, c.body, bad, a.status, a.text, c.field)
 			}
@@ -90,14 +79,14 @@ func TestLengthsAreThoseOfTheNormalForm(t *testing.T) {
 	u := startUsers(t, generous)
 	_, admin := u.person(access.Admin)
 	long := strings.Repeat("각", 80)
-	a := u.want(u.send("PATCH", "/v1/users/me", admin, `{"display_name": `+quoted(" "+norm.NFD.String(long)+" ")+`}`), 200, "")
+	a := u.want(u.send("PATCH", "/v1/users/me", admin, `{"display_name": `+webtest.Quoted(" "+norm.NFD.String(long)+" ")+`}`), 200, "")
 	if a.str("display_name") != long {
 		t.Errorf("the name is %q", a.str("display_name"))
 	}
 	for target, max := range map[string]int{"/v1/users?q=" + strings.Repeat("a", 255): 254, "/v1/users/me": 80} {
 		method, body := "GET", ""
 		if max == 80 {
-			method, body = "PATCH", `{"display_name": `+quoted(long+"각")+`}`
+			method, body = "PATCH", `{"display_name": `+webtest.Quoted(long+"각")+`}`
 		}
 		a := u.want(u.send(method, target, admin, body), 400, "bad-request")
 		if want := fmt.Sprintf("must have 1 to %d characters and must not be blank", max); a.str("detail") != want {

@@ -1,5 +1,5 @@
-// Package webtest compares the handlers' packages with the OpenAPI document, for
-// their tests.
+// Package webtest has what the tests of the handlers share: the comparison with the
+// OpenAPI document, and texts.
 package webtest
 
 import (
