@@ -98,9 +98,9 @@ func (s *Service) sendLink(ctx context.Context, account string) {
 // Faults: NotFound, the same for every token that is not valid; TooManyRequests
 // after too many of them from one client address.
 //
-// The token is all that the caller needs: whoever opens the link need not be logged
-// in. It proves that the account's address is read by somebody who agrees to it, not
-// that they know the account's password.
+// The token is all that the caller needs; they need not be logged in. It proves that
+// somebody who reads the account's mail agrees to the address, not that they know the
+// account's password.
 func (s *Service) VerifyAddress(ctx context.Context, client, token string) error {
 	const tooManyLinks = "Too many invalid links came from this network. Wait before you try another."
 	limit := s.Limits.link(client)
