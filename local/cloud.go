@@ -128,7 +128,7 @@ func (c *cloud) freeParameter(values map[string]string, name string) error {
 // answers.
 func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.Listener) error {
 	c.functions = lambda.NewService(c.group, c.log)
-	c.functions.Output = c.screen.output("", c.screen.troubled)
+	c.functions.Output = c.screen.logOutput("")
 	var err error
 	if c.data, err = rds.Root(c.root); err != nil {
 		return err
@@ -298,7 +298,7 @@ func (c *cloud) startServices(files map[string]string) error {
 		}
 		config.Env = env
 		config.Log = c.log
-		config.Output = c.screen.output(config.Name, c.screen.troubled)
+		config.Output = c.screen.logOutput(config.Name)
 		for _, arn := range s.groups {
 			group, ok := c.plan.groups[arn]
 			if !ok {

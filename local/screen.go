@@ -2,21 +2,25 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 )
 
 // maxLog is the size at which laptop.log becomes laptop.log.old.
 const maxLog = 64 << 20
 
 // screen is the terminal and .local/laptop.log. The file gets every line of
-// every part; the terminal gets warnings and errors, or every line with -verbose.
+// every part; the terminal gets warnings, errors and messages for the person at the
+// terminal, or every line with -verbose.
 type screen struct {
 	terminal io.Writer
 	all      bool
@@ -69,6 +73,13 @@ func (s *screen) patiently(what string) (stop func()) {
 // say writes a line to the terminal and the file.
 func (s *screen) say(format string, args ...any) {
 	s.write(fmt.Appendf(nil, format+"\n", args...), true)
+}
+
+// tell writes a text to the terminal alone.
+func (s *screen) tell(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, _ = io.WriteString(s.terminal, text) // as in write
 }
 
 func (s *screen) write(line []byte, show bool) {
@@ -125,10 +136,17 @@ func (s *screen) output(name string, notable func(line []byte) bool) io.Writer {
 	return &lines{screen: s, name: name, notable: notable}
 }
 
+// logOutput is output for parts that log JSON. The terminal gets warnings and errors,
+// and the text of messages for the person at the terminal.
+func (s *screen) logOutput(name string) io.Writer {
+	return &lines{screen: s, name: name, notable: s.troubled, message: message}
+}
+
 type lines struct {
 	screen  *screen
 	name    string
 	notable func(line []byte) bool
+	message func(line []byte) (text string, ok bool) // may be nil
 	mu      sync.Mutex
 	rest    []byte
 }
@@ -155,12 +173,41 @@ func (l *lines) Write(p []byte) (int, error) {
 		}
 		line = append(append(line, text...), '\n')
 		l.screen.write(line, l.notable(text))
+		if l.message != nil {
+			if message, ok := l.message(text); ok {
+				from, _, _ := bytes.Cut(line, []byte("{"))
+				l.screen.tell(string(from) + message + "\n")
+			}
+		}
 		l.rest = append([]byte(nil), l.rest[end+1:]...)
 	}
 }
 
 // never is for parts whose lines go to the file only.
 func never([]byte) bool { return false }
+
+// message returns the message of a line of JSON that a part logged for the person at
+// the terminal, which is one with the attribute `terminal: true`. It may have several
+// lines. Other control characters are removed, because a terminal obeys them.
+func message(line []byte) (text string, ok bool) {
+	start := bytes.IndexByte(line, '{')
+	if start < 0 || !bytes.Contains(line, []byte(`"terminal":true`)) {
+		return "", false
+	}
+	var record struct {
+		Message  string `json:"message"`
+		Terminal bool   `json:"terminal"`
+	}
+	if json.Unmarshal(line[start:], &record) != nil || !record.Terminal {
+		return "", false
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' {
+			return -1
+		}
+		return r
+	}, record.Message), true
+}
 
 // troubled is for parts that log JSON. It returns true for warnings, errors, and
 // lines that are not JSON, such as those of a panic.

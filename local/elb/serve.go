@@ -216,6 +216,22 @@ func (b *Balancer) answer(x *exchange, status int, reason string) {
 	x.Write([]byte(page))
 }
 
+// maxSegment is the length of the longest segment of a path that the log shows: that
+// of a UUID.
+const maxSegment = 36
+
+// logged returns a path without its long segments. The token of a link may be one,
+// and a log must not have it.
+func logged(path string) string {
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if len(s) > maxSegment {
+			segments[i] = "…"
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
 // logAccess also sees requests that ended in a panic: http.ErrAbortHandler is
 // how a proxied answer is broken off.
 func (b *Balancer) logAccess(x *exchange, start time.Time) {
@@ -231,7 +247,7 @@ func (b *Balancer) logAccess(x *exchange, start time.Time) {
 		x.status = statusClientGone
 	}
 	attrs := []slog.Attr{
-		slog.String("method", x.r.Method), slog.String("path", x.path),
+		slog.String("method", x.r.Method), slog.String("path", logged(x.path)),
 		slog.Int("status", x.status), slog.Duration("duration", time.Since(start)),
 	}
 	if x.group != nil {

@@ -99,10 +99,12 @@ func TestAccessLog(t *testing.T) {
 	cfg.Log = log.logger(slog.LevelDebug)
 	addr := serve(t, cfg)
 	get(t, addr, "/v1/boards/a%2Fb?token=hush", "Authorization: Bearer hush")
+	get(t, addr, "/v1/links/"+strings.Repeat("hush", 10)+"/0198c0de-0000-7000-8000-000000000000")
 	f.reply = func(event) (string, string, error) { return "", "", errors.New("throttled") }
 	get(t, addr, "/fails")
 	for _, want := range []string{
 		"level=DEBUG msg=\"load balancer\" method=GET path=/v1/boards/a%2Fb status=200 duration=",
+		"path=/v1/links/…/0198c0de-0000-7000-8000-000000000000 status=200",
 		"level=WARN msg=\"load balancer\" method=GET path=/fails status=502 duration=",
 		"target_group=f reason=\"invoke: throttled\"",
 	} {

@@ -26,7 +26,9 @@ type config struct {
 	AdminPassword string `env:"ADMIN_PASSWORD,notEmpty,unset"` // of that account
 
 	LoginsPerAddress int `env:"LOGINS_PER_ADDRESS,notEmpty"` // failed logins of a client address in 15 minutes
-	SignUpsPerHour   int `env:"SIGN_UPS_PER_HOUR,notEmpty"`  // sign-ups of a client address in an hour
+	SignUpsPerHour   int `env:"SIGN_UPS_PER_HOUR,notEmpty"`  // sign-ups of a client address in an hour; as many requests to verify an address
+
+	PrintLinks string `env:"PRINT_LINKS"` // URL of the API, to log the links that verify addresses, which are secrets: in the stage local alone. Empty: they are not made
 
 	DB            postgres.Env
 	UsersDSN      string `env:"USERS_DSN,notEmpty"`   // the users database, as users_service

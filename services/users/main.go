@@ -45,6 +45,9 @@ func run(ctx context.Context, cfg config) error {
 		Limits:    user.Limits{LoginsPerAddress: cfg.LoginsPerAddress, SignUpsPerHour: cfg.SignUpsPerHour},
 		First:     user.Credentials{Email: cfg.AdminEmail, Password: cfg.AdminPassword},
 	}
+	if cfg.PrintLinks != "" {
+		service.SendLink = printLinks(cfg.PrintLinks)
+	}
 	if err := service.Check(); err != nil {
 		return err
 	}

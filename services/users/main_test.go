@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ func environment(t testing.TB) map[string]string {
 	return map[string]string{
 		"PORT": "0", "AWS_REGION": "ap-northeast-2", "ALLOWED_ORIGINS": "",
 		"JWKS": jwks, "SIGNING_KEY": key, "ADMIN_EMAIL": "admin@example.com", "ADMIN_PASSWORD": "first admin's password",
-		"LOGINS_PER_ADDRESS": "1000", "SIGN_UPS_PER_HOUR": "1000",
+		"LOGINS_PER_ADDRESS": "1000", "SIGN_UPS_PER_HOUR": "1000", "PRINT_LINKS": "",
 		"DB_AUTH": db.Auth, "USERS_DSN": db.DSN, "USERS_PASSWORD": db.Password,
 	}
 }
@@ -117,6 +118,66 @@ func TestServesAndStops(t *testing.T) {
 	}
 }
 
+// PRINT_LINKS makes the service log links for the person at the terminal, and nothing
+// else logs one.
+func TestLinksAreLoggedOnlyForTheTerminal(t *testing.T) {
+	const signUp = `{"email": "jin@example.com", "password": "correct horse battery", "display_name": "Jin"}`
+	run := func(links string) (p *boottest.Process, url string) {
+		env := environment(t)
+		env["PRINT_LINKS"] = links
+		p = boottest.Run(t, boottest.Build(t, "."), pairs(env)...)
+		url = "http://" + p.Line("listening")["address"].(string)
+		response, err := http.Post(url+"/v1/users", "application/json", strings.NewReader(signUp))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusCreated {
+			t.Fatalf("sign-up: %s", response.Status)
+		}
+		return p, url
+	}
+	p, url := run("http://x.example:8080")
+	link := regexp.MustCompile(`curl -X PUT http://x\.example:8080(/v1/email-verifications/([A-Za-z0-9_-]{43}))\\n.*http://x\.example:8080/verify\?token=([A-Za-z0-9_-]{43})\b`)
+	var match []string
+	for deadline := time.Now().Add(time.Minute); match == nil; time.Sleep(10 * time.Millisecond) {
+		if match = link.FindStringSubmatch(p.Output()); match == nil && time.Now().After(deadline) {
+			t.Fatalf("no link within a minute in %s", p.Output())
+		}
+	}
+	if match[2] != match[3] {
+		t.Errorf("two links: %s, %s", match[2], match[3])
+	}
+	for i, status := range []int{200, 404} {
+		request, err := http.NewRequest("PUT", url+match[1], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != status {
+			t.Errorf("use %d of the link: %s", i, response.Status)
+		}
+	}
+	p.Terminate()
+	p.Wait()
+	for line := range strings.Lines(p.Output()) {
+		if strings.Contains(line, match[2]) && !strings.Contains(line, `"terminal":true`) || strings.Contains(line, "jin@") {
+			t.Errorf("a line holds a secret: %s", line)
+		}
+	}
+
+	p, _ = run("")
+	p.Terminate()
+	p.Wait()
+	if out := p.Output(); strings.Contains(out, "verif") || strings.Contains(out, "terminal") {
+		t.Errorf("without PRINT_LINKS it logs %s", out)
+	}
+}
+
 func TestDoesNotStart(t *testing.T) {
 	program, base := boottest.Build(t, "."), environment(t)
 	_, otherKeys, err := jose.GenerateKey()
@@ -124,7 +185,7 @@ func TestDoesNotStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	everything := []string{"PORT", "AWS_REGION", "ALLOWED_ORIGINS", "JWKS", "SIGNING_KEY", "ADMIN_EMAIL", "ADMIN_PASSWORD",
-		"LOGINS_PER_ADDRESS", "SIGN_UPS_PER_HOUR", "DB_AUTH", "USERS_DSN", "USERS_PASSWORD"}
+		"LOGINS_PER_ADDRESS", "SIGN_UPS_PER_HOUR", "PRINT_LINKS", "DB_AUTH", "USERS_DSN", "USERS_PASSWORD"}
 	for _, c := range []struct {
 		name  string
 		set   map[string]string

@@ -6,23 +6,25 @@ type Type string
 // The types of our own events. The functions of the scores database write some
 // of them; a test of shared/postgres/migrate holds those to this list.
 const (
-	BoardCreated        Type = "plaudit.board.created"
-	BoardUpdated        Type = "plaudit.board.updated"
-	PlayerChanged       Type = "plaudit.player.changed"
-	EntryAdded          Type = "plaudit.entry.added"
-	EntryAdjusted       Type = "plaudit.entry.adjusted"
-	EntryImported       Type = "plaudit.entry.imported"
-	EntryReversed       Type = "plaudit.entry.reversed"
-	UserCreated         Type = "plaudit.user.created"
-	UserUpdated         Type = "plaudit.user.updated"
-	UserErased          Type = "plaudit.user.erased"
-	UserRoleChanged     Type = "plaudit.user.role-changed"
-	UserPasswordChanged Type = "plaudit.user.password-changed"
-	UserLoginFailed     Type = "plaudit.user.login-failed"
-	SessionReused       Type = "plaudit.session.reused"
-	SessionRevoked      Type = "plaudit.session.revoked"
-	KeyCreated          Type = "plaudit.key.created"
-	KeyDeleted          Type = "plaudit.key.deleted"
+	BoardCreated              Type = "plaudit.board.created"
+	BoardUpdated              Type = "plaudit.board.updated"
+	PlayerChanged             Type = "plaudit.player.changed"
+	EntryAdded                Type = "plaudit.entry.added"
+	EntryAdjusted             Type = "plaudit.entry.adjusted"
+	EntryImported             Type = "plaudit.entry.imported"
+	EntryReversed             Type = "plaudit.entry.reversed"
+	UserCreated               Type = "plaudit.user.created"
+	UserUpdated               Type = "plaudit.user.updated"
+	UserErased                Type = "plaudit.user.erased"
+	UserRoleChanged           Type = "plaudit.user.role-changed"
+	UserPasswordChanged       Type = "plaudit.user.password-changed"
+	UserLoginFailed           Type = "plaudit.user.login-failed"
+	UserVerificationRequested Type = "plaudit.user.verification-requested"
+	UserEmailVerified         Type = "plaudit.user.email-verified"
+	SessionReused             Type = "plaudit.session.reused"
+	SessionRevoked            Type = "plaudit.session.revoked"
+	KeyCreated                Type = "plaudit.key.created"
+	KeyDeleted                Type = "plaudit.key.deleted"
 )
 
 // Types returns every type above.
@@ -31,6 +33,7 @@ func Types() []Type {
 		BoardCreated, BoardUpdated, PlayerChanged,
 		EntryAdded, EntryAdjusted, EntryImported, EntryReversed,
 		UserCreated, UserUpdated, UserErased, UserRoleChanged, UserPasswordChanged, UserLoginFailed,
+		UserVerificationRequested, UserEmailVerified,
 		SessionReused, SessionRevoked, KeyCreated, KeyDeleted,
 	}
 }

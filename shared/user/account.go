@@ -189,7 +189,7 @@ func seesAll(c access.Caller) bool { return c.Role == access.Admin || c.Role == 
 // kind Forbidden.
 func (s *Service) List(ctx context.Context, c access.Caller, prefix, after string, limit int) (users []User, more bool, err error) {
 	if !seesAll(c) {
-		return nil, false, fault.New(fault.Forbidden, "Only admins and auditors may list accounts. Organizers can find an account by its exact address: GET /v1/users?email=…")
+		return nil, false, fault.New(fault.Forbidden, "Only admins and auditors may list accounts. Organizers can find an account by its exact address, if that is verified: GET /v1/users?email=…")
 	}
 	users, err = s.Store.List(ctx, prefix, after, limit+1)
 	if len(users) > limit {
@@ -198,14 +198,15 @@ func (s *Service) List(ctx context.Context, c access.Caller, prefix, after strin
 	return users, false, err
 }
 
-// Find returns the account with the address. full reports whether the caller
-// may see all of it; organizers, and their API keys with the scope to read, see
-// the profile only. Faults: NotFound; Forbidden without the scope.
+// Find returns the account with the address if it is verified: anybody can open an
+// account with another person's address, and must not be taken for them. full reports
+// whether the caller may see all of it; organizers, and their API keys with the scope
+// to read, see the profile only. Faults: NotFound; Forbidden without the scope.
 func (s *Service) Find(ctx context.Context, c access.Caller, email string) (u User, full bool, err error) {
 	if !c.Scoped(access.ScopeRead, "") {
 		return User{}, false, fault.New(fault.Forbidden, "This API key needs the scope %s.", access.ScopeRead)
 	}
-	u, _, err = s.Store.ByAddress(ctx, email)
+	u, err = s.Store.ByVerifiedAddress(ctx, email)
 	return u, seesAll(c), err
 }
 

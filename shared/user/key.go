@@ -207,7 +207,8 @@ func (s *Service) Exchange(ctx context.Context, client, key string) (ServiceToke
 		return ServiceToken{}, faults.Err()
 	}
 	limit := s.Limits.exchange(client)
-	if err := exchangeLimit(s.Store.Wait(ctx, limit)); err != nil {
+	wait, err := s.Store.Wait(ctx, limit)
+	if err := limited(wait, err, tooManyBadKeys); err != nil {
 		return ServiceToken{}, err
 	}
 	k, role, left, err := s.Store.UseKey(ctx, digest(key), AccessLifetime)
@@ -216,7 +217,8 @@ func (s *Service) Exchange(ctx context.Context, client, key string) (ServiceToke
 		err = BadKey() // it ends within the current second
 	}
 	if fault.Is(err, fault.BadAPIKey) {
-		if err := exchangeLimit(s.Store.Count(ctx, limit)); err != nil {
+		wait, countErr := s.Store.Count(ctx, limit)
+		if err := limited(wait, countErr, tooManyBadKeys); err != nil {
 			return ServiceToken{}, err
 		}
 	}
@@ -235,13 +237,7 @@ func (s *Service) Exchange(ctx context.Context, client, key string) (ServiceToke
 	return ServiceToken{token, lifetime}, nil
 }
 
-// exchangeLimit returns the fault of a full limit, from the store's answer.
-func exchangeLimit(wait time.Duration, err error) error {
-	if err == nil && wait > 0 {
-		err = tooMany("Too many invalid API keys came from this network. Wait before you send another.", wait)
-	}
-	return err
-}
+const tooManyBadKeys = "Too many invalid API keys came from this network. Wait before you send another."
 
 // BadKey returns the fault for an API key that is not valid.
 func BadKey() error {

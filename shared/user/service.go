@@ -21,8 +21,9 @@ import (
 type Store interface {
 	AccountStore
 
-	// Create adds an account and returns it with its CreatedAt. An address that
-	// already has an account is a fault of kind AddressTaken.
+	// Create adds an account and returns it with its CreatedAt. Unless the address
+	// is verified, Create requests its verification. An address that already has an
+	// account is a fault of kind AddressTaken.
 	Create(ctx context.Context, u User, passwordHash, actor string) (User, error)
 	// ByID returns an account, or a fault of kind NotFound.
 	ByID(ctx context.Context, id string) (User, error)
@@ -49,6 +50,7 @@ type Store interface {
 	EndSession(ctx context.Context, session, user, actor string) (bool, error)
 
 	KeyStore
+	VerificationStore
 
 	// Wait returns the time until none of the limits is full, 0 if none is.
 	Wait(ctx context.Context, limits ...Limit) (time.Duration, error)
@@ -61,7 +63,8 @@ type Store interface {
 	Fail(ctx context.Context, user string, account, client Limit) (time.Duration, error)
 
 	// Sweep deletes rows that are no longer needed: attempts older than
-	// LongestWindow, ended sessions, used tokens older than RefreshLifetime.
+	// LongestWindow, ended sessions, used tokens older than RefreshLifetime, expired
+	// links.
 	Sweep(ctx context.Context) error
 	// Ready returns an error unless the database answers and is migrated.
 	Ready(ctx context.Context) error
@@ -81,6 +84,9 @@ type Service struct {
 	// First is the admin's account that Run creates. Nobody can sign up with
 	// its address.
 	First Credentials
+	// SendLink, if set, receives the token of each new link that verifies an
+	// account's address. The token is a secret. If SendLink is nil, no link is made.
+	SendLink func(ctx context.Context, account, token string)
 
 	// started is set once the first admin's account exists.
 	started atomic.Bool
@@ -99,17 +105,26 @@ func (s *Service) SignUp(ctx context.Context, client string, in SignUp) (User, e
 		return User{}, err
 	}
 	wait, err := s.Store.Count(ctx, s.Limits.signUp(client))
-	if err != nil {
+	if err := limited(wait, err, "Too many sign-ups came from this network. Wait before you try again."); err != nil {
 		return User{}, err
-	}
-	if wait > 0 {
-		return User{}, tooMany("Too many sign-ups came from this network. Wait before you try again.", wait)
 	}
 	if AddressKey(u.Email) == AddressKey(s.First.Email) {
 		return User{}, AddressTaken() // the first admin's account exists or is about to
 	}
 	u.Role = access.Member
-	return s.create(ctx, u, in.Password, func(u User) string { return access.Caller{User: u.ID}.Actor() })
+	made, err := s.create(ctx, u, in.Password, func(u User) string { return access.Caller{User: u.ID}.Actor() })
+	if err == nil {
+		s.sendLink(ctx, made.ID)
+	}
+	return made, err
+}
+
+// limited returns the fault of a full limit, from the store's answer.
+func limited(wait time.Duration, err error, what string) error {
+	if err == nil && wait > 0 {
+		return tooMany(what, wait)
+	}
+	return err
 }
 
 // Self is the actor of changes that the service makes by itself, or for a
@@ -209,7 +224,7 @@ func (s *Service) open(ctx context.Context, u User, password int64) (Session, er
 	if err != nil {
 		return Session{}, fmt.Errorf("make a session's id: %w", err)
 	}
-	token, digest := newRefreshToken()
+	token, digest := newToken()
 	if err := s.Store.OpenSession(ctx, id.String(), u.ID, password, digest, RefreshLifetime); err != nil {
 		return Session{}, err
 	}
@@ -235,7 +250,7 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string) (Session, er
 		faults.Add("refresh_token", "is required")
 		return Session{}, faults.Err()
 	}
-	next, nextDigest := newRefreshToken()
+	next, nextDigest := newToken()
 	id, u, err := s.Store.Rotate(ctx, digest(refreshToken), nextDigest, RefreshLifetime)
 	if err != nil {
 		return Session{}, err

@@ -202,8 +202,9 @@ func TestFirstAdmin(t *testing.T) {
 	if err := d.Owner().SelectContext(t.Context(), &admins, `SELECT email FROM users WHERE role = 'admin'`); err != nil || len(admins) != 1 || admins[0] != "admin@example.com" {
 		t.Fatalf("admins: %q, %v", admins, err)
 	}
-	if _, err := a.Login(t.Context(), "192.0.2.1", "admin@example.com", "the first admin's"); err != nil {
-		t.Error(err)
+	in, err := a.Login(t.Context(), "192.0.2.1", "admin@example.com", "the first admin's")
+	if err != nil || !in.User.EmailVerified {
+		t.Errorf("got %+v, %v", in.User, err)
 	}
 	// A later start with another password changes nothing.
 	c := newService(d)
@@ -211,6 +212,28 @@ func TestFirstAdmin(t *testing.T) {
 	run(t, c)
 	if _, err := c.Login(t.Context(), "192.0.2.1", "admin@example.com", "the first admin's"); err != nil {
 		t.Error(err)
+	}
+}
+
+// An account of an earlier release is verified when the service starts again, and
+// that is reported once.
+func TestExistingFirstAdminIsVerified(t *testing.T) {
+	d := pgtest.Users(t)
+	run(t, newService(d))
+	if _, err := d.Owner().ExecContext(t.Context(), `UPDATE users SET email_verified = false; DELETE FROM outbox`); err != nil {
+		t.Fatal(err)
+	}
+	a, b := newService(d), newService(d)
+	a.First.Email = "ADMIN@example.com"
+	run(t, a, b)
+	run(t, newService(d))
+	var verified bool
+	if err := d.Owner().GetContext(t.Context(), &verified, `SELECT email_verified FROM users`); err != nil || !verified {
+		t.Errorf("verified: %t, %v", verified, err)
+	}
+	var events []string
+	if err := d.Owner().SelectContext(t.Context(), &events, `SELECT type || ' ' || actor FROM outbox`); err != nil || !slices.Equal(events, []string{"plaudit.user.email-verified service/users"}) {
+		t.Errorf("events: %q, %v", events, err)
 	}
 }
 
@@ -227,7 +250,7 @@ func TestFirstAdminsAddressIsKept(t *testing.T) {
 	s.First.Email = "jin@example.com"
 	run(t, s)
 	in, err := s.Login(t.Context(), "192.0.2.1", "jin@example.com", password)
-	if err != nil || in.User.Role != access.Member {
+	if err != nil || in.User.Role != access.Member || in.User.EmailVerified {
 		t.Errorf("got %+v, %v", in.User, err)
 	}
 }

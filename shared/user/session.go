@@ -29,12 +29,12 @@ type OpenSession struct {
 	ExpiresAt time.Time
 }
 
-// Digest is the SHA-256 of a refresh token or an API key, the only form in
-// which they are stored. They are random, so a slow hash would add nothing.
+// Digest is the SHA-256 of a refresh token, an API key or the token of a link, the
+// only form in which they are stored. They are random, so a slow hash would add nothing.
 type Digest [sha256.Size]byte
 
-// newRefreshToken returns 256 random bits in base64url, and their digest.
-func newRefreshToken() (string, Digest) {
+// newToken returns 256 random bits in base64url, and their digest.
+func newToken() (string, Digest) {
 	var b [32]byte
 	rand.Read(b[:]) // never fails according to its documentation
 	token := base64.RawURLEncoding.EncodeToString(b[:])

@@ -58,17 +58,20 @@ func (s *Service) Run(ctx context.Context) {
 }
 
 // makeFirst creates the account unless its address already has one, whatever
-// its role.
+// its role. The deployment vouches for the address. That does not go for an account
+// that somebody else has opened with it, which is no admin's.
 func (s *Service) makeFirst(ctx context.Context) error {
-	_, _, err := s.Store.ByAddress(ctx, s.First.Email)
+	u, _, err := s.Store.ByAddress(ctx, s.First.Email)
+	if err == nil && u.Role == access.Admin && !u.EmailVerified {
+		return s.Store.SetVerified(ctx, u.ID, Self)
+	}
 	if !fault.Is(err, fault.NotFound) {
 		return err
 	}
-	u, err := s.first().account()
-	if err != nil {
+	if u, err = s.first().account(); err != nil {
 		return err
 	}
-	u.Role = access.Admin
+	u.Role, u.EmailVerified = access.Admin, true
 	_, err = s.create(ctx, u, s.First.Password, func(User) string { return Self })
 	if fault.Is(err, fault.AddressTaken) {
 		return nil // another task was faster

@@ -88,6 +88,8 @@ var Routes = []Route{
 	{"GET", "/v1/keys", "users", People},
 	{"DELETE", "/v1/keys/{id}", "users", People},
 	{"POST", "/v1/tokens", "users", Anyone},
+	{"POST", "/v1/email-verifications", "users", Anyone},
+	{"PUT", "/v1/email-verifications/{token}", "users", Anyone},
 	{"GET", "/v1/openapi.json", "users", Anyone},
 	{"GET", "/.well-known/jwks.json", "users", Anyone},
 	{"GET", "/healthz", "users", Anyone},

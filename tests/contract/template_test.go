@@ -301,19 +301,34 @@ func TestConcurrencyFitsInConnections(t *testing.T) {
 }
 
 // The tokens in events/ are valid on a laptop only.
-func TestSampleKeyIsLocal(t *testing.T) {
+func TestSampleKeyIsLocal(t *testing.T) { testIsLocal(t, "SampleJwks", "s") }
+
+// Links that verify addresses are logged on a laptop only.
+func TestPrintedLinksAreLocal(t *testing.T) { testIsLocal(t, "PrintLinks", "true") }
+
+// testIsLocal checks that a parameter is set in the stage local alone, and that the
+// template refuses the value in the others.
+func testIsLocal(t *testing.T, parameter, value string) {
+	t.Helper()
+	pseudo := template.Pseudo{StackName: "x", Region: "ap-northeast-2", AccountID: "000000000000"}
 	for _, name := range []string{"local", "dev", "prod"} {
 		config, err := template.ReadConfig(filepath.Join(root, "samconfig.toml"), name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := config.Parameters["SampleJwks"] != ""; got != (name == "local") {
-			t.Errorf("stage %s has a sample key: %t", name, got)
+		if got := config.Parameters[parameter] != ""; got != (name == "local") {
+			t.Errorf("stage %s sets %s: %t", name, parameter, got)
 		}
-	}
-	pseudo := template.Pseudo{StackName: "x", Region: "ap-northeast-2", AccountID: "000000000000"}
-	params := map[string]string{"Stage": "prod", "AdminPassword": "0123456789", "SigningKey": "k", "Jwks": "j", "SampleJwks": "s"}
-	if _, err := template.Load(filepath.Join(root, "template.yaml"), pseudo, params); err == nil || !strings.Contains(err.Error(), "SampleJwks") {
-		t.Errorf("the template allows a sample key outside the stage local: %v", err)
+		if name == "local" {
+			continue
+		}
+		params := map[string]string{"Stage": name, "AdminPassword": "0123456789", "SigningKey": "k", "Jwks": "j"}
+		if _, err := template.Load(filepath.Join(root, "template.yaml"), pseudo, params); err != nil {
+			t.Errorf("the template refuses the stage %s without %s: %v", name, parameter, err)
+		}
+		params[parameter] = value
+		if _, err := template.Load(filepath.Join(root, "template.yaml"), pseudo, params); err == nil || !strings.Contains(err.Error(), parameter) {
+			t.Errorf("the template allows %s in the stage %s: %v", parameter, name, err)
+		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
+	"strings"
 	"testing"
 
 	"plaudit/shared/access"
@@ -44,6 +46,26 @@ func (a *account) logIn(t *testing.T) {
 	t.Helper()
 	s := want(t, 201, "POST", "/v1/sessions", "", fmt.Sprintf(`{"email": %q, "password": %q}`, a.email, password))
 	a.token, a.refresh = s.text(t, "access_token"), s.text(t, "refresh_token")
+}
+
+// link returns the token of the first link that the account's owner was sent.
+func (a *account) link(t *testing.T) (token string) {
+	t.Helper()
+	printed := regexp.MustCompile(regexp.QuoteMeta(a.id) + `, send within an hour\n  curl -X PUT ` + regexp.QuoteMeta(stack.Info.URL) + `/v1/email-verifications/([A-Za-z0-9_-]{43})\n`)
+	eventually(t, "the terminal shows a link", func() bool {
+		match := printed.FindStringSubmatch(stack.Log.String())
+		if match != nil {
+			token = match[1]
+		}
+		return match != nil
+	})
+	return token
+}
+
+// verify opens the link that verifies the account's address.
+func (a *account) verify(t *testing.T) {
+	t.Helper()
+	want(t, 200, "PUT", "/v1/email-verifications/"+a.link(t), "", "")
 }
 
 // key creates an API key and returns its id, the key and an access token. Without
@@ -89,4 +111,50 @@ func secret(t *testing.T, name string) string {
 		t.Fatalf("secrets.json has no %s: %v", name, err)
 	}
 	return all[name]
+}
+
+// The whole way of a new account's address, as far as it goes without mail: sign up,
+// read the link on the terminal, open it. The link is a secret, so it stands in no
+// other line of the log.
+func TestAddressIsVerifiedByThePrintedLink(t *testing.T) {
+	me, organizer := person(t, access.Member), person(t, access.Organizer)
+	verified := func() any { return want(t, 200, "GET", "/v1/users/me", me.token, "").json(t, "email_verified") }
+	found := func() any {
+		return want(t, 200, "GET", "/v1/users?email="+me.email, organizer.token, "").json(t, "items", 0, "id")
+	}
+	if v, f := verified(), found(); v != false || f != nil {
+		t.Errorf("a new account: verified %v, found %v", v, f)
+	}
+	token := me.link(t)
+	if page := stack.Info.URL + "/verify?token=" + token; !strings.Contains(stack.Log.String(), page) {
+		t.Errorf("the terminal does not show the link %s", page)
+	}
+	path := "/v1/email-verifications/" + token
+	want(t, 405, "GET", path, "", "")
+	if a := want(t, 200, "PUT", path, "", `{}`); a.body != `{"email_verified":true}`+"\n" {
+		t.Errorf("got %s", a.body)
+	}
+	if a := want(t, 404, "PUT", path, "", ""); a.text(t, "field") != "token" {
+		t.Errorf("once more: %s", a.body)
+	}
+	if v, f := verified(), found(); v != true || f != me.id {
+		t.Errorf("a verified account: verified %v, found %v", v, f)
+	}
+	if first := want(t, 200, "GET", "/v1/users/me", admin(t), ""); first.json(t, "email_verified") != true {
+		t.Errorf("the first admin is %s", first.body)
+	}
+
+	file := stack.File("laptop.log")
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("laptop.log: %v, %v", info.Mode(), err)
+	}
+	log, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(line, token) && !strings.Contains(line, `"terminal":true`) {
+			t.Errorf("a line of the log holds the link: %s", line)
+		}
+	}
 }

@@ -32,6 +32,8 @@ func TestClientsMayNotSendFieldsOfTheServer(t *testing.T) {
 			"id key owner user role created_at last_used_at secret session"},
 		{"POST", "/v1/tokens", "", `"key": "plaudit_x"`,
 			"role scopes boards owner expires_in"},
+		{"POST", "/v1/email-verifications", "", fmt.Sprintf(`"email": %q`, me.email),
+			"user id token email_verified url link"},
 		{"POST", "/v1/boards", owner.token, fmt.Sprintf(`"id": %q`, unique("mass")),
 			"version created_at owner role closed standings"},
 		{"PATCH", "/v1/boards/" + board, owner.token, `"title": "x"`,
@@ -199,7 +201,17 @@ func TestEnumeration(t *testing.T) {
 		want(t, 403, "GET", "/v1/users?email="+email, me.token, "")
 		want(t, 403, "GET", "/v1/users?q="+email[:8], known.token, "")
 	}
-	found := want(t, 200, "GET", "/v1/users?email="+me.email, known.token, "")
+	// Not by an address that anybody could have signed up with.
+	find := func(email string) answer { return want(t, 200, "GET", "/v1/users?email="+email, known.token, "") }
+	same(t, "accounts that are not verified", find(me.email), find(unknown))
+	// Nor does a request for a link tell one.
+	link := func(email string) answer {
+		return want(t, 202, "POST", "/v1/email-verifications", "", fmt.Sprintf(`{"email": %q}`, email))
+	}
+	same(t, "links for unverified and unknown addresses", link(me.email), link(unknown))
+	me.verify(t)
+	same(t, "links for verified and unknown addresses", link(me.email), link(unknown))
+	found := find(me.email)
 	if strings.Contains(found.body, "@") || strings.Contains(found.body, "role") || found.text(t, "items", 0, "id") != me.id {
 		t.Errorf("an organizer finds %s", found.body)
 	}

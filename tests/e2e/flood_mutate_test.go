@@ -53,7 +53,7 @@ func places(v any) (all []struct {
 
 // step changes one thing in a valid request.
 func (f *flood) step(r *rand.Rand, in *request, body map[string]any) {
-	if body != nil && r.IntN(3) > 0 {
+	if len(body) > 0 && r.IntN(3) > 0 {
 		f.stepBody(r, in, body)
 		return
 	}

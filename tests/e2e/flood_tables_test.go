@@ -33,6 +33,8 @@ var tables = map[string]map[string]string{
 		"erased_users":   `SELECT id::text, '', md5(t::text) FROM erased_users t`,
 		"outbox":         `SELECT subject || CASE WHEN type = 'plaudit.user.login-failed' THEN ' failed' ELSE '' END, id::text, md5(t::text) FROM outbox t`,
 		"attempts":       "",
+
+		"email_verifications": `SELECT user_id::text, digest::text, md5(t::text) FROM email_verifications t`,
 	},
 }
 

@@ -200,7 +200,7 @@ func (f *flood) good(r *rand.Rand, n uint64) (request, map[string]any) {
 		id = pick(r, f.entries) // no session has this id
 	}
 	out.path = strings.NewReplacer("{board}", pick(r, f.boards), "{entry}", pick(r, f.entries), "{player}", fmt.Sprintf("bib-%d", r.IntN(6)),
-		"{user}", pick(r, f.victims).id, "{id}", id).Replace(route.Pattern)
+		"{user}", pick(r, f.victims).id, "{id}", id, "{token}", strings.Repeat("A", 43)).Replace(route.Pattern)
 
 	var query []string
 	for _, name := range f.queries[row] {
@@ -215,7 +215,7 @@ func (f *flood) good(r *rand.Rand, n uint64) (request, map[string]any) {
 	switch row {
 	case "POST /v1/boards":
 		body["id"] = unique(fmt.Sprintf("flood-%d", n))
-	case "POST /v1/users":
+	case "POST /v1/users", "POST /v1/email-verifications": // five requests for one address would be the limit
 		body["email"] = unique(fmt.Sprintf("flood-%d", n)) + "@example.com"
 	case "POST /v1/sessions":
 		body["email"], body["password"] = pick(r, f.victims).email, password

@@ -88,6 +88,8 @@ func injections(t *testing.T) []injection {
 	add(injection{route: "POST /v1/keys", token: owner.token, body: `{"name": "x", "scopes": ["read"], "expires_at": §}`})
 	add(injection{route: "DELETE /v1/keys/{id}", path: "/v1/keys/§", token: owner.token})
 	add(injection{route: "POST /v1/tokens", body: `{"key": §}`})
+	add(injection{route: "POST /v1/email-verifications", body: `{"email": §}`})
+	add(injection{route: "PUT /v1/email-verifications/{token}", path: "/v1/email-verifications/§"})
 
 	add(injection{route: "POST /v1/boards", token: owner.token, body: `{"id": §}`})
 	for _, name := range []string{"title", "combine", "order", "ties", "time_zone", "unit", "grace", "players", "state"} {

@@ -78,6 +78,8 @@ GET    /v1/keys                                    -        401  200  200  200  
 DELETE /v1/keys/{id}                               others'  401  404  404  404  404  404  403  403  403  403  403  404  404  401  401  401  401  401
 DELETE /v1/keys/{id}                               own      401  404  204  204  404  404  403  403  403  403  403  404  204  401  401  401  401  401
 POST   /v1/tokens                                  -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+POST   /v1/email-verifications                     -        202  202  202  202  202  202  202  202  202  202  202  202  202  401  401  401  401  401
+PUT    /v1/email-verifications/{token}             -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 GET    /v1/openapi.json                            -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 GET    /.well-known/jwks.json                      -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 GET    /v1/openapi.json                            -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
@@ -201,6 +203,11 @@ func (c *cast) request(t *testing.T, method, pattern, kind, caller string) (path
 		return "/v1/keys/" + c.keyID, ""
 	case "POST /v1/tokens":
 		return path, fmt.Sprintf(`{"key": %q}`, c.key)
+	case "POST /v1/email-verifications":
+		return path, fmt.Sprintf(`{"email": "%s@example.com"}`, unique("matrix"))
+	case "PUT /v1/email-verifications/{token}":
+		// A link works once, so each caller gets one of their own.
+		return "/v1/email-verifications/" + person(t, access.Member).link(t), ""
 	case "PUT /v1/users/me/password":
 		return path, fmt.Sprintf(`{"current_password": %q, "password": %q}`, password, password)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"plaudit/local/process"
@@ -19,8 +20,36 @@ type Laptop struct {
 	Root  string // the folder, which holds the project
 	Group *process.Group
 	Proc  *process.Process // of the last start
-	Log   bytes.Buffer     // its output
+	Log   Output           // its output
 	Info  Info             // of the last start
+}
+
+// Output is what a process prints, which may be read while it runs.
+type Output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *Output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+// Bytes returns a copy of what has been printed so far.
+func (o *Output) Bytes() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return bytes.Clone(o.text.Bytes())
+}
+
+func (o *Output) String() string { return string(o.Bytes()) }
+
+// Reset forgets what has been printed.
+func (o *Output) Reset() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text.Reset()
 }
 
 // Info is .local/run.json.

@@ -109,9 +109,11 @@ func (s *Store) Erase(ctx context.Context, id, actor string) error {
 		if u.Role == access.Admin && !slices.ContainsFunc(admins, func(admin string) bool { return admin != id }) {
 			return fault.New(fault.LastAdmin, "This is the only admin. Make another account an admin first.")
 		}
-		subject := sha256.Sum256([]byte(user.AccountLimit(u.Email).Subject))
-		if _, err := tx.ExecContext(ctx, `DELETE FROM attempts WHERE name = $1 AND subject = $2`, user.AccountLimit(u.Email).Name, subject[:]); err != nil {
-			return err
+		for _, l := range []user.Limit{user.AccountLimit(u.Email), user.VerificationLimit(u.Email)} {
+			subject := sha256.Sum256([]byte(l.Subject))
+			if _, err := tx.ExecContext(ctx, `DELETE FROM attempts WHERE name = $1 AND subject = $2`, l.Name, subject[:]); err != nil {
+				return err
+			}
 		}
 		var erased bool
 		return tx.GetContext(ctx, &erased, `SELECT erase_user_v1($1, $2, $3)`, id, actor, postgres.TraceParent(ctx))

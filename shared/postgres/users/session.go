@@ -251,6 +251,9 @@ func (s *Store) Sweep(ctx context.Context) error {
 		{`DELETE FROM refresh_tokens WHERE digest IN (
 			SELECT digest FROM refresh_tokens WHERE used_at < plaudit_now() - make_interval(secs => $1)
 			LIMIT $2 FOR UPDATE SKIP LOCKED)`, user.RefreshLifetime},
+		{`DELETE FROM email_verifications WHERE digest IN (
+			SELECT digest FROM email_verifications WHERE expires_at < plaudit_now() - make_interval(secs => $1)
+			LIMIT $2 FOR UPDATE SKIP LOCKED)`, 0},
 	} {
 		for left := int64(sweepBatch); left == sweepBatch; {
 			var err error

@@ -96,7 +96,13 @@ func (s *Store) Create(ctx context.Context, u user.User, passwordHash, actor str
 		if err := report(ctx, tx, userEvent{u.ID, event.UserCreated, actor, map[string]any{"role": u.Role}}); err != nil {
 			return err
 		}
-		return reportProfile(ctx, tx, u.ID)
+		if err := reportProfile(ctx, tx, u.ID); err != nil {
+			return err
+		}
+		if made.EmailVerified {
+			return report(ctx, tx, userEvent{u.ID, event.UserEmailVerified, actor, nil})
+		}
+		return report(ctx, tx, userEvent{u.ID, event.UserVerificationRequested, actor, nil})
 	})
 	return made, err
 }
@@ -170,6 +176,7 @@ func (s *Store) Ready(ctx context.Context) error {
 		JOIN refresh_tokens ON refresh_tokens.session_id = sessions.id
 		CROSS JOIN attempts
 		CROSS JOIN api_keys
+		CROSS JOIN email_verifications
 		LIMIT 0`)
 	return postgres.Wrap(err)
 }

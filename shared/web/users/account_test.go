@@ -149,6 +149,7 @@ func TestAccessToAccounts(t *testing.T) {
 	u := startUsers(t, generous)
 	adminID, admin := u.person(access.Admin)
 	memberID, member := u.person(access.Member)
+	u.exec(`UPDATE users SET email_verified = true WHERE id = $1`, memberID)
 	_, organizer := u.person(access.Organizer)
 	_, auditor := u.person(access.Auditor)
 	key := func(owner access.Role, scopes ...string) string {

@@ -15,6 +15,10 @@ func TestSchemasAreTheStructs(t *testing.T) {
 		"UserList":      web.Page{},
 		"Session":       sessionOut{},
 		"OpenSession":   openSessionOut{},
-		"Key":           webtest.Without[keyOut]{"key"},
+
+		"EmailVerificationRequest": verificationIn{},
+		"EmailVerification":        verificationOut{},
+		"Empty":                    struct{}{},
+		"Key":                      webtest.Without[keyOut]{"key"},
 	})
 }

@@ -17,18 +17,20 @@ func TestTimeoutIsNoOutage(t *testing.T) {
 	refresh := fmt.Sprintf(`{"refresh_token": %q}`, u.want(u.logIn("jin@example.com", password), 201, "").str("refresh_token"))
 
 	u.service.Store = pgusers.New(u.db.Hasty("users_service"))
-	release := u.db.Hold(`LOCK TABLE users, sessions, refresh_tokens, attempts, api_keys IN ACCESS EXCLUSIVE MODE`)
+	release := u.db.Hold(`LOCK TABLE users, sessions, refresh_tokens, attempts, api_keys, email_verifications IN ACCESS EXCLUSIVE MODE`)
 	defer release()
 	for name, a := range map[string]answer{
-		"a sign-up":  u.signUp("lee@example.com"),
-		"a login":    u.logIn("jin@example.com", password),
-		"a refresh":  u.send("POST", "/v1/sessions/refresh", "", refresh),
-		"a profile":  u.send("GET", "/v1/users/me", admin, ""),
-		"a change":   u.send("PATCH", "/v1/users/me", admin, `{"display_name": "Lee"}`),
-		"a list":     u.send("GET", "/v1/users", admin, ""),
-		"the probe":  u.send("GET", "/readyz", "", ""),
-		"a new key":  u.send("POST", "/v1/keys", admin, `{"name": "k", "scopes": ["read"]}`),
-		"an erasure": u.send("DELETE", "/v1/users/me", admin, ""),
+		"a sign-up":      u.signUp("lee@example.com"),
+		"a login":        u.logIn("jin@example.com", password),
+		"a refresh":      u.send("POST", "/v1/sessions/refresh", "", refresh),
+		"a profile":      u.send("GET", "/v1/users/me", admin, ""),
+		"a change":       u.send("PATCH", "/v1/users/me", admin, `{"display_name": "Lee"}`),
+		"a list":         u.send("GET", "/v1/users", admin, ""),
+		"the probe":      u.send("GET", "/readyz", "", ""),
+		"a new key":      u.send("POST", "/v1/keys", admin, `{"name": "k", "scopes": ["read"]}`),
+		"an erasure":     u.send("DELETE", "/v1/users/me", admin, ""),
+		"a link":         u.requestLink("jin@example.com"),
+		"a verification": u.verify("x"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			u.want(a, 503, "timeout")

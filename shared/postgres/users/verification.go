@@ -1,0 +1,111 @@
+package users
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"plaudit/shared/event"
+	"plaudit/shared/postgres"
+	"plaudit/shared/user"
+)
+
+// ByVerifiedAddress implements user.VerificationStore.
+func (s *Store) ByVerifiedAddress(ctx context.Context, email string) (user.User, error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	u, _, err := one(ctx, s.db, `SELECT `+userColumns+` FROM users WHERE email_key = $1 AND email_verified`, user.AddressKey(email))
+	return u, err
+}
+
+// RequestVerification implements user.VerificationStore. It runs the same statements
+// for every address; those that need an account find none if there is nothing to
+// verify.
+func (s *Store) RequestVerification(ctx context.Context, email string, limits ...user.Limit) (account string, wait time.Duration, err error) {
+	wait, err = s.count(ctx, limits, func(ctx context.Context, tx *sqlx.Tx) error {
+		account = ""
+		err := tx.GetContext(ctx, &account, `SELECT id FROM users WHERE email_key = $1 AND NOT email_verified FOR NO KEY UPDATE`, user.AddressKey(email))
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		return report(ctx, tx, userEvent{orNobody(account), event.UserVerificationRequested, user.Self, nil})
+	})
+	return account, wait, err
+}
+
+// MakeVerification implements user.VerificationStore. It locks the account's row, so
+// that neither two links at once nor a verification at the same time leave too many
+// rows.
+func (s *Store) MakeVerification(ctx context.Context, account string, token user.Digest, lifetime time.Duration, max int) (made bool, err error) {
+	err = postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
+		var address string
+		err := tx.GetContext(ctx, &address, `SELECT email_key FROM users WHERE id = $1 AND NOT email_verified FOR NO KEY UPDATE`, account)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `
+			DELETE FROM email_verifications WHERE digest IN (
+				SELECT digest FROM email_verifications WHERE user_id = $1 ORDER BY expires_at DESC OFFSET $2)`, account, max-1); err != nil {
+			return err
+		}
+		made = true
+		_, err = tx.ExecContext(ctx, `
+			INSERT INTO email_verifications (digest, user_id, email_key, expires_at)
+			VALUES ($1, $2, $3, plaudit_now() + make_interval(secs => $4))`, token[:], account, address, lifetime.Seconds())
+		return err
+	})
+	return made && err == nil, err
+}
+
+// UseVerification implements user.VerificationStore. It locks the account's row
+// first, so of two requests with the same token the second finds it gone.
+func (s *Store) UseVerification(ctx context.Context, token user.Digest) error {
+	return postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
+		var account string
+		err := tx.GetContext(ctx, &account, `
+			SELECT id FROM users
+			WHERE id = (SELECT user_id FROM email_verifications WHERE digest = $1)
+			FOR NO KEY UPDATE`, token[:])
+		if err == nil {
+			err = tx.GetContext(ctx, &account, `
+				SELECT u.id FROM email_verifications v JOIN users u ON u.id = v.user_id AND u.email_key = v.email_key
+				WHERE v.digest = $1 AND v.expires_at > plaudit_now() AND NOT u.email_verified`, token[:])
+		}
+		if errors.Is(err, sql.ErrNoRows) {
+			return user.NoLink()
+		}
+		if err != nil {
+			return err
+		}
+		return setVerified(ctx, tx, account, user.Self)
+	})
+}
+
+// SetVerified implements user.VerificationStore.
+func (s *Store) SetVerified(ctx context.Context, account, actor string) error {
+	return postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
+		return setVerified(ctx, tx, account, actor)
+	})
+}
+
+// setVerified marks an account's address as verified, ends its links and reports it,
+// unless the address is verified already.
+func setVerified(ctx context.Context, tx *sqlx.Tx, account, actor string) error {
+	verified, err := tx.ExecContext(ctx, `UPDATE users SET email_verified = true WHERE id = $1 AND NOT email_verified`, account)
+	if err != nil {
+		return err
+	}
+	if n, err := verified.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM email_verifications WHERE user_id = $1`, account); err != nil {
+		return err
+	}
+	return report(ctx, tx, userEvent{account, event.UserEmailVerified, actor, nil})
+}

@@ -1,0 +1,124 @@
+package user
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"plaudit/shared/fault"
+)
+
+// VerificationLifetime is how long a link that verifies an address is valid.
+const VerificationLifetime = time.Hour
+
+const (
+	verificationsPerAddress = 5 // requests per e-mail address
+	verificationWindow      = time.Hour
+	// maxVerifications is how many links of an account are valid at once. A newer
+	// link leaves the older ones valid, because mails arrive late and in any order;
+	// one link too many ends the oldest.
+	maxVerifications = 5
+)
+
+// VerificationStore is the part of Store for verified addresses.
+type VerificationStore interface {
+	// ByVerifiedAddress returns the account with the address, or a fault of kind
+	// NotFound, which is the same if the account's address is not verified.
+	ByVerifiedAddress(ctx context.Context, email string) (User, error)
+	// RequestVerification counts an attempt as Count does. If an account has the
+	// address and has not verified it, RequestVerification returns its id and
+	// inserts an event into the outbox.
+	RequestVerification(ctx context.Context, email string, limits ...Limit) (account string, wait time.Duration, err error)
+	// MakeVerification stores the token of a link that verifies the account's
+	// present address, and reports whether it did: the account may be gone or
+	// verified. It deletes the oldest links if the account then has more than max.
+	MakeVerification(ctx context.Context, account string, token Digest, lifetime time.Duration, max int) (bool, error)
+	// UseVerification verifies the address that the token's link was made for, and
+	// ends every link of the account. A token that is unknown, used or expired, or
+	// whose account has another address now, is a fault of kind NotFound.
+	UseVerification(ctx context.Context, token Digest) error
+	// SetVerified marks an account's address as verified without a link. It does
+	// nothing if the address is verified or the account does not exist.
+	SetVerified(ctx context.Context, account, actor string) error
+}
+
+// VerificationLimit is the limit on requests to verify an address, whether or not
+// an account has it.
+func VerificationLimit(email string) Limit {
+	return Limit{"verification-account", AddressKey(email), verificationsPerAddress, verificationWindow}
+}
+
+// verification is the limit on requests of one client address: as many as sign-ups,
+// each of which also asks for a mail to any address.
+func (l Limits) verification(client string) Limit {
+	return Limit{"verification-address", client, l.SignUpsPerHour, verificationWindow}
+}
+
+// link is the limit on links that are not valid.
+func (l Limits) link(client string) Limit {
+	return Limit{"link-address", client, l.LoginsPerAddress, loginWindow}
+}
+
+// RequestVerification asks for another link that verifies an address. It returns the
+// same whether the address has an account, has none or is verified already. Faults:
+// BadRequest, TooManyRequests.
+func (s *Service) RequestVerification(ctx context.Context, client, email string) error {
+	var faults fault.List
+	checkEmail(&faults, email)
+	if err := faults.Err(); err != nil {
+		return err
+	}
+	account, wait, err := s.Store.RequestVerification(ctx, email, VerificationLimit(email), s.Limits.verification(client))
+	if err := limited(wait, err, "Too many requests to verify this address, or from this network. Use the newest link, or wait before you ask for another."); err != nil {
+		return err
+	}
+	if account != "" {
+		s.sendLink(ctx, account)
+	}
+	return nil
+}
+
+// sendLink makes a link that verifies the account's address and hands it to
+// SendLink. The request is already stored with its event, so an error is only
+// logged: the account's owner can ask for another link.
+func (s *Service) sendLink(ctx context.Context, account string) {
+	if s.SendLink == nil {
+		return
+	}
+	token, digest := newToken()
+	made, err := s.Store.MakeVerification(ctx, account, digest, VerificationLifetime, maxVerifications)
+	if err != nil {
+		slog.WarnContext(ctx, "cannot make a link that verifies an address", "error", err)
+	} else if made {
+		s.SendLink(ctx, account, token)
+	}
+}
+
+// VerifyAddress verifies the address that a link was sent to, by the link's token.
+// Faults: NotFound, the same for every token that is not valid; TooManyRequests
+// after too many of them from one client address.
+//
+// The token is all that the caller needs; they need not be logged in. It proves that
+// somebody who reads the account's mail agrees to the address, not that they know the
+// account's password.
+func (s *Service) VerifyAddress(ctx context.Context, client, token string) error {
+	const tooManyLinks = "Too many invalid links came from this network. Wait before you try another."
+	limit := s.Limits.link(client)
+	wait, err := s.Store.Wait(ctx, limit)
+	if err := limited(wait, err, tooManyLinks); err != nil {
+		return err
+	}
+	err = s.Store.UseVerification(ctx, digest(token))
+	if fault.Is(err, fault.NotFound) {
+		wait, countErr := s.Store.Count(ctx, limit)
+		if err := limited(wait, countErr, tooManyLinks); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// NoLink returns the fault for a link that is not valid.
+func NoLink() error {
+	return fault.Field(fault.NotFound, "token", "This link is unknown, used or expired. Ask for another with POST /v1/email-verifications.")
+}
