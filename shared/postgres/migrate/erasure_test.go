@@ -96,20 +96,6 @@ func TestEarlierEventsLoseTheirValues(t *testing.T) {
 	}
 }
 
-// The migration's function is that of its file.
-func TestErasuresFunctionIsThatOfItsFile(t *testing.T) {
-	t.Parallel()
-	_, all := beforeErasure(t)
-	body := func(text string) string {
-		_, text, _ = strings.Cut(statements(text), "CREATE OR REPLACE FUNCTION internal.player_changes")
-		text, _, _ = strings.Cut(text, "$$;")
-		return strings.Join(strings.Fields(text), " ")
-	}
-	if file, migration := body(all[changesPath]), body(all[erasure]); file != migration || file == "" {
-		t.Errorf("the file has\n%s\nand the migration\n%s", file, migration)
-	}
-}
-
 // Sessions of the previous release write while the migration runs: one has written its
 // event and not committed it, one waits for the migration's lock, and others come all
 // the time, until after the new functions are there.

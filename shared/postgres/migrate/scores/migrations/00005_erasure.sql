@@ -9,7 +9,7 @@
 -- which is after the last migration. All of them take the values from player_changes. They
 -- write to players before they call it. So when the lock is granted, every event with
 -- values has been committed, and a session that waits for the lock calls the new function
--- afterwards. Its file has the same text.
+-- afterwards.
 -- +goose StatementBegin
 DO $do$
 BEGIN
@@ -17,8 +17,8 @@ BEGIN
     CREATE OR REPLACE FUNCTION internal.player_changes(p_old jsonb, p_new jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE AS $$
         SELECT coalesce(jsonb_object_agg(n.key,
-            CASE WHEN n.key IN ('display_name', 'country', 'attributes') THEN '{}'
-                ELSE jsonb_build_object('from', p_old -> n.key, 'to', n.value) END), '{}')
+            CASE WHEN n.key IN ('user', 'status', 'note') THEN jsonb_build_object('from', p_old -> n.key, 'to', n.value)
+                ELSE '{}' END), '{}')
         FROM jsonb_each(p_new) n
         WHERE n.value IS DISTINCT FROM coalesce(p_old -> n.key, CASE n.key WHEN 'attributes' THEN '{}'::jsonb END)
     $$;
