@@ -270,7 +270,7 @@ func TestEventsHaveNoPersonalValues(t *testing.T) {
 	s := startScores(t)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b","categories":["club"]}`)
 	profile := func(n int) string {
-		return fmt.Sprintf(`"display_name":"Kimiko %d","country":"%s","attributes":{"club":"Han %[1]d","born in":"1990-%[1]d"}`, n, []string{"AQ", "BV", "KM"}[n%3])
+		return fmt.Sprintf(`"display_name":"Kimiko %d","country":"%s","attributes":{"club":"Han %[1]d","born in":"the year %[1]d"}`, n, []string{"AQ", "BV", "KM"}[n%3])
 	}
 	s.must(201, "owner", "PATCH", "/v1/boards/b/players/made", `{`+profile(1)+`}`)
 	s.must(200, "owner", "PATCH", "/v1/boards/b/players/made", `{`+profile(2)+`,"status":"dnf","note":"seen by the jury"}`)
@@ -290,7 +290,7 @@ func TestEventsHaveNoPersonalValues(t *testing.T) {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 	}
-	if got := with(s.all("outbox"), "Kimiko", "AQ", "BV", "KM", "Han", "1990", "born", "555"); got != nil {
+	if got := with(s.all("outbox"), "Kimiko", "AQ", "BV", "KM", "Han", "the year", "born", "555-0100"); got != nil {
 		t.Errorf("the outbox contains %q:\n%s", got, s.all("outbox"))
 	}
 	var made []string
