@@ -67,6 +67,7 @@ func TestNotified(t *testing.T) {
 		{"an adjustment by staff", event.EntryAdjusted, "user/o", "u", "u"},
 		{"a reversal by a program", event.EntryReversed, "key/k", "u", "u"},
 		{"a change of status by staff", event.PlayerChanged, "user/o", "u", "u"},
+		{"an erasure by staff", event.PlayerErased, "user/o", "u", "u"},
 		{"what one did oneself", event.EntryAdjusted, "user/u", "u", ""},
 		{"a player without a user", event.EntryReversed, "user/o", "", ""},
 		{"a result", event.EntryAdded, "user/o", "u", ""},

@@ -9,6 +9,7 @@ const (
 	BoardCreated              Type = "plaudit.board.created"
 	BoardUpdated              Type = "plaudit.board.updated"
 	PlayerChanged             Type = "plaudit.player.changed"
+	PlayerErased              Type = "plaudit.player.erased"
 	EntryAdded                Type = "plaudit.entry.added"
 	EntryAdjusted             Type = "plaudit.entry.adjusted"
 	EntryImported             Type = "plaudit.entry.imported"
@@ -30,7 +31,7 @@ const (
 // Types returns every type above.
 func Types() []Type {
 	return []Type{
-		BoardCreated, BoardUpdated, PlayerChanged,
+		BoardCreated, BoardUpdated, PlayerChanged, PlayerErased,
 		EntryAdded, EntryAdjusted, EntryImported, EntryReversed,
 		UserCreated, UserUpdated, UserErased, UserRoleChanged, UserPasswordChanged, UserLoginFailed,
 		UserVerificationRequested, UserEmailVerified,
@@ -62,11 +63,12 @@ func User(id string) string { return "user/" + id }
 
 // Notified returns the user to tell by mail about an event of a player, "" for
 // none. user is the player's user, "" if there is none: they are told what others
-// did to their points or their status. Results and imports are not told. Of the
-// changes of a player, callers must pass only those of the status.
+// did to their points or their status, and that others erased their data. Results and
+// imports are not told. Of the changes of a player, callers must pass only those of the
+// status.
 func Notified(t Type, actor, user string) string {
 	switch t {
-	case EntryAdjusted, EntryReversed, PlayerChanged:
+	case EntryAdjusted, EntryReversed, PlayerChanged, PlayerErased:
 		if user != "" && actor != User(user) {
 			return user
 		}

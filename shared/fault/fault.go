@@ -44,6 +44,7 @@ const (
 	TooManyRequests      Kind = "too-many-requests"
 	Busy                 Kind = "busy"
 	Timeout              Kind = "timeout"
+	Unfinished           Kind = "unfinished"
 	DatabaseUnavailable  Kind = "database-unavailable"
 	Internal             Kind = "internal"
 )

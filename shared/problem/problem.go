@@ -51,6 +51,7 @@ var kinds = map[fault.Kind]struct {
 	fault.TooManyRequests:      {http.StatusTooManyRequests, "Too many requests"},
 	fault.Busy:                 {http.StatusServiceUnavailable, "Service busy"},
 	fault.Timeout:              {http.StatusServiceUnavailable, "Timed out"},
+	fault.Unfinished:           {http.StatusServiceUnavailable, "Not finished"},
 	fault.DatabaseUnavailable:  {http.StatusServiceUnavailable, "Database unavailable"},
 	fault.Internal:             {http.StatusInternalServerError, "Internal error"},
 }

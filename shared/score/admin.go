@@ -23,6 +23,10 @@ type Registry interface {
 	// periods, and inserts the event. If b is out of date, it writes nothing.
 	// user becomes the owner of a player that it creates.
 	ChangePlayer(ctx context.Context, b Board, player, user string, c PlayerChange, actor string) (PlayerOutcome, error)
+	// ErasePlayer does a step of the erasure of a player's personal data; the last
+	// step inserts the event. after is where the previous step ended, empty for the
+	// first one. If b is out of date, it writes nothing.
+	ErasePlayer(ctx context.Context, b Board, player, after, actor string) (ErasureStep, error)
 }
 
 // Change is a change of a board. Concurrent adds see all of it or nothing.
@@ -51,6 +55,9 @@ type ChangeOutcome struct {
 // Boards creates and changes boards and their players.
 type Boards struct {
 	Registry Registry
+	// Patience is how long one request goes on with an erasure, see ErasePlayer. 0
+	// means 5 s; with less than 0 a request does one step.
+	Patience time.Duration
 }
 
 // Create makes a board with the defaults, changed by set, owned by the caller.

@@ -99,7 +99,7 @@ func TestWhoMayChangeBoardsAndPlayers(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		who           access.Caller
-		board, player string
+		board, player string // of an erasure as of the board
 	}{
 		{"nobody", access.Caller{}, "not-found", "not-found"},
 		{"a stranger", person("x", access.Organizer), "not-found", "not-found"},
@@ -125,6 +125,10 @@ func TestWhoMayChangeBoardsAndPlayers(t *testing.T) {
 			}
 			if _, _, err := s.ChangePlayer(t.Context(), c.who, "b", "p", nil, PlayerChange{}); kindAndFields(err) != c.player {
 				t.Errorf("a player: got %v, want %q", err, c.player)
+			}
+			m.players[[2]string{"b", "p"}] = Player{Board: "b", ID: "p"}
+			if err := s.ErasePlayer(t.Context(), c.who, "b", "p"); kindAndFields(err) != c.board {
+				t.Errorf("an erasure: got %v, want %q", err, c.board)
 			}
 			for _, actor := range m.actors {
 				if actor != c.who.Actor() {

@@ -22,17 +22,21 @@ type memory struct {
 	players map[[2]string]Player    // by board and player
 	links   map[[2]string]bool      // by board and user
 
-	// before runs at the start of every Add, Change and ChangePlayer.
+	// before runs at the start of every Add, Change, ChangePlayer and ErasePlayer.
 	before func()
 	// refuse is the cause for which Add refuses an item, empty for none.
 	refuse func(Item) Cause
 	// crowded makes ChangePlayer report too many attributes.
 	crowded bool
+	// erase is the result of each step of an erasure; if it is nil, the first step is
+	// the last one.
+	erase func(step int) (ErasureStep, error)
 
 	lookups int
 	adds    []Addition
 	changes []Change
 	actors  []string // of what was written to boards and players
+	steps   []string // of erasures: where each step began
 }
 
 type memoryKey struct {
@@ -211,6 +215,30 @@ func (m *memory) ChangePlayer(_ context.Context, b Board, player, user string, c
 	m.players[[2]string{b.ID, player}] = p
 	m.actors = append(m.actors, actor)
 	return PlayerOutcome{Player: &p, Made: !ok}, nil
+}
+
+func (m *memory) ErasePlayer(_ context.Context, b Board, player, after, actor string) (ErasureStep, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.before != nil {
+		m.before()
+	}
+	if now := m.boards[b.ID]; now.Version != b.Version {
+		return ErasureStep{Stale: &now}, nil
+	}
+	p, ok := m.players[[2]string{b.ID, player}]
+	if !ok {
+		return ErasureStep{Missing: true}, nil
+	}
+	m.steps = append(m.steps, after)
+	if m.erase != nil {
+		if step, err := m.erase(len(m.steps)); step.More || err != nil {
+			return step, err
+		}
+	}
+	m.players[[2]string{b.ID, player}] = Player{Board: p.Board, ID: p.ID, Status: p.Status}
+	m.actors = append(m.actors, actor)
+	return ErasureStep{}, nil
 }
 
 // owner owns every board of these tests.

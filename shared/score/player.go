@@ -116,6 +116,74 @@ func (s *Boards) ChangePlayer(ctx context.Context, who access.Caller, board, pla
 	return Player{}, false, &fault.Error{Kind: fault.Busy, RetryAfter: time.Second, Detail: "The board kept changing. Repeat the request."}
 }
 
+// ErasureStep is the result of a step of an erasure. If Stale is set or Missing is
+// true, nothing was written.
+type ErasureStep struct {
+	Stale   *Board
+	Missing bool   // the board has no such player
+	More    bool   // there is more to erase
+	After   string // where this step ended
+}
+
+// erasurePatience leaves a function time for one more step and for its answer.
+const erasurePatience = 5 * time.Second
+
+// ErasePlayer erases the personal data of a player, whatever the state of the board:
+// name, country, attributes, the note of the status, the link to a user, and the
+// metadata of the entries. If nothing is left, it does nothing. A player can have more
+// entries than one request has time for: then the fault is Unfinished, and the same
+// request goes on where this one ended.
+func (s *Boards) ErasePlayer(ctx context.Context, who access.Caller, board, player string) error {
+	b, err := findBoard(ctx, s.Registry, board)
+	if err != nil {
+		return err
+	}
+	patience := s.Patience
+	if patience == 0 {
+		patience = erasurePatience
+	}
+	start := time.Now()
+	begun, after := false, ""
+	for tries := 0; tries < attempts; {
+		if err := permit(ctx, s.Registry, b, who, own); err != nil {
+			return err
+		}
+		if !ValidPlayer(player) {
+			return noPlayer(board, player)
+		}
+		step, err := s.Registry.ErasePlayer(ctx, b, player, after, who.Actor())
+		switch {
+		case begun && (fault.Is(err, fault.Timeout) || fault.Is(err, fault.Busy)):
+			return unfinished(err) // these say that nothing was written
+		case err != nil:
+			return err
+		case step.Stale != nil:
+			b = *step.Stale
+			tries++
+		case step.Missing:
+			return noPlayer(board, player)
+		case !step.More:
+			return nil
+		case time.Since(start) >= patience:
+			return unfinished(nil)
+		default:
+			begun, after = true, step.After
+		}
+	}
+	return &fault.Error{Kind: fault.Busy, RetryAfter: time.Second, Detail: "The board kept changing. Repeat the request."}
+}
+
+func unfinished(cause error) error {
+	return &fault.Error{
+		Kind: fault.Unfinished, RetryAfter: time.Second, Cause: cause,
+		Detail: "The player has more entries than one request has time for. What was erased stays erased. Repeat the request until the answer is a 204.",
+	}
+}
+
+func noPlayer(board, player string) error {
+	return fault.New(fault.NotFound, "Board %q has no player %q.", board, player)
+}
+
 // Player returns a player of the board, if the caller may read it. Hidden
 // players are shown only to callers who pass seesAll.
 func (r *Reader) Player(ctx context.Context, who access.Caller, board, player string) (Player, error) {
@@ -123,7 +191,7 @@ func (r *Reader) Player(ctx context.Context, who access.Caller, board, player st
 	if err != nil {
 		return Player{}, err
 	}
-	missing := fault.New(fault.NotFound, "Board %q has no player %q.", board, player)
+	missing := noPlayer(board, player)
 	if !ValidPlayer(player) {
 		return Player{}, missing
 	}

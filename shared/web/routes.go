@@ -63,6 +63,7 @@ var Routes = []Route{
 	{"POST", "/v1/entries/batch", "score-add", BoardWriters},
 	{"POST", "/v1/boards/{board}/entries/{entry}/reversal", "score-add", BoardWriters},
 	{"PATCH", "/v1/boards/{board}/players/{player}", "board-admin", BoardWriters},
+	{"DELETE", "/v1/boards/{board}/players/{player}/profile", "board-admin", BoardOwners},
 	{"GET", "/v1/boards/{board}/players", "score-query", BoardReaders},
 	{"GET", "/v1/boards/{board}/players/{player}", "score-query", BoardReaders},
 	{"GET", "/v1/boards/{board}/entries/{entry}", "score-query", BoardReaders},

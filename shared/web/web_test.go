@@ -191,6 +191,7 @@ func TestRendererIsTheRoutes(t *testing.T) {
 		_, err := fmt.Fprintf(w, "<h1>%s</h1>%s", p.Title, p.RequestID)
 		return err
 	}
+	broken := Endpoint{Handle: func(http.ResponseWriter, *http.Request) error { return errors.New("x") }}
 	h := New(Config{Deployable: "board-admin", Verifier: tokens{"admin": {User: "a", Role: access.Admin}, "member": {User: "m", Role: access.Member}}}, map[string]Endpoint{
 		"POST /v1/boards": {Handle: func(http.ResponseWriter, *http.Request) error { panic("x") }, Render: page},
 		"PATCH /v1/boards/{board}": {Handle: func(w http.ResponseWriter, r *http.Request) error {
@@ -200,7 +201,8 @@ func TestRendererIsTheRoutes(t *testing.T) {
 			}
 			return errors.New("password=hunter2")
 		}, Render: page},
-		"PATCH /v1/boards/{board}/players/{player}": {Handle: func(http.ResponseWriter, *http.Request) error { return errors.New("x") }},
+		"PATCH /v1/boards/{board}/players/{player}":          broken,
+		"DELETE /v1/boards/{board}/players/{player}/profile": broken,
 	})
 	const html, json = "text/html; charset=utf-8", "application/problem+json"
 	for _, c := range []struct {

@@ -237,6 +237,7 @@ func TestEnumeration(t *testing.T) {
 	absent := board[:len(board)-1] + "x"
 	for _, r := range [][3]string{
 		{"GET", "", ""}, {"PATCH", "", `{"title": "x"}`}, {"GET", "/standings", ""}, {"GET", "/standings/p", ""}, {"GET", "/entries/" + entry, ""},
+		{"DELETE", "/players/p/profile", ""},
 		{"POST", "/entries", `{"player": "p", "points": 1}`}, {"POST", "/entries", `{"player": "p", "reason": "unknown"}`},
 	} {
 		for _, token := range []string{"", me.token} {

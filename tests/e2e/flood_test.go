@@ -338,6 +338,8 @@ func (f *flood) note(t *testing.T, in request, a answer) {
 				f.done.entries[e.ID] = true
 			}
 		}
+	case in.method == "DELETE" && segments[2] == "boards":
+		f.done.players[segments[3]+"/"+segments[5]] = true
 	case segments[2] == "boards" && len(segments) == 4:
 		f.done.changed[out.ID] = true
 	case out.Player != "":

@@ -184,6 +184,7 @@ func injections(t *testing.T) []injection {
 	add(injection{route: player.route, path: "/v1/boards/" + filled + "/players/§", token: owner.token, body: `{}`, back: "player"})
 	add(injection{route: player.route, path: "/v1/boards/§/players/q", token: owner.token, body: `{}`})
 	add(injection{route: "GET /v1/boards/{board}/players/{player}", path: "/v1/boards/" + filled + "/players/§", token: owner.token})
+	add(injection{route: "DELETE /v1/boards/{board}/players/{player}/profile", path: "/v1/boards/" + filled + "/players/§/profile", token: owner.token})
 	for _, name := range []string{"mine", "q", "limit", "cursor"} {
 		add(injection{route: "GET /v1/boards", path: "/v1/boards?" + name + "=§", token: owner.token})
 	}

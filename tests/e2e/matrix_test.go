@@ -49,6 +49,8 @@ PATCH  /v1/boards/{board}/players/{player}         public   401  403  403  200  
 PATCH  /v1/boards/{board}/players/{player}         private  401  404  404  200  200  403  403  200  403  404  404  403  200  401  401  401  401  401
 GET    /v1/boards/{board}/players/{player}         public   200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 GET    /v1/boards/{board}/players/{player}         private  404  404  404  200  200  200  200  403  403  404  404  200  200  401  401  401  401  401
+DELETE /v1/boards/{board}/players/{player}/profile public   401  403  403  204  403  403  403  403  204  403  403  403  204  401  401  401  401  401
+DELETE /v1/boards/{board}/players/{player}/profile private  401  404  404  204  403  403  403  403  204  404  404  403  204  401  401  401  401  401
 GET    /v1/boards/{board}/entries/{entry}          public   200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 GET    /v1/boards/{board}/entries/{entry}          private  404  404  404  200  200  200  200  403  403  404  404  200  200  401  401  401  401  401
 GET    /v1/boards/{board}/entries                  public   200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401

@@ -404,6 +404,10 @@ func (m *machine) checkTime(t *rapid.T, e *Entry) {
 
 func (m *machine) finishSingle(t *rapid.T, w *httptest.ResponseRecorder, v Verdict) {
 	if old := v.Replay[0]; old != nil {
+		if old.Answer == "" {
+			m.sameEntry(t, decode[map[string]any](t, w), old, true)
+			old.Answer = w.Body.String()
+		}
 		if w.Body.String() != old.Answer {
 			m.fail(t, "the same bytes should come again:\n%s\n%s", old.Answer, w.Body)
 		}

@@ -543,6 +543,32 @@ func (w *World) JudgePlayer(c Caller, board, player string, p *Profile) []Refusa
 // SetPlayer merges a profile into a player.
 func (w *World) SetPlayer(board, id string, p *Profile) { w.Set(board, id, p.apply) }
 
+// JudgeErasure returns the expected status of an erasure of a player.
+func (w *World) JudgeErasure(c Caller, board, player string) int {
+	if c.Role == "" {
+		return 401
+	}
+	if status := w.gate(c, w.Board(board), Owns, "boards:write"); status != 0 {
+		return status
+	}
+	if w.Player(board, player) == nil {
+		return 404
+	}
+	return 204
+}
+
+// Erase erases the personal data of a player.
+func (w *World) Erase(board, id string) {
+	w.Set(board, id, func(s *State) {
+		s.DisplayName, s.Country, s.User, s.Note, s.Attributes = nil, nil, nil, nil, map[string]string{}
+	})
+	for _, e := range w.Entries {
+		if e.Board == board && e.Player == id && e.Metadata != nil {
+			e.Metadata, e.Answer = nil, ""
+		}
+	}
+}
+
 // JudgeNewBoard returns the expected result of creating a board.
 func (w *World) JudgeNewBoard(c Caller, b *Board) []Refusal {
 	if c.Role == "" {

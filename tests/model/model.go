@@ -58,7 +58,7 @@ type Entry struct {
 
 	Key      string
 	Identity string // what a request with the same key must equal
-	Answer   string // bytes of the first response
+	Answer   string // bytes of the first response; empty if an erasure has changed them since
 }
 
 // Player has scores on a board. History holds all of their states; the last is

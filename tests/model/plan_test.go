@@ -124,6 +124,7 @@ func TestNoRouteReadsATableWhole(t *testing.T) {
 		{"PATCH /v1/boards/{board}", "count otherwise", "PATCH", path, `{"grace": "1%dh"}`, 20},
 		{"PATCH /v1/boards/{board}", "a board without entries", "PATCH", "/v1/boards/small-9", `{"grace": "1%dh"}`, 20},
 		{"PATCH /v1/boards/{board}/players/{player}", "status", "PATCH", path + "/players/p%d", `{"status": "dnf", "note": "n", "attributes": {"age": "a1"}}`, 100},
+		{"DELETE /v1/boards/{board}/players/{player}/profile", "erase", "DELETE", path + "/players/p3%d/profile", ``, 100},
 		{"POST /v1/boards/{board}/entries", "add", "POST", path + "/entries", `{"player": "p%d", "points": 3, "key": "new-%d"}`, 30},
 		{"POST /v1/boards/{board}/entries", "new player", "POST", path + "/entries", `{"player": "new%d", "points": 3, "profile": {"attributes": {"age": "a2"}}}`, 30},
 		{"POST /v1/entries/batch", "batch", "POST", "/v1/entries/batch", `{"entries": [{"board": "large", "player": "p%d", "points": 3, "key": "b-%d"}, {"board": "large", "player": "q%d", "points": 3}, {"board": "small-7", "player": "q%d", "points": 3}]}`, 60},

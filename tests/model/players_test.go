@@ -112,6 +112,19 @@ func (m *machine) samePlayer(t *rapid.T, got map[string]any, p *Player, staff bo
 	}
 }
 
+func (m *machine) erasePlayer(t *rapid.T) {
+	name, board := m.drawWriter(t), m.drawBoard(t)
+	id := m.drawPlayer(t, board)
+	status := m.w.JudgeErasure(who(m.run, name), board, id)
+	w := m.call(name, "DELETE", "/v1/boards/"+board+"/players/"+id+"/profile", nil)
+	if w.Code != status || status == 204 && w.Body.Len() > 0 {
+		m.fail(t, "the erasure should be answered with %d: %d %s", status, w.Code, w.Body)
+	}
+	if status == 204 {
+		m.w.Erase(board, id)
+	}
+}
+
 func (m *machine) getPlayer(t *rapid.T) {
 	name, board := drawCaller(t), m.drawBoard(t)
 	id := m.drawPlayer(t, board)

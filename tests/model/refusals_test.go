@@ -31,7 +31,7 @@ func TestEveryFieldHasItsEdges(t *testing.T) {
 	reverses := fmt.Sprintf(`{"board": "b", "reverses": %q, "note": "n"}`, entry)
 	untried := map[string]bool{}
 	for _, r := range web.Routes {
-		if slices.Contains([]string{"score-add", "board-admin"}, r.Deployable) {
+		if slices.Contains([]string{"score-add", "board-admin"}, r.Deployable) && r.Method != "DELETE" {
 			untried[r.Method+" "+r.Pattern] = true
 		}
 	}

@@ -46,6 +46,38 @@ func (s *Store) ChangePlayer(ctx context.Context, b score.Board, player, user st
 	return score.PlayerOutcome{Player: out.Player, Made: out.Made}, nil
 }
 
+// erasedAtOnce is of how many entries a step of an erasure clears the metadata. Adds to
+// the player wait for it, and it must end in time where each entry is read from the disk.
+const erasedAtOnce = 200
+
+// ErasePlayer implements score.Registry.
+func (s *Store) ErasePlayer(ctx context.Context, b score.Board, player, after, actor string) (score.ErasureStep, error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	var doc []byte
+	err := s.db.GetContext(ctx, &doc, `SELECT erase_player_v1($1, $2, $3, nullif($4, '')::uuid, $5, $6, $7)`,
+		b.ID, b.Version, player, after, erasedAtOnce, actor, postgres.TraceParent(ctx))
+	if err != nil {
+		return score.ErasureStep{}, postgres.Wrap(fmt.Errorf("erase player %s of board %s: %w", player, b.ID, err))
+	}
+	if doc == nil {
+		return score.ErasureStep{Missing: true}, nil
+	}
+	var out struct {
+		Stale json.RawMessage
+		More  bool
+		After string
+	}
+	if err := json.Unmarshal(doc, &out); err != nil {
+		return score.ErasureStep{}, fmt.Errorf("read a step of an erasure: %w", err)
+	}
+	if out.Stale != nil {
+		now, err := parseBoard(out.Stale)
+		return score.ErasureStep{Stale: &now}, err
+	}
+	return score.ErasureStep{More: out.More, After: out.After}, nil
+}
+
 // playerRow is a player of a board.
 type playerRow struct {
 	ID          string

@@ -60,6 +60,17 @@ func (h adminHandlers) changePlayer(w http.ResponseWriter, r *http.Request) erro
 	return web.Reply(w, status, p)
 }
 
+func (h adminHandlers) erasePlayer(w http.ResponseWriter, r *http.Request) error {
+	if err := web.NoQuery(r); err != nil {
+		return err
+	}
+	if err := h.boards.ErasePlayer(r.Context(), web.Caller(r), web.Param(r, "board"), web.Param(r, "player")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 func (h readHandlers) player(w http.ResponseWriter, r *http.Request) error {
 	if err := web.NoQuery(r); err != nil {
 		return err

@@ -51,13 +51,15 @@ func Query(reader *score.Reader) map[string]web.Endpoint {
 
 type readHandlers struct{ reader *score.Reader }
 
-// Admin returns the endpoints that create and change boards and their players.
+// Admin returns the endpoints that create and change boards and their players, and
+// that erase what is personal of a player.
 func Admin(boards *score.Boards) map[string]web.Endpoint {
 	h := adminHandlers{boards}
 	return map[string]web.Endpoint{
-		"POST /v1/boards":                           {Handle: h.createBoard},
-		"PATCH /v1/boards/{board}":                  {Handle: h.changeBoard},
-		"PATCH /v1/boards/{board}/players/{player}": {Handle: h.changePlayer},
+		"POST /v1/boards":                                    {Handle: h.createBoard},
+		"PATCH /v1/boards/{board}":                           {Handle: h.changeBoard},
+		"PATCH /v1/boards/{board}/players/{player}":          {Handle: h.changePlayer},
+		"DELETE /v1/boards/{board}/players/{player}/profile": {Handle: h.erasePlayer},
 	}
 }
 

@@ -38,6 +38,7 @@ func TestTimeoutWritesNothingAndIsNoOutage(t *testing.T) {
 		{"POST", "/v1/boards", `{"id":"new"}`},
 		{"PATCH", "/v1/boards/b", `{"title":"New"}`},
 		{"PATCH", "/v1/boards/b/players/p", `{"status":"hidden"}`},
+		{"DELETE", "/v1/boards/b/players/p/profile", ""},
 		{"GET", "/v1/boards", ""},
 		{"GET", "/v1/boards/b", ""},
 		{"GET", "/v1/boards/b/standings?limit=1000", ""},

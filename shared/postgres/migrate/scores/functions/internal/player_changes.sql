@@ -1,11 +1,13 @@
--- Returns the fields in which two states of a player differ, {field: {from, to}}. For
--- a player with an account, name and country are listed without values, because an
--- erasure cannot reach the audit log.
+-- Returns the fields in which two states of a player differ: {field: {from, to}} for
+-- user, status and note. An erasure cannot reach the audit log, so all others, which are
+-- personal, are listed without values: {field: {}}. The names of attributes are free text,
+-- and are not listed either.
 CREATE OR REPLACE FUNCTION internal.player_changes(p_old jsonb, p_new jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce(jsonb_object_agg(n.key,
-        CASE WHEN n.key IN ('display_name', 'country') AND coalesce(p_old ->> 'user', p_new ->> 'user') IS NOT NULL THEN '{}'
-            ELSE jsonb_build_object('from', p_old -> n.key, 'to', n.value) END), '{}')
+        CASE WHEN n.key IN ('user', 'status', 'note') THEN jsonb_build_object('from', p_old -> n.key, 'to', n.value)
+            ELSE '{}' END), '{}')
     FROM jsonb_each(p_new) n
-    WHERE n.value IS DISTINCT FROM p_old -> n.key
+    -- A new player has had no attributes.
+    WHERE n.value IS DISTINCT FROM coalesce(p_old -> n.key, CASE n.key WHEN 'attributes' THEN '{}'::jsonb END)
 $$;
