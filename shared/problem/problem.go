@@ -132,6 +132,7 @@ func (p Problem) Write(w http.ResponseWriter) error {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Content-Length", strconv.Itoa(body.Len())) // a HEAD has the headers of a GET
 	w.WriteHeader(p.Status)
 	_, err := w.Write(body.Bytes())
 	return err
