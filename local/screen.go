@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // maxLog is the size at which laptop.log becomes laptop.log.old.
@@ -71,7 +73,10 @@ func (s *screen) say(format string, args ...any) {
 	s.write(fmt.Appendf(nil, format+"\n", args...), true)
 }
 
+// write writes a line. Parts may log what clients send: the terminal must not obey it,
+// nor one that shows the file.
 func (s *screen) write(line []byte, show bool) {
+	line = harmless(line)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if show || s.all {
@@ -90,6 +95,33 @@ func (s *screen) write(line []byte, show bool) {
 		s.file, _ = os.OpenFile(s.path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 		s.size = 0
 	}
+}
+
+// harmless returns the text with escapes in place of control characters other than line
+// feeds and tabs, of characters that embed or override a direction of text, and of bytes
+// that are not UTF-8. In JSON the escapes of characters mean the same.
+func harmless(line []byte) []byte {
+	harmful := func(r rune) bool {
+		return r != '\n' && r != '\t' && unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == utf8.RuneError ||
+			'\u202a' <= r && r <= '\u202e' || '\u2066' <= r && r <= '\u2069'
+	}
+	if bytes.IndexFunc(line, harmful) < 0 {
+		return line
+	}
+	safe := make([]byte, 0, 2*len(line))
+	for rest := line; len(rest) > 0; {
+		r, n := utf8.DecodeRune(rest)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			safe = fmt.Appendf(safe, `\x%02x`, rest[0])
+		case r != utf8.RuneError && harmful(r):
+			safe = fmt.Appendf(safe, `\u%04x`, r)
+		default:
+			safe = append(safe, rest[:n]...)
+		}
+		rest = rest[n:]
+	}
+	return safe
 }
 
 // logger returns the laptop cloud's own log: every level goes to the file, and

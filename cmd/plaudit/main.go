@@ -17,6 +17,8 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+
+	"plaudit/shared/text"
 )
 
 const usage = `plaudit does the product's own steps of a deployment.
@@ -56,13 +58,14 @@ var errUsage = errors.New("usage")
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stderr := text.Terminal(os.Stderr) // what a server answered may be in it
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 	case errors.Is(err, errUsage):
 		os.Exit(2)
 	case err != nil:
-		fmt.Fprintln(os.Stderr, "plaudit:", err)
+		fmt.Fprintln(stderr, "plaudit:", err)
 		os.Exit(1)
 	}
 }
@@ -82,7 +85,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			fmt.Fprint(stdout, usage)
 			return nil
 		}
-		return boards(ctx, args[1:], stdout, stderr)
+		return boards(ctx, args[1:], text.Terminal(stdout), stderr)
 	case "login":
 		return login(ctx, args[1:], stdout, stderr)
 	case "help", "-h", "--help":
