@@ -33,7 +33,7 @@ const usage = `plaudit does the product's own steps of a deployment.
       the next. docs/key-rotation.md lists what to wait for.
 
   plaudit setup [--demo [--events FOLDER]] < OUTPUTS
-      Migrates the databases and waits until the users service is ready.
+      Migrates the databases and waits until both can be used.
       --demo also creates the demo board.
       OUTPUTS is the JSON of the stack's outputs, e.g. of
       sam list stack-outputs --stack-name plaudit-dev --output json

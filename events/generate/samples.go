@@ -70,6 +70,8 @@ var samples = []sample{
 		who: admin, method: "GET", target: "/v1/boards/demo/entries?player=bib-101&from=2000-01-01T00%3A00%3A00Z"},
 	{function: "score-query", name: "everywhere", status: "200", about: "a user's standings on every board, of which there are none",
 		who: member, method: "GET", target: "/v1/players/" + member + "/standings"},
+	{function: "score-query", name: "ready", status: "200", about: "whether boards can be read",
+		method: "GET", target: "/readyz/scores"},
 	{function: "score-query", name: "limit-too-large", status: "400", about: "a page size above the maximum",
 		method: "GET", target: "/v1/boards/demo/standings?limit=1001"},
 	{function: "score-query", name: "bad-token", status: "401", about: "a token without a valid signature, on a route that needs none",

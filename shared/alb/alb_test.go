@@ -239,6 +239,26 @@ func TestResponseOverTheLimitIsA500(t *testing.T) {
 	}
 }
 
+// A problem in place of a response that was for everybody is not.
+func TestReplacedResponseIsNotShared(t *testing.T) {
+	captureLog(t)
+	for name, rest := range map[string]func(w http.ResponseWriter){
+		"too large": func(w http.ResponseWriter) { io.WriteString(w, strings.Repeat("a", maxResponse)) },
+		"a panic":   func(http.ResponseWriter) { panic("x") },
+	} {
+		r := send(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+			w.Header().Set("Access-Control-Expose-Headers", "ETag")
+			w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
+			w.WriteHeader(http.StatusOK)
+			rest(w)
+		}, event("GET", "/", ""))
+		if r.StatusCode != 500 || r.header("Access-Control-Allow-Origin") != "" || r.header("Access-Control-Expose-Headers") != "" || r.header("Cross-Origin-Resource-Policy") != "same-origin" {
+			t.Errorf("%s: %d %v", name, r.StatusCode, r.MultiValueHeaders)
+		}
+	}
+}
+
 func TestEventsOfOthersAreClearErrors(t *testing.T) {
 	for name, payload := range map[string]string{
 		"requestContext.elb.targetGroupArn is missing": `{"version": "2.0", "rawPath": "/", "requestContext": {"http": {"method": "GET"}}}`,

@@ -111,10 +111,16 @@ func short(text string) string {
 }
 
 // SetHeaders sets the headers that the response to a fault has in every format, and
-// removes those that describe a body that is not sent.
+// removes those that describe a body that is not sent or share it with pages of every
+// origin.
 func SetHeaders(h http.Header, f *fault.Error) {
 	for _, name := range []string{"Content-Encoding", "Content-Length", "ETag", "Last-Modified"} {
 		h.Del(name)
+	}
+	if h.Get("Access-Control-Allow-Origin") == "*" { // what it replaces was for everybody
+		h.Del("Access-Control-Allow-Origin")
+		h.Del("Access-Control-Expose-Headers")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	}
 	h.Set("Cache-Control", "no-store")
 	if Status(f.Kind) == http.StatusUnauthorized {

@@ -9,7 +9,7 @@ import (
 // Terminal returns a writer for a terminal, which would obey control characters, such
 // as those that begin an escape sequence, and would show the rest of a line in another
 // order after a character that embeds or overrides a direction. It writes them, and
-// bytes that are not UTF-8, as escapes, whoever let them in. Line feeds and tabs stay.
+// bytes that are not UTF-8, as escapes. Line feeds and tabs stay.
 // Each call must write whole characters.
 func Terminal(w io.Writer) io.Writer { return terminal{w} }
 

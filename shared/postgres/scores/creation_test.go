@@ -36,7 +36,7 @@ func create(t *testing.T, boards *score.Boards, who access.Caller, id string, se
 }
 
 // An account creates as many boards as its quota, also by many requests at once and
-// by its keys, whatever their state, and whoever owns them later.
+// by its keys, whatever their state, even if others own them later.
 func TestQuotaOfBoards(t *testing.T) {
 	s := newScores(t, 1)
 	boards := s.manyBoards(t, score.Quotas{Boards: 5})
