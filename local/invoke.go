@@ -70,19 +70,19 @@ func invoke(ctx context.Context, folder string, args []string, stdin io.Reader, 
 		return err
 	}
 	if tail, err := base64.StdEncoding.DecodeString(response.Header.Get("X-Amz-Log-Result")); err == nil {
-		stderr.Write(tail)
+		stderr.Write(harmless(tail))
 	}
 	if response.StatusCode != http.StatusOK {
 		if response.StatusCode == http.StatusNotFound {
 			return fmt.Errorf("the stack has no function %s; its functions are %s", args[0], strings.Join(run.functionNames(), ", "))
 		}
-		return fmt.Errorf("invoke %s: %s %s", name, response.Status, bytes.TrimSpace(answer))
+		return fmt.Errorf("invoke %s: %s %s", name, response.Status, harmless(bytes.TrimSpace(answer)))
 	}
 	var pretty bytes.Buffer
 	if json.Indent(&pretty, answer, "", "  ") == nil {
 		answer = pretty.Bytes()
 	}
-	fmt.Fprintf(stdout, "%s\n", bytes.TrimSpace(answer))
+	fmt.Fprintf(stdout, "%s\n", harmless(bytes.TrimSpace(answer)))
 	if kind := response.Header.Get("X-Amz-Function-Error"); kind != "" {
 		return fmt.Errorf("%s failed (%s)", name, kind)
 	}

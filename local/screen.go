@@ -8,11 +8,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // maxLog is the size at which laptop.log becomes laptop.log.old.
@@ -79,10 +79,13 @@ func (s *screen) say(format string, args ...any) {
 func (s *screen) tell(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, _ = io.WriteString(s.terminal, text) // as in write
+	_, _ = s.terminal.Write(harmless([]byte(text))) // as in write
 }
 
+// write writes a line. Parts may log what clients send: the terminal must not obey it,
+// nor one that shows the file.
 func (s *screen) write(line []byte, show bool) {
+	line = harmless(line)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if show || s.all {
@@ -101,6 +104,33 @@ func (s *screen) write(line []byte, show bool) {
 		s.file, _ = os.OpenFile(s.path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 		s.size = 0
 	}
+}
+
+// harmless returns the text with escapes in place of control characters other than line
+// feeds and tabs, of characters that embed or override a direction of text, and of bytes
+// that are not UTF-8. In JSON the escapes of characters mean the same.
+func harmless(line []byte) []byte {
+	harmful := func(r rune) bool {
+		return r != '\n' && r != '\t' && unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == utf8.RuneError ||
+			'\u202a' <= r && r <= '\u202e' || '\u2066' <= r && r <= '\u2069'
+	}
+	if bytes.IndexFunc(line, harmful) < 0 {
+		return line
+	}
+	safe := make([]byte, 0, 2*len(line))
+	for rest := line; len(rest) > 0; {
+		r, n := utf8.DecodeRune(rest)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			safe = fmt.Appendf(safe, `\x%02x`, rest[0])
+		case r != utf8.RuneError && harmful(r):
+			safe = fmt.Appendf(safe, `\u%04x`, r)
+		default:
+			safe = append(safe, rest[:n]...)
+		}
+		rest = rest[n:]
+	}
+	return safe
 }
 
 // logger returns the laptop cloud's own log: every level goes to the file, and
@@ -188,7 +218,7 @@ func never([]byte) bool { return false }
 
 // message returns the message of a line of JSON that a part logged for the person at
 // the terminal, which is one with the attribute `terminal: true`. It may have several
-// lines. Other control characters are removed, because a terminal obeys them.
+// lines.
 func message(line []byte) (text string, ok bool) {
 	start := bytes.IndexByte(line, '{')
 	if start < 0 || !bytes.Contains(line, []byte(`"terminal":true`)) {
@@ -201,12 +231,7 @@ func message(line []byte) (text string, ok bool) {
 	if json.Unmarshal(line[start:], &record) != nil || !record.Terminal {
 		return "", false
 	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' {
-			return -1
-		}
-		return r
-	}, record.Message), true
+	return record.Message, true
 }
 
 // troubled is for parts that log JSON. It returns true for warnings, errors, and

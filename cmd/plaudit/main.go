@@ -17,6 +17,8 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+
+	"plaudit/shared/text"
 )
 
 const usage = `plaudit does the product's own steps of a deployment.
@@ -31,7 +33,7 @@ const usage = `plaudit does the product's own steps of a deployment.
       the next. docs/key-rotation.md lists what to wait for.
 
   plaudit setup [--demo [--events FOLDER]] < OUTPUTS
-      Migrates the databases and waits until the users service is ready.
+      Migrates the databases and waits until both can be used.
       --demo also creates the demo board.
       OUTPUTS is the JSON of the stack's outputs, e.g. of
       sam list stack-outputs --stack-name plaudit-dev --output json
@@ -56,13 +58,14 @@ var errUsage = errors.New("usage")
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stderr := text.Terminal(os.Stderr) // what a server answered may be in it
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 	case errors.Is(err, errUsage):
 		os.Exit(2)
 	case err != nil:
-		fmt.Fprintln(os.Stderr, "plaudit:", err)
+		fmt.Fprintln(stderr, "plaudit:", err)
 		os.Exit(1)
 	}
 }
@@ -82,7 +85,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			fmt.Fprint(stdout, usage)
 			return nil
 		}
-		return boards(ctx, args[1:], stdout, stderr)
+		return boards(ctx, args[1:], text.Terminal(stdout), stderr)
 	case "login":
 		return login(ctx, args[1:], stdout, stderr)
 	case "help", "-h", "--help":

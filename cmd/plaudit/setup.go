@@ -56,13 +56,13 @@ func readStack(r io.Reader) (stack, error) {
 	return s, nil
 }
 
-// setup migrates the databases and waits for the users service. It can be
-// repeated at any time.
+// setup migrates the databases and waits until both can be used. It can be repeated at
+// any time.
 func setup(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("setup", flag.ContinueOnError)
 	demo := flags.Bool("demo", false, "also create the board `demo` of the sample events, and print the admin's address and password (for a laptop)")
 	folder := flags.String("events", "", "`folder` of sample events: with --demo, sends the replays among them a first time")
-	wait := flags.Duration("wait", time.Minute, "how long to wait for the users service")
+	wait := flags.Duration("wait", time.Minute, "how long to wait for the users service, and then for score-query")
 	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
@@ -82,10 +82,15 @@ func setup(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 	}
 	fmt.Fprintf(stderr, "databases migrated: %s\n", result)
 	api := &client{url: st.url, http: &http.Client{Timeout: 15 * time.Second}}
-	if err := api.ready(ctx, *wait); err != nil {
-		return err
+	for _, part := range []struct{ path, name, hint string }{
+		{"/readyz", "the users service", "read its log, and check that UsersDesiredCount is not 0"},
+		{"/readyz/scores", "score-query", "read its log"},
+	} {
+		if err := api.ready(ctx, part.path, *wait); err != nil {
+			return fmt.Errorf("%s at %s is not ready (%w); %s", part.name, st.url, err, part.hint)
+		}
+		fmt.Fprintln(stderr, part.name+" is ready")
 	}
-	fmt.Fprintln(stderr, "users service ready")
 	if !*demo {
 		return nil
 	}
@@ -171,20 +176,20 @@ type client struct {
 	token string
 }
 
-// ready waits until the users service reports that it is ready.
-func (c *client) ready(ctx context.Context, wait time.Duration) error {
+// ready waits until a route of health answers that its part is ready.
+func (c *client) ready(ctx context.Context, path string, wait time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		status, answer, err := c.call(ctx, http.MethodGet, "/readyz", nil, nil)
+		status, answer, err := c.call(ctx, http.MethodGet, path, nil, nil)
 		if err == nil && status == http.StatusOK {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the users service at %s is not ready (last answer: %d %s); read its log, and check that UsersDesiredCount is not 0", c.url, status, answer)
+			return fmt.Errorf("last answer: %d %s", status, answer)
 		case <-tick.C:
 		}
 	}

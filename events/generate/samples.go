@@ -70,6 +70,8 @@ var samples = []sample{
 		who: admin, method: "GET", target: "/v1/boards/demo/entries?player=bib-101&from=2000-01-01T00%3A00%3A00Z"},
 	{function: "score-query", name: "everywhere", status: "200", about: "a user's standings on every board, of which there are none",
 		who: member, method: "GET", target: "/v1/players/" + member + "/standings"},
+	{function: "score-query", name: "ready", status: "200", about: "whether boards can be read",
+		method: "GET", target: "/readyz/scores"},
 	{function: "score-query", name: "limit-too-large", status: "400", about: "a page size above the maximum",
 		method: "GET", target: "/v1/boards/demo/standings?limit=1001"},
 	{function: "score-query", name: "bad-token", status: "401", about: "a token without a valid signature, on a route that needs none",
@@ -99,7 +101,7 @@ var samples = []sample{
 		who: admin, method: "PATCH", target: "/v1/boards/nowhere", body: `{"title":"Mine"}`},
 	{function: "board-admin", name: "method", status: "405", about: "a method that the route does not support",
 		who: admin, method: "DELETE", target: "/v1/boards/demo"},
-	{function: "board-admin", name: "board-taken", status: "409", about: "the id of another board",
+	{function: "board-admin", name: "id-unavailable", status: "409", about: "the id of another board: at most 20 times in an hour, then 429",
 		who: admin, method: "POST", target: "/v1/boards", body: `{"id":"demo","title":"Mine"}`},
 }
 

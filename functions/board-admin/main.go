@@ -24,6 +24,9 @@ type config struct {
 	DB             postgres.Env
 	ScoresDSN      string `env:"SCORES_DSN,notEmpty"`   // the scores database, as board_admin
 	ScoresPassword string `env:"SCORES_PASSWORD,unset"` // empty if DB_AUTH is iam
+
+	BoardsPerAccount int `env:"BOARDS_PER_ACCOUNT,notEmpty"` // boards that an account may create
+	CatalogueBytes   int `env:"CATALOGUE_BYTES,notEmpty"`    // of a board's catalogue as compact JSON
 }
 
 func main() { boot.Main("board-admin", run) }
@@ -34,6 +37,7 @@ func run(ctx context.Context, cfg config) error {
 		return err
 	}
 	defer db.Close()
-	boards := &score.Boards{Registry: pgscores.New(db)}
+	quotas := score.Quotas{Boards: cfg.BoardsPerAccount, Catalogue: cfg.CatalogueBytes}
+	boards := &score.Boards{Registry: pgscores.New(db), Quotas: quotas}
 	return httplambda.Serve(ctx, "board-admin", cfg.HTTP, scores.Admin(boards))
 }

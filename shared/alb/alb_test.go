@@ -158,7 +158,7 @@ func TestAnswersWithoutABody(t *testing.T) {
 	for _, c := range []struct {
 		method string
 		status int
-	}{{"HEAD", 200}, {"GET", 204}, {"GET", 304}} {
+	}{{"GET", 204}, {"HEAD", 204}, {"GET", 304}, {"HEAD", 304}} {
 		r := send(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("ETag", `"1"`)
 			w.WriteHeader(c.status)
@@ -166,6 +166,21 @@ func TestAnswersWithoutABody(t *testing.T) {
 		}, event(c.method, "/", ""))
 		if r.StatusCode != c.status || r.Body != "" || r.header("ETag") != `"1"` {
 			t.Errorf("%s %d: %+v", c.method, c.status, r.ALBTargetGroupResponse)
+		}
+	}
+}
+
+// The load balancer counts the body for Content-Length and leaves it out.
+func TestAnswerToHEADIsThatToGET(t *testing.T) {
+	for status, body := range map[int]string{200: "body", 404: `{"status":404}`, 500: ""} {
+		handler := func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("ETag", `"1"`)
+			w.WriteHeader(status)
+			io.WriteString(w, body)
+		}
+		get, head := send(t, handler, event("GET", "/", "")), send(t, handler, event("HEAD", "/", ""))
+		if !reflect.DeepEqual(get.raw, head.raw) || head.Body != body {
+			t.Errorf("%d: GET %v, HEAD %v", status, get.raw, head.raw)
 		}
 	}
 }
@@ -221,6 +236,26 @@ func TestResponseOverTheLimitIsA500(t *testing.T) {
 				t.Errorf("%+v, logged: %s", r.ALBTargetGroupResponse, logged)
 			}
 		})
+	}
+}
+
+// A problem in place of a response that was for everybody is not.
+func TestReplacedResponseIsNotShared(t *testing.T) {
+	captureLog(t)
+	for name, rest := range map[string]func(w http.ResponseWriter){
+		"too large": func(w http.ResponseWriter) { io.WriteString(w, strings.Repeat("a", maxResponse)) },
+		"a panic":   func(http.ResponseWriter) { panic("x") },
+	} {
+		r := send(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+			w.Header().Set("Access-Control-Expose-Headers", "ETag")
+			w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
+			w.WriteHeader(http.StatusOK)
+			rest(w)
+		}, event("GET", "/", ""))
+		if r.StatusCode != 500 || r.header("Access-Control-Allow-Origin") != "" || r.header("Access-Control-Expose-Headers") != "" || r.header("Cross-Origin-Resource-Policy") != "same-origin" {
+			t.Errorf("%s: %d %v", name, r.StatusCode, r.MultiValueHeaders)
+		}
 	}
 }
 

@@ -83,7 +83,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	info.Parent = trace.Parent(r.Header.Get("Traceparent"))
 	x.ctx = trace.With(r.Context(), info)
 
-	rec := &recorder{header: http.Header{}, head: x.method == http.MethodHead}
+	rec := &recorder{header: http.Header{}}
 	rec.header.Set("X-Request-Id", info.RequestID)
 	if r, ok := x.request(r.WithContext(x.ctx)); !ok {
 		rec.fail(x.ctx, fault.New(fault.BadRequest, "Invalid path: it must start with a slash, and two hexadecimal digits must follow every %%."))
@@ -145,11 +145,13 @@ func (s *server) handle(rec *recorder, r *http.Request) {
 }
 
 // recorder is an http.ResponseWriter with the rules of net/http's: the first
-// WriteHeader fixes status and headers, and an answer to HEAD, a 204 and a 304
-// have no body.
+// WriteHeader fixes status and headers, and a 204 and a 304 have no body. An answer
+// to HEAD keeps its body, because the load balancer counts it for Content-Length,
+// whatever the function says, and then leaves it out: without it the length would
+// be 0 instead of that of the answer to GET
+// (https://www.rfc-editor.org/rfc/rfc9110#section-9.3.2).
 type recorder struct {
 	header http.Header
-	head   bool
 	sent   http.Header // a copy of header, from the first WriteHeader on
 	status int         // 0 until then
 	body   bytes.Buffer
@@ -171,11 +173,8 @@ func (rec *recorder) WriteHeader(status int) {
 
 func (rec *recorder) Write(b []byte) (int, error) {
 	rec.WriteHeader(http.StatusOK)
-	switch {
-	case rec.status == http.StatusNoContent || rec.status == http.StatusNotModified:
+	if rec.status == http.StatusNoContent || rec.status == http.StatusNotModified {
 		return 0, http.ErrBodyNotAllowed
-	case rec.head:
-		return len(b), nil
 	}
 	return rec.body.Write(b)
 }

@@ -33,7 +33,9 @@ var kinds = map[fault.Kind]struct {
 	fault.NotFound:             {http.StatusNotFound, "Not found"},
 	fault.MethodNotAllowed:     {http.StatusMethodNotAllowed, "Method not allowed"},
 	fault.AddressTaken:         {http.StatusConflict, "Email address already in use"},
-	fault.BoardTaken:           {http.StatusConflict, "Board id already in use"},
+	fault.IDUnavailable:        {http.StatusConflict, "Id not available"},
+	fault.TooManyBoards:        {http.StatusConflict, "Too many boards"},
+	fault.CatalogueTooLarge:    {http.StatusConflict, "Catalogue too large"},
 	fault.BoardClosed:          {http.StatusConflict, "Board closed"},
 	fault.BoardInUse:           {http.StatusConflict, "Board already has entries"},
 	fault.BoardState:           {http.StatusConflict, "Board state cannot change like this"},
@@ -110,10 +112,16 @@ func short(text string) string {
 }
 
 // SetHeaders sets the headers that the response to a fault has in every format, and
-// removes those that describe a body that is not sent.
+// removes those that describe a body that is not sent or share it with pages of every
+// origin.
 func SetHeaders(h http.Header, f *fault.Error) {
 	for _, name := range []string{"Content-Encoding", "Content-Length", "ETag", "Last-Modified"} {
 		h.Del(name)
+	}
+	if h.Get("Access-Control-Allow-Origin") == "*" { // what it replaces was for everybody
+		h.Del("Access-Control-Allow-Origin")
+		h.Del("Access-Control-Expose-Headers")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	}
 	h.Set("Cache-Control", "no-store")
 	if Status(f.Kind) == http.StatusUnauthorized {
@@ -133,6 +141,7 @@ func (p Problem) Write(w http.ResponseWriter) error {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Content-Length", strconv.Itoa(body.Len())) // a HEAD has the headers of a GET
 	w.WriteHeader(p.Status)
 	_, err := w.Write(body.Bytes())
 	return err

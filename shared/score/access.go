@@ -54,7 +54,7 @@ type Directory interface {
 // who may not know that the board exists get a 404, all others a 403.
 func permit(ctx context.Context, dir Directory, b Board, c access.Caller, want right) error {
 	has := b.rightOf(c)
-	public := b.Public && b.State != Draft
+	public := b.Published()
 	if has == nothing && !b.Public && b.State != Draft && !c.Anonymous() {
 		linked, err := dir.Linked(ctx, b.ID, c.User)
 		if err != nil {

@@ -13,9 +13,10 @@ import (
 // Registry keeps boards and players.
 type Registry interface {
 	Directory
-	// Create inserts a new board and its event, and returns the board as
-	// stored; ok is false if the id is taken.
-	Create(ctx context.Context, b Board, actor string) (created Board, ok bool, err error)
+	// Create inserts a new board and its event, unless a limit of c is reached or
+	// the id is taken, which it counts. Of requests of one user at once, no more
+	// than a limit allows succeed.
+	Create(ctx context.Context, c Creation) (CreationOutcome, error)
 	// Change writes the board and its event, unless the board has changed since
 	// c.Board.Version.
 	Change(ctx context.Context, c Change) (ChangeOutcome, error)
@@ -27,6 +28,25 @@ type Registry interface {
 	// step inserts the event. after is where the previous step ended, empty for the
 	// first one. If b is out of date, it writes nothing.
 	ErasePlayer(ctx context.Context, b Board, player, after, actor string) (ErasureStep, error)
+}
+
+// Creation is a new board and the limits of its creation.
+type Creation struct {
+	Board    Board
+	User     string // who creates the board; of an API key its owner
+	Actor    string
+	Boards   int // how many boards the user may have created; 0 means any number
+	Refusals int // how many ids that are taken the user may try in an hour
+}
+
+// CreationOutcome is the result of a creation. Board is the board as stored. If one of
+// the other fields is set, no board was written. Wait and Full do not depend on the
+// board's id.
+type CreationOutcome struct {
+	Board Board
+	Wait  time.Duration // until the user may try again: the refusals are used up
+	Full  bool          // the user has created as many boards as they may
+	Taken bool          // another board has the id
 }
 
 // Change is a change of a board. Concurrent adds see all of it or nothing.
@@ -58,7 +78,18 @@ type Boards struct {
 	// Patience is how long one request goes on with an erasure, see ErasePlayer. 0
 	// means 5 s; with less than 0 a request does one step.
 	Patience time.Duration
+	Quotas   Quotas
 }
+
+// Quotas limit what an account can store. 0 means no limit.
+type Quotas struct {
+	Boards    int // boards that an account has created, in any state
+	Catalogue int // bytes of a board's catalogue as compact JSON
+}
+
+// maxRefusals is how many ids that are taken an account may try in an hour. A refusal
+// reveals that a board has the id, even if nobody may know about the board.
+const maxRefusals = 20
 
 // Create makes a board with the defaults, changed by set, owned by the caller.
 // faults holds the faults found while the request was decoded; they are
@@ -82,14 +113,52 @@ func (s *Boards) Create(ctx context.Context, who access.Caller, id string, fault
 	if !who.Scoped(scopes[own], b.ID) {
 		return Board{}, fault.New(fault.Forbidden, "This API key needs the scope %s on this board.", scopes[own])
 	}
-	created, ok, err := s.Registry.Create(ctx, b, who.Actor())
-	if err != nil {
+	if err := s.Quotas.checkCatalogue(nil, b.Catalogue); err != nil {
 		return Board{}, err
 	}
-	if !ok {
-		return Board{}, fault.Field(fault.BoardTaken, "id", "A board with the id %q already exists. Choose another id.", b.ID)
+	out, err := s.Registry.Create(ctx, Creation{Board: b, User: who.User, Actor: who.Actor(), Boards: s.Quotas.Boards, Refusals: maxRefusals})
+	switch {
+	case err != nil:
+		return Board{}, err
+	case out.Wait > 0:
+		return Board{}, &fault.Error{Kind: fault.TooManyRequests, RetryAfter: out.Wait,
+			Detail: "You have tried too many ids that are not available. Wait before you create a board."}
+	case out.Full:
+		return Board{}, fault.New(fault.TooManyBoards, "You have created %d boards, which is the limit. Use one of them for something else, or ask the operator for a higher limit.", s.Quotas.Boards)
+	case out.Taken:
+		return Board{}, fault.Field(fault.IDUnavailable, "id", "The id %q is not available. Choose another id.", b.ID)
 	}
-	return created, nil
+	return out.Board, nil
+}
+
+// checkCatalogue returns a fault if the new catalogue is too large, unless it is no
+// larger than the old one, which may be from before the limit.
+func (q Quotas) checkCatalogue(old, new map[string]int64) error {
+	if q.Catalogue == 0 {
+		return nil
+	}
+	size, err := catalogueSize(new)
+	if err != nil || size <= q.Catalogue {
+		return err
+	}
+	before, err := catalogueSize(old)
+	if err != nil || size <= before {
+		return err
+	}
+	return fault.Field(fault.CatalogueTooLarge, "catalogue",
+		"The catalogue has %d bytes as compact JSON, and must have at most %d. Shorten its reasons, or leave some out.", size, max(q.Catalogue, before))
+}
+
+// catalogueSize returns the number of bytes of a catalogue as compact JSON in UTF-8.
+func catalogueSize(catalogue map[string]int64) (int, error) {
+	if len(catalogue) == 0 {
+		return 0, nil
+	}
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(catalogue)
+	return text.Len() - len("\n"), err
 }
 
 // changeAttempts is how often a change is tried while others change the board.
@@ -128,6 +197,9 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 			return Board{}, err
 		}
 		if err := checkState(old.State, b.State); err != nil {
+			return Board{}, err
+		}
+		if err := s.Quotas.checkCatalogue(old.Catalogue, b.Catalogue); err != nil {
 			return Board{}, err
 		}
 		changes, err := differences(old, b)

@@ -31,7 +31,7 @@ func TestCreate(t *testing.T) {
 		{"a key without the scope", apiKey("owner", access.Organizer, []string{access.ScopeRead, access.ScopeEntries}), "new", nil, func(*Board) {}, "forbidden"},
 		{"a key for this id", apiKey("owner", access.Organizer, all, "new"), "new", nil, func(*Board) {}, ""},
 		{"a key for other boards", apiKey("owner", access.Organizer, all, "taken"), "new", nil, func(*Board) {}, "forbidden"},
-		{"an id that is taken", owner, "taken", nil, func(*Board) {}, "board-taken id"},
+		{"an id that is taken", owner, "taken", nil, func(*Board) {}, "id-unavailable id"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := newMemory(board("taken", nil))
@@ -53,6 +53,86 @@ func TestCreate(t *testing.T) {
 				t.Errorf("the actors are %q", m.actors)
 			}
 		})
+	}
+}
+
+func TestLimitsOfACreation(t *testing.T) {
+	key := apiKey("owner", access.Organizer, []string{access.ScopeBoards})
+	for name, c := range map[string]struct {
+		outcome CreationOutcome
+		want    string
+		detail  string
+		wait    time.Duration
+	}{
+		"refusals": {CreationOutcome{Wait: 90 * time.Second}, "too-many-requests", "Wait", 90 * time.Second},
+		"boards":   {CreationOutcome{Full: true}, "too-many-boards", "7 boards", 0},
+		"an id":    {CreationOutcome{Taken: true}, "id-unavailable id", `The id "new" is not available. Choose another id.`, 0},
+	} {
+		for _, who := range []access.Caller{owner, key} {
+			m := newMemory()
+			m.limited = &c.outcome
+			_, err := (&Boards{Registry: m, Quotas: Quotas{Boards: 7}}).Create(t.Context(), who, "new", nil, func(*Board) {})
+			f, _ := fault.As(err)
+			if kindAndFields(err) != c.want || !strings.Contains(f.Detail, c.detail) || f.RetryAfter != c.wait {
+				t.Errorf("%s: %+v", name, f)
+			}
+			// A key counts for its owner.
+			if got := m.creations[0]; got.User != "owner" || got.Boards != 7 || got.Refusals != 20 {
+				t.Errorf("%s: the creation is %+v", name, got)
+			}
+		}
+	}
+	m := newMemory()
+	m.limited = &CreationOutcome{Full: true}
+	_, err := (&Boards{Registry: m}).Create(t.Context(), owner, "New", nil, func(*Board) {})
+	if kindAndFields(err) != "bad-request id" || m.creations != nil {
+		t.Errorf("the limits come before the fields: %v", err)
+	}
+}
+
+// A catalogue has at most the quota's bytes, or as many as it has already.
+func TestSizeOfACatalogue(t *testing.T) {
+	reasons := func(n int) map[string]int64 { // {"aa":1,"ab":1} has 15 bytes
+		all := map[string]int64{}
+		for i := range n {
+			all["a"+string(rune('a'+i))] = 1
+		}
+		return all
+	}
+	m := newMemory(board("large", func(b *Board) { b.Catalogue = reasons(4) }))
+	s := &Boards{Registry: m, Quotas: Quotas{Catalogue: 15}}
+	for i, c := range []struct {
+		catalogue map[string]int64
+		want      string
+	}{
+		{nil, ""}, {reasons(2), ""}, {reasons(3), "catalogue-too-large catalogue"}, {map[string]int64{"<&>가나": 1}, ""},
+		{map[string]int64{"<&>가나다": 1}, "catalogue-too-large catalogue"}, {map[string]int64{`"""a`: -12}, ""}, {map[string]int64{`"""a`: -123}, "catalogue-too-large catalogue"},
+	} {
+		_, err := s.Create(t.Context(), owner, fmt.Sprintf("new-%d", i), nil, func(b *Board) { b.Catalogue = c.catalogue })
+		if got := kindAndFields(err); got != c.want {
+			t.Errorf("%v: got %q, want %q", c.catalogue, got, c.want)
+		}
+	}
+	for _, c := range []struct {
+		change func(*Board)
+		want   string
+	}{
+		{func(b *Board) { b.Catalogue = reasons(5) }, "catalogue-too-large catalogue"},
+		{func(b *Board) { b.Catalogue = map[string]int64{"aa": 10, "ab": 1, "ac": 1, "ad": 1} }, "catalogue-too-large catalogue"},
+		{func(b *Board) { b.Title = "New" }, ""},
+		{func(b *Board) { b.Catalogue = map[string]int64{"aa": 9, "ab": 9, "ac": 9, "ad": 9} }, ""},
+		{func(b *Board) { b.Catalogue = reasons(3) }, ""},
+		{func(b *Board) { b.Catalogue = reasons(4) }, "catalogue-too-large catalogue"},
+		{func(b *Board) { b.Catalogue = nil }, ""},
+	} {
+		before := m.boards["large"]
+		_, err := s.Change(t.Context(), owner, "large", nil, c.change)
+		if got := kindAndFields(err); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
+		if changed := m.boards["large"].Version != before.Version; changed != (c.want == "") {
+			t.Errorf("after %q the board has changed: %t", c.want, changed)
+		}
 	}
 }
 

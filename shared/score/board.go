@@ -137,6 +137,9 @@ func NewBoard(board, owner string) Board {
 	}
 }
 
+// Published reports whether anybody may read the board.
+func (b Board) Published() bool { return b.Public && b.State != Draft }
+
 // clone returns a deep copy.
 func (b Board) clone() Board {
 	b.Periods, b.Categories = slices.Clone(b.Periods), slices.Clone(b.Categories)

@@ -26,17 +26,20 @@ type memory struct {
 	before func()
 	// refuse is the cause for which Add refuses an item, empty for none.
 	refuse func(Item) Cause
+	// limited is what Create returns, if set.
+	limited *CreationOutcome
 	// crowded makes ChangePlayer report too many attributes.
 	crowded bool
 	// erase is the result of each step of an erasure; if it is nil, the first step is
 	// the last one.
 	erase func(step int) (ErasureStep, error)
 
-	lookups int
-	adds    []Addition
-	changes []Change
-	actors  []string // of what was written to boards and players
-	steps   []string // of erasures: where each step began
+	lookups   int
+	adds      []Addition
+	changes   []Change
+	creations []Creation
+	actors    []string // of what was written to boards and players
+	steps     []string // of erasures: where each step began
 }
 
 type memoryKey struct {
@@ -145,15 +148,19 @@ func (m *memory) Add(_ context.Context, a Addition) (Outcome, error) {
 	return out, nil
 }
 
-func (m *memory) Create(_ context.Context, b Board, actor string) (Board, bool, error) {
+func (m *memory) Create(_ context.Context, c Creation) (CreationOutcome, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, ok := m.boards[b.ID]; ok {
-		return Board{}, false, nil
+	m.creations = append(m.creations, c)
+	if m.limited != nil {
+		return *m.limited, nil
 	}
-	m.actors = append(m.actors, actor)
-	m.boards[b.ID] = b
-	return b, true, nil
+	if _, ok := m.boards[c.Board.ID]; ok {
+		return CreationOutcome{Taken: true}, nil
+	}
+	m.actors = append(m.actors, c.Actor)
+	m.boards[c.Board.ID] = c.Board
+	return CreationOutcome{Board: c.Board}, nil
 }
 
 func (m *memory) Change(_ context.Context, c Change) (ChangeOutcome, error) {

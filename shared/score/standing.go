@@ -133,6 +133,8 @@ type Tables interface {
 	// Entry returns an entry of the board; ok is false if it has none with this
 	// id. hidden reports whether its player is hidden.
 	Entry(ctx context.Context, board, id string) (e OwnedEntry, hidden, ok bool, err error)
+	// Ready returns an error unless the database answers and is migrated.
+	Ready(ctx context.Context) error
 	Lists
 }
 
@@ -161,6 +163,16 @@ func (s Standing) Place() Place { return Place{s.Score, s.Tiebreak, s.ReachedAt,
 type Reader struct {
 	Tables Tables
 	Now    func() time.Time
+}
+
+// Ready returns a fault unless boards can be read: the database answers and is
+// migrated.
+func (r *Reader) Ready(ctx context.Context) error {
+	err := r.Tables.Ready(ctx)
+	if _, ok := fault.As(err); ok || err == nil {
+		return err
+	}
+	return &fault.Error{Kind: fault.DatabaseUnavailable, Detail: "The scores database is not ready. Try again in a moment.", RetryAfter: time.Second, Cause: err}
 }
 
 // Board returns the board, if the caller may read it.

@@ -72,7 +72,7 @@ func CheckNote(s string, max int) error {
 func check(s string, max int, lines bool) error {
 	breaks := func(r rune) bool { return breaksText(r) && !(lines && r == '\n') }
 	switch {
-	case utf8.RuneCountInString(s) > max || strings.IndexFunc(s, visible) < 0:
+	case utf8.RuneCountInString(s) > max || strings.IndexFunc(s, Visible) < 0:
 		return fmt.Errorf("must have 1 to %d characters and must not be blank", max)
 	case !utf8.ValidString(s):
 		return fmt.Errorf("must be valid UTF-8")
@@ -94,8 +94,8 @@ func breaksText(r rune) bool {
 		'\u202a' <= r && r <= '\u202e' || '\u2066' <= r && r <= '\u2069'
 }
 
-// visible reports characters other than spaces and blanks, and marks and joiners
-// that show nothing alone.
-func visible(r rune) bool {
+// Visible reports whether a character shows something: it is no space or blank, and no
+// mark, joiner or control character, which show nothing alone.
+func Visible(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S) && !blank(r)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"strconv"
 )
 
 // Reply writes a JSON response that no cache keeps.
@@ -14,10 +15,23 @@ func Reply(w http.ResponseWriter, status int, body any) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
+	return write(w, status, "application/json", append(text, '\n'))
+}
+
+// write writes a whole response. It states the length, because a response to HEAD
+// has the headers of the one to GET, and net/http's server counts only short ones.
+func write(w http.ResponseWriter, status int, contentType string, body []byte) error {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, err = w.Write(append(text, '\n'))
+	_, err := w.Write(body)
 	return err
+}
+
+// ReplyAs writes a response that is not one of this package's JSON documents. The
+// caller sets Cache-Control.
+func ReplyAs(w http.ResponseWriter, contentType string, body []byte) error {
+	return write(w, http.StatusOK, contentType, body)
 }
 
 // ReplyCached writes a JSON response to a read that caches may keep, see
@@ -51,10 +65,7 @@ func ReplyCachedAs(w http.ResponseWriter, r *http.Request, contentType string, b
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	h.Set("Content-Type", contentType)
-	w.WriteHeader(http.StatusOK)
-	_, err := w.Write(body)
-	return err
+	return write(w, http.StatusOK, contentType, body)
 }
 
 // encode returns JSON without a newline at its end, and without the escapes

@@ -71,6 +71,7 @@ var Routes = []Route{
 	{"GET", "/v1/boards/{board}/standings/{player}", "score-query", BoardReaders},
 	{"GET", "/v1/players/{user}/standings", "score-query", BoardReaders},
 	{"GET", "/v1/players/{user}/entries", "score-query", BoardReaders},
+	{"GET", "/readyz/scores", "score-query", Anyone},
 
 	{"POST", "/v1/users", "users", Anyone},
 	{"GET", "/v1/users", "users", Staff},

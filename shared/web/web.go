@@ -46,7 +46,10 @@ type Verifier interface {
 type Config struct {
 	Deployable string
 	Verifier   Verifier
-	Origins    []string // origins whose pages may call from a browser, e.g. https://example.org
+	// Origins are the origins whose pages may call from a browser, e.g.
+	// https://example.org. If there are none, pages of every origin may read what
+	// ShareIf shares.
+	Origins []string
 	// Observe, if set, is called once after each request, with the request's
 	// context.
 	Observe func(ctx context.Context, served trace.Request)
@@ -98,6 +101,7 @@ func New(cfg Config, endpoints map[string]Endpoint) http.Handler {
 type state struct {
 	caller access.Caller
 	params map[string]string
+	public func() bool // see ShareIf
 }
 
 type stateKey struct{}
@@ -115,11 +119,13 @@ func Param(r *http.Request, name string) string {
 type statusWriter struct {
 	http.ResponseWriter
 	status int
+	before func(status int) // is called once, before the header is written
 }
 
 func (w *statusWriter) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
+		w.before(status)
 		w.ResponseWriter.WriteHeader(status)
 	}
 }
@@ -131,9 +137,9 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 
 func (d *dispatcher) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	w := &statusWriter{ResponseWriter: rw}
 	found, params, allowed := d.match(r)
 	s := &state{params: params}
+	w := &statusWriter{ResponseWriter: rw, before: func(status int) { d.share(rw.Header(), s, status) }}
 	r = r.WithContext(context.WithValue(r.Context(), stateKey{}, s))
 	pattern, render := "none", Renderer(renderJSON)
 	if found != nil {
@@ -295,8 +301,32 @@ func (d *dispatcher) allowOrigin(h http.Header, r *http.Request) {
 	h.Add("Vary", "Origin")
 	if origin := r.Header.Get("Origin"); origin != "" && slices.Contains(d.Origins, origin) {
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "ETag, Idempotency-Replayed, Link, Retry-After, X-Request-Id")
+		h.Set("Access-Control-Expose-Headers", exposed)
 	}
+}
+
+// exposed are the headers of a response that a page's script may read, in addition
+// to those that it may always read (https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name).
+const exposed = "ETag, Idempotency-Replayed, Link, Retry-After, X-Request-Id"
+
+// ShareIf lets pages of every origin read the response if it is a 200 or a 304 and
+// public, which is called when the response begins, returns true. It has no effect
+// in a deployment that lists origins. A page's request carries no credentials: there
+// are no cookies, `*` excludes them, and a script that sends Authorization needs a
+// preflight request, which stays refused.
+func ShareIf(r *http.Request, public func() bool) {
+	r.Context().Value(stateKey{}).(*state).public = public
+}
+
+func (d *dispatcher) share(h http.Header, s *state, status int) {
+	if len(d.Origins) > 0 || s.public == nil || status != http.StatusOK && status != http.StatusNotModified || !s.public() {
+		return
+	}
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Expose-Headers", exposed)
+	// Browsers ask this header before they show the response to a page that did not
+	// ask by CORS, such as one that isolates itself (https://fetch.spec.whatwg.org/#cross-origin-resource-policy-header).
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 }
 
 // options answers a browser's preflight request

@@ -581,7 +581,7 @@ func (w *World) JudgeNewBoard(c Caller, b *Board) []Refusal {
 	if c.Role != "organizer" && c.Role != "admin" || !c.scoped("boards:write") {
 		list = append(list, Refusal{Status: 403})
 	} else if w.Board(b.ID) != nil {
-		list = append(list, Refusal{Status: 409, Why: "board-taken"})
+		list = append(list, Refusal{Status: 409, Why: "id-unavailable"})
 	}
 	return list
 }

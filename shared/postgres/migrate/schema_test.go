@@ -347,7 +347,7 @@ func TestGraceHasOneRule(t *testing.T) {
 	word := regexp.MustCompile(`\bgrace\b`)
 	allowed := map[string]bool{
 		"functions/internal/run_closes_at.sql": true, "functions/internal/board_json.sql": true,
-		"functions/create_board_v1.sql": true, "functions/change_board_v1.sql": true,
+		"functions/internal/create_board.sql": true, "functions/change_board_v1.sql": true,
 	}
 	for path, text := range texts(t, "scores") {
 		sql := statements(text)

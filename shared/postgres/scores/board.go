@@ -2,8 +2,10 @@ package scores
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"plaudit/shared/postgres"
 	"plaudit/shared/score"
@@ -49,22 +51,34 @@ func (s *Store) Linked(ctx context.Context, board, user string) (bool, error) {
 }
 
 // Create implements score.Registry.
-func (s *Store) Create(ctx context.Context, b score.Board, actor string) (score.Board, bool, error) {
+func (s *Store) Create(ctx context.Context, c score.Creation) (score.CreationOutcome, error) {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
-	in, err := json.Marshal(b)
+	in, err := json.Marshal(c.Board)
 	if err != nil {
-		return score.Board{}, false, err
+		return score.CreationOutcome{}, err
 	}
+	boards := sql.NullInt64{Int64: int64(c.Boards), Valid: c.Boards > 0}
 	var doc []byte
-	if err := s.db.GetContext(ctx, &doc, `SELECT create_board_v1($1, $2, $3)`, string(in), actor, postgres.TraceParent(ctx)); err != nil {
-		return score.Board{}, false, postgres.Wrap(fmt.Errorf("create board %s: %w", b.ID, err))
+	err = s.db.GetContext(ctx, &doc, `SELECT create_board_v2($1, $2, $3, $4, $5, $6)`,
+		string(in), c.User, boards, c.Refusals, c.Actor, postgres.TraceParent(ctx))
+	if err != nil {
+		return score.CreationOutcome{}, postgres.Wrap(fmt.Errorf("create board %s: %w", c.Board.ID, err))
 	}
-	if doc == nil {
-		return score.Board{}, false, nil
+	var out struct {
+		Board json.RawMessage
+		Wait  float64 // seconds
+		Full  bool
+		Taken bool
 	}
-	created, err := parseBoard(doc)
-	return created, true, err
+	if err := json.Unmarshal(doc, &out); err != nil {
+		return score.CreationOutcome{}, fmt.Errorf("read a created board: %w", err)
+	}
+	if out.Board == nil {
+		return score.CreationOutcome{Wait: time.Duration(out.Wait * float64(time.Second)), Full: out.Full, Taken: out.Taken}, nil
+	}
+	b, err := parseBoard(out.Board)
+	return score.CreationOutcome{Board: b}, err
 }
 
 // Change implements score.Registry.

@@ -179,56 +179,43 @@ func (s *Store) EntriesOf(ctx context.Context, user string, v score.View, after 
 }
 
 // boardsQuery returns the query of a page and its parameters. Each source is a
-// range of an index: the public boards, all boards, or the few that list the user or
-// have a player of theirs.
+// range of an index: the public boards, all boards, those that list the user, or the
+// few that have a player of theirs.
 func boardsQuery(v score.View, named, search string, after *score.BoardPlace, limit int) (string, []any) {
 	var a arguments
-	naming := func(user string) string {
-		return `SELECT no FROM boards WHERE (owners || writers || viewers) @> ARRAY[` + user + `]`
-	}
 	const public = `(b.public AND b.state IN ('open', 'closed'))` // as boards_public has them: no drafts
-	var sources []string
+	var sources []boardSource
 	switch in := within(&a, v); {
 	case named != "":
-		sources = []string{`b.no IN (` + naming(a.add(named)+`::text`) + `) AND (` + public + ` OR ` + in + `)`}
+		user := a.add(named) + `::text`
+		sources = []boardSource{listing(user, true, `true`), listing(user, false, in).within(v)}
 	case v.User == "":
-		sources = []string{public}
+		sources = []boardSource{boardsThat(public)}
 	case v.ReadsAll && len(v.Within) == 0:
-		sources = []string{`true`}
+		sources = []boardSource{boardsThat(`true`)}
 	case v.ReadsAll:
-		sources = []string{public, `NOT ` + public + ` AND ` + in}
+		sources = []boardSource{boardsThat(public), boardsThat(`NOT ` + public + ` AND ` + in).within(v)}
 	default:
 		me := a.add(v.User) + `::text`
-		sources = []string{public, `NOT ` + public + ` AND ` + in + ` AND b.no IN (` + naming(me) + ` UNION ` + boardsOf(me) + `)
-			AND (b.state <> 'draft' OR ` + me + ` = ANY (b.owners || b.writers || b.viewers))`}
-	}
-	type order struct {
-		byTitle   bool
-		key, cond string
-	}
-	const title = `(lower(b.title) COLLATE "C")`
-	orders := []order{{false, `b.id`, `true`}}
-	if search != "" {
-		pattern := `lower(` + a.add(postgres.LikePrefix(search)) + `::text)`
-		orders = []order{
-			{false, `b.id`, `b.id LIKE ` + pattern},
-			{true, title, title + ` LIKE ` + pattern + ` AND b.id NOT LIKE ` + pattern},
-		}
+		sources = []boardSource{boardsThat(public), listing(me, false, in).within(v), linkedBoards(me, `NOT `+public+` AND `+in)}
 	}
 	n := a.add(limit) + `::bigint`
+	text, pattern := ``, ``
+	if search != "" {
+		text = `lower(` + a.add(search) + `::text)`
+		pattern = `lower(` + a.add(postgres.LikePrefix(search)) + `::text)`
+	}
 	var parts []string
-	for _, o := range orders {
-		if after != nil && after.ByTitle {
-			if !o.byTitle {
-				continue
-			}
-			o.cond += ` AND (` + o.key + `, b.id) > (` + a.add(after.Key) + `::text, ` + a.add(after.ID) + `::text)`
-		} else if after != nil && !o.byTitle {
-			o.cond += ` AND b.id > ` + a.add(after.ID) + `::text`
+	for _, source := range sources {
+		if after == nil || !after.ByTitle {
+			parts = append(parts, source.byID(&a, pattern, after, n))
 		}
-		for _, source := range sources {
-			parts = append(parts, fmt.Sprintf(`(SELECT b.id, %t AS by_title, %s AS key FROM boards b
-				WHERE b.state <> 'archived' AND %s AND %s ORDER BY %s, b.id LIMIT %s)`, o.byTitle, o.key, source, o.cond, o.key, n))
+		if search != "" {
+			titled := after
+			if after != nil && !after.ByTitle {
+				titled = nil // the ids have not ended
+			}
+			parts = append(parts, source.byTitle(&a, pattern, text, titled, n))
 		}
 	}
 	return `

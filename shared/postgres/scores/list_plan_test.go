@@ -38,7 +38,7 @@ func large(t testing.TB, s *scores, n int) (score.Board, score.Run) {
 			SELECT 'x' || n, 'Title ' || n, 'sum', 'desc', 'first', '["all"]', '{}', 'UTC', 0, 0, 'points', '1 day', 'any', n % 1000 = 0,
 				ARRAY['u' || n / 3], '{}', '{}', 'open', 1, now(), now() FROM generate_series($1::integer, $2) n`, from, to)
 	}
-	for _, table := range []string{"players", "standings", "entries", "boards"} {
+	for _, table := range []string{"players", "standings", "entries", "boards", "board_people"} {
 		db.MustExec(`VACUUM ANALYZE ` + table)
 	}
 	b, err := s.reader.Board(ctxOf(t), owner, "b")
@@ -109,15 +109,16 @@ func TestListsAreRangesOfIndexes(t *testing.T) {
 	cut := score.View{User: "root", ReadsAll: true, Within: []string{"x1", "x2"}}
 	boards("public boards", "boards_public", nobody, "", "", nil)
 	boards("after one", "boards_public", nobody, "", "", &score.BoardPlace{Key: "x5", ID: "x5"})
-	boards("one's own too", "boards_people", u5, "", "", nil)
-	boards("one's own", "boards_people", u5, "u5", "", nil)
-	boards("every board", "boards_id_key", root, "", "", nil)
+	boards("one's own too", "board_people_ids", u5, "", "", nil)
+	boards("one's own", "board_people_ids", u5, "u5", "", nil)
+	boards("one's own by the beginning", "board_people_titles", u5, "u5", "title 10", nil)
+	boards("every board", "boards_listed", root, "", "", nil)
 	boards("by the beginning", "boards_public_title", nobody, "", "title 10", nil)
 	boards("after one by title", "boards_public_title", nobody, "", "title 10", &score.BoardPlace{ByTitle: true, Key: "title 100", ID: "x100"})
 	boards("every board by the beginning", "boards_title", root, "", "title 10", nil)
-	boards("those of a key", "boards_id_key", cut, "", "", nil)
-	boards("those of a key by the beginning", "boards_id_key", cut, "", "title 10", nil)
-	boards("one's own of a key", "boards_id_key", score.View{User: "u5", Within: []string{"x1", "x2"}}, "", "", nil)
+	boards("those of a key", "boards_listed", cut, "", "", nil)
+	boards("those of a key by the beginning", "boards_listed", cut, "", "title 10", nil)
+	boards("one's own of a key", "board_people_ids", score.View{User: "u5", Within: []string{"x1", "x2"}}, "", "", nil)
 	for _, v := range []score.View{nobody, u5, root, cut} {
 		for _, index := range []string{"players_user", "entries_player"} {
 			q, args := pgscores.EntriesOfQuery("u5", v, after, 51)
@@ -153,8 +154,8 @@ func TestListsAreRangesOfIndexes(t *testing.T) {
 	}
 	for _, q := range queries {
 		got := plan(t, s.db.Owner(), "EXPLAIN", q.query, q.args)
-		for _, large := range []string{"standings", "entries", "boards", "players"} {
-			if strings.Contains(got, "Seq Scan on "+large) {
+		for _, large := range []string{"standings", "entries", "boards", "board_people", "players"} {
+			if strings.Contains(got, "Seq Scan on "+large+" ") {
 				t.Errorf("%s scans all %s:\n%s", q.name, large, got)
 			}
 		}
@@ -327,10 +328,94 @@ func TestPageOfBoardsOfAKey(t *testing.T) {
 		for _, named := range []string{"", "u5"} {
 			for _, search := range []string{"", "x1"} {
 				query, args := pgscores.BoardsQuery(v, named, search, nil, 51)
-				if read := rowsRead(t, s.db.Owner(), query, args); read["boards"] > 50 {
+				if read := rowsRead(t, s.db.Owner(), query, args); read["boards"]+read["board_people"] > 50 {
 					t.Errorf("%s, named %q, %q: read %v", name, named, search, read)
 				}
 			}
 		}
 	}
+}
+
+// Anybody may list an account on any number of boards. A page of its lists costs as
+// much as the page, whatever the caller asks for.
+func TestPageOfAnAccountThatIsListedEverywhere(t *testing.T) {
+	s := newScores(t, 1)
+	const n, limit = 5000, 21
+	s.board(t, "b", nil)
+	db := s.db.Owner()
+	for _, kind := range []struct {
+		prefix, state, title string
+		public               bool
+	}{
+		{"public-", "open", "Public ", true}, {"private-", "open", "Private ", false}, {"draft-", "draft", "Draft ", true},
+		{"default-", "open", "default-", true}, {"archived-", "archived", "Archived ", true}, // default-: the title is the id
+	} {
+		db.MustExec(`INSERT INTO boards (id, title, combine, "order", ties, periods, categories, time_zone, min, decimals, unit, grace, players, public,
+				owners, writers, viewers, state, version, created_at, changed_at)
+			SELECT $2 || n, $4 || n, 'sum', 'desc', 'first', '["all"]', '{}', 'UTC', 0, 0, 'points', '1 day', 'any', $5,
+				'{o}', '{}', '{u}', $3, 1, now(), now() FROM generate_series(1, $1::integer) n`, n, kind.prefix, kind.state, kind.title, kind.public)
+	}
+	db.MustExec(`INSERT INTO players (board, id, seq, recorded_at, user_id) SELECT no, 'p', 1, now(), 'u' FROM boards WHERE id IN ('public-1', 'private-1')`)
+	db.MustExec(`VACUUM ANALYZE boards, board_people, players`)
+	for name, v := range map[string]score.View{
+		"the account": {User: "u"}, "an owner": {User: "o"}, "a stranger": {User: "x"}, "nobody": {}, "an admin": {User: "u", ReadsAll: true},
+		"a key": {User: "u", Within: []string{"private-7", "public-7"}},
+	} {
+		for _, named := range []string{"", "u"} {
+			for _, search := range []string{"", "p", "private", "private 1", "default", "draft-1", "archived"} {
+				for _, after := range []*score.BoardPlace{nil, {Key: "private-4", ID: "private-4"}} {
+					query, args := pgscores.BoardsQuery(v, named, search, after, limit)
+					if read := rowsRead(t, db, query, args); read["boards"]+read["board_people"] > 8*limit {
+						t.Errorf("%s, named %q, %q after %v: read %v", name, named, search, after, read)
+					}
+				}
+			}
+		}
+		links, linksArgs := pgscores.LinksQuery("u", v, nil, limit)
+		entries, entriesArgs := pgscores.EntriesOfQuery("u", v, nil, limit)
+		for _, q := range []struct {
+			query string
+			args  []any
+		}{{links, linksArgs}, {entries, entriesArgs}} {
+			if read := rowsRead(t, db, q.query, q.args); read["boards"]+read["board_people"] > 10 {
+				t.Errorf("%s: the players of the account: read %v", name, read)
+			}
+		}
+	}
+}
+
+// board_people is what the boards' lists say, whichever way a board came to be what it
+// is.
+func TestListedPeopleFollowTheBoard(t *testing.T) {
+	s := newScores(t, 1)
+	consistent := func(step string, want int) {
+		t.Helper()
+		const listed = `SELECT b.no, p.user_id, b.public AND b.state <> 'draft', b.id, lower(b.title), b.in_common
+			FROM boards b CROSS JOIN unnest(b.owners || b.writers || b.viewers) AS p (user_id) WHERE b.state <> 'archived'`
+		const kept = `SELECT board, user_id, public, id, title, in_common FROM board_people`
+		differ := s.count(t, `((`+listed+` EXCEPT `+kept+`) UNION ALL (`+kept+` EXCEPT `+listed+`)) d`)
+		if rows := s.count(t, "board_people"); differ != 0 || rows != want {
+			t.Errorf("after %s: %d rows differ, and there are %d rows, want %d", step, differ, rows, want)
+		}
+	}
+	s.board(t, "b", func(b *score.Board) { b.Writers, b.Viewers = []string{"w", "o"}, []string{"v"} })
+	consistent("a creation", 3)
+	for _, c := range []struct {
+		step string
+		set  func(*score.Board)
+		want int
+	}{
+		{"a title", func(b *score.Board) { b.Title = "New Title" }, 3},
+		{"other people", func(b *score.Board) { b.Writers, b.Viewers = nil, []string{"x"} }, 2},
+		{"privacy", func(b *score.Board) { b.Public = false }, 2},
+		{"archiving", func(b *score.Board) { b.State = score.Archived }, 0},
+		{"opening", func(b *score.Board) { b.State = score.Open }, 2},
+	} {
+		if _, err := s.boards.Change(ctxOf(t), owner, "b", nil, c.set); err != nil {
+			t.Fatal(err)
+		}
+		consistent(c.step, c.want)
+	}
+	s.board(t, "draft", func(b *score.Board) { b.State = score.Draft })
+	consistent("a draft", 3)
 }

@@ -14,10 +14,10 @@ func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
 	s := newScores(t, 1)
 	s.board(t, "b", nil)
 	s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](1)})
-	tables := []string{"boards", "players", "runs", "standings", "entries", "entry_keys", "outbox", "ledger"}
+	tables := []string{"boards", "board_people", "board_refusals", "players", "runs", "standings", "entries", "entry_keys", "outbox", "ledger"}
 	for role, reads := range map[string][]string{
 		"score_add":   {},
-		"score_query": {"players", "runs", "standings", "ledger"},
+		"score_query": {"board_people", "players", "runs", "standings", "ledger"},
 		"board_admin": {},
 		// It sends what the outbox holds, and renders entries from the ledger.
 		"outbox_relay": {"outbox", "ledger"},
@@ -41,6 +41,10 @@ func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
 		for query, who := range map[string]string{
 			`SELECT add_entries_v2('{}', '{}', '{}', 'a', 't', NULL, '{}')`:            "score_add",
 			`SELECT create_board_v1('{}', 'a', 't')`:                                   "board_admin",
+			`SELECT create_board_v2('{}', 'u', 1, 1, 'a', 't')`:                        "board_admin",
+			`SELECT internal.create_board('{}', 'u', 'a', 't')`:                        "",
+			`SELECT created_by FROM boards`:                                            "",
+			`SELECT * FROM board_refusals`:                                             "",
 			`SELECT change_board_v1('{}', '{}', false, 'a', 't')`:                      "board_admin",
 			`SELECT run_state_v1('b', 'infinity')`:                                     "score_query",
 			`SELECT settle_v1('{}', '{}', '{}')`:                                       "score_query",

@@ -30,6 +30,23 @@ func (a *arguments) add(v any) string {
 	return "$" + strconv.Itoa(len(*a))
 }
 
+// Ready implements score.Tables. It names all that score_query reads and calls, and
+// reads no row of it.
+func (s *Store) Ready(ctx context.Context) error {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	_, err := s.db.ExecContext(ctx, `
+		SELECT board_v1(b.id), board_summary_v1(b.id), linked_v1(b.id, ''), run_state_v1(b.id, r.end_at)
+		FROM boards b
+		CROSS JOIN board_people
+		CROSS JOIN players
+		CROSS JOIN runs r
+		CROSS JOIN standings
+		CROSS JOIN ledger
+		LIMIT 0`)
+	return postgres.Wrap(err)
+}
+
 // standingRow is a standing with its player and its table.
 type standingRow struct {
 	Player      sql.NullString

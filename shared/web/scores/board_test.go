@@ -29,7 +29,7 @@ func TestBoardComesBackAsItWasMade(t *testing.T) {
 	if got["created_at"] != created || fmt.Sprint(got["owners"]) != "[o s]" {
 		t.Errorf("read again it is %v", got)
 	}
-	if w := s.send("owner", "POST", "/v1/boards", `{"id":"a-0"}`); w.Code != 409 || !strings.Contains(w.Body.String(), "board-taken") || faultFields(w.Body.String()) != "id" {
+	if w := s.send("owner", "POST", "/v1/boards", `{"id":"a-0"}`); w.Code != 409 || !strings.Contains(w.Body.String(), "id-unavailable") || faultFields(w.Body.String()) != "id" {
 		t.Errorf("again: %d %s", w.Code, w.Body)
 	}
 

@@ -3,14 +3,19 @@ package scores
 import (
 	"bytes"
 	"encoding/csv"
+	"fmt"
+	"iter"
 	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"plaudit/shared/score"
+	"plaudit/shared/text"
 	"plaudit/shared/web"
 )
 
@@ -116,7 +121,7 @@ var entrySheet = sheet[score.NamedEntry]{
 	func(e score.NamedEntry) []string {
 		return []string{
 			e.ID, e.Board, e.Player, textCell(e.DisplayName), intCell(e.Points), noFormula(e.Reason), noFormula(e.Note), string(e.Kind), e.Actor,
-			intCell(e.Seq), intCell(e.Tiebreak), timeCell(e.OccurredAt), timeCell(e.RecordedAt), e.Batch, e.Reverses, e.Metadata,
+			intCell(e.Seq), intCell(e.Tiebreak), timeCell(e.OccurredAt), timeCell(e.RecordedAt), e.Batch, e.Reverses, noFormulaJSON(e.Metadata),
 		}
 	},
 }
@@ -177,20 +182,83 @@ func intCell(n int64) string { return strconv.FormatInt(n, 10) }
 func timeCell(t time.Time) string { return t.Format(time.RFC3339Nano) }
 
 // textCell returns a text that clients choose, empty if there is none.
-func textCell(text *string) string {
-	if text == nil {
+func textCell(s *string) string {
+	if s == nil {
 		return ""
 	}
-	return noFormula(*text)
+	return noFormula(*s)
 }
 
-// noFormula puts an apostrophe in front of a text that a spreadsheet would run as a
-// formula (https://owasp.org/www-community/attacks/CSV_Injection).
-// It is for every text whose first character clients choose.
-func noFormula(text string) string {
-	first := strings.TrimLeft(text, " \u00a0")
-	if strings.IndexAny(first, "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20") == 0 {
-		return "'" + text
+// noFormula puts an apostrophe in front of every part of a text that a spreadsheet
+// would run as a formula (https://owasp.org/www-community/attacks/CSV_Injection). A
+// part begins where the text does, and after everything that some program takes for the
+// end of a cell, even between quotes. It is for every text that clients choose.
+func noFormula(cell string) string {
+	var safe strings.Builder
+	kept := 0
+	for part := range formulas(cell) {
+		safe.WriteString(cell[kept:part.start])
+		safe.WriteByte('\'')
+		kept = part.start
 	}
-	return text
+	safe.WriteString(cell[kept:])
+	return safe.String()
+}
+
+// noFormulaJSON does the same for JSON, in which an apostrophe would be an error: it
+// escapes the first character of the formula, which does not change what the JSON
+// means. Outside of strings, only a number begins like a formula.
+func noFormulaJSON(doc string) string {
+	var safe strings.Builder
+	kept, read, quoted := 0, 0, false
+	for part := range formulas(doc) {
+		for ; read < part.sign; read++ {
+			switch {
+			case doc[read] == '"':
+				quoted = !quoted
+			case quoted && doc[read] == '\\':
+				read++
+			}
+		}
+		if quoted {
+			r, n := utf8.DecodeRuneInString(doc[part.sign:])
+			safe.WriteString(doc[kept:part.sign])
+			fmt.Fprintf(&safe, `\u%04x`, r)
+			kept = part.sign + n
+		}
+	}
+	safe.WriteString(doc[kept:])
+	return safe.String()
+}
+
+// formula is a part of a text that a spreadsheet would run.
+type formula struct{ start, sign int } // where it begins, and its first character that shows
+
+// signs are the characters that formulas begin with: in ASCII, and their forms of other
+// widths and heights, which some programs read as ASCII.
+const signs = "=+-@" + "＝＋－＠" + "﹦﹢﹣﹫" + "−" + "⁼⁺⁻" + "₌₊₋"
+
+// formulas returns the formulas of a text. Programs ignore what does not show, and
+// quotes, before a sign. A text that begins with a control character is taken for one
+// too.
+func formulas(s string) iter.Seq[formula] {
+	return func(yield func(formula) bool) {
+		start, begins := 0, true
+		for i, r := range s {
+			control := unicode.IsControl(r)
+			switch {
+			case begins && (strings.ContainsRune(signs, r) || i == 0 && control):
+				if !yield(formula{start, i}) {
+					return
+				}
+				begins = false
+			case r == '"' || !text.Visible(r):
+			default:
+				begins = false
+			}
+			if r == ',' || r == ';' || control || unicode.In(r, unicode.Zl, unicode.Zp) {
+				start, begins = i+utf8.RuneLen(r), true
+			}
+		}
+	}
 }

@@ -3,6 +3,8 @@
 package scores
 
 import (
+	"context"
+	"net/http"
 	"time"
 
 	"plaudit/shared/fault"
@@ -30,26 +32,62 @@ const (
 type addHandlers struct{ adder *score.Adder }
 
 // Query returns the endpoints that read boards, players, entries and
-// standings.
+// standings, and the one that reports whether they can be read.
 func Query(reader *score.Reader) map[string]web.Endpoint {
 	h := readHandlers{reader}
 	return map[string]web.Endpoint{
-		"GET /v1/boards":                            {Handle: h.boards},
-		"GET /v1/boards/{board}":                    {Handle: h.board},
-		"GET /v1/boards/{board}/periods":            {Handle: h.periods},
-		"GET /v1/boards/{board}/categories":         {Handle: h.categories},
-		"GET /v1/boards/{board}/entries":            {Handle: h.entries},
-		"GET /v1/boards/{board}/entries/{entry}":    {Handle: h.entry},
-		"GET /v1/boards/{board}/players":            {Handle: h.players},
-		"GET /v1/boards/{board}/players/{player}":   {Handle: h.player},
-		"GET /v1/boards/{board}/standings":          {Handle: h.standings},
-		"GET /v1/boards/{board}/standings/{player}": {Handle: h.standing},
-		"GET /v1/players/{user}/standings":          {Handle: h.standingsOfUser},
-		"GET /v1/players/{user}/entries":            {Handle: h.entriesOfUser},
+		"GET /v1/boards":                            h.shared(readHandlers.boards),
+		"GET /v1/boards/{board}":                    h.shared(readHandlers.board),
+		"GET /v1/boards/{board}/periods":            h.shared(readHandlers.periods),
+		"GET /v1/boards/{board}/categories":         h.shared(readHandlers.categories),
+		"GET /v1/boards/{board}/entries":            h.shared(readHandlers.entries),
+		"GET /v1/boards/{board}/entries/{entry}":    h.shared(readHandlers.entry),
+		"GET /v1/boards/{board}/players":            h.shared(readHandlers.players),
+		"GET /v1/boards/{board}/players/{player}":   h.shared(readHandlers.player),
+		"GET /v1/boards/{board}/standings":          h.shared(readHandlers.standings),
+		"GET /v1/boards/{board}/standings/{player}": h.shared(readHandlers.standing),
+		"GET /v1/players/{user}/standings":          h.shared(readHandlers.standingsOfUser),
+		"GET /v1/players/{user}/entries":            h.shared(readHandlers.entriesOfUser),
+		"GET /readyz/scores":                        {Handle: h.readyz},
 	}
 }
 
 type readHandlers struct{ reader *score.Reader }
+
+// shared returns the endpoint of a read whose response pages of every origin may
+// show if its caller is anonymous or its board is public. Lists of several boards
+// are shared with anonymous callers only.
+func (h readHandlers) shared(serve func(readHandlers, http.ResponseWriter, *http.Request) error) web.Endpoint {
+	return web.Endpoint{Handle: func(w http.ResponseWriter, r *http.Request) error {
+		reader, board := *h.reader, &loaded{Tables: h.reader.Tables}
+		reader.Tables = board
+		web.ShareIf(r, func() bool { return web.Caller(r).Anonymous() || board.public })
+		return serve(readHandlers{&reader}, w, r)
+	}}
+}
+
+// loaded remembers whether the board of a request is public.
+type loaded struct {
+	score.Tables
+	public bool
+}
+
+func (l *loaded) Board(ctx context.Context, id string) (score.Board, error) {
+	b, err := l.Tables.Board(ctx, id)
+	l.public = err == nil && b.Published()
+	return b, err
+}
+
+// readyz reports that the database answers and is migrated, and nothing about it.
+func (h readHandlers) readyz(w http.ResponseWriter, r *http.Request) error {
+	if err := web.NoQuery(r); err != nil {
+		return err
+	}
+	if err := h.reader.Ready(r.Context()); err != nil {
+		return err
+	}
+	return web.Reply(w, http.StatusOK, map[string]string{"status": "ok"})
+}
 
 // Admin returns the endpoints that create and change boards and their players, and
 // that erase what is personal of a player.

@@ -51,10 +51,8 @@ type handlers struct {
 // publicKeys lets caches keep the keys. A key rotation waits longer between the
 // publication of a new key and the first token that it signs.
 func (h handlers) publicKeys(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Content-Type", "application/jwk-set+json") // RFC 7517, 8.5.2
 	w.Header().Set("Cache-Control", "public, max-age=300")
-	_, err := w.Write([]byte(h.jwks))
-	return err
+	return web.ReplyAs(w, "application/jwk-set+json", []byte(h.jwks)) // RFC 7517, 8.5.2
 }
 
 // healthz reports that the process is serving. It does not query the database,
