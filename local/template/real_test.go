@@ -134,6 +134,7 @@ func TestTheProductsTemplateLoadsForEveryStage(t *testing.T) {
 		for _, name := range []string{"AdminPassword", "SigningKey", "Jwks"} {
 			config.Parameters[name] = "a secret called " + name
 		}
+		config.Parameters["AdminEmail"] = "ops@example.org"
 		config.Parameters["CertificateArn"] = "arn:aws:acm:ap-northeast-2:000000000000:certificate/0a"
 		// `sam deploy` takes what `sam build` made for the stage's processor, and
 		// not what a bare `sam build` made for a laptop.

@@ -25,8 +25,10 @@ type config struct {
 	AdminEmail    string `env:"ADMIN_EMAIL,notEmpty"`          // of the first admin, whose account is made if it does not exist
 	AdminPassword string `env:"ADMIN_PASSWORD,notEmpty,unset"` // of that account
 
-	LoginsPerAddress int `env:"LOGINS_PER_ADDRESS,notEmpty"` // failed logins of a client address in 15 minutes
+	LoginsPerAddress int `env:"LOGINS_PER_ADDRESS,notEmpty"` // attempts at logging in from a client address in 15 minutes
 	SignUpsPerHour   int `env:"SIGN_UPS_PER_HOUR,notEmpty"`  // sign-ups of a client address in an hour; as many requests to verify an address
+	TokensPerSession int `env:"TOKENS_PER_SESSION,notEmpty"` // refreshes of a session, and exchanges of an API key, in an hour
+	TokensPerAddress int `env:"TOKENS_PER_ADDRESS,notEmpty"` // refreshes and exchanges from a client address in an hour
 
 	PrintLinks string `env:"PRINT_LINKS"` // URL of the API, to log the links that verify addresses, which are secrets: in the stage local alone. Empty: they are not made
 
@@ -40,9 +42,13 @@ const (
 	// (shared/postgres/migrate/roles.go) covers two tasks of this version and two of
 	// the previous one.
 	connections = 10
-	// A hash takes 19 MiB and about 20 ms, and the container has 384 MB. The
-	// last hash that waits does so for about half a second.
-	hashesAtOnce, hashesWaiting = 4, 64
+	// A hash takes 19 MiB and about 20 ms, and the container has 384 MB.
+	hashesAtOnce = 4
+	// Requests that hash a password, and those for tokens, leave a connection for
+	// others. The last one that waits does so for about half a second.
+	hashing, tokens, waiting = 6, 3, 64
+	// One client address holds at most half of the places to wait.
+	perAddress = 32
 )
 
 func (c config) database(ctx context.Context) (postgres.Config, error) {

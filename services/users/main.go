@@ -41,9 +41,14 @@ func run(ctx context.Context, cfg config) error {
 	service := &user.Service{
 		Store:     pgusers.New(db),
 		Signer:    signer,
-		Passwords: user.NewPasswords(hashesAtOnce, hashesWaiting),
-		Limits:    user.Limits{LoginsPerAddress: cfg.LoginsPerAddress, SignUpsPerHour: cfg.SignUpsPerHour},
-		First:     user.Credentials{Email: cfg.AdminEmail, Password: cfg.AdminPassword},
+		Passwords: user.NewPasswords(hashesAtOnce),
+		Hashing:   user.NewTurns(hashing, waiting, perAddress),
+		Tokens:    user.NewTurns(tokens, waiting, perAddress),
+		Limits: user.Limits{
+			LoginsPerAddress: cfg.LoginsPerAddress, SignUpsPerHour: cfg.SignUpsPerHour,
+			TokensPerSession: cfg.TokensPerSession, TokensPerAddress: cfg.TokensPerAddress,
+		},
+		First: user.Credentials{Email: cfg.AdminEmail, Password: cfg.AdminPassword},
 	}
 	if cfg.PrintLinks != "" {
 		service.SendLink = printLinks(cfg.PrintLinks)

@@ -34,7 +34,7 @@ func environment(t testing.TB) map[string]string {
 	return map[string]string{
 		"PORT": "0", "AWS_REGION": "ap-northeast-2", "ALLOWED_ORIGINS": "",
 		"JWKS": jwks, "SIGNING_KEY": key, "ADMIN_EMAIL": "admin@example.com", "ADMIN_PASSWORD": "first admin's password",
-		"LOGINS_PER_ADDRESS": "1000", "SIGN_UPS_PER_HOUR": "1000", "PRINT_LINKS": "",
+		"LOGINS_PER_ADDRESS": "1000", "SIGN_UPS_PER_HOUR": "1000", "TOKENS_PER_SESSION": "1000", "TOKENS_PER_ADDRESS": "1000", "PRINT_LINKS": "",
 		"DB_AUTH": db.Auth, "USERS_DSN": db.DSN, "USERS_PASSWORD": db.Password,
 	}
 }
@@ -185,7 +185,7 @@ func TestDoesNotStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	everything := []string{"PORT", "AWS_REGION", "ALLOWED_ORIGINS", "JWKS", "SIGNING_KEY", "ADMIN_EMAIL", "ADMIN_PASSWORD",
-		"LOGINS_PER_ADDRESS", "SIGN_UPS_PER_HOUR", "PRINT_LINKS", "DB_AUTH", "USERS_DSN", "USERS_PASSWORD"}
+		"LOGINS_PER_ADDRESS", "SIGN_UPS_PER_HOUR", "TOKENS_PER_SESSION", "TOKENS_PER_ADDRESS", "PRINT_LINKS", "DB_AUTH", "USERS_DSN", "USERS_PASSWORD"}
 	for _, c := range []struct {
 		name  string
 		set   map[string]string

@@ -192,27 +192,42 @@ func TestTwoTasksTakeARefreshTokenOnce(t *testing.T) {
 
 // Attempts at both tasks count together, also after one of them is killed.
 func TestTwoTasksShareTheLimits(t *testing.T) {
-	const signUps, addresses = 6, 14
-	s := startTasks(t, 2, map[string]string{"SIGN_UPS_PER_HOUR": fmt.Sprint(signUps), "LOGINS_PER_ADDRESS": fmt.Sprint(addresses)})
+	const signUps, addresses, tokens = 6, 14, 3
+	s := startTasks(t, 2, map[string]string{
+		"SIGN_UPS_PER_HOUR": fmt.Sprint(signUps), "LOGINS_PER_ADDRESS": fmt.Sprint(addresses), "TOKENS_PER_SESSION": fmt.Sprint(tokens),
+	})
 	for i := range signUps {
 		s.want(t, 201, s.all[i%2], "POST", "/v1/users", "", account(fmt.Sprint("user-", i)))
 	}
 	for _, one := range s.all {
 		s.want(t, 429, one, "POST", "/v1/users", "", account("one-more"))
 	}
+	// A device that logged in at one task is known at the other, whatever comes from
+	// its client address.
+	device := credentials("user-1")
+	device["device_token"] = s.want(t, 201, s.all[0], "POST", "/v1/sessions", "", credentials("user-1")).str("device_token")
+	session := s.want(t, 201, s.all[0], "POST", "/v1/sessions", "", credentials("user-2"))
 	wrong := map[string]any{"email": "user-1@example.com", "password": "wrong horse"}
-	for i := range 10 { // an account has 10 in 15 minutes
+	for i := range 10 { // an account has 10 from a client address in 15 minutes
 		s.want(t, 401, s.all[i%2], "POST", "/v1/sessions", "", wrong)
 	}
-	for _, one := range s.all {
+	for _, one := range s.all { // which are also attempts of the client address
 		s.want(t, 429, one, "POST", "/v1/sessions", "", credentials("user-1"))
-		s.want(t, 201, one, "POST", "/v1/sessions", "", credentials("user-2"))
 	}
-	for i := range addresses - 10 { // the rest of the client address's attempts
-		s.want(t, 401, s.all[i%2], "POST", "/v1/sessions", "", map[string]any{"email": fmt.Sprint("nobody-", i, "@example.com"), "password": "wrong horse"})
+	for _, one := range s.all { // it has none left
+		s.want(t, 429, one, "POST", "/v1/sessions", "", credentials("user-2"))
+		s.want(t, 201, one, "POST", "/v1/sessions", "", device)
+	}
+	for i := range tokens {
+		session = s.want(t, 200, s.all[i%2], "POST", "/v1/sessions/refresh", "", map[string]any{"refresh_token": session.str("refresh_token")})
+	}
+	for _, one := range s.all {
+		s.want(t, 429, one, "POST", "/v1/sessions/refresh", "", map[string]any{"refresh_token": session.str("refresh_token")})
 	}
 	s.all[0].Kill()
 	s.want(t, 429, s.all[1], "POST", "/v1/sessions", "", credentials("user-2"))
+	s.want(t, 201, s.all[1], "POST", "/v1/sessions", "", device)
+	s.want(t, 429, s.all[1], "POST", "/v1/sessions/refresh", "", map[string]any{"refresh_token": session.str("refresh_token")})
 	s.want(t, 429, s.all[1], "POST", "/v1/users", "", account("one-more"))
 }
 

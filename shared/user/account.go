@@ -20,7 +20,7 @@ type AccountStore interface {
 	// Secret returns an account and its password.
 	Secret(ctx context.Context, id string) (User, Password, error)
 	// ChangePassword replaces the password if its version is still old, and
-	// ends every session of the account. If the password has changed in the
+	// ends every session of the account, and its devices are no longer known. If the password has changed in the
 	// meantime, it returns a fault of kind BadCredentials.
 	ChangePassword(ctx context.Context, id string, old int64, hash, actor string) error
 	// Erase deletes an account, its data, and the attempts that limits count
@@ -136,12 +136,16 @@ func orAccountGone(err error) error {
 
 // ChangePassword replaces the caller's password and ends all their sessions,
 // including the current one. Faults: BadRequest with every field;
-// BadCredentials if current is wrong, which counts as a failed login of the
-// account and of the client address; TooManyRequests; Busy.
+// BadCredentials if current is wrong, which counts as a failed login when the
+// owner is told of them; TooManyRequests, see passwordChange; Busy.
 func (s *Service) ChangePassword(ctx context.Context, client string, c access.Caller, current, next string) (User, error) {
 	if !id.UUID(c.User) {
 		return User{}, accountGone()
 	}
+	return inTurn(ctx, s.Hashing, client, func() (User, error) { return s.changePassword(ctx, c, current, next) })
+}
+
+func (s *Service) changePassword(ctx context.Context, c access.Caller, current, next string) (User, error) {
 	u, old, err := s.Store.Secret(ctx, c.User)
 	if err != nil {
 		return User{}, orAccountGone(err)
@@ -154,7 +158,7 @@ func (s *Service) ChangePassword(ctx context.Context, client string, c access.Ca
 	if err := faults.Err(); err != nil {
 		return User{}, err
 	}
-	ok, _, err := s.verify(ctx, u.ID, old.Hash, current, s.Limits.login(u.Email, client))
+	ok, _, err := s.verify(ctx, u.ID, old.Hash, current, passwordChange(u, c.Session))
 	if err != nil {
 		return User{}, err
 	}

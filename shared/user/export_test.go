@@ -7,8 +7,8 @@ type Cost struct{ Memory, Passes uint32 }
 
 // Watched returns Passwords that call computed with each hash's cost before
 // computing it.
-func Watched(atOnce, waiting int, computed func(Cost)) *Passwords {
-	p := NewPasswords(atOnce, waiting)
+func Watched(atOnce int, computed func(Cost)) *Passwords {
+	p := NewPasswords(atOnce)
 	derive := p.derive
 	p.derive = func(password, salt []byte, c cost) []byte {
 		computed(Cost{c.memory, c.passes})

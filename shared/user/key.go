@@ -2,8 +2,6 @@ package user
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,9 +56,10 @@ type KeyStore interface {
 	// DeleteKey deletes an owner's key, or returns a fault of kind NotFound.
 	DeleteKey(ctx context.Context, owner, id string) error
 	// UseKey returns the key with the secret, its owner's current role and the
-	// key's remaining lifetime, at most max, and records the use. An unknown or
-	// expired key is a fault of kind BadAPIKey.
-	UseKey(ctx context.Context, secret Digest, max time.Duration) (k Key, owner access.Role, left time.Duration, err error)
+	// key's remaining lifetime, at most max, records the use, and counts it against
+	// the limits of the key. Faults: BadAPIKey, if the key is unknown or expired;
+	// TooManyRequests.
+	UseKey(ctx context.Context, secret Digest, max time.Duration, limits func(key string) []Limit) (k Key, owner access.Role, left time.Duration, err error)
 }
 
 var scopes = []string{access.ScopeEntries, access.ScopeBoards, access.ScopeEvents, access.ScopeRead}
@@ -78,9 +77,7 @@ const keyPrefix = "plaudit_"
 
 // newKey returns a key of 256 random bits and its digest.
 func newKey() (string, Digest) {
-	var b [32]byte
-	rand.Read(b[:]) // never fails according to its documentation
-	key := keyPrefix + base64.RawURLEncoding.EncodeToString(b[:])
+	key := keyPrefix + randomToken()
 	return key, digest(key)
 }
 
@@ -194,7 +191,8 @@ func (s *Service) DeleteKey(ctx context.Context, c access.Caller, key string) er
 
 // Exchange returns a token for a key. Faults: BadAPIKey, the same for a key
 // that never existed, was deleted, has expired or whose owner is gone;
-// TooManyRequests after too many bad keys from one client address.
+// TooManyRequests after too many bad keys or exchanges from one client address, or
+// too many exchanges of the key.
 //
 // The token carries the owner's current role. If the owner was demoted to
 // member, the key acts as that member: it creates no more boards, and writes to
@@ -206,19 +204,23 @@ func (s *Service) Exchange(ctx context.Context, client, key string) (ServiceToke
 		faults.Add("key", "is required")
 		return ServiceToken{}, faults.Err()
 	}
-	limit := s.Limits.exchange(client)
-	wait, err := s.Store.Wait(ctx, limit)
-	if err := limited(wait, err, tooManyBadKeys); err != nil {
+	return inTurn(ctx, s.Tokens, client, func() (ServiceToken, error) { return s.exchange(ctx, client, key) })
+}
+
+func (s *Service) exchange(ctx context.Context, client, key string) (ServiceToken, error) {
+	badKeys := func(wait time.Duration, err error) error {
+		return refused("Too many invalid API keys came from this network. Wait before you send another.", wait, err)
+	}
+	if err := badKeys(s.Store.Wait(ctx, s.Limits.badKeys(client))); err != nil {
 		return ServiceToken{}, err
 	}
-	k, role, left, err := s.Store.UseKey(ctx, digest(key), AccessLifetime)
+	k, role, left, err := s.Store.UseKey(ctx, digest(key), AccessLifetime, s.Limits.exchanges(client))
 	lifetime := left.Truncate(time.Second)
 	if err == nil && lifetime <= 0 {
 		err = BadKey() // it ends within the current second
 	}
 	if fault.Is(err, fault.BadAPIKey) {
-		wait, countErr := s.Store.Count(ctx, limit)
-		if err := limited(wait, countErr, tooManyBadKeys); err != nil {
+		if err := badKeys(s.Store.Count(ctx, s.Limits.badKeys(client), s.Limits.tokens(client))); err != nil {
 			return ServiceToken{}, err
 		}
 	}
@@ -237,8 +239,6 @@ func (s *Service) Exchange(ctx context.Context, client, key string) (ServiceToke
 	return ServiceToken{token, lifetime}, nil
 }
 
-const tooManyBadKeys = "Too many invalid API keys came from this network. Wait before you send another."
-
 // BadKey returns the fault for an API key that is not valid.
 func BadKey() error {
 	return fault.Field(fault.BadAPIKey, "key", "This API key is unknown, deleted or expired. Create another with POST /v1/keys.")
@@ -250,10 +250,4 @@ func NoKey() error { return fault.New(fault.NotFound, "You have no API key with 
 // TooManyKeys returns the fault for an owner who has max keys.
 func TooManyKeys(max int) error {
 	return fault.New(fault.TooManyAPIKeys, "You already have %d API keys, including expired ones. Delete one that you no longer need.", max)
-}
-
-// exchange is the limit on bad keys. It is separate from that on failed logins,
-// so that a neighbour's expired key keeps nobody from logging in.
-func (l Limits) exchange(client string) Limit {
-	return Limit{"key-address", client, l.LoginsPerAddress, loginWindow}
 }

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
-	"time"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
@@ -36,18 +34,15 @@ const saltLength, keyLength = 16, 32 // bytes
 // MiB, and a task that runs out of memory takes every login down with it.
 type Passwords struct {
 	running chan struct{} // one slot per running hash
-	places  int32         // maximum of running and waiting hashes
-	taken   atomic.Int32
 	// derive computes the hash. Tests replace it to count the calls.
 	derive func(password, salt []byte, c cost) []byte
 }
 
-// NewPasswords allows atOnce hashes to run (19 MiB each) and waiting more to
-// queue. Further ones are refused with a fault of kind Busy.
-func NewPasswords(atOnce, waiting int) *Passwords {
+// NewPasswords allows atOnce hashes to run (19 MiB each). Others wait; Turns bound
+// how many, and take turns between clients.
+func NewPasswords(atOnce int) *Passwords {
 	return &Passwords{
 		running: make(chan struct{}, atOnce),
-		places:  int32(atOnce + waiting),
 		derive: func(password, salt []byte, c cost) []byte {
 			return argon2.IDKey(password, salt, c.passes, c.memory, c.threads, keyLength)
 		},
@@ -89,15 +84,11 @@ func (p *Passwords) Verify(ctx context.Context, hash, password string) (ok, outd
 // (NIST SP 800-63B, 5.1.1.2), so that the same password typed on different
 // keyboards has the same hash.
 func (p *Passwords) compute(ctx context.Context, password string, salt []byte, c cost) ([]byte, error) {
-	defer p.taken.Add(-1)
-	if p.taken.Add(1) > p.places {
-		return nil, &fault.Error{Kind: fault.Busy, Detail: "Too many people are logging in right now. Try again in a moment.", RetryAfter: time.Second}
-	}
 	select {
 	case p.running <- struct{}{}:
 		defer func() { <-p.running }()
 	case <-ctx.Done():
-		return nil, &fault.Error{Kind: fault.Busy, Detail: "Too many people are logging in right now. Try again in a moment.", RetryAfter: time.Second, Cause: ctx.Err()}
+		return nil, busy(ctx.Err())
 	}
 	return p.derive([]byte(norm.NFKC.String(password)), salt, c), nil
 }

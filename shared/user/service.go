@@ -37,15 +37,23 @@ type Store interface {
 	// if the account is the only admin.
 	SetRole(ctx context.Context, by, id string, role access.Role) (User, error)
 
-	// OpenSession creates a session of an account with its first refresh token.
-	// If the password's version is no longer the given one, it returns a fault
-	// of kind BadCredentials.
-	OpenSession(ctx context.Context, session, user string, password int64, token Digest, lifetime time.Duration) error
-	// Rotate replaces a refresh token by the next one of its session and
-	// returns the session and the account. A token that is unknown or whose
-	// session has ended is a fault of kind SessionEnded; so is one that was
-	// used before, which also ends the session.
-	Rotate(ctx context.Context, used, next Digest, lifetime time.Duration) (session string, u User, err error)
+	// KnowsDevice reports whether a device has logged in to the account and has not
+	// expired. user is empty if no account has the address.
+	KnowsDevice(ctx context.Context, user string, device Digest) (bool, error)
+	// OpenSession creates a session of an account with its first refresh token, and
+	// makes the device known until DeviceLifetime from now. If the account has more
+	// than MaxSessions sessions or MaxDevices devices then, the least recently used
+	// ones end. If the password's version is no longer the given one, it returns a
+	// fault of kind BadCredentials.
+	OpenSession(ctx context.Context, s NewSession, lifetime time.Duration) error
+	// Rotate replaces a refresh token by the next one of its session, counts that
+	// against the limits of the session, and returns the session and the account. A
+	// token that is unknown or whose session has ended is a fault of kind
+	// SessionEnded and counts against the limits of no session, an empty id. One
+	// that was used before is such a fault, too; it ends the session, whatever the
+	// limits. A full limit is a fault of kind TooManyRequests, and the token stays
+	// good.
+	Rotate(ctx context.Context, used, next RefreshToken, lifetime time.Duration, limits func(session string) []Limit) (session string, u User, err error)
 	// EndSession ends an account's session and reports whether it was open.
 	EndSession(ctx context.Context, session, user, actor string) (bool, error)
 
@@ -60,11 +68,10 @@ type Store interface {
 	// Fail counts a failed login as Count does. The FailuresTold-th failure of
 	// the account's limit inserts an event into the outbox, one per window.
 	// user is empty if no account has the address.
-	Fail(ctx context.Context, user string, account, client Limit) (time.Duration, error)
+	Fail(ctx context.Context, user string, account Limit, others ...Limit) (time.Duration, error)
 
 	// Sweep deletes rows that are no longer needed: attempts older than
-	// LongestWindow, ended sessions, used tokens older than RefreshLifetime, expired
-	// links.
+	// LongestWindow, ended sessions, expired devices and links.
 	Sweep(ctx context.Context) error
 	// Ready returns an error unless the database answers and is migrated.
 	Ready(ctx context.Context) error
@@ -80,7 +87,11 @@ type Service struct {
 	Store     Store
 	Signer    Signer
 	Passwords *Passwords
-	Limits    Limits
+	// Hashing are the turns of requests that hash a password, Tokens those of
+	// refreshes and exchanges. They are apart, so that a rush of logins holds no
+	// refresh up.
+	Hashing, Tokens *Turns
+	Limits          Limits
 	// First is the admin's account that Run creates. Nobody can sign up with
 	// its address.
 	First Credentials
@@ -104,27 +115,23 @@ func (s *Service) SignUp(ctx context.Context, client string, in SignUp) (User, e
 	if err != nil {
 		return User{}, err
 	}
+	return inTurn(ctx, s.Hashing, client, func() (User, error) { return s.signUp(ctx, client, u, in.Password) })
+}
+
+func (s *Service) signUp(ctx context.Context, client string, u User, password string) (User, error) {
 	wait, err := s.Store.Count(ctx, s.Limits.signUp(client))
-	if err := limited(wait, err, "Too many sign-ups came from this network. Wait before you try again."); err != nil {
+	if err := refused("Too many sign-ups came from this network. Wait before you try again.", wait, err); err != nil {
 		return User{}, err
 	}
 	if AddressKey(u.Email) == AddressKey(s.First.Email) {
 		return User{}, AddressTaken() // the first admin's account exists or is about to
 	}
 	u.Role = access.Member
-	made, err := s.create(ctx, u, in.Password, func(u User) string { return access.Caller{User: u.ID}.Actor() })
+	made, err := s.create(ctx, u, password, func(u User) string { return access.Caller{User: u.ID}.Actor() })
 	if err == nil {
 		s.sendLink(ctx, made.ID)
 	}
 	return made, err
-}
-
-// limited returns the fault of a full limit, from the store's answer.
-func limited(wait time.Duration, err error, what string) error {
-	if err == nil && wait > 0 {
-		return tooMany(what, wait)
-	}
-	return err
 }
 
 // Self is the actor of changes that the service makes by itself, or for a
@@ -149,29 +156,48 @@ func AddressTaken() error {
 	return fault.Field(fault.AddressTaken, "email", "This address already has an account. Log in, or sign up with another address.")
 }
 
+// LogIn is a request to log in. DeviceToken is that of an earlier login of the
+// account on the same device, empty if there is none; one that is not valid counts
+// as none.
+type LogIn struct{ Email, Password, DeviceToken string }
+
 // Login opens a session. Faults: BadCredentials, the same for an unknown
 // address and a wrong password; TooManyRequests; Busy.
 //
 // A password is judged only while the limits have room: of many simultaneous
-// guesses no more than the limit are answered right or wrong, and of many
-// simultaneous good logins none is refused.
-func (s *Service) Login(ctx context.Context, client, email, password string) (Session, error) {
+// guesses no more than the limit are answered right or wrong.
+func (s *Service) Login(ctx context.Context, client string, in LogIn) (Session, error) {
 	var faults fault.List
-	if email == "" {
+	if in.Email == "" {
 		faults.Add("email", "is required")
 	}
-	if password == "" {
+	if in.Password == "" {
 		faults.Add("password", "is required")
 	}
 	if err := faults.Err(); err != nil {
 		return Session{}, err
 	}
-	u, secret, err := s.Store.ByAddress(ctx, email)
+	return inTurn(ctx, s.Hashing, client, func() (Session, error) { return s.login(ctx, client, in) })
+}
+
+func (s *Service) login(ctx context.Context, client string, in LogIn) (Session, error) {
+	u, secret, err := s.Store.ByAddress(ctx, in.Email)
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return Session{}, err
 	}
+	limits, device := s.Limits.login(in.Email, client), randomToken()
+	if in.DeviceToken != "" {
+		known, err := s.Store.KnowsDevice(ctx, u.ID, digest(in.DeviceToken))
+		if err != nil {
+			return Session{}, err
+		}
+		if known {
+			device = in.DeviceToken
+			limits = s.Limits.deviceLogin(in.Email, digest(device))
+		}
+	}
 	// Without an account the hash is empty, which takes as long to verify.
-	ok, outdated, err := s.verify(ctx, u.ID, secret.Hash, password, s.Limits.login(email, client))
+	ok, outdated, err := s.verify(ctx, u.ID, secret.Hash, in.Password, limits)
 	if err != nil {
 		return Session{}, err
 	}
@@ -179,9 +205,9 @@ func (s *Service) Login(ctx context.Context, client, email, password string) (Se
 		return Session{}, NoAccount()
 	}
 	if outdated {
-		s.rehash(ctx, u.ID, secret.Hash, password)
+		s.rehash(ctx, u.ID, secret.Hash, in.Password)
 	}
-	return s.open(ctx, u, secret.Version)
+	return s.open(ctx, u, secret.Version, device)
 }
 
 // NoAccount returns the fault for a login with a wrong address or password.
@@ -189,11 +215,18 @@ func NoAccount() error {
 	return fault.New(fault.BadCredentials, "The address or the password is wrong.")
 }
 
-// verify reports whether the password has the hash, while the limits have room,
-// and counts a wrong one against them. account is empty if no account has the
-// address.
-func (s *Service) verify(ctx context.Context, account, hash, password string, limits loginLimits) (ok, outdated bool, err error) {
-	if err := limits.check(s.Store.Wait(ctx, limits.account, limits.client)); err != nil {
+// verify counts an attempt, reports whether the password has the hash, while the
+// limits have room, and counts a wrong one against them. account is empty if no
+// account has the address.
+func (s *Service) verify(ctx context.Context, account, hash, password string, limits guessLimits) (ok, outdated bool, err error) {
+	failed := func(wait time.Duration, err error) error {
+		return refused("Too many failed logins. Wait before you try again.", wait, err)
+	}
+	wait, err := s.Store.Count(ctx, limits.attempts)
+	if err := refused("Too many attempts. Wait before you try again.", wait, err); err != nil {
+		return false, false, err
+	}
+	if err := failed(s.Store.Wait(ctx, limits.failures()...)); err != nil {
 		return false, false, err
 	}
 	ok, outdated, err = s.Passwords.Verify(ctx, hash, password)
@@ -201,9 +234,9 @@ func (s *Service) verify(ctx context.Context, account, hash, password string, li
 		return false, false, err
 	}
 	if !ok {
-		return false, false, limits.check(s.Store.Fail(ctx, account, limits.account, limits.client))
+		return false, false, failed(s.Store.Fail(ctx, account, limits.account, limits.others...))
 	}
-	return true, outdated, limits.check(s.Store.Wait(ctx, limits.account, limits.client))
+	return true, outdated, failed(s.Store.Wait(ctx, limits.failures()...))
 }
 
 // rehash replaces an account's hash by one with the current cost. If that
@@ -219,16 +252,21 @@ func (s *Service) rehash(ctx context.Context, id, old, password string) {
 }
 
 // open creates a session, unless the password has changed since it was checked.
-func (s *Service) open(ctx context.Context, u User, password int64) (Session, error) {
+// The device's token stays the same for as long as it is used, because a new one
+// that got lost on its way would leave its owner without any.
+func (s *Service) open(ctx context.Context, u User, password int64, device string) (Session, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Session{}, fmt.Errorf("make a session's id: %w", err)
 	}
-	token, digest := newToken()
-	if err := s.Store.OpenSession(ctx, id.String(), u.ID, password, digest, RefreshLifetime); err != nil {
+	token := randomToken()
+	err = s.Store.OpenSession(ctx, NewSession{ID: id.String(), User: u.ID, Password: password, Token: stored(token), Device: digest(device)}, RefreshLifetime)
+	if err != nil {
 		return Session{}, err
 	}
-	return s.session(u, id.String(), token)
+	opened, err := s.session(u, id.String(), token)
+	opened.DeviceToken = device
+	return opened, err
 }
 
 func (s *Service) session(u User, id, refreshToken string) (Session, error) {
@@ -243,19 +281,22 @@ func (s *Service) session(u User, id, refreshToken string) (Session, error) {
 // the account's current role. Each refresh token works once: using one again,
 // be it by the thief or by the victim, ends the session for both with a fault
 // of kind SessionEnded. There is no grace period for lost responses; a client
-// that lost one must log in again.
-func (s *Service) Refresh(ctx context.Context, refreshToken string) (Session, error) {
+// that lost one must log in again. A fault of kind TooManyRequests leaves the token
+// good.
+func (s *Service) Refresh(ctx context.Context, client, refreshToken string) (Session, error) {
 	var faults fault.List
 	if refreshToken == "" {
 		faults.Add("refresh_token", "is required")
 		return Session{}, faults.Err()
 	}
-	next, nextDigest := newToken()
-	id, u, err := s.Store.Rotate(ctx, digest(refreshToken), nextDigest, RefreshLifetime)
-	if err != nil {
-		return Session{}, err
-	}
-	return s.session(u, id, next)
+	return inTurn(ctx, s.Tokens, client, func() (Session, error) {
+		next := nextToken(refreshToken)
+		id, u, err := s.Store.Rotate(ctx, stored(refreshToken), stored(next), RefreshLifetime, s.Limits.refreshes(client))
+		if err != nil {
+			return Session{}, err
+		}
+		return s.session(u, id, next)
+	})
 }
 
 // Logout ends the caller's session. Its access tokens are not looked up, so

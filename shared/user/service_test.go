@@ -31,8 +31,9 @@ func (unsigned) Sign(c access.Caller, _ time.Duration) (string, error) {
 
 func newService(d *pgtest.Database) *user.Service {
 	return &user.Service{
-		Store: pgusers.New(d.Open("users_service")), Signer: unsigned{}, Passwords: user.NewPasswords(2, 100),
-		Limits: user.Limits{LoginsPerAddress: 1000, SignUpsPerHour: 1000},
+		Store: pgusers.New(d.Open("users_service")), Signer: unsigned{}, Passwords: user.NewPasswords(2),
+		Hashing: user.NewTurns(20, 100, 100), Tokens: user.NewTurns(20, 100, 100),
+		Limits: user.Limits{LoginsPerAddress: 1000, SignUpsPerHour: 1000, TokensPerSession: 1000, TokensPerAddress: 1000},
 		First:  user.Credentials{Email: "admin@example.com", Password: "the first admin's"},
 	}
 }
@@ -52,7 +53,7 @@ func TestLoginTakesTheSameWithAndWithoutAnAccount(t *testing.T) {
 	s := newService(pgtest.Users(t))
 	signUp(t, s, "jin@example.com")
 	var costs []user.Cost
-	s.Passwords = user.Watched(1, 0, func(c user.Cost) { costs = append(costs, c) })
+	s.Passwords = user.Watched(1, func(c user.Cost) { costs = append(costs, c) })
 	owasp := []user.Cost{{Memory: 19456, Passes: 2}}
 	for _, c := range []struct{ name, email, password string }{
 		{"the password", "jin@example.com", password},
@@ -63,7 +64,7 @@ func TestLoginTakesTheSameWithAndWithoutAnAccount(t *testing.T) {
 		{"a password too long for an account", "nobody@example.com", strings.Repeat("x", 300)},
 	} {
 		costs = nil
-		_, err := s.Login(t.Context(), "192.0.2.1", c.email, c.password)
+		_, err := s.Login(t.Context(), "192.0.2.1", user.LogIn{Email: c.email, Password: c.password})
 		if c.name != "the password" && !fault.Is(err, fault.BadCredentials) || c.name == "the password" && err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -88,7 +89,7 @@ func TestLoginBringsAnOldHashUpToDate(t *testing.T) {
 		if !strings.HasPrefix(hash, want) {
 			t.Errorf("before login %d: %s", i, hash)
 		}
-		if _, err := s.Login(t.Context(), "192.0.2.1", u.Email, password); err != nil {
+		if _, err := s.Login(t.Context(), "192.0.2.1", user.LogIn{Email: u.Email, Password: password}); err != nil {
 			t.Errorf("login %d: %v", i, err)
 		}
 	}
@@ -108,7 +109,7 @@ func TestGuessesAtOnce(t *testing.T) {
 	var looking, wrong, limited atomic.Int32
 	const guesses = 14
 	start := time.Now()
-	s.Passwords = user.Watched(guesses, 0, func(user.Cost) {
+	s.Passwords = user.Watched(guesses, func(user.Cost) {
 		if looking.Add(1) == guesses {
 			close(looked)
 		}
@@ -117,7 +118,7 @@ func TestGuessesAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range guesses {
 		wg.Go(func() {
-			_, err := s.Login(context.Background(), "192.0.2.1", u.Email, fmt.Sprint("guess ", i))
+			_, err := s.Login(context.Background(), "192.0.2.1", user.LogIn{Email: u.Email, Password: fmt.Sprint("guess ", i)})
 			switch {
 			case fault.Is(err, fault.BadCredentials):
 				wrong.Add(1)
@@ -132,7 +133,7 @@ func TestGuessesAtOnce(t *testing.T) {
 	if wrong.Load() != 10 || limited.Load() != guesses-10 {
 		t.Errorf("%d were answered as wrong, %d limited", wrong.Load(), limited.Load())
 	}
-	_, err := s.Login(t.Context(), "192.0.2.1", u.Email, password)
+	_, err := s.Login(t.Context(), "192.0.2.1", user.LogIn{Email: u.Email, Password: password})
 	// The limit has room again 15 minutes after the first failure.
 	soonest := 15*time.Minute - time.Since(start)
 	if f, ok := fault.As(err); !ok || f.Kind != fault.TooManyRequests || f.RetryAfter > 15*time.Minute || f.RetryAfter < soonest {
@@ -146,17 +147,17 @@ func TestARightGuessIsDecidedLast(t *testing.T) {
 	s := newService(pgtest.Users(t))
 	u := signUp(t, s, "jin@example.com")
 	var armed atomic.Bool
-	s.Passwords = user.Watched(2, 0, func(user.Cost) {
+	s.Passwords = user.Watched(2, func(user.Cost) {
 		if armed.Swap(false) {
 			for range 10 {
-				if wait, err := s.Store.Count(context.Background(), user.Limit{Name: "login-account", Subject: u.Email, Max: 10, Window: 15 * time.Minute}); err != nil || wait != 0 {
+				if wait, err := s.Store.Count(context.Background(), user.PairLimit(u.Email, "192.0.2.1")); err != nil || wait != 0 {
 					t.Errorf("count a failure: %v, %v", wait, err)
 				}
 			}
 		}
 	})
 	armed.Store(true)
-	if _, err := s.Login(t.Context(), "192.0.2.1", u.Email, password); !fault.Is(err, fault.TooManyRequests) {
+	if _, err := s.Login(t.Context(), "192.0.2.1", user.LogIn{Email: u.Email, Password: password}); !fault.Is(err, fault.TooManyRequests) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -167,7 +168,7 @@ func TestManyGoodLoginsAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 12 { // more than an account may have failures
 		wg.Go(func() {
-			if _, err := s.Login(context.Background(), "192.0.2.1", u.Email, password); err != nil {
+			if _, err := s.Login(context.Background(), "192.0.2.1", user.LogIn{Email: u.Email, Password: password}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -202,7 +203,7 @@ func TestFirstAdmin(t *testing.T) {
 	if err := d.Owner().SelectContext(t.Context(), &admins, `SELECT email FROM users WHERE role = 'admin'`); err != nil || len(admins) != 1 || admins[0] != "admin@example.com" {
 		t.Fatalf("admins: %q, %v", admins, err)
 	}
-	in, err := a.Login(t.Context(), "192.0.2.1", "admin@example.com", "the first admin's")
+	in, err := a.Login(t.Context(), "192.0.2.1", user.LogIn{Email: "admin@example.com", Password: "the first admin's"})
 	if err != nil || !in.User.EmailVerified {
 		t.Errorf("got %+v, %v", in.User, err)
 	}
@@ -210,7 +211,7 @@ func TestFirstAdmin(t *testing.T) {
 	c := newService(d)
 	c.First.Password = "another password"
 	run(t, c)
-	if _, err := c.Login(t.Context(), "192.0.2.1", "admin@example.com", "the first admin's"); err != nil {
+	if _, err := c.Login(t.Context(), "192.0.2.1", user.LogIn{Email: "admin@example.com", Password: "the first admin's"}); err != nil {
 		t.Error(err)
 	}
 }
@@ -249,7 +250,7 @@ func TestFirstAdminsAddressIsKept(t *testing.T) {
 	s = newService(d)
 	s.First.Email = "jin@example.com"
 	run(t, s)
-	in, err := s.Login(t.Context(), "192.0.2.1", "jin@example.com", password)
+	in, err := s.Login(t.Context(), "192.0.2.1", user.LogIn{Email: "jin@example.com", Password: password})
 	if err != nil || in.User.Role != access.Member || in.User.EmailVerified {
 		t.Errorf("got %+v, %v", in.User, err)
 	}
@@ -302,9 +303,11 @@ func TestCheck(t *testing.T) {
 		{"password", func(s *user.Service) { s.First.Password = "short" }, "password"},
 		{"logins", func(s *user.Service) { s.Limits.LoginsPerAddress = 0 }, "limits"},
 		{"sign-ups", func(s *user.Service) { s.Limits.SignUpsPerHour = -1 }, "limits"},
+		{"tokens of a session", func(s *user.Service) { s.Limits.TokensPerSession = 0 }, "limits"},
+		{"tokens of an address", func(s *user.Service) { s.Limits.TokensPerAddress = 0 }, "limits"},
 	} {
 		s := &user.Service{
-			Limits: user.Limits{LoginsPerAddress: 1, SignUpsPerHour: 1},
+			Limits: user.Limits{LoginsPerAddress: 1, SignUpsPerHour: 1, TokensPerSession: 1, TokensPerAddress: 1},
 			First:  user.Credentials{Email: "admin@example.com", Password: "a secret of ours"},
 		}
 		c.set(s)

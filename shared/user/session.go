@@ -8,17 +8,33 @@ import (
 )
 
 // Lifetimes of tokens. Each refresh extends the session to RefreshLifetime from
-// then.
+// then, each login the device to DeviceLifetime.
 const (
 	AccessLifetime  = 15 * time.Minute
 	RefreshLifetime = 30 * 24 * time.Hour
+	DeviceLifetime  = 90 * 24 * time.Hour
+)
+
+// Limits of an account. Beyond them the least recently used one goes.
+const (
+	MaxSessions = 20
+	MaxDevices  = 20
 )
 
 // Session is the result of a login or a refresh.
 type Session struct {
 	AccessToken  string
 	RefreshToken string
+	DeviceToken  string // of a login
 	User         User
+}
+
+// NewSession is a session to open.
+type NewSession struct {
+	ID, User string
+	Password int64 // version of the password that was checked
+	Token    RefreshToken
+	Device   Digest // of the device that logs in
 }
 
 // OpenSession is an open session as its account's owner sees it.
@@ -29,16 +45,48 @@ type OpenSession struct {
 	ExpiresAt time.Time
 }
 
-// Digest is the SHA-256 of a refresh token, an API key or the token of a link, the
-// only form in which they are stored. They are random, so a slow hash would add nothing.
+// Digest is the SHA-256 of a token or an API key, the only form in which they are
+// stored. They are random, so a slow hash would add nothing.
 type Digest [sha256.Size]byte
 
-// newToken returns 256 random bits in base64url, and their digest.
-func newToken() (string, Digest) {
+// RefreshToken is a refresh token as it is stored. All tokens of a session begin
+// with the same secret, its family: a sender of a token that begins with it has, or
+// had, one of the session's tokens. So used tokens are recognized without
+// being kept, for as long as the session lasts and however often it is refreshed,
+// while a text that merely looks like a token ends no session.
+type RefreshToken struct {
+	Digest Digest // of the whole token
+	Family Digest // of its beginning
+}
+
+// A token is 256 random bits in base64url. Those of the family are fixed at the
+// login; a thief of an old token would have to guess the other 136.
+const tokenLength, familyLength = 43, 20 // characters
+
+// randomToken returns 256 random bits in base64url.
+func randomToken() string {
 	var b [32]byte
 	rand.Read(b[:]) // never fails according to its documentation
-	token := base64.RawURLEncoding.EncodeToString(b[:])
-	return token, digest(token)
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// nextToken returns the token that replaces one of the same session.
+func nextToken(token string) string {
+	next := randomToken()
+	if len(token) != tokenLength {
+		return next // the token is unknown, and is not replaced
+	}
+	return token[:familyLength] + next[familyLength:]
+}
+
+// stored returns a refresh token in the form that is stored. A text of another
+// length has a family that no session has.
+func stored(token string) RefreshToken {
+	t := RefreshToken{Digest: digest(token)}
+	if len(token) == tokenLength {
+		t.Family = digest(token[:familyLength])
+	}
+	return t
 }
 
 func digest(token string) Digest { return sha256.Sum256([]byte(token)) }

@@ -19,8 +19,8 @@ const (
 // Check returns an error if a limit allows nothing, or if the first admin's
 // address or password is not valid.
 func (s *Service) Check() error {
-	if s.Limits.LoginsPerAddress < 1 || s.Limits.SignUpsPerHour < 1 {
-		return errors.New("the limits on logins and sign-ups must be at least 1")
+	if !s.Limits.positive() {
+		return errors.New("the limits on logins, sign-ups and tokens must be at least 1")
 	}
 	_, err := s.first().account()
 	if f, ok := fault.As(err); ok {

@@ -45,18 +45,18 @@ type VerificationStore interface {
 // VerificationLimit is the limit on requests to verify an address, whether or not
 // an account has it.
 func VerificationLimit(email string) Limit {
-	return Limit{"verification-account", AddressKey(email), verificationsPerAddress, verificationWindow}
+	return Limit{Name: "verification-account", Subject: AddressKey(email), Max: verificationsPerAddress, Window: verificationWindow}
 }
 
 // verification is the limit on requests of one client address: as many as sign-ups,
 // each of which also asks for a mail to any address.
 func (l Limits) verification(client string) Limit {
-	return Limit{"verification-address", client, l.SignUpsPerHour, verificationWindow}
+	return Limit{Name: "verification-address", Subject: client, Max: l.SignUpsPerHour, Window: verificationWindow}
 }
 
 // link is the limit on links that are not valid.
 func (l Limits) link(client string) Limit {
-	return Limit{"link-address", client, l.LoginsPerAddress, loginWindow}
+	return Limit{Name: "link-address", Subject: client, Max: l.LoginsPerAddress, Window: loginWindow}
 }
 
 // RequestVerification asks for another link that verifies an address. It returns the
@@ -69,7 +69,7 @@ func (s *Service) RequestVerification(ctx context.Context, client, email string)
 		return err
 	}
 	account, wait, err := s.Store.RequestVerification(ctx, email, VerificationLimit(email), s.Limits.verification(client))
-	if err := limited(wait, err, "Too many requests to verify this address, or from this network. Use the newest link, or wait before you ask for another."); err != nil {
+	if err := refused("Too many requests to verify this address, or from this network. Use the newest link, or wait before you ask for another.", wait, err); err != nil {
 		return err
 	}
 	if account != "" {
@@ -85,8 +85,8 @@ func (s *Service) sendLink(ctx context.Context, account string) {
 	if s.SendLink == nil {
 		return
 	}
-	token, digest := newToken()
-	made, err := s.Store.MakeVerification(ctx, account, digest, VerificationLifetime, maxVerifications)
+	token := randomToken()
+	made, err := s.Store.MakeVerification(ctx, account, digest(token), VerificationLifetime, maxVerifications)
 	if err != nil {
 		slog.WarnContext(ctx, "cannot make a link that verifies an address", "error", err)
 	} else if made {
@@ -105,13 +105,13 @@ func (s *Service) VerifyAddress(ctx context.Context, client, token string) error
 	const tooManyLinks = "Too many invalid links came from this network. Wait before you try another."
 	limit := s.Limits.link(client)
 	wait, err := s.Store.Wait(ctx, limit)
-	if err := limited(wait, err, tooManyLinks); err != nil {
+	if err := refused(tooManyLinks, wait, err); err != nil {
 		return err
 	}
 	err = s.Store.UseVerification(ctx, digest(token))
 	if fault.Is(err, fault.NotFound) {
 		wait, countErr := s.Store.Count(ctx, limit)
-		if err := limited(wait, countErr, tooManyLinks); err != nil {
+		if err := refused(tooManyLinks, wait, countErr); err != nil {
 			return err
 		}
 	}

@@ -31,6 +31,9 @@ func stage(t *testing.T, name string) *template.Stack {
 	for _, secret := range []string{"AdminPassword", "SigningKey", "Jwks"} {
 		params[secret] = "made by plaudit secrets"
 	}
+	if params["AdminEmail"] == "" { // the deployer's
+		params["AdminEmail"] = "ops@example.org"
+	}
 	if params["DbAuth"] == "password" {
 		params["ScoresDbPassword"], params["UsersDbPassword"] = "a", "b"
 	}
@@ -329,6 +332,37 @@ func testIsLocal(t *testing.T, parameter, value string) {
 		params[parameter] = value
 		if _, err := template.Load(filepath.Join(root, "template.yaml"), pseudo, params); err == nil || !strings.Contains(err.Error(), parameter) {
 			t.Errorf("the template allows %s in the stage %s: %v", parameter, name, err)
+		}
+	}
+}
+
+// An address that everybody knows is where an attacker would begin.
+func TestFirstAdminsAddressIsTheDeployers(t *testing.T) {
+	for name, want := range map[string]string{"local": "admin@example.com", "dev": "", "prod": ""} {
+		config, err := template.ReadConfig(filepath.Join(root, "samconfig.toml"), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := config.Parameters["AdminEmail"]; got != want {
+			t.Errorf("stage %s has the first admin %q, want %q", name, got, want)
+		}
+	}
+	pseudo := template.Pseudo{StackName: "x", Region: "ap-northeast-2", AccountID: "000000000000"}
+	for _, c := range []struct {
+		stage, email string
+		ok           bool
+	}{
+		{"prod", "ops@example.org", true}, {"dev", "Ops+plaudit@mail.example.org", true},
+		{"prod", "", false}, {"prod", "-", false}, {"prod", "ops", false}, {"dev", "ops@localhost", false}, {"prod", "a b@example.org", false},
+		{"prod", "admin@example.com", false}, {"dev", "admin@example.com", false},
+	} {
+		params := map[string]string{"Stage": c.stage, "AdminPassword": "0123456789", "SigningKey": "k", "Jwks": "j"}
+		if c.email != "-" { // not set at all
+			params["AdminEmail"] = c.email
+		}
+		_, err := template.Load(filepath.Join(root, "template.yaml"), pseudo, params)
+		if c.ok && err != nil || !c.ok && (err == nil || !strings.Contains(err.Error(), "AdminEmail")) {
+			t.Errorf("stage %s with the first admin %q: %v", c.stage, c.email, err)
 		}
 	}
 }

@@ -29,6 +29,7 @@ var tables = map[string]map[string]string{
 		"users":          `SELECT id::text, '', md5(t::text) FROM users t`,
 		"sessions":       `SELECT user_id::text, id::text, md5(t::text) FROM sessions t`,
 		"refresh_tokens": `SELECT s.user_id::text, t.digest::text, md5(t::text) FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id`,
+		"devices":        `SELECT user_id::text, digest::text, md5(t::text) FROM devices t`,
 		"api_keys":       `SELECT user_id::text, id::text, md5(t::text) FROM api_keys t`,
 		"erased_users":   `SELECT id::text, '', md5(t::text) FROM erased_users t`,
 		"outbox":         `SELECT subject || CASE WHEN type = 'plaudit.user.login-failed' THEN ' failed' ELSE '' END, id::text, md5(t::text) FROM outbox t`,

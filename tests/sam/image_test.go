@@ -101,7 +101,7 @@ func taskVariables(t *testing.T) map[string]string {
 	}
 	return map[string]string{
 		"PORT": "8080", "AWS_REGION": "ap-northeast-2", "ALLOWED_ORIGINS": "", "JWKS": made.Jwks,
-		"ADMIN_EMAIL": stack.Info.Admin.Email, "LOGINS_PER_ADDRESS": "1000", "SIGN_UPS_PER_HOUR": "1000", "PRINT_LINKS": "",
+		"ADMIN_EMAIL": stack.Info.Admin.Email, "LOGINS_PER_ADDRESS": "1000", "SIGN_UPS_PER_HOUR": "1000", "TOKENS_PER_SESSION": "1000", "TOKENS_PER_ADDRESS": "1000", "PRINT_LINKS": "",
 		"DB_AUTH": "password", "USERS_PASSWORD": made.UsersDbPassword,
 		"USERS_DSN":   "postgres://users_service@host.docker.internal:" + database.Port() + "/users?sslmode=disable",
 		"SIGNING_KEY": made.SigningKey, "ADMIN_PASSWORD": stack.Info.Admin.Password,

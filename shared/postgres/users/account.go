@@ -2,7 +2,6 @@ package users
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
 
 	"plaudit/shared/access"
 	"plaudit/shared/event"
@@ -90,6 +90,9 @@ func (s *Store) ChangePassword(ctx context.Context, id string, old int64, hash, 
 		if err != nil {
 			return err
 		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM devices WHERE user_id = $1`, id); err != nil {
+			return err
+		}
 		return report(ctx, tx, userEvent{id, event.UserPasswordChanged, actor, map[string]any{"sessions_ended": n}})
 	})
 }
@@ -109,11 +112,12 @@ func (s *Store) Erase(ctx context.Context, id, actor string) error {
 		if u.Role == access.Admin && !slices.ContainsFunc(admins, func(admin string) bool { return admin != id }) {
 			return fault.New(fault.LastAdmin, "This is the only admin. Make another account an admin first.")
 		}
-		for _, l := range []user.Limit{user.AccountLimit(u.Email), user.VerificationLimit(u.Email)} {
-			subject := sha256.Sum256([]byte(l.Subject))
-			if _, err := tx.ExecContext(ctx, `DELETE FROM attempts WHERE name = $1 AND subject = $2`, l.Name, subject[:]); err != nil {
-				return err
-			}
+		// From every client address: those subjects begin with the account's.
+		names := pq.StringArray{user.AccountLimit(u.Email).Name, user.PairLimit(u.Email, "").Name, user.VerificationLimit(u.Email).Name}
+		if _, err := tx.ExecContext(ctx, `
+			DELETE FROM attempts WHERE name = ANY ($1) AND subject BETWEEN $2 AND $2 || decode(repeat('ff', 32), 'hex')`,
+			names, subject(user.AccountLimit(u.Email))); err != nil {
+			return err
 		}
 		var erased bool
 		return tx.GetContext(ctx, &erased, `SELECT erase_user_v1($1, $2, $3)`, id, actor, postgres.TraceParent(ctx))

@@ -78,9 +78,9 @@ func testOutbox(ctx context.Context, t *testing.T, traced func(string) bool) {
 	check(err)
 	_, _, err = s.RequestVerification(ctx, "jin@example.com", user.VerificationLimit("jin@example.com"))
 	check(err)
-	_, err = s.MakeVerification(ctx, id, token(9), time.Hour, 5)
+	_, err = s.MakeVerification(ctx, id, token(9).Digest, time.Hour, 5)
 	check(err)
-	check(s.UseVerification(ctx, token(9)))
+	check(s.UseVerification(ctx, token(9).Digest))
 	_, _, err = s.RequestVerification(ctx, "jin@example.com", user.VerificationLimit("jin@example.com"))
 	check(err) // verified, no message
 	check(s.SetVerified(ctx, id, self))
@@ -89,15 +89,15 @@ func testOutbox(ctx context.Context, t *testing.T, traced func(string) bool) {
 	_, err = s.SetRole(ctx, admin.ID, id, access.Organizer)
 	check(err)
 	one, two := newID(t), newID(t)
-	check(s.OpenSession(ctx, one, id, 1, token(1), month))
-	check(s.OpenSession(ctx, two, id, 1, token(2), month))
+	check(s.OpenSession(ctx, opening(one, id, 1), month))
+	check(s.OpenSession(ctx, opening(two, id, 12), month))
 	_, err = s.EndSession(ctx, one, id, self)
 	check(err)
 	_, err = s.EndSession(ctx, one, id, self)
 	check(err)
-	_, _, err = s.Rotate(ctx, token(2), token(3), month)
+	_, _, err = s.Rotate(ctx, token(12), token(13), month, unlimited)
 	check(err)
-	if _, _, err = s.Rotate(ctx, token(2), token(4), month); !fault.Is(err, fault.SessionEnded) {
+	if _, _, err = s.Rotate(ctx, token(12), token(14), month, unlimited); !fault.Is(err, fault.SessionEnded) {
 		t.Fatal(err)
 	}
 	for range 7 {
@@ -190,13 +190,13 @@ func TestNoMessageWithoutItsChange(t *testing.T) {
 	s, d := users(t)
 	u := account(t, s, "jin@example.com", access.Admin)
 	other := account(t, s, "b@example.com", access.Member)
-	if err := s.OpenSession(t.Context(), newID(t), u.ID, 1, token(1), month); err != nil {
+	if err := s.OpenSession(t.Context(), opening(newID(t), u.ID, 1), month); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Rotate(t.Context(), token(1), token(2), month); err != nil {
+	if _, _, err := s.Rotate(t.Context(), token(1), token(2), month, unlimited); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.MakeVerification(t.Context(), other.ID, token(4), time.Hour, 5); err != nil {
+	if _, err := s.MakeVerification(t.Context(), other.ID, token(4).Digest, time.Hour, 5); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.Owner().ExecContext(t.Context(), `ALTER TABLE outbox ADD CHECK (id < 7)`); err != nil { // full: two accounts' 6
@@ -213,13 +213,13 @@ func TestNoMessageWithoutItsChange(t *testing.T) {
 		},
 		"password": func() error { return s.ChangePassword(t.Context(), u.ID, 1, "$argon2id$x", "user/x") },
 		"role":     func() error { _, err := s.SetRole(t.Context(), u.ID, other.ID, access.Admin); return err },
-		"reuse":    func() error { _, _, err := s.Rotate(t.Context(), token(1), token(3), month); return err },
+		"reuse":    func() error { _, _, err := s.Rotate(t.Context(), token(1), token(3), month, unlimited); return err },
 		"erase":    func() error { return s.Erase(t.Context(), other.ID, "user/x") },
 		"request": func() error {
 			_, _, err := s.RequestVerification(t.Context(), other.Email, user.VerificationLimit(other.Email))
 			return err
 		},
-		"verify": func() error { return s.UseVerification(t.Context(), token(4)) },
+		"verify": func() error { return s.UseVerification(t.Context(), token(4).Digest) },
 		"vouch":  func() error { return s.SetVerified(t.Context(), other.ID, "user/x") },
 	}
 	state := func() string {
@@ -246,16 +246,19 @@ func TestErasureLeavesNothingPersonal(t *testing.T) {
 	s, d := users(t)
 	account(t, s, "admin@example.com", access.Admin)
 	u := account(t, s, "Jin@example.com", access.Member)
-	if err := s.OpenSession(t.Context(), newID(t), u.ID, 1, token(1), month); err != nil {
+	if err := s.OpenSession(t.Context(), opening(newID(t), u.ID, 1), month); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Fail(t.Context(), u.ID, user.AccountLimit(u.Email), user.Limit{Name: "login-address", Subject: "192.0.2.1", Max: 9, Window: time.Hour}); err != nil {
+	if _, err := s.Fail(t.Context(), u.ID, user.AccountLimit(u.Email), user.PairLimit(u.Email, "192.0.2.1")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Count(t.Context(), user.PairLimit("jin@example.org", "192.0.2.1")); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := s.RequestVerification(t.Context(), u.Email, user.VerificationLimit(u.Email)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.MakeVerification(t.Context(), u.ID, token(2), time.Hour, 5); err != nil {
+	if _, err := s.MakeVerification(t.Context(), u.ID, token(2).Digest, time.Hour, 5); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Erase(t.Context(), u.ID, "user/"+u.ID); err != nil {
@@ -277,8 +280,8 @@ func TestErasureLeavesNothingPersonal(t *testing.T) {
 		}
 	}
 	left := fmt.Sprint(count(t, d, "users"), count(t, d, "sessions"), count(t, d, "refresh_tokens"), count(t, d, "erased_users WHERE id = '"+u.ID+"'"),
-		count(t, d, "attempts WHERE name LIKE '%-account'"), count(t, d, "attempts"), count(t, d, "email_verifications"))
-	if left != "1 0 0 1 0 1 0" { // the client address's failure is not the account's
+		count(t, d, "devices"), count(t, d, "attempts"), count(t, d, "email_verifications"))
+	if left != "1 0 0 1 0 1 0" { // another's failure is not the account's
 		t.Errorf("left: %s", left)
 	}
 	if _, err := s.ByID(t.Context(), u.ID); !fault.Is(err, fault.NotFound) {
@@ -351,19 +354,25 @@ func TestErasureAmongEverythingElse(t *testing.T) {
 		u := account(t, s, fmt.Sprintf("u%d@example.com", round), access.Member)
 		n := round * 100
 		one := newID(t)
-		if err := s.OpenSession(t.Context(), one, u.ID, 1, token(n), month); err != nil {
+		if err := s.OpenSession(t.Context(), opening(one, u.ID, n), month); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := s.Rotate(t.Context(), token(n), token(n+1), month); err != nil {
+		if _, _, err := s.Rotate(t.Context(), token(n), token(n+1), month, unlimited); err != nil {
 			t.Fatal(err)
 		}
 		two := newID(t)
 		var wg sync.WaitGroup
 		for name, do := range map[string]func(context.Context) error{
-			"erase":    func(ctx context.Context) error { return s.Erase(ctx, u.ID, "user/"+u.ID) },
-			"log in":   func(ctx context.Context) error { return s.OpenSession(ctx, two, u.ID, 1, token(n+2), month) },
-			"refresh":  func(ctx context.Context) error { _, _, err := s.Rotate(ctx, token(n+1), token(n+3), month); return err },
-			"reuse":    func(ctx context.Context) error { _, _, err := s.Rotate(ctx, token(n), token(n+4), month); return err },
+			"erase":  func(ctx context.Context) error { return s.Erase(ctx, u.ID, "user/"+u.ID) },
+			"log in": func(ctx context.Context) error { return s.OpenSession(ctx, opening(two, u.ID, n+12), month) },
+			"refresh": func(ctx context.Context) error {
+				_, _, err := s.Rotate(ctx, token(n+1), token(n+3), month, unlimited)
+				return err
+			},
+			"reuse": func(ctx context.Context) error {
+				_, _, err := s.Rotate(ctx, token(n), token(n+4), month, unlimited)
+				return err
+			},
 			"log out":  func(ctx context.Context) error { _, err := s.EndSession(ctx, one, u.ID, "user/"+u.ID); return err },
 			"password": func(ctx context.Context) error { return s.ChangePassword(ctx, u.ID, 1, "$argon2id$x", "user/"+u.ID) },
 			"role":     func(ctx context.Context) error { _, err := s.SetRole(ctx, admin.ID, u.ID, access.Admin); return err },
@@ -372,7 +381,7 @@ func TestErasureAmongEverythingElse(t *testing.T) {
 				return err
 			},
 			"fail": func(ctx context.Context) error {
-				_, err := s.Fail(ctx, u.ID, user.AccountLimit(u.Email), user.Limit{Name: "login-address", Subject: "x", Max: 999, Window: time.Hour})
+				_, err := s.Fail(ctx, u.ID, user.AccountLimit(u.Email), user.PairLimit(u.Email, "192.0.2.1"))
 				return err
 			},
 			"sweep": s.Sweep,
@@ -385,7 +394,7 @@ func TestErasureAmongEverythingElse(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if n := count(t, d, "users WHERE id = '"+u.ID+"'") + count(t, d, "sessions") + count(t, d, "refresh_tokens"); n != 0 {
+		if n := count(t, d, "users WHERE id = '"+u.ID+"'") + count(t, d, "sessions") + count(t, d, "refresh_tokens") + count(t, d, "devices"); n != 0 {
 			t.Errorf("%d rows are left", n)
 		}
 	}
@@ -394,7 +403,6 @@ func TestErasureAmongEverythingElse(t *testing.T) {
 func TestTheOwnerIsToldOnceAWindow(t *testing.T) {
 	s, d := users(t)
 	u := account(t, s, "jin@example.com", access.Member)
-	client := user.Limit{Name: "login-address", Subject: "192.0.2.1", Max: 999, Window: 15 * time.Minute}
 	told := func() (n int) {
 		for _, m := range outbox(t, d) {
 			if m.Type == "plaudit.user.login-failed" {
@@ -406,7 +414,7 @@ func TestTheOwnerIsToldOnceAWindow(t *testing.T) {
 	fail := func(account, email string, times, want int) {
 		t.Helper()
 		for range times {
-			if wait, err := s.Fail(t.Context(), account, user.AccountLimit(email), client); err != nil || wait != 0 {
+			if wait, err := s.Fail(t.Context(), account, user.AccountLimit(email), user.PairLimit(email, "192.0.2.1")); err != nil || wait != 0 {
 				t.Fatalf("%v, %v", wait, err)
 			}
 		}
@@ -425,7 +433,7 @@ func TestTheOwnerIsToldOnceAWindow(t *testing.T) {
 	fail(u.ID, u.Email, 1, 2)
 	fail(u.ID, u.Email, 5, 2)
 	for range 2 { // the tenth was the last that counts
-		if wait, err := s.Fail(t.Context(), u.ID, user.AccountLimit(u.Email), client); err != nil || wait == 0 {
+		if wait, err := s.Fail(t.Context(), u.ID, user.AccountLimit(u.Email), user.PairLimit(u.Email, "192.0.2.1")); err != nil || wait == 0 {
 			t.Errorf("the eleventh: %v, %v", wait, err)
 		}
 	}

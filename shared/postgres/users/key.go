@@ -129,26 +129,30 @@ func (s *Store) DeleteKey(ctx context.Context, owner, id string) error {
 	})
 }
 
-// UseKey implements user.KeyStore.
-func (s *Store) UseKey(ctx context.Context, secret user.Digest, most time.Duration) (user.Key, access.Role, time.Duration, error) {
-	ctx, cancel := postgres.Bounded(ctx)
-	defer cancel()
+// UseKey implements user.KeyStore. A refused use is rolled back.
+func (s *Store) UseKey(ctx context.Context, secret user.Digest, most time.Duration, limits func(key string) []user.Limit) (user.Key, access.Role, time.Duration, error) {
 	var r struct {
 		keyRow
 		Role string
 		Left float64
 	}
-	err := sqlx.GetContext(ctx, s.db, &r, `
-		WITH used AS (
-			UPDATE api_keys SET last_used_at = plaudit_now()
-			WHERE digest = $1 AND (expires_at IS NULL OR expires_at > plaudit_now())
-			RETURNING `+keyColumns+`
-		)
-		SELECT used.id, used.user_id, used.name, used.scopes, used.boards, used.expires_at, used.created_at, used.last_used_at,
-			users.role, least(extract(epoch FROM used.expires_at - used.last_used_at)::float8, $2::float8) AS left
-		FROM used JOIN users ON users.id = used.user_id`, secret[:], most.Seconds())
-	if errors.Is(err, sql.ErrNoRows) {
-		return user.Key{}, "", 0, user.BadKey()
-	}
-	return r.key(), access.Role(r.Role), time.Duration(r.Left * float64(time.Second)), postgres.Wrap(err)
+	err := postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
+		err := tx.GetContext(ctx, &r, `
+			WITH used AS (
+				UPDATE api_keys SET last_used_at = plaudit_now()
+				WHERE digest = $1 AND (expires_at IS NULL OR expires_at > plaudit_now())
+				RETURNING `+keyColumns+`
+			)
+			SELECT used.id, used.user_id, used.name, used.scopes, used.boards, used.expires_at, used.created_at, used.last_used_at,
+				users.role, least(extract(epoch FROM used.expires_at - used.last_used_at)::float8, $2::float8) AS left
+			FROM used JOIN users ON users.id = used.user_id`, secret[:], most.Seconds())
+		if errors.Is(err, sql.ErrNoRows) {
+			return user.BadKey()
+		}
+		if err != nil {
+			return err
+		}
+		return countToken(ctx, tx, limits(r.ID))
+	})
+	return r.key(), access.Role(r.Role), time.Duration(r.Left * float64(time.Second)), err
 }

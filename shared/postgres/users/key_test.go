@@ -20,7 +20,7 @@ func TestKeysDoNotChange(t *testing.T) {
 	if _, err := d.Owner().ExecContext(t.Context(), `INSERT INTO sessions (id, user_id, created_at, used_at, expires_at) VALUES ($1, $2, now(), now(), 'infinity')`, session, u.ID); err != nil {
 		t.Fatal(err)
 	}
-	k, err := s.MakeKey(t.Context(), session, user.Key{ID: newID(t), User: u.ID, Name: "x", Scopes: []string{"read"}}, token(1), 1, anybody)
+	k, err := s.MakeKey(t.Context(), session, user.Key{ID: newID(t), User: u.ID, Name: "x", Scopes: []string{"read"}}, device(1), 1, anybody)
 	if err != nil || k.User != u.ID || k.Boards != nil || k.ExpiresAt != nil || k.LastUsedAt != nil {
 		t.Fatalf("made %+v, %v", k, err)
 	}

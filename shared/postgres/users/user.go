@@ -171,12 +171,13 @@ func (s *Store) Ready(ctx context.Context) error {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
 	_, err := s.db.ExecContext(ctx, `
-		SELECT plaudit_now(), users.password_version FROM users
+		SELECT plaudit_now(), users.password_version, sessions.family FROM users
 		JOIN sessions ON sessions.user_id = users.id
 		JOIN refresh_tokens ON refresh_tokens.session_id = sessions.id
 		CROSS JOIN attempts
 		CROSS JOIN api_keys
 		CROSS JOIN email_verifications
+		CROSS JOIN devices
 		LIMIT 0`)
 	return postgres.Wrap(err)
 }

@@ -69,7 +69,20 @@ func count(t *testing.T, d *pgtest.Database, table string) (n int) {
 	return n
 }
 
-func token(n int) user.Digest { return sha256.Sum256([]byte(fmt.Sprint(n))) }
+// token returns a refresh token. Ten in a row are of one session.
+func token(n int) user.RefreshToken {
+	return user.RefreshToken{Digest: sha256.Sum256([]byte(fmt.Sprint(n))), Family: sha256.Sum256([]byte(fmt.Sprint("family ", n/10)))}
+}
+
+func device(n int) user.Digest { return sha256.Sum256([]byte(fmt.Sprint("device ", n))) }
+
+// opening returns a session of an account, with the nth refresh token and device.
+func opening(id, account string, n int) user.NewSession {
+	return user.NewSession{ID: id, User: account, Password: 1, Token: token(n), Device: device(n)}
+}
+
+// unlimited are the limits of tests that are not about them.
+func unlimited(string) []user.Limit { return nil }
 
 func TestAccountComesBackAsItWasMade(t *testing.T) {
 	s, _ := users(t)
@@ -192,13 +205,13 @@ func TestRotate(t *testing.T) {
 	u := account(t, s, "jin@example.com", access.Member)
 	open := func(first int) string {
 		id := newID(t)
-		if err := s.OpenSession(t.Context(), id, u.ID, 1, token(first), month); err != nil {
+		if err := s.OpenSession(t.Context(), opening(id, u.ID, first), month); err != nil {
 			t.Fatal(err)
 		}
 		return id
 	}
 	rotate := func(used, next int) (string, error) {
-		id, of, err := s.Rotate(t.Context(), token(used), token(next), month)
+		id, of, err := s.Rotate(t.Context(), token(used), token(next), month, unlimited)
 		if err == nil && of.ID != u.ID {
 			t.Errorf("the session is of %s", of.ID)
 		}
@@ -225,8 +238,8 @@ func TestRotate(t *testing.T) {
 	refused("one that was traded in", 2)
 	refused("which ended the session", 4)
 	want("and no other", other, 11, 12)
-	if n := count(t, d, "refresh_tokens"); n != 2 {
-		t.Errorf("%d tokens are kept, want the other session's 2", n)
+	if n := count(t, d, "refresh_tokens"); n != 1 {
+		t.Errorf("%d tokens are kept, want the other session's newest", n)
 	}
 
 	later(t, d, month-time.Minute)
@@ -255,14 +268,14 @@ func TestRotate(t *testing.T) {
 func TestRotateAtOnce(t *testing.T) {
 	s, d := users(t)
 	u := account(t, s, "jin@example.com", access.Member)
-	if err := s.OpenSession(t.Context(), newID(t), u.ID, 1, token(0), month); err != nil {
+	if err := s.OpenSession(t.Context(), opening(newID(t), u.ID, 0), month); err != nil {
 		t.Fatal(err)
 	}
 	var won atomic.Int32
 	var wg sync.WaitGroup
 	for i := 1; i <= 8; i++ {
 		wg.Go(func() {
-			_, _, err := s.Rotate(context.Background(), token(0), token(i), month)
+			_, _, err := s.Rotate(context.Background(), token(0), token(i), month, unlimited)
 			if err == nil {
 				won.Add(1)
 			} else if !fault.Is(err, fault.SessionEnded) {
@@ -348,13 +361,13 @@ func TestSweep(t *testing.T) {
 		if err := s.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := fmt.Sprintf("%d attempts, %d sessions, %d tokens", count(t, d, "attempts"), count(t, d, "sessions"), count(t, d, "refresh_tokens")); got != want {
+		if got := fmt.Sprintf("%d attempts, %d sessions, %d tokens, %d devices", count(t, d, "attempts"), count(t, d, "sessions"), count(t, d, "refresh_tokens"), count(t, d, "devices")); got != want {
 			t.Errorf("left: %s, want %s", got, want)
 		}
 	}
 	old, going := newID(t), newID(t)
 	for id, first := range map[string]int{old: 1, going: 11} {
-		if err := s.OpenSession(t.Context(), id, u.ID, 1, token(first), month); err != nil {
+		if err := s.OpenSession(t.Context(), opening(id, u.ID, first), month); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -364,17 +377,21 @@ func TestSweep(t *testing.T) {
 	if _, err := d.Owner().ExecContext(t.Context(), `INSERT INTO attempts (name, subject, at) SELECT 'b', '\x00', now() - interval '2 h' FROM generate_series(1, 2500)`); err != nil {
 		t.Fatal(err)
 	}
-	sweep("1 attempts, 2 sessions, 2 tokens")
-	if _, _, err := s.Rotate(t.Context(), token(11), token(12), month); err != nil {
+	sweep("1 attempts, 2 sessions, 2 tokens, 2 devices")
+	if _, _, err := s.Rotate(t.Context(), token(11), token(12), month, unlimited); err != nil {
 		t.Fatal(err)
 	}
 	later(t, d, month-time.Minute)
-	if _, _, err := s.Rotate(t.Context(), token(12), token(13), month); err != nil {
+	if _, _, err := s.Rotate(t.Context(), token(12), token(13), month, unlimited); err != nil {
 		t.Fatal(err)
 	}
-	sweep("0 attempts, 2 sessions, 4 tokens")
+	sweep("0 attempts, 2 sessions, 2 tokens, 2 devices")
 	later(t, d, month+time.Minute)
-	sweep("0 attempts, 1 sessions, 2 tokens")
+	sweep("0 attempts, 1 sessions, 1 tokens, 2 devices")
+	later(t, d, 3*month-time.Minute)
+	sweep("0 attempts, 0 sessions, 0 tokens, 2 devices")
+	later(t, d, 3*month+time.Minute)
+	sweep("0 attempts, 0 sessions, 0 tokens, 0 devices")
 }
 
 func TestWhatTheServiceMayNotDo(t *testing.T) {
@@ -393,6 +410,7 @@ func TestWhatTheServiceMayNotDo(t *testing.T) {
 		`DELETE FROM erased_users`,
 		`TRUNCATE users, sessions, refresh_tokens`,
 		`UPDATE sessions SET user_id = gen_random_uuid()`,
+		`UPDATE devices SET user_id = gen_random_uuid()`,
 		`UPDATE refresh_tokens SET session_id = gen_random_uuid()`,
 		`DROP TABLE users`,
 		`CREATE TABLE mine (id int)`,

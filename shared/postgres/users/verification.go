@@ -25,9 +25,12 @@ func (s *Store) ByVerifiedAddress(ctx context.Context, email string) (user.User,
 // for every address; those that need an account find none if there is nothing to
 // verify.
 func (s *Store) RequestVerification(ctx context.Context, email string, limits ...user.Limit) (account string, wait time.Duration, err error) {
-	wait, err = s.count(ctx, limits, func(ctx context.Context, tx *sqlx.Tx) error {
+	err = postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) (err error) {
 		account = ""
-		err := tx.GetContext(ctx, &account, `SELECT id FROM users WHERE email_key = $1 AND NOT email_verified FOR NO KEY UPDATE`, user.AddressKey(email))
+		if wait, err = countIn(ctx, tx, limits); err != nil || wait > 0 {
+			return err
+		}
+		err = tx.GetContext(ctx, &account, `SELECT id FROM users WHERE email_key = $1 AND NOT email_verified FOR NO KEY UPDATE`, user.AddressKey(email))
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}

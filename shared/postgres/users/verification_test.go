@@ -26,7 +26,7 @@ import (
 // link makes a link of an account with the token n.
 func link(t *testing.T, s *pgusers.Store, account string, n int) {
 	t.Helper()
-	if made, err := s.MakeVerification(t.Context(), account, token(n), time.Hour, 5); err != nil || !made {
+	if made, err := s.MakeVerification(t.Context(), account, token(n).Digest, time.Hour, 5); err != nil || !made {
 		t.Fatalf("make a link: %t, %v", made, err)
 	}
 }
@@ -47,19 +47,19 @@ func TestLinkWorksOnce(t *testing.T) {
 	link(t, s, u.ID, 1)
 	link(t, s, u.ID, 2)
 	link(t, s, other.ID, 3)
-	if err := s.UseVerification(t.Context(), token(4)); !fault.Is(err, fault.NotFound) {
+	if err := s.UseVerification(t.Context(), token(4).Digest); !fault.Is(err, fault.NotFound) {
 		t.Errorf("an unknown token: %v", err)
 	}
 	if verified(t, s, u.ID) {
 		t.Error("verified without a link")
 	}
 	// An older link works, too.
-	if err := s.UseVerification(t.Context(), token(1)); err != nil {
+	if err := s.UseVerification(t.Context(), token(1).Digest); err != nil {
 		t.Fatal(err)
 	}
 	for n, name := range []string{1: "again", 2: "another link of the account"} {
 		if n > 0 {
-			if err := s.UseVerification(t.Context(), token(n)); !fault.Is(err, fault.NotFound) {
+			if err := s.UseVerification(t.Context(), token(n).Digest); !fault.Is(err, fault.NotFound) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -67,10 +67,10 @@ func TestLinkWorksOnce(t *testing.T) {
 	if !verified(t, s, u.ID) || verified(t, s, other.ID) || count(t, d, "email_verifications") != 1 {
 		t.Errorf("verified: %t and the other %t, %d links left", verified(t, s, u.ID), verified(t, s, other.ID), count(t, d, "email_verifications"))
 	}
-	if made, err := s.MakeVerification(t.Context(), u.ID, token(5), time.Hour, 5); err != nil || made {
+	if made, err := s.MakeVerification(t.Context(), u.ID, token(5).Digest, time.Hour, 5); err != nil || made {
 		t.Errorf("a link for a verified address: %t, %v", made, err)
 	}
-	if made, err := s.MakeVerification(t.Context(), newID(t), token(6), time.Hour, 5); err != nil || made {
+	if made, err := s.MakeVerification(t.Context(), newID(t), token(6).Digest, time.Hour, 5); err != nil || made {
 		t.Errorf("a link for nobody: %t, %v", made, err)
 	}
 }
@@ -85,7 +85,7 @@ func TestOneOfManyUsesALink(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
-			switch err := s.UseVerification(context.Background(), token(1+i%2)); {
+			switch err := s.UseVerification(context.Background(), token(1+i%2).Digest); {
 			case err == nil:
 				used.Add(1)
 			case fault.Is(err, fault.NotFound):
@@ -137,7 +137,7 @@ func TestLinkIsVoid(t *testing.T) {
 			link(t, s, u.ID, 1)
 			c.change(t, s, d, u)
 			before := count(t, d, "users WHERE email_verified")
-			err := s.UseVerification(t.Context(), token(1))
+			err := s.UseVerification(t.Context(), token(1).Digest)
 			if c.want && err != nil || !c.want && !fault.Is(err, fault.NotFound) {
 				t.Errorf("got %v", err)
 			}
@@ -158,7 +158,7 @@ func TestLinksOfAnAccountAreBounded(t *testing.T) {
 		link(t, s, u.ID, n)
 	}
 	for n, valid := range []bool{false, false, true, true, true, true, true} {
-		digest := token(n)
+		digest := token(n).Digest
 		if got := count(t, d, fmt.Sprintf(`email_verifications WHERE digest = '\x%x'`, digest[:])) == 1; got != valid {
 			t.Errorf("link %d is valid: %t", n, got)
 		}
@@ -169,7 +169,7 @@ func TestLinksOfAnAccountAreBounded(t *testing.T) {
 	var wg sync.WaitGroup
 	for n := range 8 {
 		wg.Go(func() {
-			if _, err := s.MakeVerification(context.Background(), u.ID, token(200+n), time.Hour, 5); err != nil {
+			if _, err := s.MakeVerification(context.Background(), u.ID, token(200+n).Digest, time.Hour, 5); err != nil {
 				t.Error(err)
 			}
 		})

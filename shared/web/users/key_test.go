@@ -14,7 +14,6 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/jose"
-	"plaudit/shared/user"
 )
 
 // claims verifies a token as every deployable does.
@@ -386,7 +385,7 @@ func TestKeyExchangesAtOnce(t *testing.T) {
 }
 
 func TestGuessesOfKeysAreLimited(t *testing.T) {
-	u := startUsers(t, user.Limits{LoginsPerAddress: 3, SignUpsPerHour: 1000})
+	u := startUsers(t, limits(3, 1000))
 	_, token := u.loggedIn(access.Organizer)
 	key := u.want(u.makeKey(token, plainKey), 201, "").str("key")
 	almost := key[:len(key)-1] + string(key[len(key)-1]^1)
@@ -509,7 +508,7 @@ func TestNoKeyIsLogged(t *testing.T) {
 	slog.SetDefault(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	defer slog.SetDefault(before)
 
-	u := startUsers(t, user.Limits{LoginsPerAddress: 2, SignUpsPerHour: 1000})
+	u := startUsers(t, limits(2, 1000))
 	_, token := u.loggedIn(access.Organizer)
 	made := u.want(u.makeKey(token, `{"name": "jin's laptop", "scopes": ["read"]}`), 201, "")
 	given := u.want(u.exchange(made.str("key")), 200, "").str("access_token")

@@ -14,6 +14,7 @@ func TestSchemasAreTheStructs(t *testing.T) {
 		"PublicProfile": profileOut{},
 		"UserList":      web.Page{},
 		"Session":       sessionOut{},
+		"Login":         loginOut{},
 		"OpenSession":   openSessionOut{},
 
 		"EmailVerificationRequest": verificationIn{},

@@ -17,23 +17,39 @@ type sessionOut struct {
 	User         userOut `json:"user"`
 }
 
+// loginOut is the response of a login, which alone has the device's token.
+type loginOut struct {
+	AccessToken  string  `json:"access_token"`
+	TokenType    string  `json:"token_type"`
+	ExpiresIn    int     `json:"expires_in"` // seconds
+	RefreshToken string  `json:"refresh_token"`
+	DeviceToken  string  `json:"device_token"`
+	User         userOut `json:"user"`
+}
+
+func newLoginOut(s user.Session) loginOut {
+	out := newSessionOut(s)
+	return loginOut{out.AccessToken, out.TokenType, out.ExpiresIn, out.RefreshToken, s.DeviceToken, out.User}
+}
+
 func newSessionOut(s user.Session) sessionOut {
 	return sessionOut{s.AccessToken, "Bearer", int(user.AccessLifetime.Seconds()), s.RefreshToken, newUserOut(s.User)}
 }
 
 func (h handlers) login(w http.ResponseWriter, r *http.Request) error {
 	in, err := web.Decode[struct {
-		Email    string `json:"email"`
-		Password string `json:"password"`
+		Email       string `json:"email"`
+		Password    string `json:"password"`
+		DeviceToken string `json:"device_token"`
 	}](r)
 	if err != nil {
 		return err
 	}
-	s, err := h.users.Login(r.Context(), clientNetwork(r), in.Email, in.Password)
+	s, err := h.users.Login(r.Context(), clientNetwork(r), user.LogIn{Email: in.Email, Password: in.Password, DeviceToken: in.DeviceToken})
 	if err != nil {
 		return err
 	}
-	return web.Reply(w, http.StatusCreated, newSessionOut(s))
+	return web.Reply(w, http.StatusCreated, newLoginOut(s))
 }
 
 func (h handlers) refresh(w http.ResponseWriter, r *http.Request) error {
@@ -43,7 +59,7 @@ func (h handlers) refresh(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s, err := h.users.Refresh(r.Context(), in.RefreshToken)
+	s, err := h.users.Refresh(r.Context(), clientNetwork(r), in.RefreshToken)
 	if err != nil {
 		return err
 	}

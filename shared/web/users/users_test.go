@@ -56,14 +56,20 @@ func startUsers(t *testing.T, limits user.Limits) *usersUnderTest {
 	}
 	d := pgtest.Users(t)
 	service := &user.Service{
-		Store: pgusers.New(d.Open("users_service")), Signer: signer, Passwords: user.NewPasswords(2, 50), Limits: limits,
+		Store: pgusers.New(d.Open("users_service")), Signer: signer, Passwords: user.NewPasswords(2),
+		Hashing: user.NewTurns(2, 50, 50), Tokens: user.NewTurns(1, 50, 50), Limits: limits,
 		First: user.Credentials{Email: "admin@example.com", Password: "the first admin's"},
 	}
 	handler := web.New(web.Config{Deployable: "users", Verifier: verifier}, users.Endpoints(service, jwks))
 	return &usersUnderTest{t, handler, service, signer, d, "192.0.2.1:1234"}
 }
 
-var generous = user.Limits{LoginsPerAddress: 1000, SignUpsPerHour: 1000}
+var generous = limits(1000, 1000)
+
+// limits returns limits that differ in logins and sign-ups.
+func limits(logins, signUps int) user.Limits {
+	return user.Limits{LoginsPerAddress: logins, SignUpsPerHour: signUps, TokensPerSession: 1000, TokensPerAddress: 1000}
+}
 
 type answer struct {
 	status int
@@ -170,7 +176,7 @@ func TestSignUpLogInRefreshLogOut(t *testing.T) {
 	u.want(u.signUp("jin@example.COM"), 409, "address-taken")
 
 	session := u.want(u.logIn("jin@EXAMPLE.com", password), 201, "")
-	if got := keysOf(session.body); !slices.Equal(got, []string{"access_token", "expires_in", "refresh_token", "token_type", "user"}) {
+	if got := keysOf(session.body); !slices.Equal(got, []string{"access_token", "device_token", "expires_in", "refresh_token", "token_type", "user"}) {
 		t.Errorf("a session has %q", got)
 	}
 	if session.str("token_type") != "Bearer" || session.body["expires_in"] != 900.0 || len(session.str("refresh_token")) != 43 ||
@@ -379,8 +385,7 @@ func TestFailedLoginsOfAnAccountAreLimited(t *testing.T) {
 	now := time.Now()
 	u.at(now)
 	for _, email := range []string{"jin@example.com", "nobody@example.com"} {
-		for i := range 10 {
-			u.from = fmt.Sprintf("192.0.2.%d:1", i)
+		for range 10 {
 			u.want(u.logIn(email, "wrong password"), 401, "bad-credentials")
 		}
 		for _, p := range []string{"wrong password", password} {
@@ -390,12 +395,16 @@ func TestFailedLoginsOfAnAccountAreLimited(t *testing.T) {
 			}
 		}
 	}
+	u.from = "192.0.2.2:1" // the failures count for both, the account and the client address
+	u.want(u.logIn("nobody@example.com", password), 401, "bad-credentials")
+	u.want(u.logIn("jin@example.com", password), 201, "")
+	u.from = "192.0.2.1:1"
 	u.at(now.Add(15 * time.Minute))
 	u.want(u.logIn("jin@example.com", password), 201, "")
 }
 
 func TestLimitsOfAClientAddress(t *testing.T) {
-	u := startUsers(t, user.Limits{LoginsPerAddress: 3, SignUpsPerHour: 2})
+	u := startUsers(t, limits(3, 2))
 	u.want(u.signUp("a@example.com"), 201, "")
 	u.want(u.signUp("a@example.com"), 409, "address-taken")
 	u.want(u.send("POST", "/v1/users", "", `{}`), 400, "bad-request")
@@ -403,10 +412,10 @@ func TestLimitsOfAClientAddress(t *testing.T) {
 	if a.header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
-	for i := range 3 {
-		u.want(u.logIn("a@example.com", password), 201, "") // these don't count
-		u.want(u.logIn(fmt.Sprintf("x%d@example.com", i), password), 401, "bad-credentials")
-	}
+	u.want(u.logIn("a@example.com", password), 201, "") // good ones count, too
+	u.want(u.logIn("x@example.com", password), 401, "bad-credentials")
+	u.want(u.logIn("a@example.com", "wrong password"), 401, "bad-credentials")
+	u.want(u.send("POST", "/v1/sessions", "", `{}`), 400, "bad-request") // not an attempt
 	u.want(u.logIn("a@example.com", password), 429, "too-many-requests")
 
 	u.from = "[2001:db8:1:2::1]:1"
@@ -459,7 +468,7 @@ func TestNothingPersonalIsLogged(t *testing.T) {
 	slog.SetDefault(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	defer slog.SetDefault(before)
 
-	u := startUsers(t, user.Limits{LoginsPerAddress: 2, SignUpsPerHour: 2})
+	u := startUsers(t, limits(2, 2))
 	u.want(u.signUp("jin@example.com"), 201, "")
 	u.want(u.signUp("jin@example.com"), 409, "address-taken")
 	u.want(u.signUp("jin@example.com"), 429, "too-many-requests")
