@@ -325,7 +325,7 @@ func testIsLocal(t *testing.T, parameter, value string) {
 		if name == "local" {
 			continue
 		}
-		params := map[string]string{"Stage": name, "AdminPassword": "0123456789", "SigningKey": "k", "Jwks": "j"}
+		params := map[string]string{"Stage": name, "AdminEmail": "ops@example.org", "AdminPassword": "0123456789", "SigningKey": "k", "Jwks": "j"}
 		if _, err := template.Load(filepath.Join(root, "template.yaml"), pseudo, params); err != nil {
 			t.Errorf("the template refuses the stage %s without %s: %v", name, parameter, err)
 		}

@@ -22,7 +22,7 @@ CREATE INDEX board_refusals_at ON board_refusals (at);
 -- does not begin with the text: those that have fewer characters in common than it.
 -- Ids are mostly made of titles, so that a title alone finds few of those that it
 -- matches.
-CREATE FUNCTION internal.in_common(p_one text, p_other text) RETURNS integer
+CREATE OR REPLACE FUNCTION internal.in_common(p_one text, p_other text) RETURNS integer
 LANGUAGE sql IMMUTABLE AS $$
     SELECT count(*)::integer FROM generate_series(1, least(length(p_one), length(p_other))) n WHERE left(p_one, n) = left(p_other, n)
 $$;
@@ -51,7 +51,7 @@ CREATE INDEX board_people_titles ON board_people (user_id, public, in_common, ti
 -- ones are there. functions/internal/list_people.sql replaces this body right after
 -- the migrations.
 -- +goose StatementBegin
-CREATE FUNCTION internal.list_people() RETURNS trigger
+CREATE OR REPLACE FUNCTION internal.list_people() RETURNS trigger
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
