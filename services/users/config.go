@@ -3,13 +3,18 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"math"
+	"runtime/debug"
 	"time"
 
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
 	"plaudit/shared/access"
+	"plaudit/shared/boot"
 	"plaudit/shared/jose"
 	"plaudit/shared/postgres"
+	"plaudit/shared/user"
 )
 
 // config is everything that this service reads from its environment. The names
@@ -42,7 +47,7 @@ const (
 	// (shared/postgres/migrate/roles.go) covers two tasks of this version and two of
 	// the previous one.
 	connections = 10
-	// A hash takes 19 MiB and about 20 ms, and the container has 384 MB.
+	// A hash takes 19 MiB and about 20 ms.
 	hashesAtOnce = 4
 	// Requests that hash a password, and those for tokens, leave a connection for
 	// others. The last one that waits does so for about half a second.
@@ -50,6 +55,36 @@ const (
 	// One client address holds at most half of the places to wait.
 	perAddress = 32
 )
+
+// The memory of a task, in bytes. What may be alive at once stays within the limit
+// that Go's garbage collector keeps to; above it are 64 MiB for what Go does not
+// count: the program itself, and the kernel's buffers of connections.
+//
+//	program, database connections, keys, passwords that are too common    48 MiB
+//	hashes: 4 × 19 MiB, and one more of each that is garbage              152 MiB
+//	bodies in flight                                                       24 MiB
+//	connections: 1,536 × 64 KiB                                            96 MiB
+//	                                                                      320 MiB
+//	container (Memory in template.yaml)                                   384 MiB
+const (
+	mib = 1 << 20
+
+	baseMemory   = 48 * mib
+	hashMemory   = 2 * hashesAtOnce * user.HashMemory
+	bodies       = 24 * mib
+	memoryLimit  = baseMemory + hashMemory + bodies + boot.MaxConnections*boot.ConnectionMemory
+	outsideOfGo  = 64 * mib
+	memoryOfTask = memoryLimit + outsideOfGo
+)
+
+// limitMemory sets the limit of Go's garbage collector, unless GOMEMLIMIT sets another
+// one. The program does so itself, because it also runs outside of its image.
+func limitMemory() {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(memoryLimit)
+	}
+	slog.Info("memory", "limit", debug.SetMemoryLimit(-1))
+}
 
 func (c config) database(ctx context.Context) (postgres.Config, error) {
 	database := c.DB.Config(c.UsersDSN, c.UsersPassword)

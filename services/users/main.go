@@ -25,6 +25,7 @@ import (
 func main() { os.Exit(command(os.Args[1:], os.Stderr)) }
 
 func run(ctx context.Context, cfg config) error {
+	limitMemory()
 	signer, verifier, err := keys(cfg)
 	if err != nil {
 		return err
@@ -57,6 +58,6 @@ func run(ctx context.Context, cfg config) error {
 		return err
 	}
 	go service.Run(ctx)
-	edge := web.Config{Deployable: "users", Verifier: verifier, Origins: cfg.AllowedOrigins, Observe: boot.Observe}
+	edge := web.Config{Deployable: "users", Verifier: verifier, Origins: cfg.AllowedOrigins, Observe: boot.Observe, Room: web.NewRoom(bodies)}
 	return boot.Serve(ctx, net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)), web.New(edge, users.Endpoints(service, cfg.JWKS)))
 }

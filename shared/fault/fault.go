@@ -40,6 +40,7 @@ const (
 	NameDiffers          Kind = "name-differs"
 	LastAdmin            Kind = "last-admin"
 	TooManyAPIKeys       Kind = "too-many-api-keys"
+	BodyTimeout          Kind = "body-timeout"
 	TooLarge             Kind = "too-large"
 	UnsupportedMediaType Kind = "unsupported-media-type"
 	KeyReused            Kind = "key-reused"
@@ -63,7 +64,8 @@ type Error struct {
 	Kind   Kind
 	Detail string       // a sentence for a person: what is wrong, then what to do
 	Field  string       // the field at fault, if any
-	Errors []FieldFault // all faults of the request's fields, the one of Field first
+	Errors []FieldFault // the faults of the request's fields, the one of Field first
+	More   bool         // there may be faults that Errors does not list
 	// RetryAfter is how long the client should wait; 0 if repeating does not help.
 	RetryAfter time.Duration
 	// Cause is logged and never sent.
@@ -107,31 +109,55 @@ func Is(err error, kind Kind) bool {
 	return ok && e.Kind == kind
 }
 
+// MaxFaults is the maximum number of faults of a request that are reported. Code that
+// has found so many need not look for more.
+const MaxFaults = 100
+
 // List collects the faults of one request, so that the client gets all of them
-// in one answer.
+// in one answer, up to MaxFaults.
 type List []FieldFault
 
 // Add notes a fault of a field.
 func (l *List) Add(field, format string, args ...any) {
-	*l = append(*l, FieldFault{field, fmt.Sprintf(format, args...)})
+	l.Append(FieldFault{field, fmt.Sprintf(format, args...)})
 }
 
-// Err returns nil if the list is empty, else a BadRequest with the faults in
-// order. Of each field it keeps only the first fault, and none of a field
+// Append notes faults that were found elsewhere. A list keeps no more than twice
+// MaxFaults, however many are noted: a body may be wrong in a hundred thousand places.
+func (l *List) Append(faults ...FieldFault) {
+	for _, f := range faults {
+		if len(*l) == 2*MaxFaults {
+			kept := l.kept()
+			*l = kept[:min(len(kept), MaxFaults+1)]
+		}
+		*l = append(*l, f)
+	}
+}
+
+// Err returns nil if the list is empty, else a BadRequest with the first MaxFaults
+// faults in order. Of each field it keeps only the first fault, and none of a field
 // inside another that already has one: such a fault only follows from it.
 func (l List) Err() error {
 	if len(l) == 0 {
 		return nil
 	}
-	var faults List
-	kept := fields{names: map[string]bool{}}
+	faults, more := l.kept(), false
+	if len(faults) > MaxFaults {
+		faults, more = faults[:MaxFaults], true
+	}
+	return &Error{Kind: BadRequest, Detail: faults[0].Detail, Field: faults[0].Field, Errors: faults, More: more}
+}
+
+// kept returns the faults that Err keeps.
+func (l List) kept() (faults List) {
+	seen := fields{names: map[string]bool{}}
 	for _, f := range l {
-		if !kept.contain(f.Field) {
-			kept.add(f.Field)
+		if !seen.contain(f.Field) {
+			seen.add(f.Field)
 			faults = append(faults, f)
 		}
 	}
-	return &Error{Kind: BadRequest, Detail: faults[0].Detail, Field: faults[0].Field, Errors: faults}
+	return faults
 }
 
 // fields is a set of fields. A name can have nearly 1 MB, all of it dots, so the set

@@ -47,6 +47,42 @@ func TestListKeepsTheFirstFaultOfAField(t *testing.T) {
 	}
 }
 
+// A list of a body that is wrong everywhere stays small, and loses no fault that an
+// answer would show.
+func TestListKeepsNoMoreThanAnAnswerShows(t *testing.T) {
+	const n = 100_000
+	for name, c := range map[string]struct {
+		field func(i int) string
+		kept  int
+		more  bool
+	}{
+		"100 fields, again and again": {func(i int) string { return fmt.Sprint("f", i%100) }, 100, false},
+		"101 fields":                  {func(i int) string { return fmt.Sprint("f", i%101) }, 100, true},
+		"a field each":                {func(i int) string { return fmt.Sprint("f", i) }, 100, true},
+		"nine after many of one":      {func(i int) string { return fmt.Sprint("f", max(0, i-(n-10))) }, 10, false},
+		"nine after many inside one": {func(i int) string {
+			switch {
+			case i == 0:
+				return "entries"
+			case i < n-9:
+				return fmt.Sprintf("entries[%d].points", i)
+			}
+			return fmt.Sprint("f", i)
+		}, 10, false},
+	} {
+		var l List
+		longest := 0
+		for i := range n {
+			l.Add(c.field(i), "is wrong")
+			longest = max(longest, len(l))
+		}
+		err, _ := As(l.Err())
+		if longest > 200 || len(err.Errors) != c.kept || err.More != c.more || err.Errors[0].Field != c.field(0) {
+			t.Errorf("%s: up to %d kept, then %d, more %t", name, longest, len(err.Errors), err.More)
+		}
+	}
+}
+
 // Looking up each beginning of a long name would read it as often as it has dots,
 // which would take hours.
 func TestLongNamesAreLookedUpAtOnce(t *testing.T) {

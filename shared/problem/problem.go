@@ -47,6 +47,7 @@ var kinds = map[fault.Kind]struct {
 	fault.NameDiffers:          {http.StatusConflict, "Player has another name"},
 	fault.LastAdmin:            {http.StatusConflict, "Last admin"},
 	fault.TooManyAPIKeys:       {http.StatusConflict, "Too many API keys"},
+	fault.BodyTimeout:          {http.StatusRequestTimeout, "Request body too slow"},
 	fault.TooLarge:             {http.StatusRequestEntityTooLarge, "Request body too large"},
 	fault.UnsupportedMediaType: {http.StatusUnsupportedMediaType, "Unsupported media type"},
 	fault.KeyReused:            {http.StatusUnprocessableEntity, "Idempotency key reused"},
@@ -76,13 +77,10 @@ type Problem struct {
 	RequestID string             `json:"request_id,omitempty"`
 }
 
-// A fault quotes the request, which may have a name of nearly 1 MB or very many
-// faults, but the response must fit through the load balancer. Quotes of valid
-// values are shorter than these limits.
-const (
-	maxErrors = 100
-	maxQuoted = 500 // bytes of a detail or of the name of a field
-)
+// maxQuoted is the maximum length of a detail or of the name of a field, in bytes. A
+// fault quotes the request, which may have a name of nearly 1 MB, but the response must
+// fit through the load balancer. Quotes of valid values are shorter.
+const maxQuoted = 500
 
 // New returns the problem of a fault, with the request id of the context. It
 // cuts what the fault quotes.
@@ -91,14 +89,11 @@ func New(ctx context.Context, f *fault.Error) Problem {
 		Type: "urn:plaudit:error:" + string(f.Kind), Title: kinds[f.Kind].title, Status: Status(f.Kind),
 		Detail: short(f.Detail), Field: short(f.Field), RequestID: trace.From(ctx).RequestID,
 	}
-	for _, e := range f.Errors[:min(len(f.Errors), maxErrors)] {
+	for _, e := range f.Errors {
 		p.Errors = append(p.Errors, fault.FieldFault{Field: short(e.Field), Detail: short(e.Detail)})
 	}
-	switch more := len(f.Errors) - maxErrors; {
-	case more == 1:
-		p.Detail += " 1 more error is not shown."
-	case more > 1:
-		p.Detail += fmt.Sprintf(" %d more errors are not shown.", more)
+	if f.More {
+		p.Detail += fmt.Sprintf(" These are the first %d errors; there may be more.", len(f.Errors))
 	}
 	return p
 }

@@ -92,10 +92,22 @@ func TestProblemCutsWhatItQuotes(t *testing.T) {
 			}
 		}
 	}
-	for n, want := range map[int]string{100: "d", 101: "d 1 more error is not shown.", 107: "d 7 more errors are not shown."} {
-		p := New(context.Background(), &fault.Error{Kind: fault.BadRequest, Detail: "d", Errors: make([]fault.FieldFault, n)})
-		if p.Detail != want || len(p.Errors) != 100 {
-			t.Errorf("%d errors: %q, %d of them", n, p.Detail, len(p.Errors))
+}
+
+// The answer to a body that is wrong everywhere is bounded, whatever the names in it.
+func TestProblemHasAHundredErrors(t *testing.T) {
+	for n, want := range map[int]string{
+		100: "d", 101: "d These are the first 100 errors; there may be more.", 100_000: "d These are the first 100 errors; there may be more.",
+	} {
+		var l fault.List
+		for i := range n {
+			l.Add(strconv.Itoa(i)+strings.Repeat("\x01", 1000), "d")
+		}
+		err, _ := fault.As(l.Err())
+		p := New(context.Background(), err)
+		w := httptest.NewRecorder()
+		if err := p.Write(w); err != nil || p.Detail != want || len(p.Errors) != 100 || w.Body.Len() > 400_000 {
+			t.Errorf("%d errors: %q, %d of them in %d bytes (%v)", n, p.Detail, len(p.Errors), w.Body.Len(), err)
 		}
 	}
 }

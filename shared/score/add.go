@@ -217,7 +217,7 @@ func (r addRequest) check(now time.Time) error {
 	for i, item := range r.items {
 		if f, ok := fault.As(item.check(now)); ok {
 			for _, f := range f.Errors {
-				faults = append(faults, fault.FieldFault{Field: r.field(i, f.Field), Detail: f.Detail})
+				faults.Append(fault.FieldFault{Field: r.field(i, f.Field), Detail: f.Detail})
 			}
 		}
 		if item.Key == "" || item.Board == "" {
@@ -488,7 +488,7 @@ func (r addRequest) refusedByBoard(items []int, errors []error) error {
 	var faults fault.List
 	for _, i := range items {
 		if f, ok := fault.As(r.atItem(i, errors[i], "board")); ok && f.Kind == fault.BadRequest {
-			faults = append(faults, f.Errors...)
+			faults.Append(f.Errors...)
 		}
 	}
 	if err := faults.Err(); err != nil {

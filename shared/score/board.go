@@ -183,7 +183,7 @@ func (b *Board) normalise(old Board, faults *fault.List) {
 			b.Categories[i] = text.Normal(name)
 		}
 	}
-	if !maps.Equal(b.Catalogue, old.Catalogue) {
+	if len(b.Catalogue) <= maxReasons && !maps.Equal(b.Catalogue, old.Catalogue) {
 		b.Catalogue = normalKeys(faults, "catalogue", b.Catalogue)
 	}
 }
@@ -206,10 +206,11 @@ func (b Board) check(faults *fault.List) {
 	}
 	if len(b.Catalogue) > maxReasons {
 		faults.Add("catalogue", "must have at most %d reasons", maxReasons)
-	}
-	for _, reason := range sortedKeys(b.Catalogue) {
-		checkKey(faults, "catalogue."+reason, reason, maxReason)
-		checkPoints(faults, "catalogue."+reason, b.Catalogue[reason])
+	} else {
+		for _, reason := range sortedKeys(b.Catalogue) {
+			checkKey(faults, "catalogue."+reason, reason, maxReason)
+			checkPoints(faults, "catalogue."+reason, b.Catalogue[reason])
+		}
 	}
 	checkPoints(faults, "min", b.Min)
 	if b.Max != nil {
@@ -368,6 +369,7 @@ func same(a, b *int64) bool { return a != nil && b != nil && *a == *b }
 func checkPeople(faults *fault.List, field string, users []string) {
 	if len(users) > maxPeople {
 		faults.Add(field, "must list at most %d users", maxPeople)
+		return
 	}
 	for i, user := range users {
 		if !userID.MatchString(user) {

@@ -210,6 +210,9 @@ func (in Submission) check(now time.Time) error {
 func (p *Profile) normalise(faults *fault.List, prefix string) {
 	p.DisplayName.Value = inForm(p.DisplayName.Value, text.Normal)
 	p.Country.Value = inForm(p.Country.Value, upperCountry)
+	if len(p.Attributes) > maxAttributes {
+		return // check refuses them all
+	}
 	p.Attributes = normalKeys(faults, prefix+"attributes", p.Attributes)
 	for name, value := range p.Attributes {
 		p.Attributes[name] = inForm(value, text.Normal)
@@ -229,6 +232,7 @@ func (p *Profile) check(faults *fault.List, prefix string) {
 	}
 	if len(p.Attributes) > maxAttributes {
 		faults.Add(prefix+"attributes", "must list at most %d attributes, including those that it clears", maxAttributes)
+		return
 	}
 	for _, name := range sortedKeys(p.Attributes) {
 		field := prefix + "attributes." + name

@@ -23,10 +23,13 @@ type cost struct {
 	threads uint8
 }
 
+// HashMemory is what a running hash takes, in bytes.
+const HashMemory = 19456 << 10
+
 // current follows OWASP's Password Storage Cheat Sheet for argon2id: m=19456
 // (19 MiB), t=2, p=1. A hash with another cost is replaced at the account's
 // next login.
-var current = cost{memory: 19456, passes: 2, threads: 1}
+var current = cost{memory: HashMemory >> 10, passes: 2, threads: 1}
 
 const saltLength, keyLength = 16, 32 // bytes
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"reflect"
 	"strconv"
 	"strings"
@@ -19,13 +20,13 @@ import (
 	"plaudit/shared/fault"
 )
 
-// maxBody is the longest body of a request, in bytes. The load balancer's limit for
-// a function's whole event is about the same.
-const maxBody = 1_000_000
-
-// maxList bounds the memory of a list. One more item is kept, so that a check of the
-// list's length still fails.
+// maxList bounds the memory of a list and of a map. One more item is kept, so that a
+// check of the number of items still fails.
 const maxList = 1000
+
+// maxMembers is how many members all maps of a body may have together: as many as 1,000
+// entries with 16 attributes each.
+const maxMembers = 16_000
 
 // maxDepth is how deeply values may be nested.
 const maxDepth = 64
@@ -59,7 +60,8 @@ type optional interface{ present(null bool) any }
 // struct's json tags. It accepts exactly what T declares. Unknown and repeated
 // fields, wrong types, fractions for integers, text that is not UTF-8 or contains a
 // NUL, and data after the end are faults that name the field. Decode reports all of
-// them together, as far as it can read the body. An absent field stays zero. T's fields
+// them together, as far as it can read the body, but reads no further than the
+// hundredth. An absent field stays zero. T's fields
 // may be strings, booleans, integers, times, jsontext.Value for any JSON, and
 // Optionals, slices, maps by string and structs of these. Times are returned in UTC.
 func Decode[T any](r *http.Request) (T, error) {
@@ -93,6 +95,11 @@ func DecodeAll[T any](r *http.Request) (v T, faults fault.List, err error) {
 			return v, faults, nil
 		}
 	}
+	if err == errEnough {
+		f, _ := fault.As(faults.Err())
+		f.More = true
+		return v, nil, f
+	}
 	return v, nil, cmp.Or(scan(body), syntaxFault(err, in.StackPointer()))
 }
 
@@ -107,17 +114,53 @@ func readBody(r *http.Request) ([]byte, error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" {
 		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Encoding", "The body must not be compressed. Send it without Content-Encoding.")
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	body, err := receive(r)
 	if err != nil {
-		return nil, fault.Field(fault.BadRequest, "body", "could not be read completely: send the request again")
-	}
-	if len(body) > maxBody {
-		return nil, fault.Field(fault.TooLarge, "body", "The body must be at most %d bytes.", maxBody)
+		return nil, err
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, fault.Field(fault.BadRequest, "body", "is empty; it must be a JSON object")
 	}
 	return body, nil
+}
+
+// receive reads the body. It allocates what the body may have, no more, and only once
+// there is room for it.
+func receive(r *http.Request) ([]byte, error) {
+	limit := batch // of a request without a route, in tests
+	s, _ := r.Context().Value(stateKey{}).(*state)
+	if s != nil {
+		limit = s.limit
+	}
+	tooLarge := fault.Field(fault.TooLarge, "body", "The body must be at most %d bytes. The limits of texts count characters, which have up to four bytes: shorten texts, or send less at once.", limit)
+	if r.ContentLength > int64(limit) {
+		return nil, tooLarge
+	}
+	size := limit
+	if r.ContentLength >= 0 {
+		size = int(r.ContentLength)
+	}
+	if s != nil && s.room != nil {
+		leave, err := s.room.enter(r.Context(), ClientNetwork(r), size)
+		if err != nil {
+			return nil, err
+		}
+		s.leave = leave
+	}
+	body := make([]byte, 0, size+1)
+	for len(body) <= size {
+		n, err := r.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case err == io.EOF && len(body) <= limit:
+			return body, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, fault.Field(fault.BodyTimeout, "body", "The body did not arrive in time. Send the request again.")
+		case err != nil && err != io.EOF:
+			return nil, fault.Field(fault.BadRequest, "body", "could not be read completely: send the request again")
+		}
+	}
+	return nil, tooLarge
 }
 
 // deep reports whether brackets outside of strings nest deeper than values may.
@@ -217,12 +260,13 @@ func path(p jsontext.Pointer) string {
 // error if the text is not JSON, and add every other fault to faults.
 type reader struct {
 	*jsontext.Decoder
-	at     string // the field whose value the text is; empty for a body
-	faults *fault.List
+	at      string // the field whose value the text is; empty for a body
+	faults  *fault.List
+	members int // of all maps so far
 }
 
 func newReader(text []byte, at string, faults *fault.List) *reader {
-	return &reader{jsontext.NewDecoder(bytes.NewBuffer(text)), at, faults}
+	return &reader{Decoder: jsontext.NewDecoder(bytes.NewBuffer(text)), at: at, faults: faults}
 }
 
 // Fill reads a value that Decode has read as a jsontext.Value into v, a pointer, by
@@ -231,11 +275,24 @@ func Fill(v any, raw jsontext.Value, at string, faults *fault.List) {
 	newReader(raw, at, faults).fill(reflect.ValueOf(v).Elem())
 }
 
-// refuse adds a fault for the value or the name that was read last.
-func (r *reader) refuse(detail string) {
+// errEnough ends the reading of a text that has as many faults as are reported, or is
+// too much to read.
+var errEnough = errors.New("the rest of the text is not read")
+
+// refuse adds a fault for the value or the name that was read last. It returns
+// errEnough if that was the last one to report.
+func (r *reader) refuse(detail string) error {
+	r.faults.Add(r.field(), "%s", detail)
+	if len(*r.faults) >= fault.MaxFaults {
+		return errEnough
+	}
+	return nil
+}
+
+// field returns the path of the value or the name that was read last.
+func (r *reader) field() string {
 	if r.StackDepth() == 0 {
-		r.faults.Add(orBody(r.at), "%s", detail)
-		return
+		return orBody(r.at)
 	}
 	field, depth := []byte(r.at), 0
 	for token := range r.StackPointer().Tokens() {
@@ -249,7 +306,7 @@ func (r *reader) refuse(detail string) {
 		}
 		field = append(field, token...)
 	}
-	r.faults.Add(string(field), "%s", detail)
+	return string(field)
 }
 
 var (
@@ -288,11 +345,10 @@ func (r *reader) fill(v reflect.Value) error {
 
 // skip skips a value of the wrong type and adds a fault.
 func (r *reader) skip(mustBe string) error {
-	err := r.SkipValue()
-	if err == nil {
-		r.refuse(mustBe)
+	if err := r.SkipValue(); err != nil {
+		return err
 	}
-	return err
+	return r.refuse(mustBe)
 }
 
 // fillPlain stores a time, a string, a boolean or a whole number in v.
@@ -310,27 +366,26 @@ func (r *reader) fillPlain(v reflect.Value) error {
 		}
 		t, ok := parseTime(text)
 		if !ok {
-			r.refuse("must be a time such as 2026-04-05T09:30:00Z (RFC 3339)")
+			return r.refuse("must be a time such as 2026-04-05T09:30:00Z (RFC 3339)")
 		}
 		v.Set(reflect.ValueOf(t))
 	case v.Kind() == reflect.String:
 		if kind != '"' {
-			r.refuse("must be a string")
-			break
+			return r.refuse("must be a string")
 		}
 		v.SetString(string(unquote(raw)))
 	case v.Kind() == reflect.Bool:
 		value, ok := parseBool(string(raw))
 		if !ok {
-			r.refuse("must be true or false")
+			return r.refuse("must be true or false")
 		}
 		v.SetBool(value)
 	case v.CanInt():
 		n, err := parseInt(string(raw), v.Type().Bits())
 		if errors.Is(err, strconv.ErrRange) {
-			r.refuse("is out of range")
+			return r.refuse("is out of range")
 		} else if err != nil {
-			r.refuse("must be a whole number, without fraction or exponent")
+			return r.refuse("must be a whole number, without fraction or exponent")
 		}
 		v.SetInt(n)
 	default:
@@ -349,9 +404,9 @@ func unquote(raw jsontext.Value) []byte {
 	return text
 }
 
-// members calls each for every name of an object. each must read the value
+// object calls each for every name of an object. each must read the value
 // that follows, and must not use the name after that.
-func (r *reader) members(each func(name []byte) error) error {
+func (r *reader) object(each func(name []byte) error) error {
 	if r.PeekKind() != '{' {
 		return r.skip("must be an object")
 	}
@@ -371,10 +426,12 @@ func (r *reader) members(each func(name []byte) error) error {
 
 func (r *reader) fillStruct(v reflect.Value) error {
 	fields := fieldsOf(v.Type())
-	return r.members(func(name []byte) error {
+	return r.object(func(name []byte) error {
 		index, ok := fields[string(name)]
 		if !ok {
-			r.refuse("is not a field of this request")
+			if err := r.refuse("is not a field of this request"); err != nil {
+				return err
+			}
 			return r.SkipValue()
 		}
 		return r.fill(v.FieldByIndex(index))
@@ -401,7 +458,14 @@ func fieldsOf(t reflect.Type) map[string][]int {
 
 func (r *reader) fillMap(v reflect.Value) error {
 	v.Set(reflect.MakeMap(v.Type()))
-	return r.members(func(name []byte) error {
+	return r.object(func(name []byte) error {
+		if r.members++; r.members > maxMembers {
+			r.faults.Add(r.field(), "is too many: the names of attributes and reasons in a body must be at most %d", maxMembers)
+			return errEnough
+		}
+		if v.Len() > maxList {
+			return r.SkipValue()
+		}
 		key := reflect.ValueOf(string(name))
 		item := reflect.New(v.Type().Elem()).Elem()
 		err := r.fill(item)

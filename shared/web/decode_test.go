@@ -67,7 +67,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a form", "application/x-www-form-urlencoded", `a=b`, fault.UnsupportedMediaType, "Content-Type"},
 		{"another charset", "application/json; charset=latin1", `{}`, fault.UnsupportedMediaType, "Content-Type"},
 		{"an empty body", json, " \n", fault.BadRequest, "body"},
-		{"a huge body", json, `{"name":"` + strings.Repeat("a", maxBody) + `"}`, fault.TooLarge, "body"},
+		{"a huge body", json, `{"name":"` + strings.Repeat("a", batch) + `"}`, fault.TooLarge, "body"},
 		{"half a body", json, `{"name":"a`, fault.BadRequest, "name"},
 		{"a list", json, `[]`, fault.BadRequest, "body"},
 		{"null", json, `null`, fault.BadRequest, "body"},

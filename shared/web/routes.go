@@ -47,53 +47,67 @@ type Route struct {
 	Pattern    string // {name} matches one path segment
 	Deployable string // the name of the function or service that serves it
 	For        Audience
+	Body       int // maximum size of its body, in bytes; 0 if it has none
 }
+
+// The sizes that bodies may have. A KB is 1,000 bytes. Each has room for its fields at
+// their limits, except for a board's: 1,000 reasons of 80 characters fit only if a
+// character takes two bytes of UTF-8 on average. The load balancer's limit for a
+// function's whole event is about the same as that of a batch.
+const (
+	kb          = 1000
+	credentials = 4 * kb
+	account     = 16 * kb // also an API key
+	entry       = 64 * kb // also a reversal and a player
+	board       = 256 * kb
+	batch       = 1000 * kb
+)
 
 // Routes is the whole API. Tests compare handlers, listener rules and documents with
 // it. GET routes also serve HEAD.
 var Routes = []Route{
-	{"POST", "/v1/boards", "board-admin", Organizers},
-	{"GET", "/v1/boards", "score-query", BoardReaders},
-	{"GET", "/v1/boards/{board}", "score-query", BoardReaders},
-	{"GET", "/v1/boards/{board}/periods", "score-query", BoardReaders},
-	{"GET", "/v1/boards/{board}/categories", "score-query", BoardReaders},
-	{"GET", "/v1/boards/{board}/entries", "score-query", BoardReaders},
-	{"PATCH", "/v1/boards/{board}", "board-admin", BoardOwners},
-	{"POST", "/v1/boards/{board}/entries", "score-add", BoardWriters},
-	{"POST", "/v1/entries/batch", "score-add", BoardWriters},
-	{"POST", "/v1/boards/{board}/entries/{entry}/reversal", "score-add", BoardWriters},
-	{"PATCH", "/v1/boards/{board}/players/{player}", "board-admin", BoardWriters},
-	{"DELETE", "/v1/boards/{board}/players/{player}/profile", "board-admin", BoardOwners},
-	{"GET", "/v1/boards/{board}/players", "score-query", BoardReaders},
-	{"GET", "/v1/boards/{board}/players/{player}", "score-query", BoardReaders},
-	{"GET", "/v1/boards/{board}/entries/{entry}", "score-query", BoardReaders},
-	{"GET", "/v1/boards/{board}/standings", "score-query", BoardReaders},
-	{"GET", "/v1/boards/{board}/standings/{player}", "score-query", BoardReaders},
-	{"GET", "/v1/players/{user}/standings", "score-query", BoardReaders},
-	{"GET", "/v1/players/{user}/entries", "score-query", BoardReaders},
-	{"GET", "/readyz/scores", "score-query", Anyone},
+	{"POST", "/v1/boards", "board-admin", Organizers, board},
+	{"GET", "/v1/boards", "score-query", BoardReaders, 0},
+	{"GET", "/v1/boards/{board}", "score-query", BoardReaders, 0},
+	{"GET", "/v1/boards/{board}/periods", "score-query", BoardReaders, 0},
+	{"GET", "/v1/boards/{board}/categories", "score-query", BoardReaders, 0},
+	{"GET", "/v1/boards/{board}/entries", "score-query", BoardReaders, 0},
+	{"PATCH", "/v1/boards/{board}", "board-admin", BoardOwners, board},
+	{"POST", "/v1/boards/{board}/entries", "score-add", BoardWriters, entry},
+	{"POST", "/v1/entries/batch", "score-add", BoardWriters, batch},
+	{"POST", "/v1/boards/{board}/entries/{entry}/reversal", "score-add", BoardWriters, entry},
+	{"PATCH", "/v1/boards/{board}/players/{player}", "board-admin", BoardWriters, entry},
+	{"DELETE", "/v1/boards/{board}/players/{player}/profile", "board-admin", BoardOwners, 0},
+	{"GET", "/v1/boards/{board}/players", "score-query", BoardReaders, 0},
+	{"GET", "/v1/boards/{board}/players/{player}", "score-query", BoardReaders, 0},
+	{"GET", "/v1/boards/{board}/entries/{entry}", "score-query", BoardReaders, 0},
+	{"GET", "/v1/boards/{board}/standings", "score-query", BoardReaders, 0},
+	{"GET", "/v1/boards/{board}/standings/{player}", "score-query", BoardReaders, 0},
+	{"GET", "/v1/players/{user}/standings", "score-query", BoardReaders, 0},
+	{"GET", "/v1/players/{user}/entries", "score-query", BoardReaders, 0},
+	{"GET", "/readyz/scores", "score-query", Anyone, 0},
 
-	{"POST", "/v1/users", "users", Anyone},
-	{"GET", "/v1/users", "users", Staff},
-	{"GET", "/v1/users/me", "users", People},
-	{"PATCH", "/v1/users/me", "users", People},
-	{"DELETE", "/v1/users/me", "users", People},
-	{"PUT", "/v1/users/me/password", "users", People},
-	{"GET", "/v1/users/{id}", "users", Anyone},
-	{"PATCH", "/v1/users/{id}", "users", Admins},
-	{"POST", "/v1/sessions", "users", Anyone},
-	{"GET", "/v1/sessions", "users", People},
-	{"DELETE", "/v1/sessions", "users", People},
-	{"DELETE", "/v1/sessions/{id}", "users", People},
-	{"POST", "/v1/sessions/refresh", "users", Anyone},
-	{"POST", "/v1/keys", "users", KeyMakers},
-	{"GET", "/v1/keys", "users", People},
-	{"DELETE", "/v1/keys/{id}", "users", People},
-	{"POST", "/v1/tokens", "users", Anyone},
-	{"POST", "/v1/email-verifications", "users", Anyone},
-	{"PUT", "/v1/email-verifications/{token}", "users", Anyone},
-	{"GET", "/v1/openapi.json", "users", Anyone},
-	{"GET", "/.well-known/jwks.json", "users", Anyone},
-	{"GET", "/healthz", "users", Anyone},
-	{"GET", "/readyz", "users", Anyone},
+	{"POST", "/v1/users", "users", Anyone, account},
+	{"GET", "/v1/users", "users", Staff, 0},
+	{"GET", "/v1/users/me", "users", People, 0},
+	{"PATCH", "/v1/users/me", "users", People, account},
+	{"DELETE", "/v1/users/me", "users", People, 0},
+	{"PUT", "/v1/users/me/password", "users", People, credentials},
+	{"GET", "/v1/users/{id}", "users", Anyone, 0},
+	{"PATCH", "/v1/users/{id}", "users", Admins, account},
+	{"POST", "/v1/sessions", "users", Anyone, credentials},
+	{"GET", "/v1/sessions", "users", People, 0},
+	{"DELETE", "/v1/sessions", "users", People, 0},
+	{"DELETE", "/v1/sessions/{id}", "users", People, 0},
+	{"POST", "/v1/sessions/refresh", "users", Anyone, credentials},
+	{"POST", "/v1/keys", "users", KeyMakers, account},
+	{"GET", "/v1/keys", "users", People, 0},
+	{"DELETE", "/v1/keys/{id}", "users", People, 0},
+	{"POST", "/v1/tokens", "users", Anyone, credentials},
+	{"POST", "/v1/email-verifications", "users", Anyone, credentials},
+	{"PUT", "/v1/email-verifications/{token}", "users", Anyone, credentials},
+	{"GET", "/v1/openapi.json", "users", Anyone, 0},
+	{"GET", "/.well-known/jwks.json", "users", Anyone, 0},
+	{"GET", "/healthz", "users", Anyone, 0},
+	{"GET", "/readyz", "users", Anyone, 0},
 }

@@ -50,6 +50,9 @@ type Config struct {
 	// https://example.org. If there are none, pages of every origin may read what
 	// ShareIf shares.
 	Origins []string
+	// Room, if set, bounds the bodies in flight. A function needs none: it serves one
+	// request at a time.
+	Room *Room
 	// Observe, if set, is called once after each request, with the request's
 	// context.
 	Observe func(ctx context.Context, served trace.Request)
@@ -102,6 +105,9 @@ type state struct {
 	caller access.Caller
 	params map[string]string
 	public func() bool // see ShareIf
+	limit  int         // of the body, in bytes
+	room   *Room
+	leave  func() // returns the room that the body takes; nil if it takes none
 }
 
 type stateKey struct{}
@@ -138,18 +144,21 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 func (d *dispatcher) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	found, params, allowed := d.match(r)
-	s := &state{params: params}
+	s := &state{params: params, room: d.Room}
 	w := &statusWriter{ResponseWriter: rw, before: func(status int) { d.share(rw.Header(), s, status) }}
 	r = r.WithContext(context.WithValue(r.Context(), stateKey{}, s))
 	pattern, render := "none", Renderer(renderJSON)
 	if found != nil {
-		pattern, render = found.Pattern, found.Render
+		pattern, render, s.limit = found.Pattern, found.Render, found.Body
 	}
 	board := params["board"]
 	if !id.Board(board) {
 		board = "" // any text of the client's
 	}
 	defer func() {
+		if s.leave != nil {
+			s.leave()
+		}
 		if p := recover(); p != nil {
 			slog.ErrorContext(r.Context(), "panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			if w.status == 0 {
@@ -190,10 +199,21 @@ func secure(h http.Header) {
 	h.Set("Strict-Transport-Security", "max-age=31536000")
 }
 
-// serve checks in the order that the API promises: an invalid token, the
-// route, a missing token, a role that does not suffice. The handler's own
+// maxHeaders is how many lines of headers a request may have. Each takes some 150 bytes
+// of memory, however short it is, for as long as the request is in flight.
+const maxHeaders = 100
+
+// serve checks in the order that the API promises: too many headers, an
+// invalid token, the route, a missing token, a role that does not suffice. The handler's own
 // checks come after.
 func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request, found *route, s *state, allowed []string) error {
+	lines := 0
+	for _, values := range r.Header {
+		lines += len(values)
+	}
+	if lines > maxHeaders {
+		return fault.Field(fault.BadRequest, "headers", "must be at most %d: leave out those that the API does not read", maxHeaders)
+	}
 	var err error
 	if s.caller, err = d.authenticate(r); err != nil {
 		s.caller = access.Caller{} // do not use what came with the error

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"strings"
 	"testing"
@@ -35,6 +36,24 @@ func TestEveryRouteIsInTheGuide(t *testing.T) {
 		if !strings.Contains(guide, r.Method+" "+r.Pattern) {
 			t.Errorf("docs/guide.md does not name %s %s", r.Method, r.Pattern)
 		}
+	}
+}
+
+// docs/guide.md has the limit of every route's body.
+func TestTheGuideHasTheLimitsOfBodies(t *testing.T) {
+	got, want := map[string]string{}, map[string]string{}
+	for _, row := range regexp.MustCompile(`(?m)^\| ([0-9,]+) bytes \| (.*) \|$`).FindAllStringSubmatch(read(t, "docs", "guide.md"), -1) {
+		for _, route := range regexp.MustCompile("`([A-Z]+ /[^`]*)`").FindAllStringSubmatch(row[2], -1) {
+			got[route[1]] = row[1]
+		}
+	}
+	for _, r := range web.Routes {
+		if r.Body > 0 {
+			want[r.Method+" "+r.Pattern] = thousands(r.Body)
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("docs/guide.md has\n%v, want\n%v", got, want)
 	}
 }
 

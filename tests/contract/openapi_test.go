@@ -3,6 +3,7 @@ package contract
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -70,7 +71,7 @@ func TestOpenAPIDocumentHasEveryRoute(t *testing.T) {
 			want = append(want, "404")
 		}
 		if op["requestBody"] != nil {
-			want = append(want, "400", "413", "415")
+			want = append(want, "400", "408", "413", "415")
 		}
 		switch r.For {
 		case web.People, web.Organizers, web.KeyMakers, web.Staff, web.Admins, web.BoardWriters, web.BoardOwners:
@@ -89,11 +90,22 @@ func TestOpenAPIDocumentHasEveryRoute(t *testing.T) {
 			t.Errorf("%s: has a documented body: %t", row, body != nil)
 		} else if takes && at(body, "content", "application/json", "example") == nil {
 			t.Errorf("%s: the body has no example", row)
+		} else if want := "JSON of at most " + thousands(r.Body) + " bytes."; takes && body["description"] != want {
+			t.Errorf("%s: the body's description is %q, want %q", row, body["description"], want)
 		}
 	}
 	for _, row := range documented {
 		t.Errorf("%s is in shared/web/openapi.yaml, but not in web.Routes", row)
 	}
+}
+
+// thousands writes a number of four to seven digits as texts have it.
+func thousands(n int) string {
+	text := strconv.Itoa(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
 }
 
 // security reports whether an operation takes no token, may take one or needs one.

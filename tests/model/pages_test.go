@@ -90,7 +90,9 @@ func TestFullPages(t *testing.T) {
 		}
 		boards = append(boards, fmt.Sprint("huge-", n))
 		body := map[string]any{"id": boards[n], "title": swollen(n, 200), "catalogue": catalogue}
-		if w := s.send("0/organizer", "POST", "/v1/boards", text(body)); w.Code != 201 {
+		// With escapes that only HTML needs, it would exceed the limit of a board's body.
+		sent := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(text(body))
+		if w := s.send("0/organizer", "POST", "/v1/boards", sent); w.Code != 201 {
 			t.Fatalf("%d %.300s", w.Code, w.Body)
 		}
 	}

@@ -110,6 +110,9 @@ func (p *Process) ended() bool {
 	}
 }
 
+// Pid returns the program's process id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
 // Terminate sends SIGTERM.
 func (p *Process) Terminate() {
 	p.t.Helper()

@@ -312,10 +312,10 @@ func TestProblemsAreShort(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ target, body string }{
 		"many faults": {"/v1/entries/batch", `{"entries": [` + strings.Repeat(`{"bord": "b", "plyer": "p", "pints": 1},`, 999) + `{"bord": "b"}]}`},
-		"many names":  {"/v1/boards/b/entries", "{" + unknown.String() + `"player": "p", "points": 1}`},
-		"a long name": {"/v1/boards/b/entries", "{" + string(quoted) + `: 1, "player": "p", "points": 1}`},
+		"many names":  {"/v1/entries/batch", `{"entries": [{` + unknown.String() + `"board": "b", "player": "p", "points": 1}]}`},
+		"a long name": {"/v1/entries/batch", `{"entries": [{` + string(quoted) + `: 1, "board": "b", "player": "p", "points": 1}]}`},
 		"a long id":   {"/v1/entries/batch", `{"entries": [{"player": "p", "points": 1, "board": ` + string(quoted) + `}]}`},
-		"a long kind": {"/v1/boards/b/entries", `{"player": "p", "points": 1, "kind": ` + string(quoted) + `}`},
+		"a long kind": {"/v1/entries/batch", `{"entries": [{"board": "b", "player": "p", "points": 1, "kind": ` + string(quoted) + `}]}`},
 	} {
 		w := s.send("owner", "POST", c.target, c.body)
 		if w.Code != 400 && w.Code != 404 || w.Body.Len() > 200_000 || !utf8.ValidString(w.Body.String()) || faultFields(w.Body.String()) == "" {

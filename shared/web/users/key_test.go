@@ -391,7 +391,7 @@ func TestGuessesOfKeysAreLimited(t *testing.T) {
 	almost := key[:len(key)-1] + string(key[len(key)-1]^1)
 	now := time.Now()
 	u.at(now)
-	for _, guess := range []string{"plaudit_x", almost, strings.Repeat("x", 100_000)} {
+	for _, guess := range []string{"plaudit_x", almost, strings.Repeat("x", 3_900)} {
 		u.want(u.exchange(key), 200, "") // these don't count
 		u.want(u.exchange(guess), 401, "bad-api-key")
 	}

@@ -5,7 +5,6 @@ package users
 
 import (
 	"net/http"
-	"net/netip"
 
 	"plaudit/shared/user"
 	"plaudit/shared/web"
@@ -75,20 +74,8 @@ func (h handlers) document(w http.ResponseWriter, r *http.Request) error {
 	return web.ReplyCachedAs(w, r, "application/json", h.openAPI)
 }
 
-// clientNetwork returns the unit by which limits count attempts: the client's
-// IPv4 address, or the /64 that an IPv6 client can pick its addresses from.
-// RemoteAddr is the address that the load balancer saw, see boot.Serve.
-func clientNetwork(r *http.Request) string {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return "unknown" // they share one limit
-	}
-	ip := from.Addr().Unmap()
-	if ip.Is4() {
-		return ip.String()
-	}
-	return netip.PrefixFrom(ip.WithZone(""), 64).Masked().String()
-}
+// clientNetwork returns the unit by which limits count attempts.
+func clientNetwork(r *http.Request) string { return web.ClientNetwork(r) }
 
 // replyIDs writes a page of a list whose places are the items' ids. more reports
 // whether the list continues.
