@@ -252,7 +252,7 @@ func TestListOfBoardsWithoutCatalogues(t *testing.T) {
 	}{
 		"a list":          {boards, boardsArgs, false},
 		"a user's boards": {links, linksArgs, false},
-		"one board":       {`SELECT board_v1('b')`, nil, true},
+		"one board":       {`SELECT doc FROM board_v2('b', NULL, false, false)`, nil, true},
 	} {
 		tx := s.db.Owner().MustBegin()
 		// The count goes on over the session's transactions.
