@@ -246,7 +246,7 @@ func (w *World) Sees(c Caller, b *Board, player string) Sight {
 }
 
 // Own reports whether the player is the caller on a board of registered players. The
-// caller may then read the player, whoever else may.
+// caller may then read the player, even on a private board.
 func (w *World) Own(c Caller, b *Board, player string) bool {
 	return c.User != "" && c.User == player && c.scoped("read") && b.Players == "registered" && b.State != "draft" &&
 		w.Player(b.ID, player) != nil && w.Player(b.ID, player).Today().Status != "hidden"

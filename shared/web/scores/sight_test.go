@@ -349,7 +349,7 @@ func TestWhatEachCallerSees(t *testing.T) {
 					if pattern == "/v1/boards/{board}/categories" && r.items[0]["players"] != float64(len(slices.DeleteFunc(slices.Collect(maps.Keys(entries[board])), func(p string) bool { return !c.of(p) }))) {
 						t.Errorf("%s counts %v", at, r.items)
 					}
-					// Whoever sees no more than anybody gets the same bytes.
+					// Callers who see no more than anybody get the same bytes.
 					if c.sees == "r" && (c.own == "" || target.player != "" && target.player != c.own) {
 						key := path + target.path
 						if tags[key] == "" {
