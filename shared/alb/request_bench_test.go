@@ -76,11 +76,9 @@ func BenchmarkAdd(b *testing.B) {
 // ledger writes nothing and answers as if it had.
 type ledger struct{}
 
-func (ledger) Board(_ context.Context, id string) (score.Board, error) {
-	return score.NewBoard(id, "owner"), nil
+func (ledger) Board(_ context.Context, id string, _ score.Visitor) (score.Found, error) {
+	return score.Found{Board: score.NewBoard(id, "owner")}, nil
 }
-
-func (ledger) Linked(context.Context, string, string) (bool, error) { return false, nil }
 
 func (ledger) Add(_ context.Context, a score.Addition) (score.Outcome, error) {
 	if a.Batch != "" {

@@ -1,17 +1,11 @@
 package score
 
 import (
-	"context"
 	"testing"
 
 	"plaudit/shared/access"
 	"plaudit/shared/fault"
 )
-
-// linked is a directory in which the user `linked` has a player on every board.
-type linked struct{ Directory }
-
-func (linked) Linked(_ context.Context, _, user string) (bool, error) { return user == "linked", nil }
 
 func TestRights(t *testing.T) {
 	b := NewBoard("b", "owner")
@@ -60,7 +54,7 @@ func TestRights(t *testing.T) {
 				{"read it", false, read, c.read}, {"add", false, write, c.write}, {"change it", false, own, c.change},
 			} {
 				b.Public = try.public
-				err := permit(t.Context(), linked{}, b, c.who, try.want)
+				err := permit(Found{Board: b, Linked: c.who.User == "linked"}, c.who, try.want)
 				f, _ := fault.As(err)
 				if (err == nil) != (try.kind == "") || f != nil && f.Kind != try.kind {
 					t.Errorf("%s: got %v, want %q", try.what, err, try.kind)

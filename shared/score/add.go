@@ -337,11 +337,12 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outco
 		}
 		for _, b := range out.Stale {
 			a.boards.keep(b)
-			boards[b.ID] = r.needed(b)
-			if err := permit(ctx, a.Ledger, b, who, write); err != nil {
+			current, err := a.writable(ctx, who, b.ID)
+			if err != nil {
 				first := slices.IndexFunc(r.items, func(in BatchItem) bool { return in.Board == b.ID })
 				return Outcome{}, r.atItem(first, err, "board")
 			}
+			boards[b.ID] = r.needed(current)
 		}
 	}
 	return Outcome{}, &fault.Error{
@@ -353,19 +354,17 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outco
 // writable returns the board, perhaps an old version of it, if the caller may
 // add to it.
 func (a *Adder) writable(ctx context.Context, who access.Caller, id string) (Board, error) {
-	b, current, err := a.boards.find(ctx, a.Ledger, id)
+	if b, ok := a.boards.get(id); ok && permit(Found{Board: b}, who, write) == nil {
+		return b, nil
+	}
+	// The cached board may be out of date. Besides, callers without the right must not
+	// learn which boards are in the cache: whatever the board, they cause one look-up.
+	b, err := find(ctx, a.Ledger, who, id, "")
 	if err != nil {
 		return Board{}, err
 	}
-	err = permit(ctx, a.Ledger, b, who, write)
-	if err == nil || current {
-		return b, err
-	}
-	// The cached board may be out of date.
-	if b, err = a.boards.load(ctx, a.Ledger, id); err != nil {
-		return Board{}, err
-	}
-	return b, permit(ctx, a.Ledger, b, who, write)
+	a.boards.keep(b.Board)
+	return b.Board, permit(b, who, write)
 }
 
 // item builds what the ledger is to write; it occurs at the given time unless

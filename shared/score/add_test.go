@@ -142,9 +142,7 @@ func TestAddsByAnOutdatedBoard(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m := newMemory(board("b", c.cached))
 			a := newAdder(m)
-			if _, err := a.boards.load(t.Context(), m, "b"); err != nil {
-				t.Fatal(err)
-			}
+			a.boards.keep(m.boards["b"])
 			m.edit("b", c.now)
 			added, err := a.Add(t.Context(), c.who, route, "b", c.in)
 			if got := kindAndFields(err); got != c.want || added.Points != c.points {
@@ -463,9 +461,7 @@ func TestABatchOfChangedBoardsIsTriedAgain(t *testing.T) {
 	m := newMemory(board("b", nil), board("c", nil), board("d", nil))
 	a := newAdder(m)
 	for _, id := range []string{"b", "c", "d"} {
-		if _, err := a.boards.load(t.Context(), m, id); err != nil {
-			t.Fatal(err)
-		}
+		a.boards.keep(m.boards[id])
 	}
 	m.edit("b", func(b *Board) { b.Max = ptr[int64](5) })
 	m.edit("d", func(b *Board) { b.Owners = []string{"somebody else"} })

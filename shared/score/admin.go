@@ -180,14 +180,15 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 	if err := faults.Err(); err != nil {
 		return Board{}, err
 	}
-	old, err := findBoard(ctx, s.Registry, id)
+	found, err := find(ctx, s.Registry, who, id, "")
 	if err != nil {
 		return Board{}, err
 	}
 	for range changeAttempts {
-		if err := permit(ctx, s.Registry, old, who, own); err != nil {
+		if err := permit(found, who, own); err != nil {
 			return Board{}, err
 		}
+		old := found.Board
 		b := old.clone()
 		set(&b)
 		b.normalise(old, &faults)
@@ -215,7 +216,7 @@ func (s *Boards) Change(ctx context.Context, who access.Caller, id string, fault
 		case err != nil:
 			return Board{}, err
 		case out.Stale:
-			old = out.Board
+			found.Board = out.Board
 		case out.HasEntries:
 			return Board{}, inUse(fields)
 		case out.HasPlayers:

@@ -75,9 +75,9 @@ type Board struct {
 	Grace      Duration         `json:"grace"`      // time between a period's end and its closing
 	Players    string           `json:"players"`    // any or registered
 	Public     bool             `json:"public"`
-	Owners     []string         `json:"owners"` // ids of users
-	Writers    []string         `json:"writers"`
-	Viewers    []string         `json:"viewers"`
+	Owners     []string         `json:"owners,omitzero"` // ids of users; nil, and these three left out, for callers who do not see them
+	Writers    []string         `json:"writers,omitzero"`
+	Viewers    []string         `json:"viewers,omitzero"`
 	State      State            `json:"state"`
 	OpenedAt   *time.Time       `json:"opened_at"` // nil for a draft
 	Version    int64            `json:"version"`   // grows by one with every change

@@ -1,11 +1,6 @@
 package score
 
-import (
-	"context"
-	"sync"
-
-	"plaudit/shared/id"
-)
+import "sync"
 
 // cache keeps the boards that this process has loaded. They may be out of date,
 // so whatever is decided by one must be checked against its version in the
@@ -23,25 +18,12 @@ const (
 	maxCachedReasons = 20_000
 )
 
-// find returns the cached board, or else loads it; current reports that it was
-// loaded just now.
-func (c *cache) find(ctx context.Context, dir Directory, id string) (b Board, current bool, err error) {
+// get returns the cached board; ok is false if there is none.
+func (c *cache) get(id string) (b Board, ok bool) {
 	c.mu.Lock()
-	b, ok := c.boards[id]
-	c.mu.Unlock()
-	if ok {
-		return b, false, nil
-	}
-	b, err = c.load(ctx, dir, id)
-	return b, true, err
-}
-
-func (c *cache) load(ctx context.Context, dir Directory, id string) (Board, error) {
-	b, err := findBoard(ctx, dir, id)
-	if err == nil {
-		c.keep(b)
-	}
-	return b, err
+	defer c.mu.Unlock()
+	b, ok = c.boards[id]
+	return b, ok
 }
 
 func (c *cache) keep(b Board) {
@@ -67,12 +49,4 @@ func (c *cache) keep(b Board) {
 func (c *cache) drop(id string) {
 	c.reasons -= len(c.boards[id].Catalogue)
 	delete(c.boards, id)
-}
-
-// findBoard looks the board up, unless the id is malformed.
-func findBoard(ctx context.Context, dir Directory, board string) (Board, error) {
-	if !id.Board(board) {
-		return Board{}, NoBoard(board)
-	}
-	return dir.Board(ctx, board)
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/text/unicode/norm"
 
-	"plaudit/shared/access"
 	"plaudit/shared/fault"
 	"plaudit/shared/id"
 	"plaudit/shared/text"
@@ -377,10 +376,4 @@ func badField(field, format string, args ...any) error {
 	var faults fault.List
 	faults.Add(field, format, args...)
 	return faults.Err()
-}
-
-// seesAll reports whether the caller may see what other readers of the board
-// may not: hidden players and the metadata of entries.
-func (b Board) seesAll(c access.Caller) bool {
-	return c.Scoped(scopes[read], b.ID) && (b.rightOf(c) >= write || c.Rights() == access.Auditor)
 }

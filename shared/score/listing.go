@@ -39,12 +39,14 @@ type Lists interface {
 	Categories(ctx context.Context, b Board, name string, hidden bool, after *CategoryPlace, limit int) ([]CategoryCount, error)
 }
 
-// View is what a caller may read, by the rules of permit and seesAll for one
+// View is what a caller may read, by the rules of permit and sight for one
 // board. Stores apply it in their queries, because the number of items that it
 // leaves out has no bound. The zero View includes public boards only.
 type View struct {
 	// User may also read the boards that list them and those with a player of
-	// theirs, and hidden players on boards that they own or write to.
+	// theirs, and hidden players on boards that they own or write to. To their own
+	// lists also belong the players who have their id, on boards of registered
+	// players.
 	User string
 	// ReadsAll means that User may read every board and every player.
 	ReadsAll bool
@@ -57,7 +59,7 @@ func viewOf(c access.Caller) View {
 	if c.Anonymous() || !c.Scoped(scopes[read], "") {
 		return View{}
 	}
-	v := View{User: c.User, ReadsAll: c.Rights() == access.Admin || c.Rights() == access.Auditor}
+	v := View{User: c.User, ReadsAll: readsAll(c)}
 	if c.Role == access.Service {
 		v.Within = c.Boards
 	}
@@ -77,11 +79,14 @@ type NamedEntry struct {
 	DisplayName *string
 }
 
-// OwnedEntry is an entry that was read and the user that its player belongs to.
+// OwnedEntry is an entry that was read, with what decides who sees it.
 type OwnedEntry struct {
 	NamedEntry
-	User    string
-	SeesAll bool // set by EntriesOf only: the view's user passes Board.seesAll
+	User   string // who has accepted the link to its player; empty for nobody
+	Hidden bool   // its player is; not set in lists, which leave them out
+	// Set by EntriesOf only: the view's user is one of the board's people, and sees all
+	// of it, as Board.sight has it.
+	SeesPeople, SeesAll bool
 }
 
 // EntryPlace is where a page of entries ends.
@@ -135,28 +140,30 @@ type Page[T, P any] struct {
 	Next   *P  // where this page ends if another follows; else nil
 }
 
-// Entries returns a page of the board's entries. Metadata is included for the
-// board's writers and for the player's user.
+// Entries returns a page of the board's entries, as far as the caller may see.
 func (r *Reader) Entries(ctx context.Context, who access.Caller, board string, f EntryFilter, after *EntryPlace, limit int) (Page[NamedEntry, EntryPlace], error) {
-	b, err := r.Board(ctx, who, board)
+	b, sees, err := r.open(ctx, who, board, f.Player)
 	if err != nil {
 		return Page[NamedEntry, EntryPlace]{}, err
 	}
-	found, err := r.Tables.Entries(ctx, b.ID, f, b.seesAll(who), after, limit+1)
-	return entryPage(found, limit, func(e OwnedEntry) bool { return b.seesMetadata(who, e.User) }), err
+	if f.Actor != "" && !sees.people {
+		return Page[NamedEntry, EntryPlace]{}, fault.Field(fault.Forbidden, "actor", "Only the board's owners, writers and viewers see who added an entry. Leave the parameter out, or ask an owner to make you a viewer.")
+	}
+	found, err := r.Tables.Entries(ctx, b.ID, f, sees.all, after, limit+1)
+	return entryPage(found, limit, func(OwnedEntry) sight { return sees }), err
 }
 
-func entryPage(found []OwnedEntry, limit int, seesMetadata func(OwnedEntry) bool) Page[NamedEntry, EntryPlace] {
+func entryPage(found []OwnedEntry, limit int, sees func(OwnedEntry) sight) Page[NamedEntry, EntryPlace] {
 	page := Page[NamedEntry, EntryPlace]{}
 	for _, e := range found[:min(limit, len(found))] {
-		if !seesMetadata(e) {
-			e.Metadata = ""
+		if seen, ok := sees(e).entry(e); ok {
+			page.Items = append(page.Items, seen)
+			page.Places = append(page.Places, e.Place())
 		}
-		page.Items = append(page.Items, e.NamedEntry)
-		page.Places = append(page.Places, e.Place())
 	}
 	if len(found) > limit {
-		page.Next = &page.Places[limit-1]
+		last := found[limit-1].Place()
+		page.Next = &last
 	}
 	return page
 }
@@ -175,7 +182,7 @@ func (r *Reader) Boards(ctx context.Context, who access.Caller, mine bool, searc
 	found, err := r.Tables.Boards(ctx, viewOf(who), member, search, after, limit+1)
 	page := Page[Board, BoardPlace]{}
 	for _, b := range found[:min(limit, len(found))] {
-		page.Items = append(page.Items, b.Board)
+		page.Items = append(page.Items, b.sight(who, read).board(b.Board))
 		page.Places = append(page.Places, b.Place)
 	}
 	if len(found) > limit {
@@ -187,7 +194,7 @@ func (r *Reader) Boards(ctx context.Context, who access.Caller, mine bool, searc
 // Periods returns a page of the runs that have entries, of the named period or,
 // if the name is empty, of all of the board's periods.
 func (r *Reader) Periods(ctx context.Context, who access.Caller, board, name string, after *RunPlace, limit int) (Page[RunStatus, RunPlace], error) {
-	b, err := r.Board(ctx, who, board)
+	b, _, err := r.open(ctx, who, board, "")
 	if err != nil {
 		return Page[RunStatus, RunPlace]{}, err
 	}
@@ -246,7 +253,7 @@ func (r *Reader) StandingsOf(ctx context.Context, who access.Caller, user string
 	for _, f := range found {
 		// A closed period keeps the status that the player had when it closed.
 		i := slices.IndexFunc(links, func(l Link) bool { return l.Board.ID == f.Board && l.Player == f.Player })
-		if f.Status != Hidden || links[i].Board.seesAll(who) {
+		if f.Status != Hidden || links[i].Board.sight(who, read).all {
 			page.Items = append(page.Items, f)
 			page.Places = append(page.Places, LinkPlace{f.Board, f.Player})
 		}
@@ -261,7 +268,14 @@ func (r *Reader) EntriesOfUser(ctx context.Context, who access.Caller, user stri
 		return Page[NamedEntry, EntryPlace]{}, noUser(user)
 	}
 	found, err := r.Tables.EntriesOf(ctx, user, viewOf(who), after, limit+1)
-	return entryPage(found, limit, func(e OwnedEntry) bool { return e.SeesAll || seesOwn(who, e.User, e.Board) }), err
+	return entryPage(found, limit, func(e OwnedEntry) sight {
+		s := sight{people: e.SeesPeople, all: e.SeesAll}
+		// In a list of one's own, every player is one's own.
+		if who.User == user && who.Scoped(scopes[read], e.Board) {
+			s.user, s.registered = user, true
+		}
+		return s
+	}), err
 }
 
 var actorName = regexp.MustCompile(`^(user|key)/[A-Za-z0-9-]{1,64}$`)

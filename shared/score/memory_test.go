@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,21 +67,17 @@ func (m *memory) edit(id string, set func(*Board)) {
 	m.boards[id] = b
 }
 
-func (m *memory) Board(_ context.Context, id string) (Board, error) {
+func (m *memory) Board(_ context.Context, id string, v Visitor) (Found, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.lookups++
 	b, ok := m.boards[id]
-	if !ok {
-		return Board{}, NoBoard(id)
+	listed := slices.Contains(slices.Concat(b.Owners, b.Writers, b.Viewers), v.User)
+	linked := b.State != Draft && m.links[[2]string{id, v.User}]
+	if !ok || !b.Published() && !v.ReadsAll && (v.User == "" || !listed && !linked) {
+		return Found{}, NoBoard(id)
 	}
-	return b, nil
-}
-
-func (m *memory) Linked(_ context.Context, board, user string) (bool, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.links[[2]string{board, user}], nil
+	return Found{Board: b, Linked: linked}, nil
 }
 
 func (m *memory) Add(_ context.Context, a Addition) (Outcome, error) {

@@ -17,9 +17,13 @@ type Player struct {
 	DisplayName *string           `json:"display_name"`
 	Country     *string           `json:"country"`
 	Attributes  map[string]string `json:"attributes"`
-	User        *string           `json:"user"` // id of the linked user
+	User        *string           `json:"user"` // id of the user who has accepted the link
 	Status      Status            `json:"status"`
 	Note        *string           `json:"note"` // reason for the status
+	// ProposedUser is the id of the user to whom a link was proposed last, and LinkState
+	// is what became of it: proposed, accepted or declined.
+	ProposedUser *string `json:"proposed_user"`
+	LinkState    *string `json:"link_state"`
 }
 
 // PlayerChange is a change of a player. Absent fields stay.
@@ -81,12 +85,12 @@ func (s *Boards) ChangePlayer(ctx context.Context, who access.Caller, board, pla
 	if err := faults.Err(); err != nil {
 		return Player{}, false, err
 	}
-	b, err := findBoard(ctx, s.Registry, board)
+	b, err := find(ctx, s.Registry, who, board, "")
 	if err != nil {
 		return Player{}, false, err
 	}
 	for range attempts {
-		if err := permit(ctx, s.Registry, b, who, write); err != nil {
+		if err := permit(b, who, write); err != nil {
 			return Player{}, false, err
 		}
 		var faults fault.List
@@ -101,16 +105,17 @@ func (s *Boards) ChangePlayer(ctx context.Context, who access.Caller, board, pla
 		if b.Players == RegisteredPlayers {
 			user = player
 		}
-		out, err := s.Registry.ChangePlayer(ctx, b, player, user, c, who.Actor())
+		out, err := s.Registry.ChangePlayer(ctx, b.Board, player, user, c, who.Actor())
 		switch {
 		case err != nil:
 			return Player{}, false, err
 		case out.Stale != nil:
-			b = *out.Stale
+			b.Board = *out.Stale
 		case out.TooManyAttributes:
 			return Player{}, false, badField("attributes", "must not bring the player to more than %d attributes: clear others with null", maxAttributes)
 		default:
-			return *out.Player, out.Made, nil
+			p, _ := b.sight(who, write).player(*out.Player) // writers see every player
+			return p, out.Made, nil
 		}
 	}
 	return Player{}, false, &fault.Error{Kind: fault.Busy, RetryAfter: time.Second, Detail: "The board kept changing. Repeat the request."}
@@ -134,7 +139,7 @@ const erasurePatience = 5 * time.Second
 // entries than one request has time for: then the fault is Unfinished, and the same
 // request goes on where this one ended.
 func (s *Boards) ErasePlayer(ctx context.Context, who access.Caller, board, player string) error {
-	b, err := findBoard(ctx, s.Registry, board)
+	b, err := find(ctx, s.Registry, who, board, "")
 	if err != nil {
 		return err
 	}
@@ -145,20 +150,20 @@ func (s *Boards) ErasePlayer(ctx context.Context, who access.Caller, board, play
 	start := time.Now()
 	begun, after := false, ""
 	for tries := 0; tries < attempts; {
-		if err := permit(ctx, s.Registry, b, who, own); err != nil {
+		if err := permit(b, who, own); err != nil {
 			return err
 		}
 		if !ValidPlayer(player) {
 			return noPlayer(board, player)
 		}
-		step, err := s.Registry.ErasePlayer(ctx, b, player, after, who.Actor())
+		step, err := s.Registry.ErasePlayer(ctx, b.Board, player, after, who.Actor())
 		switch {
 		case begun && (fault.Is(err, fault.Timeout) || fault.Is(err, fault.Busy)):
 			return unfinished(err) // these say that nothing was written
 		case err != nil:
 			return err
 		case step.Stale != nil:
-			b = *step.Stale
+			b.Board = *step.Stale
 			tries++
 		case step.Missing:
 			return noPlayer(board, player)
@@ -184,10 +189,9 @@ func noPlayer(board, player string) error {
 	return fault.New(fault.NotFound, "Board %q has no player %q.", board, player)
 }
 
-// Player returns a player of the board, if the caller may read it. Hidden
-// players are shown only to callers who pass seesAll.
+// Player returns a player of the board, as far as the caller may see.
 func (r *Reader) Player(ctx context.Context, who access.Caller, board, player string) (Player, error) {
-	b, err := r.Board(ctx, who, board)
+	b, sees, err := r.open(ctx, who, board, player)
 	if err != nil {
 		return Player{}, err
 	}
@@ -199,7 +203,10 @@ func (r *Reader) Player(ctx context.Context, who access.Caller, board, player st
 	if err != nil {
 		return Player{}, err
 	}
-	if !ok || p.Status == Hidden && !b.seesAll(who) {
+	if ok {
+		p, ok = sees.player(p)
+	}
+	if !ok {
 		return Player{}, missing
 	}
 	return p, nil
@@ -233,11 +240,11 @@ type PlacedPlayer struct {
 	Place PlayerPlace
 }
 
-// Players returns a page of the board's players, and the board. Hidden players are
-// shown only to callers who pass seesAll.
+// Players returns a page of the board's players, and the board, as far as the caller
+// may see.
 func (r *Reader) Players(ctx context.Context, who access.Caller, board string, f PlayerFilter, after *PlayerPlace, limit int) (Board, Page[Player, PlayerPlace], error) {
 	page := Page[Player, PlayerPlace]{}
-	b, err := r.Board(ctx, who, board)
+	b, sees, err := r.open(ctx, who, board, "")
 	if err != nil {
 		return Board{}, page, err
 	}
@@ -245,15 +252,17 @@ func (r *Reader) Players(ctx context.Context, who access.Caller, board string, f
 	if err != nil {
 		return Board{}, page, err
 	}
-	found, err := r.Tables.Players(ctx, b.ID, f, c, b.seesAll(who), after, limit+1)
+	found, err := r.Tables.Players(ctx, b.ID, f, c, sees.all, after, limit+1)
 	for _, p := range found[:min(limit, len(found))] {
-		page.Items = append(page.Items, p.Player)
-		page.Places = append(page.Places, p.Place)
+		if seen, ok := sees.player(p.Player); ok {
+			page.Items = append(page.Items, seen)
+			page.Places = append(page.Places, p.Place)
+		}
 	}
 	if len(found) > limit {
-		page.Next = &page.Places[limit-1]
+		page.Next = &found[limit-1].Place
 	}
-	return b, page, err
+	return sees.board(b), page, err
 }
 
 // CategoryCount is a value of one of a board's categories and the number of players
@@ -271,10 +280,10 @@ type CategoryPlace struct {
 
 // Categories returns a page of the values of the named category or, if the name is
 // empty, of all of the board's categories. Hidden players count only for callers who
-// pass seesAll.
+// see them.
 func (r *Reader) Categories(ctx context.Context, who access.Caller, board, name string, after *CategoryPlace, limit int) (Page[CategoryCount, CategoryPlace], error) {
 	page := Page[CategoryCount, CategoryPlace]{}
-	b, err := r.Board(ctx, who, board)
+	b, sees, err := r.open(ctx, who, board, "")
 	if err != nil {
 		return page, err
 	}
@@ -288,7 +297,7 @@ func (r *Reader) Categories(ctx context.Context, who access.Caller, board, name 
 		}
 		name = b.Categories[i]
 	}
-	found, err := r.Tables.Categories(ctx, b, name, b.seesAll(who), after, limit+1)
+	found, err := r.Tables.Categories(ctx, b, name, sees.all, after, limit+1)
 	for _, c := range found[:min(limit, len(found))] {
 		page.Items = append(page.Items, c)
 		page.Places = append(page.Places, CategoryPlace{c.No, c.Value})

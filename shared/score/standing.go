@@ -131,8 +131,8 @@ type Tables interface {
 	// Standings returns the standings that exist, in the order of the queries.
 	Standings(ctx context.Context, of []StandingQuery) ([]Report, error)
 	// Entry returns an entry of the board; ok is false if it has none with this
-	// id. hidden reports whether its player is hidden.
-	Entry(ctx context.Context, board, id string) (e OwnedEntry, hidden, ok bool, err error)
+	// id.
+	Entry(ctx context.Context, board, id string) (e OwnedEntry, ok bool, err error)
 	// Ready returns an error unless the database answers and is migrated.
 	Ready(ctx context.Context) error
 	Lists
@@ -175,13 +175,29 @@ func (r *Reader) Ready(ctx context.Context) error {
 	return &fault.Error{Kind: fault.DatabaseUnavailable, Detail: "The scores database is not ready. Try again in a moment.", RetryAfter: time.Second, Cause: err}
 }
 
-// Board returns the board, if the caller may read it.
+// Board returns the board, as far as the caller may see.
 func (r *Reader) Board(ctx context.Context, who access.Caller, id string) (Board, error) {
-	b, err := findBoard(ctx, r.Tables, id)
+	b, sees, err := r.open(ctx, who, id, "")
 	if err != nil {
 		return Board{}, err
 	}
-	return b, permit(ctx, r.Tables, b, who, read)
+	return sees.board(b), nil
+}
+
+// open returns the board and what the caller sees of it, if the caller may read it. A
+// request for one player only names the player: users read their own player even on a
+// private board.
+func (r *Reader) open(ctx context.Context, who access.Caller, id, player string) (Board, sight, error) {
+	b, err := find(ctx, r.Tables, who, id, player)
+	if err == nil {
+		err = permit(b, who, read)
+	}
+	if err != nil {
+		return Board{}, sight{}, err
+	}
+	sees := b.sight(who, read)
+	sees.onlyOwn = !sees.people && !b.Linked && !b.Published()
+	return b.Board, sees, nil
 }
 
 // run returns the selected run. It returns a fault if the board has no such
@@ -282,24 +298,24 @@ func (b Board) category(param string) (*Category, error) {
 	return &Category{Name: b.Categories[i], Value: value, No: i + 1}, nil
 }
 
-// table returns the board and what the request selects of it.
-func (r *Reader) table(ctx context.Context, who access.Caller, board string, sel Select) (Board, Run, *Category, error) {
-	b, err := r.Board(ctx, who, board)
+// table returns what open does and what the request selects of the board.
+func (r *Reader) table(ctx context.Context, who access.Caller, board, player string, sel Select) (Board, sight, Run, *Category, error) {
+	b, sees, err := r.open(ctx, who, board, player)
 	if err != nil {
-		return Board{}, Run{}, nil, err
+		return Board{}, sight{}, Run{}, nil, err
 	}
 	c, err := b.category(sel.Category)
 	if err != nil {
-		return Board{}, Run{}, nil, err
+		return Board{}, sight{}, Run{}, nil, err
 	}
 	s, err := r.run(b, sel)
-	return b, s, c, err
+	return b, sees, s, c, err
 }
 
 // Standings returns a page of the selected table. It contains ranked players
 // only.
 func (r *Reader) Standings(ctx context.Context, who access.Caller, board string, sel Select, p PageRequest) (Table, error) {
-	b, s, c, err := r.table(ctx, who, board, sel)
+	b, _, s, c, err := r.table(ctx, who, board, "", sel)
 	if err != nil {
 		return Table{}, err
 	}
@@ -321,7 +337,7 @@ func (r *Reader) Standings(ctx context.Context, who access.Caller, board string,
 // Standing returns one player's standing in the selected table, with their
 // ranks in their categories.
 func (r *Reader) Standing(ctx context.Context, who access.Caller, board, player string, sel Select) (Report, error) {
-	b, s, c, err := r.table(ctx, who, board, sel)
+	b, sees, s, c, err := r.table(ctx, who, board, player, sel)
 	if err != nil {
 		return Report{}, err
 	}
@@ -333,7 +349,7 @@ func (r *Reader) Standing(ctx context.Context, who access.Caller, board, player 
 	if err != nil {
 		return Report{}, err
 	}
-	if len(found) == 0 || found[0].Status == Hidden && !b.seesAll(who) {
+	if len(found) == 0 || found[0].Status == Hidden && !sees.all {
 		return Report{}, missing
 	}
 	return found[0], nil
@@ -342,36 +358,29 @@ func (r *Reader) Standing(ctx context.Context, who access.Caller, board, player 
 // ValidEntry reports whether the text has the form of an entry's or a batch's id.
 func ValidEntry(text string) bool { return id.UUID(text) }
 
-// Entry returns one entry of the board. Its metadata is included for the
-// board's writers and for the player's user.
+// Entry returns one entry of the board, as far as the caller may see.
 func (r *Reader) Entry(ctx context.Context, who access.Caller, board, entry string) (NamedEntry, error) {
-	b, err := r.Board(ctx, who, board)
+	b, sees, err := r.open(ctx, who, board, who.User)
 	if err != nil {
 		return NamedEntry{}, err
 	}
-	missing := fault.New(fault.NotFound, "Board %q has no entry %q.", board, entry)
+	missing := error(fault.New(fault.NotFound, "Board %q has no entry %q.", board, entry))
+	if sees.onlyOwn {
+		missing = NoBoard(board)
+	}
 	if !ValidEntry(entry) {
 		return NamedEntry{}, missing
 	}
-	e, hidden, ok, err := r.Tables.Entry(ctx, b.ID, entry)
-	switch {
-	case err != nil:
+	e, ok, err := r.Tables.Entry(ctx, b.ID, entry)
+	if err != nil {
 		return NamedEntry{}, err
-	case !ok || hidden && !b.seesAll(who):
-		return NamedEntry{}, missing
-	case !b.seesMetadata(who, e.User):
-		e.Metadata = ""
 	}
-	return e.NamedEntry, nil
-}
-
-// seesMetadata reports whether the caller may see the metadata of entries of a
-// player who belongs to the user.
-func (b Board) seesMetadata(c access.Caller, user string) bool {
-	return b.seesAll(c) || seesOwn(c, user, b.ID)
-}
-
-// seesOwn reports whether a player who belongs to the user is the caller's own.
-func seesOwn(c access.Caller, user, board string) bool {
-	return !c.Anonymous() && user == c.User && c.Scoped(scopes[read], board)
+	var seen NamedEntry
+	if ok {
+		seen, ok = sees.entry(e)
+	}
+	if !ok {
+		return NamedEntry{}, missing
+	}
+	return seen, nil
 }

@@ -239,6 +239,8 @@ func TestEnumeration(t *testing.T) {
 		{"GET", "", ""}, {"PATCH", "", `{"title": "x"}`}, {"GET", "/standings", ""}, {"GET", "/standings/p", ""}, {"GET", "/entries/" + entry, ""},
 		{"DELETE", "/players/p/profile", ""},
 		{"POST", "/entries", `{"player": "p", "points": 1}`}, {"POST", "/entries", `{"player": "p", "reason": "unknown"}`},
+		{"GET", "/players", ""}, {"GET", "/players/p", ""}, {"GET", "/periods", ""}, {"GET", "/categories", ""}, {"GET", "/entries", ""}, {"GET", "/entries?actor=user/" + known.id, ""},
+		{"PATCH", "/players/p", `{"status": "dnf"}`}, {"POST", "/entries/" + entry + "/reversal", `{"note": "why"}`},
 	} {
 		for _, token := range []string{"", me.token} {
 			if token == "" && r[0] != "GET" {

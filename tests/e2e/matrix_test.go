@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"database/sql"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +19,7 @@ import (
 //	none                       no token
 //	memb, orga                 a member and an organizer that the board does not list
 //	owne, writ, view           the board's owner (an organizer), writer and viewer (members)
+//	link, prop                 a member who has accepted a link to a player of the board, one who has not
 //	read entr boar             the owner's API keys with one scope each: read, entries:write, boards:write
 //	even                       an admin's API key with the scope events:write
 //	othr                       the owner's API key with every scope, limited to another board
@@ -27,70 +30,70 @@ import (
 // Rows run from top to bottom: the last ones end sessions and accounts. For a route
 // of a board, the second word names the board.
 const matrix = `
-                                                            none memb orga owne writ view read entr boar even othr audi admi expi fore alg0 hs25 malf
-POST   /v1/boards                                  -        401  403  201  201  403  403  403  403  201  403  403  403  201  401  401  401  401  401
-GET    /v1/boards                                  all      200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /v1/boards                                  mine     401  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /v1/boards/{board}                          public   200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /v1/boards/{board}                          private  404  404  404  200  200  200  200  403  403  404  404  200  200  401  401  401  401  401
-PATCH  /v1/boards/{board}                          public   401  403  403  200  403  403  403  403  200  403  403  403  200  401  401  401  401  401
-PATCH  /v1/boards/{board}                          private  401  404  404  200  403  403  403  403  200  404  404  403  200  401  401  401  401  401
-POST   /v1/boards/{board}/entries                  public   401  403  403  201  201  403  403  201  403  403  403  403  201  401  401  401  401  401
-POST   /v1/boards/{board}/entries                  private  401  404  404  201  201  403  403  201  403  404  404  403  201  401  401  401  401  401
-POST   /v1/boards/{board}/entries/{entry}/reversal public   401  403  403  201  201  403  403  201  403  403  403  403  201  401  401  401  401  401
-POST   /v1/boards/{board}/entries/{entry}/reversal private  401  404  404  201  201  403  403  201  403  404  404  403  201  401  401  401  401  401
-POST   /v1/entries/batch                           public   401  403  403  201  201  403  403  201  403  403  403  403  201  401  401  401  401  401
-POST   /v1/entries/batch                           private  401  404  404  201  201  403  403  201  403  404  404  403  201  401  401  401  401  401
-GET    /v1/boards/{board}/categories               public   200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /v1/boards/{board}/categories               private  404  404  404  200  200  200  200  403  403  404  404  200  200  401  401  401  401  401
-GET    /v1/boards/{board}/players                  public   200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /v1/boards/{board}/players                  private  404  404  404  200  200  200  200  403  403  404  404  200  200  401  401  401  401  401
-PATCH  /v1/boards/{board}/players/{player}         public   401  403  403  200  200  403  403  200  403  403  403  403  200  401  401  401  401  401
-PATCH  /v1/boards/{board}/players/{player}         private  401  404  404  200  200  403  403  200  403  404  404  403  200  401  401  401  401  401
-GET    /v1/boards/{board}/players/{player}         public   200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /v1/boards/{board}/players/{player}         private  404  404  404  200  200  200  200  403  403  404  404  200  200  401  401  401  401  401
-DELETE /v1/boards/{board}/players/{player}/profile public   401  403  403  204  403  403  403  403  204  403  403  403  204  401  401  401  401  401
-DELETE /v1/boards/{board}/players/{player}/profile private  401  404  404  204  403  403  403  403  204  404  404  403  204  401  401  401  401  401
-GET    /v1/boards/{board}/entries/{entry}          public   200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /v1/boards/{board}/entries/{entry}          private  404  404  404  200  200  200  200  403  403  404  404  200  200  401  401  401  401  401
-GET    /v1/boards/{board}/entries                  public   200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /v1/boards/{board}/entries                  private  404  404  404  200  200  200  200  403  403  404  404  200  200  401  401  401  401  401
-GET    /v1/boards/{board}/periods                  public   200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /v1/boards/{board}/periods                  private  404  404  404  200  200  200  200  403  403  404  404  200  200  401  401  401  401  401
-GET    /v1/boards/{board}/standings                public   200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /v1/boards/{board}/standings                private  404  404  404  200  200  200  200  403  403  404  404  200  200  401  401  401  401  401
-GET    /v1/boards/{board}/standings/{player}       public   200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /v1/boards/{board}/standings/{player}       private  404  404  404  200  200  200  200  403  403  404  404  200  200  401  401  401  401  401
-GET    /v1/players/{user}/standings                -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /v1/players/{user}/entries                  -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-POST   /v1/users                                   -        201  201  201  201  201  201  201  201  201  201  201  201  201  401  401  401  401  401
-GET    /v1/users                                   list     401  403  403  403  403  403  403  403  403  403  403  200  200  401  401  401  401  401
-GET    /v1/users                                   find     401  403  200  200  403  403  200  403  403  403  200  200  200  401  401  401  401  401
-GET    /v1/users/me                                -        401  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
-PATCH  /v1/users/me                                -        401  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
-GET    /v1/users/{id}                              -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-PATCH  /v1/users/{id}                              -        401  403  403  403  403  403  403  403  403  403  403  403  200  401  401  401  401  401
-POST   /v1/sessions                                -        201  201  201  201  201  201  201  201  201  201  201  201  201  401  401  401  401  401
-POST   /v1/sessions/refresh                        -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /v1/sessions                                -        401  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
-DELETE /v1/sessions/{id}                           own      401  204  204  204  204  204  403  403  403  403  403  204  204  401  401  401  401  401
-DELETE /v1/sessions/{id}                           others'  401  404  404  404  404  404  403  403  403  403  403  404  404  401  401  401  401  401
-POST   /v1/keys                                    -        401  403  201  201  403  403  403  403  403  403  403  403  201  401  401  401  401  401
-GET    /v1/keys                                    -        401  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
-DELETE /v1/keys/{id}                               others'  401  404  404  404  404  404  403  403  403  403  403  404  404  401  401  401  401  401
-DELETE /v1/keys/{id}                               own      401  404  204  204  404  404  403  403  403  403  403  404  204  401  401  401  401  401
-POST   /v1/tokens                                  -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-POST   /v1/email-verifications                     -        202  202  202  202  202  202  202  202  202  202  202  202  202  401  401  401  401  401
-PUT    /v1/email-verifications/{token}             -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /v1/openapi.json                            -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /.well-known/jwks.json                      -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /v1/openapi.json                            -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /healthz                                    -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /readyz                                     -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-GET    /readyz/scores                              -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
-DELETE /v1/sessions                                -        401  204  204  204  204  204  403  403  403  403  403  204  204  401  401  401  401  401
-PUT    /v1/users/me/password                       -        401  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
-DELETE /v1/users/me                                -        401  204  204  204  204  204  403  403  403  403  403  204  204  401  401  401  401  401
+                                                            none memb orga owne writ view link prop read entr boar even othr audi admi expi fore alg0 hs25 malf
+POST   /v1/boards                                  -        401  403  201  201  403  403  403  403  403  403  201  403  403  403  201  401  401  401  401  401
+GET    /v1/boards                                  all      200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /v1/boards                                  mine     401  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /v1/boards/{board}                          public   200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /v1/boards/{board}                          private  404  404  404  200  200  200  200  404  200  403  403  404  404  200  200  401  401  401  401  401
+PATCH  /v1/boards/{board}                          public   401  403  403  200  403  403  403  403  403  403  200  403  403  403  200  401  401  401  401  401
+PATCH  /v1/boards/{board}                          private  401  404  404  200  403  403  403  404  403  403  200  404  404  403  200  401  401  401  401  401
+POST   /v1/boards/{board}/entries                  public   401  403  403  201  201  403  403  403  403  201  403  403  403  403  201  401  401  401  401  401
+POST   /v1/boards/{board}/entries                  private  401  404  404  201  201  403  403  404  403  201  403  404  404  403  201  401  401  401  401  401
+POST   /v1/boards/{board}/entries/{entry}/reversal public   401  403  403  201  201  403  403  403  403  201  403  403  403  403  201  401  401  401  401  401
+POST   /v1/boards/{board}/entries/{entry}/reversal private  401  404  404  201  201  403  403  404  403  201  403  404  404  403  201  401  401  401  401  401
+POST   /v1/entries/batch                           public   401  403  403  201  201  403  403  403  403  201  403  403  403  403  201  401  401  401  401  401
+POST   /v1/entries/batch                           private  401  404  404  201  201  403  403  404  403  201  403  404  404  403  201  401  401  401  401  401
+GET    /v1/boards/{board}/categories               public   200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /v1/boards/{board}/categories               private  404  404  404  200  200  200  200  404  200  403  403  404  404  200  200  401  401  401  401  401
+GET    /v1/boards/{board}/players                  public   200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /v1/boards/{board}/players                  private  404  404  404  200  200  200  200  404  200  403  403  404  404  200  200  401  401  401  401  401
+PATCH  /v1/boards/{board}/players/{player}         public   401  403  403  200  200  403  403  403  403  200  403  403  403  403  200  401  401  401  401  401
+PATCH  /v1/boards/{board}/players/{player}         private  401  404  404  200  200  403  403  404  403  200  403  404  404  403  200  401  401  401  401  401
+GET    /v1/boards/{board}/players/{player}         public   200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /v1/boards/{board}/players/{player}         private  404  404  404  200  200  200  200  404  200  403  403  404  404  200  200  401  401  401  401  401
+DELETE /v1/boards/{board}/players/{player}/profile public   401  403  403  204  403  403  403  403  403  403  204  403  403  403  204  401  401  401  401  401
+DELETE /v1/boards/{board}/players/{player}/profile private  401  404  404  204  403  403  403  404  403  403  204  404  404  403  204  401  401  401  401  401
+GET    /v1/boards/{board}/entries/{entry}          public   200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /v1/boards/{board}/entries/{entry}          private  404  404  404  200  200  200  200  404  200  403  403  404  404  200  200  401  401  401  401  401
+GET    /v1/boards/{board}/entries                  public   200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /v1/boards/{board}/entries                  private  404  404  404  200  200  200  200  404  200  403  403  404  404  200  200  401  401  401  401  401
+GET    /v1/boards/{board}/periods                  public   200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /v1/boards/{board}/periods                  private  404  404  404  200  200  200  200  404  200  403  403  404  404  200  200  401  401  401  401  401
+GET    /v1/boards/{board}/standings                public   200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /v1/boards/{board}/standings                private  404  404  404  200  200  200  200  404  200  403  403  404  404  200  200  401  401  401  401  401
+GET    /v1/boards/{board}/standings/{player}       public   200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /v1/boards/{board}/standings/{player}       private  404  404  404  200  200  200  200  404  200  403  403  404  404  200  200  401  401  401  401  401
+GET    /v1/players/{user}/standings                -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /v1/players/{user}/entries                  -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+POST   /v1/users                                   -        201  201  201  201  201  201  201  201  201  201  201  201  201  201  201  401  401  401  401  401
+GET    /v1/users                                   list     401  403  403  403  403  403  403  403  403  403  403  403  403  200  200  401  401  401  401  401
+GET    /v1/users                                   find     401  403  200  200  403  403  403  403  200  403  403  403  200  200  200  401  401  401  401  401
+GET    /v1/users/me                                -        401  200  200  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
+PATCH  /v1/users/me                                -        401  200  200  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
+GET    /v1/users/{id}                              -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+PATCH  /v1/users/{id}                              -        401  403  403  403  403  403  403  403  403  403  403  403  403  403  200  401  401  401  401  401
+POST   /v1/sessions                                -        201  201  201  201  201  201  201  201  201  201  201  201  201  201  201  401  401  401  401  401
+POST   /v1/sessions/refresh                        -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /v1/sessions                                -        401  200  200  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
+DELETE /v1/sessions/{id}                           own      401  204  204  204  204  204  204  204  403  403  403  403  403  204  204  401  401  401  401  401
+DELETE /v1/sessions/{id}                           others'  401  404  404  404  404  404  404  404  403  403  403  403  403  404  404  401  401  401  401  401
+POST   /v1/keys                                    -        401  403  201  201  403  403  403  403  403  403  403  403  403  403  201  401  401  401  401  401
+GET    /v1/keys                                    -        401  200  200  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
+DELETE /v1/keys/{id}                               others'  401  404  404  404  404  404  404  404  403  403  403  403  403  404  404  401  401  401  401  401
+DELETE /v1/keys/{id}                               own      401  404  204  204  404  404  404  404  403  403  403  403  403  404  204  401  401  401  401  401
+POST   /v1/tokens                                  -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+POST   /v1/email-verifications                     -        202  202  202  202  202  202  202  202  202  202  202  202  202  202  202  401  401  401  401  401
+PUT    /v1/email-verifications/{token}             -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /v1/openapi.json                            -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /.well-known/jwks.json                      -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /v1/openapi.json                            -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /healthz                                    -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /readyz                                     -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+GET    /readyz/scores                              -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+DELETE /v1/sessions                                -        401  204  204  204  204  204  204  204  403  403  403  403  403  204  204  401  401  401  401  401
+PUT    /v1/users/me/password                       -        401  200  200  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
+DELETE /v1/users/me                                -        401  204  204  204  204  204  204  204  403  403  403  403  403  204  204  401  401  401  401  401
 `
 
 // cast holds the callers of the matrix, and the resources that they call for.
@@ -108,7 +111,7 @@ type cast struct {
 func newCast(t *testing.T) *cast {
 	c := &cast{tokens: map[string]string{"none": ""}, people: map[string]*account{}, boards: map[string]string{}, entries: map[string]string{}}
 	for caller, role := range map[string]access.Role{
-		"memb": access.Member, "orga": access.Organizer, "owne": access.Organizer, "writ": access.Member, "view": access.Member, "audi": access.Auditor, "admi": access.Admin,
+		"memb": access.Member, "orga": access.Organizer, "owne": access.Organizer, "writ": access.Member, "view": access.Member, "link": access.Member, "prop": access.Member, "audi": access.Auditor, "admi": access.Admin,
 	} {
 		c.people[caller] = person(t, role)
 		c.tokens[caller] = c.people[caller].token
@@ -120,7 +123,25 @@ func newCast(t *testing.T) *cast {
 	for kind, public := range map[string]bool{"public": true, "private": false} {
 		id := owner.board(t, fmt.Sprintf(`, "public": %t, "writers": [%q], "viewers": [%q]`, public, c.people["writ"].id, c.people["view"].id))
 		c.boards[kind] = id
-		c.entries[kind] = want(t, 201, "POST", "/v1/boards/"+id+"/entries", owner.token, fmt.Sprintf(`{"player": "p", "points": 1, "profile": {"user": %q}}`, c.spare.id)).text(t, "id")
+		c.entries[kind] = want(t, 201, "POST", "/v1/boards/"+id+"/entries", owner.token, `{"player": "p", "points": 1}`).text(t, "id")
+		for _, player := range []string{"link", "prop"} {
+			want(t, 201, "POST", "/v1/boards/"+id+"/entries", owner.token, fmt.Sprintf(`{"player": %q, "points": 1}`, player))
+		}
+		want(t, 200, "PATCH", "/v1/boards/"+id+"/players/p", owner.token, `{"note": "why"}`)
+	}
+	// How a link comes about is tested elsewhere.
+	db := scoresOwner(t)
+	for player, a := range map[string]*account{"p": c.spare, "link": c.people["link"], "prop": c.people["prop"]} {
+		state, user := "accepted", &a.id
+		if player == "prop" {
+			state, user = "proposed", nil
+		}
+		if _, err := db.ExecContext(t.Context(), `
+			UPDATE players SET user_id = $1, proposed_user = $2, link_state = $3
+			WHERE id = $4 AND board IN (SELECT no FROM boards WHERE id IN ($5, $6))`,
+			user, a.id, state, player, c.boards["public"], c.boards["private"]); err != nil {
+			t.Fatal(err)
+		}
 	}
 	_, _, c.tokens["read"] = owner.key(t, []string{"read"})
 	_, _, c.tokens["entr"] = owner.key(t, []string{"entries:write"})
@@ -132,6 +153,22 @@ func newCast(t *testing.T) *cast {
 		c.tokens[caller] = false[name]
 	}
 	return c
+}
+
+// scoresOwner connects to the scores database as the owner of its tables.
+func scoresOwner(t *testing.T) *sql.DB {
+	t.Helper()
+	owner, err := url.Parse(stack.Info.Databases["scores"].URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner.User = url.UserPassword("db_migrate", secret(t, "ScoresDbPassword"))
+	db, err := sql.Open("postgres", owner.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
 }
 
 // newSession opens another session and returns its id.
@@ -241,6 +278,40 @@ func (c *cast) listsShowWhatOpens(t *testing.T, caller string) {
 	}
 }
 
+// peopleShow checks that a board shows its people, who added its entries, and the users
+// and notes of its players, to callers with rights on the board only.
+func (c *cast) peopleShow(t *testing.T, caller string) {
+	t.Helper()
+	people := slices.Contains([]string{"owne", "writ", "view", "read", "audi", "admi"}, caller)
+	owners := people && caller != "writ" && caller != "view"
+	for kind, board := range c.boards {
+		path := "/v1/boards/" + board
+		if send(t, "GET", path, c.tokens[caller], "").status != 200 {
+			continue
+		}
+		for at, fields := range map[string]map[string]bool{
+			path:                                 {"owners": people, "writers": people, "viewers": people},
+			path + "/players/p":                  {"user": people, "note": people, "proposed_user": owners, "link_state": owners},
+			path + "/entries/" + c.entries[kind]: {"actor": people},
+		} {
+			a := want(t, 200, "GET", at, c.tokens[caller], "")
+			for field, shown := range fields {
+				if (a.json(t, field) != nil) != shown {
+					t.Errorf("%s: GET %s shows %s: %t, want %t: %s", caller, at, field, !shown, shown, a.body)
+				}
+			}
+		}
+		for _, list := range []string{path + "/entries", path + "/players", "/v1/players/" + c.spare.id + "/entries"} {
+			for _, csv := range []string{"application/json", "text/csv"} {
+				a := want(t, 200, "GET", list, c.tokens[caller], "", "Accept", csv)
+				if !people && (strings.Contains(a.body, "user/") || strings.Contains(a.body, "why") || strings.Contains(a.body, c.people["owne"].id) || strings.Contains(a.body, c.people["prop"].id)) {
+					t.Errorf("%s: GET %s shows the board's people: %s", caller, list, a.body)
+				}
+			}
+		}
+	}
+}
+
 func TestMatrix(t *testing.T) {
 	rows := strings.Split(strings.Trim(matrix, "\n"), "\n")
 	callers := strings.Fields(rows[0])
@@ -248,6 +319,7 @@ func TestMatrix(t *testing.T) {
 	c := newCast(t)
 	for _, caller := range callers[:len(callers)-5] {
 		c.listsShowWhatOpens(t, caller)
+		c.peopleShow(t, caller)
 	}
 	for _, row := range rows[1:] {
 		cells := strings.Fields(row)

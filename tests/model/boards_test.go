@@ -262,7 +262,7 @@ func (m *machine) changeBoard(t *rapid.T) {
 	m.sameBoard(t, decode[map[string]any](t, w), b)
 }
 
-// sameBoard compares a board with what its owner is shown.
+// sameBoard compares a board with what its people are shown.
 func (m *machine) sameBoard(t *rapid.T, got map[string]any, b *Board) {
 	want := map[string]any{}
 	for k, v := range b.fields() {
@@ -294,9 +294,16 @@ func (m *machine) getBoard(t *rapid.T) {
 		m.fail(t, "the board should be read: %d %s", w.Code, w.Body)
 	}
 	got := decode[map[string]any](t, w)
-	if Owns(c, b) {
+	if People(c, b) {
 		m.sameBoard(t, got, b)
-	} else if got["id"] != b.ID || got["title"] != b.Title || got["state"] != b.State {
+		return
+	}
+	for _, list := range []string{"owners", "writers", "viewers"} {
+		if _, ok := got[list]; ok {
+			m.fail(t, "%q should not see the %s: %v", name, list, got)
+		}
+	}
+	if got["id"] != b.ID || got["title"] != b.Title || got["state"] != b.State {
 		m.fail(t, "the board should be %+v: %v", b, got)
 	}
 }

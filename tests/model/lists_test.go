@@ -18,14 +18,14 @@ func (m *machine) getEntry(t *rapid.T) {
 	board, id := m.drawTarget(t)
 	c, b, e := who(m.run, name), m.w.Board(board), m.w.Entry(board, id)
 	w := m.get(t, name, "/v1/boards/"+board+"/entries/"+id)
-	if b == nil || e == nil || !m.w.MayRead(c, b) || !slices.Contains(m.w.Listed(c, b), e) {
+	if b == nil || e == nil || !m.w.MayRead(c, b) && !m.w.Own(c, b, e.Player) || !slices.Contains(m.w.Listed(c, b), e) {
 		m.refused(t, w, 404)
 		return
 	}
 	if w.Code != 200 {
 		m.fail(t, "the entry should be read: %d %s", w.Code, w.Body)
 	}
-	m.sameEntry(t, decode[map[string]any](t, w), e, m.w.SeesMetadata(c, b, e))
+	m.sameEntry(t, decode[map[string]any](t, w), e, m.w.Sees(c, b, e.Player))
 }
 
 func (m *machine) listEntries(t *rapid.T) {
@@ -57,6 +57,10 @@ func (m *machine) listEntries(t *rapid.T) {
 	if chance(t, 15, "actor?") {
 		a := who(m.run, pick(t, "actor", []string{"organizer", "key", "writer"})).Actor
 		keep("actor", a, func(e *Entry) bool { return e.Actor == a })
+		if !People(c, b) {
+			m.refused(t, m.get(t, name, path+"?"+q.Encode()), 403, "actor")
+			return
+		}
 	}
 	if chance(t, 15, "batch?") && len(m.w.Entries) > 0 {
 		if id := pick(t, "of", m.w.Entries).Batch; id != "" {
@@ -95,7 +99,7 @@ func (m *machine) sameEntries(t *rapid.T, name, path string, q url.Values, list 
 			m.fail(t, "item %d should be entry %d of %s, not %v", i, e.Seq, e.Player, got[i])
 		}
 		b := m.w.Board(e.Board)
-		m.sameEntry(t, got[i], e, m.w.SeesMetadata(c, b, e))
+		m.sameEntry(t, got[i], e, m.w.Sees(c, b, e.Player))
 	}
 }
 

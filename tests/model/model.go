@@ -224,10 +224,32 @@ func SeesHidden(c Caller, b *Board) bool {
 	return c.Role == "auditor" || Staff(c, b) && c.scoped("read")
 }
 
-// SeesMetadata reports whether the caller may see the entry's metadata.
-func (w *World) SeesMetadata(c Caller, b *Board, e *Entry) bool {
-	user := w.Player(b.ID, e.Player).Today().User
-	return SeesHidden(c, b) || c.User != "" && c.scoped("read") && user != nil && *user == c.User
+// People reports whether the caller is one of the people with rights on the board.
+func People(c Caller, b *Board) bool {
+	return c.scoped("read") && (c.Role == "auditor" || Staff(c, b) || slices.Contains(b.Viewers, c.User))
+}
+
+// Sight is what a caller sees of a player and of the player's entries.
+type Sight struct {
+	Actor, Metadata bool // of entries
+	Person          bool // the player's user and note
+}
+
+// Everything is the sight of an admin.
+var Everything = Sight{true, true, true}
+
+// Sees returns what the caller sees of a player whom they may read.
+func (w *World) Sees(c Caller, b *Board, player string) Sight {
+	user := w.Player(b.ID, player).Today().User
+	own := c.User != "" && c.scoped("read") && user != nil && *user == c.User || w.Own(c, b, player)
+	return Sight{Actor: People(c, b), Metadata: SeesHidden(c, b) || own, Person: People(c, b) || own}
+}
+
+// Own reports whether the player is the caller on a board of registered players. The
+// caller may then read the player, even on a private board.
+func (w *World) Own(c Caller, b *Board, player string) bool {
+	return c.User != "" && c.User == player && c.scoped("read") && b.Players == "registered" && b.State != "draft" &&
+		w.Player(b.ID, player) != nil && w.Player(b.ID, player).Today().Status != "hidden"
 }
 
 // gate returns the status that the board alone decides: 404, 403 or 0.

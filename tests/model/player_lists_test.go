@@ -61,7 +61,7 @@ func (m *machine) listPlayers(t *rapid.T) {
 		m.fail(t, "%d players should be listed, not %d", len(list), len(got))
 	}
 	for i, p := range list {
-		m.samePlayer(t, got[i], p, Staff(c, b) && c.scoped("read"))
+		m.samePlayer(t, got[i], p, m.w.Sees(c, b, p.ID))
 	}
 }
 

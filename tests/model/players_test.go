@@ -93,16 +93,16 @@ func (m *machine) changePlayer(t *rapid.T) {
 		m.fail(t, "the player should be answered with %d: %d %s", status, w.Code, w.Body)
 	}
 	m.w.SetPlayer(board, id, p)
-	m.samePlayer(t, decode[map[string]any](t, w), m.w.Player(board, id), true)
+	m.samePlayer(t, decode[map[string]any](t, w), m.w.Player(board, id), Everything)
 }
 
-func (m *machine) samePlayer(t *rapid.T, got map[string]any, p *Player, staff bool) {
+func (m *machine) samePlayer(t *rapid.T, got map[string]any, p *Player, sees Sight) {
 	s := p.Today()
 	want := map[string]any{
 		"board": p.Board, "player": p.ID, "display_name": generic(s.DisplayName), "country": generic(s.Country),
-		"attributes": generic(s.Attributes), "status": s.Status,
+		"attributes": generic(s.Attributes), "status": s.Status, "user": nil, "note": nil,
 	}
-	if staff {
+	if sees.Person {
 		want["user"], want["note"] = generic(s.User), generic(s.Note)
 	}
 	for _, k := range slices.Sorted(maps.Keys(want)) {
@@ -130,12 +130,12 @@ func (m *machine) getPlayer(t *rapid.T) {
 	id := m.drawPlayer(t, board)
 	c, b, p := who(m.run, name), m.w.Board(board), m.w.Player(board, id)
 	w := m.get(t, name, "/v1/boards/"+board+"/players/"+id)
-	if b == nil || !m.w.MayRead(c, b) || p == nil || p.Today().Status == "hidden" && !SeesHidden(c, b) {
+	if b == nil || p == nil || !m.w.MayRead(c, b) && !m.w.Own(c, b, id) || p.Today().Status == "hidden" && !SeesHidden(c, b) {
 		m.refused(t, w, 404)
 		return
 	}
 	if w.Code != 200 {
 		m.fail(t, "the player should be read: %d %s", w.Code, w.Body)
 	}
-	m.samePlayer(t, decode[map[string]any](t, w), p, Staff(c, b) && c.scoped("read"))
+	m.samePlayer(t, decode[map[string]any](t, w), p, m.w.Sees(c, b, id))
 }

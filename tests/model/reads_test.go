@@ -342,7 +342,7 @@ func (m *machine) getStanding(t *rapid.T) {
 	player := m.drawPlayer(t, board)
 	c, b := who(m.run, name), m.w.Board(board)
 	path, q := "/v1/boards/"+board+"/standings/"+player, url.Values{}
-	if b == nil || !m.w.MayRead(c, b) {
+	if b == nil || !m.w.MayRead(c, b) && !m.w.Own(c, b, player) {
 		m.refused(t, m.get(t, name, path), 404)
 		return
 	}

@@ -173,6 +173,10 @@ func before(name string, calls map[string]bool) bool {
 	return err == nil && calls[name[:i]+strconv.Itoa(version+1)]
 }
 
+// replaced has the functions that only Go of the previous release calls, and the
+// function that took over what each does.
+var replaced = map[string]string{"linked_v1": "board_v2"}
+
 func TestPublicFunctionsAreThoseThatGoCalls(t *testing.T) {
 	t.Parallel()
 	for kind, d := range databases(t) {
@@ -180,6 +184,7 @@ func TestPublicFunctionsAreThoseThatGoCalls(t *testing.T) {
 		for _, m := range regexp.MustCompile(`\b([a-z_]+_v[0-9]+)\(`).FindAllStringSubmatch(store(t, kind), -1) {
 			calls[m[1]] = true
 		}
+		missing := maps.Clone(calls)
 		for _, r := range routines(t, d.Owner()) {
 			if r.Schema != "public" || r.Name == "plaudit_now" {
 				continue
@@ -195,12 +200,12 @@ func TestPublicFunctionsAreThoseThatGoCalls(t *testing.T) {
 			if !versioned.MatchString(r.Name) {
 				t.Errorf("%s: %s carries no version", kind, r.Signature)
 			}
-			if !calls[r.Name] && !within && !before(r.Name, calls) {
+			if !calls[r.Name] && !within && !before(r.Name, calls) && !calls[replaced[r.Name]] {
 				t.Errorf("%s: %s is public, and no Go calls it", kind, r.Signature)
 			}
-			delete(calls, r.Name)
+			delete(missing, r.Name)
 		}
-		for name := range calls {
+		for name := range missing {
 			t.Errorf("%s: Go calls %s, which does not exist", kind, name)
 		}
 	}

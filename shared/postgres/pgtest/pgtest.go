@@ -3,10 +3,15 @@
 package pgtest
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"maps"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -294,6 +299,119 @@ func (d *Database) openWithin(role string, l postgres.Limits) *sqlx.DB {
 	}
 	d.t.Cleanup(func() { db.Close() })
 	return db
+}
+
+// Tap is a pool whose traffic with the server is watched.
+type Tap struct {
+	*sqlx.DB
+	mu       sync.Mutex
+	sent     []string
+	received int
+}
+
+// Tapped opens a pool as one of the database's roles, as Open does, through a
+// connection that notes what the server is asked and how much it answers.
+func (d *Database) Tapped(role string) *Tap {
+	d.t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		d.t.Fatalf("pgtest: %v", err)
+	}
+	d.t.Cleanup(func() { listener.Close() })
+	config := d.Config(role)
+	dsn, err := url.Parse(config.DSN)
+	if err != nil {
+		d.t.Fatalf("pgtest: %v", err)
+	}
+	server := dsn.Host
+	dsn.Host = listener.Addr().String()
+	config.DSN, config.MaxConns = dsn.String(), 1
+	tap := &Tap{}
+	if tap.DB, err = postgres.Open(config); err != nil {
+		d.t.Fatalf("pgtest: %v", err)
+	}
+	d.t.Cleanup(func() { tap.DB.Close() })
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go tap.carry(client, server)
+		}
+	}()
+	return tap
+}
+
+// carry passes on everything between a client and the server until one of them hangs
+// up.
+func (t *Tap) carry(client net.Conn, server string) {
+	defer client.Close()
+	upstream, err := net.Dial("tcp", server)
+	if err != nil {
+		return
+	}
+	defer upstream.Close()
+	go func() {
+		defer client.Close()
+		_, _ = io.Copy(counted{client, t}, upstream)
+	}()
+	// https://www.postgresql.org/docs/current/protocol-message-formats.html: a kind, the
+	// length of the rest, and the rest. The first message has no kind.
+	in := bufio.NewReader(client)
+	for kind := byte(0); ; kind, err = in.ReadByte() {
+		if err != nil {
+			return
+		}
+		var length [4]byte
+		if _, err := io.ReadFull(in, length[:]); err != nil {
+			return
+		}
+		rest := make([]byte, binary.BigEndian.Uint32(length[:])-4)
+		if _, err := io.ReadFull(in, rest); err != nil {
+			return
+		}
+		message := slices.Concat(length[:], rest)
+		if kind != 0 {
+			message = slices.Insert(message, 0, kind)
+		}
+		if kind == 'P' || kind == 'Q' {
+			text := rest // Q: the text; P: the name of the statement, then the text
+			if kind == 'P' {
+				_, text, _ = bytes.Cut(rest, []byte{0})
+			}
+			text, _, _ = bytes.Cut(text, []byte{0})
+			t.mu.Lock()
+			t.sent = append(t.sent, string(text))
+			t.mu.Unlock()
+		}
+		if _, err := upstream.Write(message); err != nil {
+			return
+		}
+	}
+}
+
+// counted counts what is written to a client, before the client can read it.
+type counted struct {
+	net.Conn
+	tap *Tap
+}
+
+func (c counted) Write(p []byte) (int, error) {
+	c.tap.mu.Lock()
+	c.tap.received += len(p)
+	c.tap.mu.Unlock()
+	return c.Conn.Write(p)
+}
+
+// Take returns the statements that the server was sent since the last call, and the
+// number of bytes that it answered.
+func (t *Tap) Take() (statements []string, bytes int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	statements, bytes = t.sent, t.received
+	t.sent, t.received = nil, 0
+	return statements, bytes
 }
 
 // Ping sends a statement as a store does, and returns its error.

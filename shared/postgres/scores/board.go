@@ -25,29 +25,23 @@ func parseBoard(doc []byte) (score.Board, error) {
 	return b, nil
 }
 
-// Board implements score.Directory.
-func (s *Store) Board(ctx context.Context, id string) (score.Board, error) {
+// Board implements score.Directory, in one round trip.
+func (s *Store) Board(ctx context.Context, id string, v score.Visitor) (score.Found, error) {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
-	var doc []byte
-	if err := s.db.GetContext(ctx, &doc, `SELECT board_v1($1)`, id); err != nil {
-		return score.Board{}, postgres.Wrap(fmt.Errorf("board %s: %w", id, err))
+	var row struct {
+		Doc         []byte
+		Linked, Own bool
 	}
-	if doc == nil {
-		return score.Board{}, score.NoBoard(id)
+	err := s.db.GetContext(ctx, &row, `SELECT doc, linked, own FROM board_v2($1, nullif($2, ''), $3, $4)`, id, v.User, v.ReadsAll, v.Own)
+	if err != nil {
+		return score.Found{}, postgres.Wrap(fmt.Errorf("board %s: %w", id, err))
 	}
-	return parseBoard(doc)
-}
-
-// Linked implements score.Directory.
-func (s *Store) Linked(ctx context.Context, board, user string) (bool, error) {
-	ctx, cancel := postgres.Bounded(ctx)
-	defer cancel()
-	var linked bool
-	if err := s.db.GetContext(ctx, &linked, `SELECT linked_v1($1, $2)`, board, user); err != nil {
-		return false, postgres.Wrap(fmt.Errorf("links of board %s: %w", board, err))
+	if row.Doc == nil {
+		return score.Found{}, score.NoBoard(id)
 	}
-	return linked, nil
+	b, err := parseBoard(row.Doc)
+	return score.Found{Board: b, Linked: row.Linked, Own: row.Own}, err
 }
 
 // Create implements score.Registry.

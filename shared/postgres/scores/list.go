@@ -17,13 +17,16 @@ type entryRow struct {
 	Doc         []byte
 	User        string
 	DisplayName *string `db:"display_name"`
-	SeesAll     bool    `db:"sees_all"` // of a list only
 	Hidden      bool    // of a single entry only
+	SeesPeople  bool    `db:"sees_people"` // this and the next of a list only
+	SeesAll     bool    `db:"sees_all"`
 }
 
 func (r entryRow) entry() (score.OwnedEntry, error) {
 	e, err := parseEntry(r.Doc)
-	return score.OwnedEntry{NamedEntry: score.NamedEntry{Entry: e, DisplayName: r.DisplayName}, User: r.User, SeesAll: r.SeesAll}, err
+	return score.OwnedEntry{
+		NamedEntry: score.NamedEntry{Entry: e, DisplayName: r.DisplayName}, User: r.User, Hidden: r.Hidden, SeesPeople: r.SeesPeople, SeesAll: r.SeesAll,
+	}, err
 }
 
 // withEntries returns the query of whole entries for a query of a page's ids.
@@ -31,7 +34,7 @@ func (r entryRow) entry() (score.OwnedEntry, error) {
 func withEntries(query string) string {
 	return `
 		WITH page AS MATERIALIZED (` + query + `)
-		SELECT l.doc, p.user, p.display_name, page.sees_all
+		SELECT l.doc, p.user, p.display_name, page.sees_people, page.sees_all
 		FROM page
 		CROSS JOIN LATERAL (SELECT row_to_json(l) AS doc FROM ledger l WHERE l.id = page.id LIMIT 1) l
 		CROSS JOIN LATERAL (SELECT coalesce(p.user_id, '') AS user, p.display_name FROM players p WHERE p.board = page.board AND p.id = page.player LIMIT 1) p
@@ -76,7 +79,7 @@ func entriesQuery(board string, f score.EntryFilter, hidden bool, after *score.E
 	if f.Batch != "" {
 		from = `(SELECT id, board, player, kind, reason, actor, occurred_at FROM entries WHERE batch = ` + a.add(f.Batch) + `::uuid OFFSET 0)`
 	}
-	query := `SELECT ` + pageColumns + `, false AS sees_all FROM ` + from + ` e WHERE e.board = (SELECT no FROM boards WHERE id = ` + a.add(board) + `)` + older(&a, after)
+	query := `SELECT ` + pageColumns + `, false AS sees_people, false AS sees_all FROM ` + from + ` e WHERE e.board = (SELECT no FROM boards WHERE id = ` + a.add(board) + `)` + older(&a, after)
 	for _, c := range []struct{ column, value, as string }{
 		{"e.player", f.Player, "text"}, {"e.actor", f.Actor, "text"}, {"e.reason", f.Reason, "text"}, {"e.kind", string(f.Kind), "text"},
 	} {
@@ -120,19 +123,43 @@ func boardsOf(user string) string {
 // readable returns the query of the boards b that have a player of the user and
 // are in the view. It reads each board once, however many of its players are the
 // user's.
-func readable(a *arguments, user string, v score.View) string {
+//
+// In the view of the user themselves, these are also the boards of registered players
+// that have a player with the user's id: own is then true, and that is the board's
+// only player of the user.
+func readable(a *arguments, of string, v score.View) string {
+	user := a.add(of) + `::text`
 	const opened, public = `b.state <> 'draft'`, `b.public AND b.state <> 'draft'`
-	read, all := public, `false`
-	switch in := within(a, v); {
+	boards, read, people, all, own := boardsOf(user), public, `false`, `false`, `false`
+	in := within(a, v)
+	if v.User == of {
+		own = `(b.players = 'registered' AND ` + in + `)`
+		boards += ` UNION SELECT board FROM players WHERE length(id) = 36 AND id = ` + user
+	}
+	switch {
 	case v.ReadsAll:
-		read, all = `(`+public+` OR `+in+`)`, in
+		read, people, all = `(`+public+` OR `+in+`)`, in, in
 	case v.User != "":
 		me := a.add(v.User) + `::text`
 		read = `(` + public + ` OR ` + in + ` AND (` + me + ` = ANY (b.owners || b.writers || b.viewers)
-			OR ` + opened + ` AND EXISTS (SELECT FROM players r WHERE r.user_id = ` + me + ` AND r.board = b.no)))`
+			OR ` + opened + ` AND (` + own + ` OR EXISTS (SELECT FROM players r WHERE r.user_id = ` + me + ` AND r.board = b.no))))`
+		people = in + ` AND ` + me + ` = ANY (b.owners || b.writers || b.viewers)`
 		all = in + ` AND ` + me + ` = ANY (b.owners || b.writers)`
 	}
-	return `SELECT b.no, b.id, ` + all + ` AS sees_all FROM (` + boardsOf(user) + `) l JOIN boards b ON b.no = l.board WHERE ` + read
+	return `SELECT b.no, b.id, ` + people + ` AS sees_people, ` + all + ` AS sees_all, ` + own + ` AS own FROM (` + boards + `) l JOIN boards b ON b.no = l.board WHERE ` + read
+}
+
+// playersOf returns the query of the user's players on a board r of readable, as far as
+// the view includes them. part ends each half of it: further conditions, an order and
+// a limit.
+func playersOf(columns, of, user string, v score.View, part string) string {
+	query := func(whose string) string {
+		return `SELECT ` + columns + ` FROM players p WHERE ` + whose + ` AND p.board = r.no AND (p.status <> 'hidden' OR r.sees_all)` + part
+	}
+	if v.User != of {
+		return query(`p.user_id = ` + user)
+	}
+	return `(` + query(`NOT r.own AND p.user_id = `+user) + `) UNION ALL (` + query(`r.own AND p.id = `+user) + `)`
 }
 
 // within returns the condition that b is one of the boards of which the view's
@@ -155,18 +182,15 @@ func entriesOfQuery(user string, v score.View, after *score.EntryPlace, limit in
 	u, n := a.add(user)+`::text`, a.add(limit)+`::bigint`
 	newest := `FROM entries e WHERE e.board = p.board AND e.player = p.player` + older(&a, after) + ` ORDER BY e.occurred_at DESC, e.id DESC LIMIT `
 	return withEntries(`
-		WITH readable AS MATERIALIZED (` + readable(&a, u, v) + `
+		WITH readable AS MATERIALIZED (` + readable(&a, user, v) + `
 		), player AS MATERIALIZED (
-			SELECT p.board, p.player, r.sees_all
+			SELECT p.board, p.player, r.sees_people, r.sees_all
 			FROM readable r
-			CROSS JOIN LATERAL (
-				SELECT p.board, p.id AS player FROM players p
-				WHERE p.user_id = ` + u + ` AND p.board = r.no AND (p.status <> 'hidden' OR r.sees_all) OFFSET 0
-			) p
+			CROSS JOIN LATERAL (` + playersOf(`p.board, p.id AS player`, user, u, v, ` OFFSET 0`) + `) p
 			CROSS JOIN LATERAL (SELECT e.occurred_at, e.id ` + newest + `1) e
 			ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + n + `
 		)
-		SELECT ` + pageColumns + `, p.sees_all
+		SELECT ` + pageColumns + `, p.sees_people, p.sees_all
 		FROM player p
 		CROSS JOIN LATERAL (SELECT ` + pageColumns + ` ` + newest + n + `) e
 		ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + n), a
@@ -254,7 +278,7 @@ func (s *Store) Boards(ctx context.Context, v score.View, named, search string, 
 func linksQuery(user string, v score.View, after *score.LinkPlace, limit int) (string, []any) {
 	var a arguments
 	u, n := a.add(user)+`::text`, a.add(limit)+`::bigint`
-	boards, players := readable(&a, u, v), ``
+	boards, players := readable(&a, user, v), ``
 	if after != nil {
 		board, player := a.add(after.Board)+`::text`, a.add(after.Player)+`::text`
 		boards += ` AND b.id >= ` + board
@@ -265,11 +289,7 @@ func linksQuery(user string, v score.View, after *score.LinkPlace, limit int) (s
 		FROM (
 			SELECT r.id AS board, p.id AS player
 			FROM (` + boards + ` ORDER BY b.id) r
-			CROSS JOIN LATERAL (
-				SELECT p.id FROM players p
-				WHERE p.user_id = ` + u + ` AND p.board = r.no AND (p.status <> 'hidden' OR r.sees_all)` + players + `
-				ORDER BY p.id LIMIT ` + n + `
-			) p
+			CROSS JOIN LATERAL (` + playersOf(`p.id`, user, u, v, players+` ORDER BY p.id LIMIT `+n) + `) p
 			ORDER BY r.id, p.id LIMIT ` + n + `
 		) page
 		ORDER BY board, player`, a

@@ -253,7 +253,7 @@ func TestListOfBoardsWithoutCatalogues(t *testing.T) {
 	}{
 		"a list":          {boards, boardsArgs, false},
 		"a user's boards": {links, linksArgs, false},
-		"one board":       {`SELECT board_v1('b')`, nil, true},
+		"one board":       {`SELECT doc FROM board_v2('b', NULL, false, false)`, nil, true},
 	} {
 		tx := s.db.Owner().MustBegin()
 		// The count goes on over the session's transactions.
@@ -312,6 +312,37 @@ func TestPageOfAUserWithManyPlayers(t *testing.T) {
 			if (row.Doc != nil) != (i == 0) {
 				t.Errorf("%+v: the board comes with player %d: %t", v, i, row.Doc != nil)
 			}
+		}
+	}
+}
+
+// Users find themselves on boards of registered players, whether they have accepted a
+// link or not, without reading the others.
+func TestPageOfAUsersOwnPlayers(t *testing.T) {
+	s := newScores(t, 1)
+	const me = "01890000-0000-7000-8000-000000000000"
+	for _, id := range []string{"b", "c", "d"} {
+		s.board(t, id, func(b *score.Board) { b.Players, b.Public = score.RegisteredPlayers, id != "b" })
+	}
+	db := s.db.Owner()
+	db.MustExec(`INSERT INTO players (board, id, seq, recorded_at, user_id)
+		SELECT b, '01890000-0000-7000-8000-' || lpad(n::text, 12, '0'), 1, now(), CASE WHEN b = 3 OR n > 0 THEN '01890000-0000-7000-8000-' || lpad(n::text, 12, '0') END
+		FROM generate_series(0, 5000) n, generate_series(1, 3) b`)
+	db.MustExec(`INSERT INTO entries (id, board, player, seq, kind, points, tiebreak, actor, occurred_at, recorded_at, runs, scores)
+		SELECT gen_random_uuid(), board, id, 1, 'result', 1, 0, 'key/k', now(), now(), '{}', '{}' FROM players`)
+	db.MustExec(`VACUUM ANALYZE players, entries, boards`)
+	for v, want := range map[*score.View]int{{User: me}: 3, {User: me, Within: []string{"c"}}: 2, {User: "x"}: 1, {}: 1, {User: "root", ReadsAll: true}: 1} {
+		query, args := pgscores.EntriesOfQuery(me, *v, nil, 11)
+		if read := rowsRead(t, db, query, args); read["players"] > 20 || read["entries"] > 20 {
+			t.Errorf("%+v: entries cost %v", *v, read)
+		}
+		found, err := pgscores.New(s.db.Open("score_query")).EntriesOf(ctxOf(t), me, *v, nil, 11)
+		if err != nil || len(found) != want {
+			t.Errorf("%+v: %d entries, want %d: %v", *v, len(found), want, err)
+		}
+		query, args = pgscores.LinksQuery(me, *v, nil, 11)
+		if read := rowsRead(t, db, query, args); read["players"] > 20 {
+			t.Errorf("%+v: links cost %v", *v, read)
 		}
 	}
 }

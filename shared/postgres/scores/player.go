@@ -87,14 +87,17 @@ type playerRow struct {
 	User        *string
 	Status      score.Status
 	Note        *string
-	Key         string // of a list only: what orders it before the id
+	Proposed    *string `db:"proposed_user"`
+	LinkState   *string `db:"link_state"`
+	Key         string  // of a list only: what orders it before the id
 }
 
-const playerColumns = `p.id, p.display_name, p.country, p.attributes, p.user_id AS user, p.status, p.note`
+const playerColumns = `p.id, p.display_name, p.country, p.attributes, p.user_id AS user, p.status, p.note, p.proposed_user, p.link_state`
 
 func (r playerRow) player(board string) (score.Player, error) {
 	p := score.Player{
 		Board: board, ID: r.ID, DisplayName: r.DisplayName, Country: r.Country, User: r.User, Status: r.Status, Note: r.Note,
+		ProposedUser: r.Proposed, LinkState: r.LinkState,
 	}
 	if err := json.Unmarshal(r.Attributes, &p.Attributes); err != nil {
 		return score.Player{}, fmt.Errorf("read the attributes of %s: %w", r.ID, err)

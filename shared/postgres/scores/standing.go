@@ -394,7 +394,7 @@ func orInfinity(t time.Time, infinity string) string {
 }
 
 // Entry implements score.Tables.
-func (s *Store) Entry(ctx context.Context, board, id string) (e score.OwnedEntry, hidden, ok bool, err error) {
+func (s *Store) Entry(ctx context.Context, board, id string) (e score.OwnedEntry, ok bool, err error) {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
 	var row entryRow
@@ -405,13 +405,13 @@ func (s *Store) Entry(ctx context.Context, board, id string) (e score.OwnedEntry
 		JOIN players p ON p.board = b.no AND p.id = l.player
 		WHERE l.id = $1::uuid AND l.board = $2`, id, board)
 	if errors.Is(err, sql.ErrNoRows) {
-		return score.OwnedEntry{}, false, false, nil
+		return score.OwnedEntry{}, false, nil
 	}
 	if err != nil {
-		return score.OwnedEntry{}, false, false, postgres.Wrap(fmt.Errorf("entry %s: %w", id, err))
+		return score.OwnedEntry{}, false, postgres.Wrap(fmt.Errorf("entry %s: %w", id, err))
 	}
 	e, err = row.entry()
-	return e, row.Hidden, true, err
+	return e, true, err
 }
 
 // instant returns the time as a parameter, nil for the zero time.

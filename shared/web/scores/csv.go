@@ -145,10 +145,11 @@ func standingSheet(categories []string) sheet[score.Standing] {
 // playerSheet returns the form of players of a board with these categories.
 func playerSheet(categories []string) sheet[score.Player] {
 	return sheet[score.Player]{
-		withCategories([]string{"board", "player", "display_name", "country", "user", "status", "note"}, categories),
+		withCategories([]string{"board", "player", "display_name", "country", "user", "status", "note", "proposed_user", "link_state"}, categories),
 		func(p score.Player) []string {
 			return withValues([]string{
 				p.Board, p.ID, textCell(p.DisplayName), textCell(p.Country), textCell(p.User), string(p.Status), textCell(p.Note),
+				textCell(p.ProposedUser), textCell(p.LinkState),
 			}, categories, p.Attributes)
 		},
 	}

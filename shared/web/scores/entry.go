@@ -116,7 +116,7 @@ type entryOut struct {
 	Reason     *string     `json:"reason"`
 	Note       *string     `json:"note"`
 	Kind       score.Kind  `json:"kind"`
-	Actor      string      `json:"actor"`
+	Actor      *string     `json:"actor"` // null for callers who do not see it
 	Seq        int64       `json:"seq"`
 	Tiebreak   int64       `json:"tiebreak"`
 	OccurredAt time.Time   `json:"occurred_at"`
@@ -136,7 +136,7 @@ type creditOut struct {
 func newEntryOut(e score.Entry) entryOut {
 	out := entryOut{
 		ID: e.ID, Board: e.Board, Player: e.Player, Points: e.Points, Reason: web.OrNull(e.Reason), Note: web.OrNull(e.Note),
-		Kind: e.Kind, Actor: e.Actor, Seq: e.Seq, Tiebreak: e.Tiebreak, OccurredAt: e.OccurredAt, RecordedAt: e.RecordedAt,
+		Kind: e.Kind, Actor: web.OrNull(e.Actor), Seq: e.Seq, Tiebreak: e.Tiebreak, OccurredAt: e.OccurredAt, RecordedAt: e.RecordedAt,
 		Batch: e.Batch, Reverses: e.Reverses, Metadata: rawJSON(e.Metadata), Standings: make([]creditOut, len(e.Standings)),
 	}
 	for i, c := range e.Standings {

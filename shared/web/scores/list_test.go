@@ -100,7 +100,7 @@ func TestEntriesAreFilteredNewestFirst(t *testing.T) {
 		"?kind=adjustment&player=a&actor=user/w&to=2026-04-03T00:00:00.000001Z":         {"-5a"},
 		"?kind=adjustment&player=a&actor=user/w&to=2026-04-03T00:00:00.000001Z&limit=1": {"-5a"},
 	} {
-		page := s.must(200, "", "GET", "/v1/boards/b/entries"+query, "")
+		page := s.must(200, "writer", "GET", "/v1/boards/b/entries"+query, "")
 		points, players := ids(t, page, "points"), ids(t, page, "player")
 		got := []string{}
 		for i := range points {

@@ -195,10 +195,10 @@ func TestPlayersAndCategoriesAsCSV(t *testing.T) {
 	s.must(201, "owner", "PATCH", "/v1/boards/b/players/a", `{"display_name":"=1","attributes":{"@c":"+v"},"user":"-1","note":"-x","status":"dnf"}`)
 	s.must(201, "owner", "PATCH", "/v1/boards/b/players/b", `{"country":"KR"}`)
 	for target, want := range map[string]string{
-		"/v1/boards/b/players?limit=1":    "[[board player display_name country user status note '@c] [b a '=1  '-1 dnf '-x '+v]]",
+		"/v1/boards/b/players?limit=1":    "[[board player display_name country user status note proposed_user link_state '@c] [b a '=1  '-1 dnf '-x   '+v]]",
 		"/v1/boards/b/categories?limit=1": "[[category name value players] ['@c:+v '@c '+v 1]]",
 	} {
-		w := s.send("", "GET", target, "", "Accept", "text/csv")
+		w := s.send("owner", "GET", target, "", "Accept", "text/csv")
 		rows, next := readCSV(t, w)
 		if fmt.Sprint(rows) != want || !slices.Contains(w.Header().Values("Vary"), "Accept") {
 			t.Errorf("%s: %q %v", target, rows, w.Header())
@@ -207,7 +207,7 @@ func TestPlayersAndCategoriesAsCSV(t *testing.T) {
 			t.Errorf("%s: next is %q", target, next)
 		}
 		if next != "" {
-			if rows, next = readCSV(t, s.send("", "GET", next, "", "Accept", "text/csv")); fmt.Sprint(rows[1:]) != "[[b b  KR  ranked  ]]" || next != "" {
+			if rows, next = readCSV(t, s.send("owner", "GET", next, "", "Accept", "text/csv")); fmt.Sprint(rows[1:]) != "[[b b  KR  ranked    ]]" || next != "" {
 				t.Errorf("the next page: %q, then %q", rows, next)
 			}
 		}

@@ -17,14 +17,14 @@ func TestPlayerIsMadeAndMerged(t *testing.T) {
 		body, want, changes string
 		status              int
 	}{
-		{`{"display_name":"Kim","attributes":{"sex":"f","club":"Han"}}`, `{"board":"b","player":"p","display_name":"Kim","country":null,"attributes":{"club":"Han","sex":"f"},"user":null,"status":"ranked","note":null}`,
+		{`{"display_name":"Kim","attributes":{"sex":"f","club":"Han"}}`, `{"board":"b","player":"p","display_name":"Kim","country":null,"attributes":{"club":"Han","sex":"f"},"user":null,"status":"ranked","note":null,"proposed_user":null,"link_state":null}`,
 			`{"status": {"to": "ranked", "from": null}, "attributes": {}, "display_name": {}}`, 201},
-		{`{}`, `{"board":"b","player":"p","display_name":"Kim","country":null,"attributes":{"club":"Han","sex":"f"},"user":null,"status":"ranked","note":null}`, ``, 200},
-		{`{"status":"dnf","note":"stopped","attributes":{"sex":null,"age":"F40"}}`, `{"board":"b","player":"p","display_name":"Kim","country":null,"attributes":{"age":"F40","club":"Han"},"user":null,"status":"dnf","note":"stopped"}`,
+		{`{}`, `{"board":"b","player":"p","display_name":"Kim","country":null,"attributes":{"club":"Han","sex":"f"},"user":null,"status":"ranked","note":null,"proposed_user":null,"link_state":null}`, ``, 200},
+		{`{"status":"dnf","note":"stopped","attributes":{"sex":null,"age":"F40"}}`, `{"board":"b","player":"p","display_name":"Kim","country":null,"attributes":{"age":"F40","club":"Han"},"user":null,"status":"dnf","note":"stopped","proposed_user":null,"link_state":null}`,
 			`{"note": {"to": "stopped", "from": null}, "status": {"to": "dnf", "from": "ranked"}, "attributes": {}}`, 200},
-		{`{"user":"l","country":"KR"}`, `{"board":"b","player":"p","display_name":"Kim","country":"KR","attributes":{"age":"F40","club":"Han"},"user":"l","status":"dnf","note":"stopped"}`,
+		{`{"user":"l","country":"KR"}`, `{"board":"b","player":"p","display_name":"Kim","country":"KR","attributes":{"age":"F40","club":"Han"},"user":"l","status":"dnf","note":"stopped","proposed_user":null,"link_state":null}`,
 			`{"user": {"to": "l", "from": null}, "country": {}}`, 200},
-		{`{"display_name":null,"attributes":null,"note":null,"status":"ranked"}`, `{"board":"b","player":"p","display_name":null,"country":"KR","attributes":{},"user":"l","status":"ranked","note":null}`,
+		{`{"display_name":null,"attributes":null,"note":null,"status":"ranked"}`, `{"board":"b","player":"p","display_name":null,"country":"KR","attributes":{},"user":"l","status":"ranked","note":null,"proposed_user":null,"link_state":null}`,
 			`{"note": {"to": null, "from": "stopped"}, "status": {"to": "ranked", "from": "dnf"}, "attributes": {}, "display_name": {}}`, 200},
 	} {
 		before := s.events()
@@ -32,7 +32,7 @@ func TestPlayerIsMadeAndMerged(t *testing.T) {
 		if w.Code != c.status || strings.TrimSpace(w.Body.String()) != c.want {
 			t.Errorf("%s:\n got %d %s\nwant %s", c.body, w.Code, w.Body, c.want)
 		}
-		if got := s.send("", "GET", "/v1/boards/b/players/p", ""); got.Code != 200 || strings.TrimSpace(got.Body.String()) != c.want {
+		if got := s.send("writer", "GET", "/v1/boards/b/players/p", ""); got.Code != 200 || strings.TrimSpace(got.Body.String()) != c.want {
 			t.Errorf("GET after %s: %d %s", c.body, got.Code, got.Body)
 		}
 		var changes string

@@ -72,8 +72,8 @@ type loaded struct {
 	public bool
 }
 
-func (l *loaded) Board(ctx context.Context, id string) (score.Board, error) {
-	b, err := l.Tables.Board(ctx, id)
+func (l *loaded) Board(ctx context.Context, id string, v score.Visitor) (score.Found, error) {
+	b, err := l.Tables.Board(ctx, id, v)
 	l.public = err == nil && b.Published()
 	return b, err
 }

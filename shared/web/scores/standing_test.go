@@ -577,7 +577,7 @@ func TestBoardsAreListedAndFound(t *testing.T) {
 	}
 	one := s.must(200, "", "GET", "/v1/boards?q=beta", "")["items"].([]any)[0].(map[string]any)
 	// A list shows all of a board but what can be large.
-	whole := s.must(200, "", "GET", "/v1/boards/beta", "")
+	whole := s.must(200, "admin", "GET", "/v1/boards/beta", "")
 	for _, field := range []string{"catalogue", "owners", "writers", "viewers"} {
 		if _, ok := whole[field]; !ok {
 			t.Errorf("the board lacks %s", field)

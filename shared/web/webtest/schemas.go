@@ -22,7 +22,7 @@ func (w Without[T]) fields() []field {
 
 type field struct {
 	name     string
-	optional bool // omitempty
+	optional bool // omitempty or omitzero
 }
 
 func fieldsOf(t reflect.Type) (fields []field) {
@@ -31,7 +31,7 @@ func fieldsOf(t reflect.Type) (fields []field) {
 		if f.Anonymous && name == "" {
 			fields = append(fields, fieldsOf(f.Type)...)
 		} else {
-			fields = append(fields, field{name, options == "omitempty"})
+			fields = append(fields, field{name, options == "omitempty" || options == "omitzero"})
 		}
 	}
 	return fields

@@ -1,5 +1,6 @@
 -- Erases what a player's row and entries say about a person: name, country, attributes,
--- the status note, the link with its refusals, and the entries' metadata. If p_user is
+-- the status note, the link, and the entries' metadata. Refusals of the link stay: they
+-- protect those who refused, and otherwise an owner could ask them again. If p_user is
 -- given, it erases only a player who is that user. The caller holds the board's lock.
 --
 -- A player can have a million entries, so one call clears the metadata of at most
@@ -57,15 +58,13 @@ BEGIN
         ('country', v_row.country IS NOT NULL),
         ('attributes', v_row.attributes <> '{}'),
         ('note', v_row.note IS NOT NULL),
-        ('user', num_nonnulls(v_row.user_id, v_row.proposed_user, v_row.proposed_by, v_row.proposed_at, v_row.link_state) > 0
-            OR EXISTS (SELECT FROM link_refusals r WHERE r.board = p_board.no AND r.player = v_row.id)),
+        ('user', num_nonnulls(v_row.user_id, v_row.proposed_user, v_row.proposed_by, v_row.proposed_at, v_row.link_state) > 0),
         ('metadata', cardinality(v_ids) > 0)) AS f (name, had)
     WHERE f.had;
     IF v_erased IS NULL THEN
         RETURN '{"more": false}';
     END IF;
 
-    DELETE FROM link_refusals r WHERE r.board = p_board.no AND r.player = v_row.id;
     UPDATE players SET
         display_name = NULL, country = NULL, attributes = '{}', cat1 = NULL, cat2 = NULL, cat3 = NULL, cat4 = NULL, note = NULL,
         user_id = NULL, proposed_user = NULL, proposed_by = NULL, proposed_at = NULL, link_state = NULL,
