@@ -17,13 +17,14 @@ import (
 // write them too.
 var tables = map[string]map[string]string{
 	"scores": {
-		"boards":     `SELECT id, '', md5(t::text) FROM boards t`,
-		"players":    `SELECT b.id || '/' || t.id, '', md5(t::text) FROM players t JOIN boards b ON b.no = t.board`,
-		"runs":       `SELECT b.id, t.no::text, md5(t::text) FROM runs t JOIN boards b ON b.no = t.board`,
-		"standings":  `SELECT b.id || '/' || t.player, t.run::text, md5(t::text) FROM standings t JOIN runs r ON r.no = t.run JOIN boards b ON b.no = r.board`,
-		"entries":    `SELECT id::text, '', md5(t::text) FROM entries t`,
-		"entry_keys": `SELECT entry::text, '', md5(t::text) FROM entry_keys t`,
-		"outbox":     `SELECT coalesce(entry::text, subject), id::text, md5(t::text) FROM outbox t`,
+		"boards":        `SELECT id, '', md5(t::text) FROM boards t`,
+		"players":       `SELECT b.id || '/' || t.id, '', md5(t::text) FROM players t JOIN boards b ON b.no = t.board`,
+		"runs":          `SELECT b.id, t.no::text, md5(t::text) FROM runs t JOIN boards b ON b.no = t.board`,
+		"standings":     `SELECT b.id || '/' || t.player, t.run::text, md5(t::text) FROM standings t JOIN runs r ON r.no = t.run JOIN boards b ON b.no = r.board`,
+		"entries":       `SELECT id::text, '', md5(t::text) FROM entries t`,
+		"entry_keys":    `SELECT entry::text, '', md5(t::text) FROM entry_keys t`,
+		"link_refusals": `SELECT b.id || '/' || t.player, user_id, md5(t::text) FROM link_refusals t JOIN boards b ON b.no = t.board`,
+		"outbox":        `SELECT coalesce(entry::text, subject), id::text, md5(t::text) FROM outbox t`,
 	},
 	"users": {
 		"users":          `SELECT id::text, '', md5(t::text) FROM users t`,

@@ -63,12 +63,12 @@ func TestErasureClearsWhatIsPersonal(t *testing.T) {
 		t.Error("the note of the status is still there")
 	}
 	if got := strings.TrimSpace(s.send("owner", "GET", "/v1/boards/b/players/p", "").Body.String()); got !=
-		`{"board":"b","player":"p","display_name":null,"country":null,"attributes":{},"user":null,"status":"dnf","note":null}` {
+		`{"board":"b","player":"p","display_name":null,"country":null,"attributes":{},"user":null,"status":"dnf","note":null,"proposed_user":null,"link_state":null}` {
 		t.Errorf("the player is now %s", got)
 	}
 	var row string
-	s.get(&row, `SELECT concat_ws(' ', num_nonnulls(user_id, proposed_user, proposed_by, proposed_at, link_state, cat1), (SELECT string_agg(player, ',') FROM link_refusals)) FROM players WHERE id = 'p'`)
-	if row != "0 q" {
+	s.get(&row, `SELECT concat_ws(' ', num_nonnulls(user_id, proposed_user, proposed_by, proposed_at, link_state, cat1), (SELECT string_agg(player, ',' ORDER BY player) FROM link_refusals)) FROM players WHERE id = 'p'`)
+	if row != "0 p,q" { // refusals protect those who refused
 		t.Errorf("of the link are left: %s", row)
 	}
 	// What defends the points stays, and so do other players.
@@ -127,7 +127,7 @@ func TestErasureOfOnePart(t *testing.T) {
 		{`UPDATE players SET user_id = 'l'`, "user"},
 		{`UPDATE players SET proposed_user = 'l', proposed_at = now(), link_state = 'proposed'`, "user"},
 		{`UPDATE players SET link_state = 'declined'`, "user"},
-		{`INSERT INTO link_refusals SELECT no, 'p', 'l', now() FROM boards`, "user"},
+		{`INSERT INTO link_refusals SELECT no, 'p', 'l', now() FROM boards`, ""},
 		{`UPDATE entries SET metadata = '{}'`, "metadata"},
 		{`UPDATE players SET status = 'hidden'`, ""},
 		{`UPDATE entries SET note = 'why'`, ""},
