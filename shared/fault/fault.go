@@ -36,6 +36,7 @@ const (
 	ScoreRange           Kind = "score-range"
 	ScoreFloor           Kind = "score-floor"
 	NameDiffers          Kind = "name-differs"
+	LinkDeclined         Kind = "link-declined"
 	LastAdmin            Kind = "last-admin"
 	TooManyAPIKeys       Kind = "too-many-api-keys"
 	TooLarge             Kind = "too-large"

@@ -26,8 +26,8 @@ type memory struct {
 	before func()
 	// refuse is the cause for which Add refuses an item, empty for none.
 	refuse func(Item) Cause
-	// crowded makes ChangePlayer report too many attributes.
-	crowded bool
+	// refusal makes ChangePlayer refuse every change.
+	refusal *Refusal
 
 	lookups int
 	adds    []Addition
@@ -183,7 +183,7 @@ func (m *memory) Change(_ context.Context, c Change) (ChangeOutcome, error) {
 	return out, nil
 }
 
-func (m *memory) ChangePlayer(_ context.Context, b Board, player, user string, c PlayerChange, actor string) (PlayerOutcome, error) {
+func (m *memory) ChangePlayer(_ context.Context, b Board, player string, c PlayerChange, who access.Caller) (PlayerOutcome, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.before != nil {
@@ -192,15 +192,15 @@ func (m *memory) ChangePlayer(_ context.Context, b Board, player, user string, c
 	if now := m.boards[b.ID]; now.Version != b.Version {
 		return PlayerOutcome{Stale: &now}, nil
 	}
-	if m.crowded {
-		return PlayerOutcome{TooManyAttributes: true}, nil
+	if m.refusal != nil {
+		return PlayerOutcome{Refusal: m.refusal}, nil
 	}
 	p, ok := m.players[[2]string{b.ID, player}]
 	if !ok {
 		p = Player{Board: b.ID, ID: player, Attributes: map[string]string{}, Status: Ranked}
-		if user != "" {
-			p.User = &user
-		}
+	}
+	if c.User.Set {
+		p.ProposedUser = c.User.Value
 	}
 	if c.DisplayName.Set {
 		p.DisplayName = c.DisplayName.Value
@@ -209,8 +209,18 @@ func (m *memory) ChangePlayer(_ context.Context, b Board, player, user string, c
 		p.Status = *c.Status
 	}
 	m.players[[2]string{b.ID, player}] = p
-	m.actors = append(m.actors, actor)
+	m.actors = append(m.actors, who.Actor())
 	return PlayerOutcome{Player: &p, Made: !ok}, nil
+}
+
+func (m *memory) AcceptLink(context.Context, string, string, string, string) (UserLink, bool, error) {
+	m.lookups++
+	return UserLink{}, false, nil
+}
+
+func (m *memory) EndLink(context.Context, string, string, string, string) (bool, error) {
+	m.lookups++
+	return false, nil
 }
 
 // owner owns every board of these tests.

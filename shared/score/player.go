@@ -17,9 +17,13 @@ type Player struct {
 	DisplayName *string           `json:"display_name"`
 	Country     *string           `json:"country"`
 	Attributes  map[string]string `json:"attributes"`
-	User        *string           `json:"user"` // id of the linked user
+	User        *string           `json:"user"` // id of the user who has accepted the link
 	Status      Status            `json:"status"`
 	Note        *string           `json:"note"` // reason for the status
+	// ProposedUser is the id of the user to whom a link was proposed last, and LinkState
+	// is what became of it: proposed, accepted or declined. They are for owners only.
+	ProposedUser *string `json:"proposed_user"`
+	LinkState    *string `json:"link_state"`
 }
 
 // PlayerChange is a change of a player. Absent fields stay.
@@ -63,12 +67,12 @@ func (p *PlayerChange) Patch() map[string]any {
 }
 
 // PlayerOutcome is the result of a change of a player. Player is set if it was
-// written; otherwise one of Stale and TooManyAttributes is.
+// written; otherwise one of Stale and Refusal is.
 type PlayerOutcome struct {
-	Player            *Player
-	Made              bool // the player was created
-	Stale             *Board
-	TooManyAttributes bool
+	Player  *Player
+	Made    bool // the player was created
+	Stale   *Board
+	Refusal *Refusal
 }
 
 // ChangePlayer creates a player or changes an existing one. Closed periods do
@@ -86,7 +90,7 @@ func (s *Boards) ChangePlayer(ctx context.Context, who access.Caller, board, pla
 		return Player{}, false, err
 	}
 	for range attempts {
-		if err := permit(ctx, s.Registry, b, who, write); err != nil {
+		if err := permitChange(ctx, s.Registry, b, who, c); err != nil {
 			return Player{}, false, err
 		}
 		var faults fault.List
@@ -97,19 +101,20 @@ func (s *Boards) ChangePlayer(ctx context.Context, who access.Caller, board, pla
 		if err := b.checkOpen(); err != nil {
 			return Player{}, false, err
 		}
-		user := ""
-		if b.Players == RegisteredPlayers {
-			user = player
-		}
-		out, err := s.Registry.ChangePlayer(ctx, b, player, user, c, who.Actor())
+		out, err := s.Registry.ChangePlayer(ctx, b, player, c, who)
 		switch {
 		case err != nil:
 			return Player{}, false, err
 		case out.Stale != nil:
 			b = *out.Stale
-		case out.TooManyAttributes:
+		case out.Refusal != nil && out.Refusal.Reason == TooManyAttributes:
 			return Player{}, false, badField("attributes", "must not bring the player to more than %d attributes: clear others with null", maxAttributes)
+		case out.Refusal != nil:
+			return Player{}, false, out.Refusal.ofLink("user", player)
 		default:
+			if permit(ctx, s.Registry, b, who, own) != nil {
+				out.Player.ProposedUser, out.Player.LinkState = nil, nil
+			}
 			return *out.Player, out.Made, nil
 		}
 	}

@@ -68,6 +68,9 @@ var Routes = []Route{
 	{"GET", "/v1/boards/{board}/entries/{entry}", "score-query", BoardReaders},
 	{"GET", "/v1/boards/{board}/standings", "score-query", BoardReaders},
 	{"GET", "/v1/boards/{board}/standings/{player}", "score-query", BoardReaders},
+	{"GET", "/v1/players/me/links", "score-query", People},
+	{"PUT", "/v1/players/me/links/{board}/{player}", "board-admin", People},
+	{"DELETE", "/v1/players/me/links/{board}/{player}", "board-admin", People},
 	{"GET", "/v1/players/{user}/standings", "score-query", BoardReaders},
 	{"GET", "/v1/players/{user}/entries", "score-query", BoardReaders},
 

@@ -200,7 +200,9 @@ func TestRendererIsTheRoutes(t *testing.T) {
 			}
 			return errors.New("password=hunter2")
 		}, Render: page},
-		"PATCH /v1/boards/{board}/players/{player}": {Handle: func(http.ResponseWriter, *http.Request) error { return errors.New("x") }},
+		"PATCH /v1/boards/{board}/players/{player}":    {Handle: func(http.ResponseWriter, *http.Request) error { return errors.New("x") }},
+		"PUT /v1/players/me/links/{board}/{player}":    {Handle: func(http.ResponseWriter, *http.Request) error { return errors.New("x") }},
+		"DELETE /v1/players/me/links/{board}/{player}": {Handle: func(http.ResponseWriter, *http.Request) error { return errors.New("x") }},
 	})
 	const html, json = "text/html; charset=utf-8", "application/problem+json"
 	for _, c := range []struct {

@@ -7,14 +7,13 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/lib/pq"
-
+	"plaudit/shared/access"
 	"plaudit/shared/postgres"
 	"plaudit/shared/score"
 )
 
 // ChangePlayer implements score.Registry.
-func (s *Store) ChangePlayer(ctx context.Context, b score.Board, player, user string, c score.PlayerChange, actor string) (score.PlayerOutcome, error) {
+func (s *Store) ChangePlayer(ctx context.Context, b score.Board, player string, c score.PlayerChange, who access.Caller) (score.PlayerOutcome, error) {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
 	patch, err := json.Marshal(c.Patch())
@@ -22,11 +21,10 @@ func (s *Store) ChangePlayer(ctx context.Context, b score.Board, player, user st
 		return score.PlayerOutcome{}, err
 	}
 	var doc []byte
-	err = s.db.GetContext(ctx, &doc, `SELECT change_player_v1($1, $2, $3, nullif($4, ''), $5, $6, $7)`,
-		b.ID, b.Version, player, user, string(patch), actor, postgres.TraceParent(ctx))
-	var refusal *pq.Error
-	if errors.As(err, &refusal) && refusal.Code == notWritten {
-		return score.PlayerOutcome{TooManyAttributes: true}, nil
+	err = s.db.GetContext(ctx, &doc, `SELECT change_player_v2($1, $2, $3, $4, $5, $6, $7)`,
+		b.ID, b.Version, player, string(patch), who.Actor(), who.User, postgres.TraceParent(ctx))
+	if refusal, err := refusalOf(err); refusal != nil || err != nil {
+		return score.PlayerOutcome{Refusal: refusal}, err
 	}
 	if err != nil {
 		return score.PlayerOutcome{}, postgres.Wrap(fmt.Errorf("change player %s of board %s: %w", player, b.ID, err))

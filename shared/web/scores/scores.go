@@ -44,6 +44,7 @@ func Query(reader *score.Reader) map[string]web.Endpoint {
 		"GET /v1/boards/{board}/players/{player}":   {Handle: h.player},
 		"GET /v1/boards/{board}/standings":          {Handle: h.standings},
 		"GET /v1/boards/{board}/standings/{player}": {Handle: h.standing},
+		"GET /v1/players/me/links":                  {Handle: h.links},
 		"GET /v1/players/{user}/standings":          {Handle: h.standingsOfUser},
 		"GET /v1/players/{user}/entries":            {Handle: h.entriesOfUser},
 	}
@@ -51,13 +52,16 @@ func Query(reader *score.Reader) map[string]web.Endpoint {
 
 type readHandlers struct{ reader *score.Reader }
 
-// Admin returns the endpoints that create and change boards and their players.
+// Admin returns the endpoints that create and change boards, their players, and the
+// links of these.
 func Admin(boards *score.Boards) map[string]web.Endpoint {
 	h := adminHandlers{boards}
 	return map[string]web.Endpoint{
-		"POST /v1/boards":                           {Handle: h.createBoard},
-		"PATCH /v1/boards/{board}":                  {Handle: h.changeBoard},
-		"PATCH /v1/boards/{board}/players/{player}": {Handle: h.changePlayer},
+		"POST /v1/boards":                              {Handle: h.createBoard},
+		"PATCH /v1/boards/{board}":                     {Handle: h.changeBoard},
+		"PATCH /v1/boards/{board}/players/{player}":    {Handle: h.changePlayer},
+		"PUT /v1/players/me/links/{board}/{player}":    {Handle: h.acceptLink},
+		"DELETE /v1/players/me/links/{board}/{player}": {Handle: h.endLink},
 	}
 }
 

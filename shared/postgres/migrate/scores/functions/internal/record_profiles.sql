@@ -11,11 +11,11 @@ BEGIN
         SET recorded_at = p.recorded_at + interval '1 microsecond'
         FROM unnest(p_changes) c
         WHERE p.board = c.board AND p.id = c.player
-        RETURNING p.board, p.id, p.recorded_at, c.old, c.new
+        RETURNING p.board, p.id, p.recorded_at, p.user_id, c.old, c.new
     )
     INSERT INTO outbox (kind, type, subject, actor, data, recordedtime, traceparent)
     SELECT 'event', 'plaudit.player.changed', 'board/' || b.id || '/player/' || c.id, p_actor,
-        jsonb_build_object('changes', internal.player_changes(c.old, c.new))::text, c.recorded_at, p_traceparent
+        jsonb_build_object('changes', internal.player_changes(c.old, c.new, internal.has_account(c.user_id, b.players)))::text, c.recorded_at, p_traceparent
     FROM changed c
     JOIN boards b ON b.no = c.board
     ORDER BY c.board, c.id;
