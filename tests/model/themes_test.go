@@ -42,6 +42,9 @@ var everything = theme{
 		"GET /v1/boards/{board}/entries/{entry}":           1,
 		"GET /v1/boards/{board}/standings":                 2,
 		"GET /v1/boards/{board}/standings/{player}":        1,
+		"GET /v1/players/me/links":                         1,
+		"PUT /v1/players/me/links/{board}/{player}":        2,
+		"DELETE /v1/players/me/links/{board}/{player}":     1,
 		"GET /v1/players/{user}/standings":                 1,
 		"GET /v1/players/{user}/entries":                   1,
 	},
@@ -118,6 +121,9 @@ var drafts = theme{
 		"GET /v1/boards/{board}/entries/{entry}":           1,
 		"GET /v1/boards/{board}/standings":                 2,
 		"GET /v1/boards/{board}/standings/{player}":        1,
+		"GET /v1/players/me/links":                         1,
+		"PUT /v1/players/me/links/{board}/{player}":        2,
+		"DELETE /v1/players/me/links/{board}/{player}":     1,
 		"GET /v1/players/{user}/standings":                 1,
 		"GET /v1/players/{user}/entries":                   1,
 	},
@@ -135,6 +141,7 @@ var drafts = theme{
 var names = theme{
 	shares: map[string]int{
 		"PATCH /v1/boards/{board}/players/{player}": 3,
+		"PUT /v1/players/me/links/{board}/{player}": 2,
 		"GET /v1/boards/{board}/players/{player}":   2,
 		"POST /v1/boards/{board}/entries":           5,
 		"POST /v1/entries/batch":                    8,
