@@ -25,7 +25,8 @@ import (
 //	                           none, is signed by HS256 with the public key; a text that is not a token
 //
 // Rows run from top to bottom: the last ones end sessions and accounts. For a route
-// of a board, the second word names the board.
+// of a board, the second word names the board. On the private one, the link is the
+// caller's own.
 const matrix = `
                                                             none memb orga owne writ view read entr boar even othr audi admi expi fore alg0 hs25 malf
 POST   /v1/boards                                  -        401  403  201  201  403  403  403  403  201  403  403  403  201  401  401  401  401  401
@@ -59,6 +60,11 @@ GET    /v1/boards/{board}/standings                public   200  200  200  200  
 GET    /v1/boards/{board}/standings                private  404  404  404  200  200  200  200  403  403  404  404  200  200  401  401  401  401  401
 GET    /v1/boards/{board}/standings/{player}       public   200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 GET    /v1/boards/{board}/standings/{player}       private  404  404  404  200  200  200  200  403  403  404  404  200  200  401  401  401  401  401
+GET    /v1/players/me/links                        -        401  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
+PUT    /v1/players/me/links/{board}/{player}       public   401  404  404  404  404  404  403  403  403  403  403  404  404  401  401  401  401  401
+PUT    /v1/players/me/links/{board}/{player}       private  401  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
+DELETE /v1/players/me/links/{board}/{player}       public   401  404  404  404  404  404  403  403  403  403  403  404  404  401  401  401  401  401
+DELETE /v1/players/me/links/{board}/{player}       private  401  204  204  204  204  204  403  403  403  403  403  204  204  401  401  401  401  401
 GET    /v1/players/{user}/standings                -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 GET    /v1/players/{user}/entries                  -        200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 POST   /v1/users                                   -        201  201  201  201  201  201  201  201  201  201  201  201  201  401  401  401  401  401
@@ -116,6 +122,7 @@ func newCast(t *testing.T) *cast {
 		id := owner.board(t, fmt.Sprintf(`, "public": %t, "writers": [%q], "viewers": [%q]`, public, c.people["writ"].id, c.people["view"].id))
 		c.boards[kind] = id
 		c.entries[kind] = want(t, 201, "POST", "/v1/boards/"+id+"/entries", owner.token, fmt.Sprintf(`{"player": "p", "points": 1, "profile": {"user": %q}}`, c.spare.id)).text(t, "id")
+		want(t, 200, "PUT", "/v1/players/me/links/"+id+"/p", c.spare.token, "")
 	}
 	_, _, c.tokens["read"] = owner.key(t, []string{"read"})
 	_, _, c.tokens["entr"] = owner.key(t, []string{"entries:write"})
@@ -169,6 +176,14 @@ func (c *cast) request(t *testing.T, method, pattern, kind, caller string) (path
 		return path, fmt.Sprintf(`{"entries": [{"board": %q, "player": "p", "points": 1}]}`, c.boards[kind])
 	case "PATCH /v1/boards/{board}/players/{player}":
 		return path, `{"display_name": "P"}`
+	case "PUT /v1/players/me/links/{board}/{player}", "DELETE /v1/players/me/links/{board}/{player}":
+		if kind == "private" && self != nil {
+			proposal := send(t, "PATCH", "/v1/boards/"+c.boards[kind]+"/players/own-"+caller, c.people["owne"].token, fmt.Sprintf(`{"user": %q}`, self.id))
+			if proposal.status != 200 && proposal.status != 201 {
+				t.Fatalf("a proposal: %d %s", proposal.status, proposal.body)
+			}
+			return "/v1/players/me/links/" + c.boards[kind] + "/own-" + caller, ""
+		}
 	case "POST /v1/users":
 		return path, fmt.Sprintf(`{"email": "%s@example.com", "password": %q, "display_name": "New"}`, unique("matrix"), password)
 	case "GET /v1/users":
