@@ -59,22 +59,27 @@ func TestTypesListsEachOnce(t *testing.T) {
 
 func TestNotified(t *testing.T) {
 	for _, c := range []struct {
-		rule        string
-		typ         event.Type
-		actor, user string
-		want        string
+		rule         string
+		typ          event.Type
+		person, user string
+		want         string
 	}{
-		{"an adjustment by staff", event.EntryAdjusted, "user/o", "u", "u"},
-		{"a reversal by a program", event.EntryReversed, "key/k", "u", "u"},
-		{"a change of status by staff", event.PlayerChanged, "user/o", "u", "u"},
-		{"an erasure by staff", event.PlayerErased, "user/o", "u", "u"},
-		{"what one did oneself", event.EntryAdjusted, "user/u", "u", ""},
-		{"a player without a user", event.EntryReversed, "user/o", "", ""},
-		{"a result", event.EntryAdded, "user/o", "u", ""},
-		{"an import", event.EntryImported, "user/o", "u", ""},
-		{"a board's change", event.BoardUpdated, "user/o", "u", ""},
+		{"an adjustment by staff", event.EntryAdjusted, "o", "u", "u"},
+		{"a reversal by a program of the previous release", event.EntryReversed, "", "u", "u"},
+		{"a proposal", event.LinkProposed, "o", "u", "u"},
+		{"a proposal to oneself", event.LinkProposed, "u", "u", ""},
+		{"an end by staff", event.LinkEnded, "o", "u", "u"},
+		{"an end by the user", event.LinkEnded, "u", "u", ""},
+		{"what one accepts", event.LinkAccepted, "u", "u", ""},
+		{"a change of status by staff", event.PlayerChanged, "o", "u", "u"},
+		{"an erasure by staff", event.PlayerErased, "o", "u", "u"},
+		{"what one did oneself", event.EntryAdjusted, "u", "u", ""},
+		{"a player without a user", event.EntryReversed, "o", "", ""},
+		{"a result", event.EntryAdded, "o", "u", ""},
+		{"an import", event.EntryImported, "o", "u", ""},
+		{"a board's change", event.BoardUpdated, "o", "u", ""},
 	} {
-		if got := event.Notified(c.typ, c.actor, c.user); got != c.want {
+		if got := event.Notified(c.typ, c.person, c.user); got != c.want {
 			t.Errorf("%s notifies %q, want %q", c.rule, got, c.want)
 		}
 	}

@@ -10,6 +10,9 @@ const (
 	BoardUpdated              Type = "plaudit.board.updated"
 	PlayerChanged             Type = "plaudit.player.changed"
 	PlayerErased              Type = "plaudit.player.erased"
+	LinkProposed              Type = "plaudit.player.link-proposed"
+	LinkAccepted              Type = "plaudit.player.link-accepted"
+	LinkEnded                 Type = "plaudit.player.link-ended" // also: declined, or withdrawn
 	EntryAdded                Type = "plaudit.entry.added"
 	EntryAdjusted             Type = "plaudit.entry.adjusted"
 	EntryImported             Type = "plaudit.entry.imported"
@@ -31,7 +34,7 @@ const (
 // Types returns every type above.
 func Types() []Type {
 	return []Type{
-		BoardCreated, BoardUpdated, PlayerChanged, PlayerErased,
+		BoardCreated, BoardUpdated, PlayerChanged, PlayerErased, LinkProposed, LinkAccepted, LinkEnded,
 		EntryAdded, EntryAdjusted, EntryImported, EntryReversed,
 		UserCreated, UserUpdated, UserErased, UserRoleChanged, UserPasswordChanged, UserLoginFailed,
 		UserVerificationRequested, UserEmailVerified,
@@ -63,13 +66,13 @@ func User(id string) string { return "user/" + id }
 
 // Notified returns the user to tell by mail about an event of a player, "" for
 // none. user is the player's user, "" if there is none: they are told what others
-// did to their points or their status, and that others erased their data. Results and
-// imports are not told. Of the changes of a player, callers must pass only those of the
-// status.
-func Notified(t Type, actor, user string) string {
+// do to their points, their status, their link and their data. person is who acts: of an API key,
+// its owner. Results and imports are not told. Of the changes of a player, callers must
+// pass only those of the status; of the links that end, only those that were accepted.
+func Notified(t Type, person, user string) string {
 	switch t {
-	case EntryAdjusted, EntryReversed, PlayerChanged, PlayerErased:
-		if user != "" && actor != User(user) {
+	case EntryAdjusted, EntryReversed, PlayerChanged, PlayerErased, LinkProposed, LinkEnded:
+		if user != "" && person != user {
 			return user
 		}
 	}

@@ -38,6 +38,7 @@ const (
 	ScoreRange           Kind = "score-range"
 	ScoreFloor           Kind = "score-floor"
 	NameDiffers          Kind = "name-differs"
+	LinkDeclined         Kind = "link-declined"
 	LastAdmin            Kind = "last-admin"
 	TooManyAPIKeys       Kind = "too-many-api-keys"
 	BodyTimeout          Kind = "body-timeout"

@@ -45,6 +45,7 @@ var kinds = map[fault.Kind]struct {
 	fault.ScoreRange:           {http.StatusConflict, "Score out of range"},
 	fault.ScoreFloor:           {http.StatusConflict, "Score below the floor"},
 	fault.NameDiffers:          {http.StatusConflict, "Player has another name"},
+	fault.LinkDeclined:         {http.StatusConflict, "Link declined"},
 	fault.LastAdmin:            {http.StatusConflict, "Last admin"},
 	fault.TooManyAPIKeys:       {http.StatusConflict, "Too many API keys"},
 	fault.BodyTimeout:          {http.StatusRequestTimeout, "Request body too slow"},

@@ -27,6 +27,7 @@ type Addition struct {
 	Items    []Item
 	Batch    string // id shared by the items; empty for a single item
 	Actor    string
+	User     string // the person who acts: of an API key, its owner
 }
 
 // Item is one entry or reversal to write.
@@ -50,7 +51,6 @@ type Item struct {
 	Tiebreak int64
 	Reason   string
 	Metadata string
-	User     string // owner of the player if this item creates the player
 	Profile  *Profile
 	Rename   bool  // the profile may change or clear the name that the player has
 	Runs     []Run // the runs that it credits
@@ -88,6 +88,9 @@ type Refusal struct {
 	Items  []int
 	Reason Cause
 	Name   string // of NameDiffers: the display name that the item would change
+	// RetryAfter is when the same request would no longer be refused, of
+	// TooManyProposals.
+	RetryAfter time.Duration
 }
 
 // Cause is the reason for a refusal.
@@ -106,6 +109,8 @@ const (
 	NameDiffers       Cause = "name"  // the last of two items changes the name that the first one brings; of one alone, the player's name
 	OutOfRange        Cause = "range" // a score would leave ±MaxPoints
 	TiebreakRange     Cause = "tiebreak-range"
+	ProposalDeclined  Cause = "link-declined" // the user has declined to be the player
+	TooManyProposals  Cause = "link-limit"    // more than MaxProposals would reach the user within 24 hours
 )
 
 // Adder adds entries. It is safe for concurrent use.
@@ -298,6 +303,16 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outco
 		}
 		boards[item.Board] = r.needed(b)
 	}
+	for i, item := range r.items {
+		if !item.proposes() {
+			continue
+		}
+		b, err := a.linkable(ctx, who, boards[item.Board])
+		if err != nil {
+			return Outcome{}, r.atItem(i, err, "board")
+		}
+		boards[item.Board] = r.needed(b)
+	}
 	ids, digests := make([]string, len(r.items)), make([][]byte, len(r.items))
 	for i, item := range r.items {
 		entry, err := uuid.NewV7()
@@ -311,7 +326,7 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outco
 	}
 	for range attempts {
 		refusals := make([]error, len(r.items))
-		add := Addition{Versions: map[string]int64{}, Items: make([]Item, len(r.items)), Batch: r.batch, Actor: who.Actor()}
+		add := Addition{Versions: map[string]int64{}, Items: make([]Item, len(r.items)), Batch: r.batch, Actor: who.Actor(), User: who.User}
 		for _, b := range boards {
 			add.Versions[b.ID] = b.Version
 		}
@@ -344,6 +359,13 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outco
 			}
 			boards[b.ID] = r.needed(current)
 		}
+		for i, item := range r.items {
+			if item.proposes() {
+				if err := permitLink(Found{Board: boards[item.Board]}, who, profileUser); err != nil {
+					return Outcome{}, r.atItem(i, err, "board")
+				}
+			}
+		}
 	}
 	return Outcome{}, &fault.Error{
 		Kind: fault.Busy, RetryAfter: time.Second,
@@ -365,6 +387,24 @@ func (a *Adder) writable(ctx context.Context, who access.Caller, id string) (Boa
 	}
 	a.boards.keep(b.Board)
 	return b.Board, permit(b, who, write)
+}
+
+// linkable returns the board, which writable returned, perhaps in a newer version, if
+// the caller may propose links of its players.
+func (a *Adder) linkable(ctx context.Context, who access.Caller, b Board) (Board, error) {
+	if permitLink(Found{Board: b}, who, profileUser) == nil {
+		return b, nil
+	}
+	// It may be out of date.
+	current, err := find(ctx, a.Ledger, who, b.ID, "")
+	if err != nil {
+		return Board{}, err
+	}
+	a.boards.keep(current.Board)
+	if err := permit(current, who, write); err != nil {
+		return Board{}, err
+	}
+	return current.Board, permitLink(current, who, profileUser)
 }
 
 // item builds what the ledger is to write; it occurs at the given time unless
@@ -396,9 +436,6 @@ func (in Submission) item(b Board, at time.Time) (item Item, refusal, err error)
 	}
 	if in.Reason != nil {
 		item.Reason = *in.Reason
-	}
-	if b.Players == RegisteredPlayers {
-		item.User = in.Player
 	}
 	if b.DailyCap != nil && b.Combine == Sum && item.Kind != Adjustment {
 		day, _, err := b.RunAt(Period{Name: Day}, item.OccurredAt)
@@ -450,6 +487,8 @@ func (r addRequest) refused(refusal Refusal, errors []error) error {
 		return named(fault.Field(fault.ScoreFloor, "points", "The player's score must not fall below the board's floor. Take fewer points, or add some first."), "")
 	case NameDiffers:
 		return r.nameDiffers(refusal)
+	case ProposalDeclined, TooManyProposals:
+		return named(refusal.ofLink(profileUser, item.Player), "")
 	case OutOfRange, TiebreakRange:
 		what, field := "score", "points"
 		if refusal.Reason == TiebreakRange {

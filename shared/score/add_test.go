@@ -505,8 +505,6 @@ func TestItems(t *testing.T) {
 		{"are results by default", nil, result("p", 1), func(i Item) bool { return i.Kind == Result }},
 		{"keep tiebreak, metadata and late", nil, Submission{Player: "p", Points: ptr[int64](1), Tiebreak: ptr[int64](-3), Metadata: `{"a":1}`, Late: ptr(true)}, func(i Item) bool { return i.Tiebreak == -3 && i.Metadata == `{"a":1}` && i.Late }},
 		{"have the points of their reason", func(b *Board) { b.Catalogue = map[string]int64{"full": 42} }, Submission{Player: "p", Reason: ptr("full")}, func(i Item) bool { return i.Points == 42 && i.Reason == "full" }},
-		{"belong to no user on a board of any players", nil, result(user, 1), func(i Item) bool { return i.User == "" }},
-		{"belong to the player's user on a board of registered ones", func(b *Board) { b.Players = RegisteredPlayers }, result(user, 1), func(i Item) bool { return i.User == user }},
 		{"hold nothing but the original as a reversal", capped, reversal(user), func(i Item) bool {
 			return i.Reverses == user && i.Note == "wrong bib" && i.Player == "" && i.Kind == "" && i.Runs == nil && i.Day == nil
 		}},

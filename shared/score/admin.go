@@ -21,13 +21,18 @@ type Registry interface {
 	// c.Board.Version.
 	Change(ctx context.Context, c Change) (ChangeOutcome, error)
 	// ChangePlayer creates or changes a player and their standings in the open
-	// periods, and inserts the event. If b is out of date, it writes nothing.
-	// user becomes the owner of a player that it creates.
-	ChangePlayer(ctx context.Context, b Board, player, user string, c PlayerChange, actor string) (PlayerOutcome, error)
+	// periods, and inserts the events. If b is out of date, it writes nothing.
+	ChangePlayer(ctx context.Context, b Board, player string, c PlayerChange, who access.Caller) (PlayerOutcome, error)
+	// AcceptLink puts the link into force that proposes the user as the player; ok is
+	// false if there is none, or the board is a draft.
+	AcceptLink(ctx context.Context, board, player, user, actor string) (l UserLink, ok bool, err error)
+	// EndLink ends the user's link to the player, or declines its proposal, for good;
+	// ok is false if there is neither, or the board is a draft.
+	EndLink(ctx context.Context, board, player, user, actor string) (ok bool, err error)
 	// ErasePlayer does a step of the erasure of a player's personal data; the last
 	// step inserts the event. after is where the previous step ended, empty for the
 	// first one. If b is out of date, it writes nothing.
-	ErasePlayer(ctx context.Context, b Board, player, after, actor string) (ErasureStep, error)
+	ErasePlayer(ctx context.Context, b Board, player, after string, who access.Caller) (ErasureStep, error)
 }
 
 // Creation is a new board and the limits of its creation.

@@ -437,7 +437,8 @@ func TestChangePlayer(t *testing.T) {
 		{"a registered board takes users", registered, "b", user, nil, name, ""},
 		{"a registered board takes no other players", registered, "b", "p", nil, name, "bad-request player"},
 		{"a registered board links a player to itself only", registered, "b", user, nil, PlayerChange{Profile: Profile{User: Text{true, ptr("u")}}}, "bad-request user"},
-		{"a registered board keeps the link", registered, "b", user, nil, PlayerChange{Profile: Profile{User: Text{Set: true}}}, "bad-request user"},
+		{"a registered board proposes a player's own user", registered, "b", user, nil, PlayerChange{Profile: Profile{User: Text{true, ptr(user)}}}, ""},
+		{"a registered board ends a link", registered, "b", user, nil, PlayerChange{Profile: Profile{User: Text{Set: true}}}, ""},
 		{"faults by the board come before its state", func(b *Board) { registered(b); closed(b) }, "b", "p", nil, name, "bad-request player"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -453,7 +454,7 @@ func TestChangePlayer(t *testing.T) {
 			if c.want != "" {
 				return
 			}
-			if linked := p.User != nil; p.ID != c.player || linked != (c.player == user) {
+			if p.ID != c.player || p.User != nil {
 				t.Errorf("got %+v", p)
 			}
 			if _, made, err := s.ChangePlayer(t.Context(), owner, c.id, c.player, nil, c.change); err != nil || made {
@@ -504,7 +505,7 @@ func TestChangePlayerOfABoardThatKeepsChangingIsBusy(t *testing.T) {
 
 func TestAPlayerHasAtMost16Attributes(t *testing.T) {
 	m := newMemory(board("b", nil))
-	m.crowded = true
+	m.refusal = &Refusal{Items: []int{0}, Reason: TooManyAttributes}
 	if _, _, err := (&Boards{Registry: m}).ChangePlayer(t.Context(), owner, "b", "p", nil, PlayerChange{}); kindAndFields(err) != "bad-request attributes" {
 		t.Errorf("got %v", err)
 	}

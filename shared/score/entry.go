@@ -66,7 +66,7 @@ type Text struct {
 type Profile struct {
 	DisplayName Text
 	Country     Text // ISO 3166-1 alpha-2
-	User        Text // id of the linked user
+	User        Text // id of the user who is proposed as the player; null ends the link
 	// Attributes change one by one; nil clears one, ClearAttributes clears all.
 	Attributes      map[string]*string
 	ClearAttributes bool
@@ -341,8 +341,8 @@ func (b Board) checkPlayer(faults *fault.List, player string, p *Profile, prefix
 	if !id.UUID(player) {
 		faults.Add("player", "must be a user's id, because the board is for registered players")
 	}
-	if p != nil && p.User.Set && (p.User.Value == nil || *p.User.Value != player) {
-		faults.Add(prefix+"user", "must be the same as the player's id, because the board is for registered players")
+	if p != nil && p.User.Value != nil && *p.User.Value != player {
+		faults.Add(prefix+"user", "must be the same as the player's id or null, because the board is for registered players")
 	}
 }
 

@@ -28,6 +28,9 @@ type Lists interface {
 	// Links returns the user's players that the view includes, ordered by board
 	// and player.
 	Links(ctx context.Context, user string, v View, after *LinkPlace, limit int) ([]Link, error)
+	// LinksOf returns the links that propose or proposed the user as a player,
+	// whatever became of them, without those on drafts, ordered by board and player.
+	LinksOf(ctx context.Context, user string, after *LinkPlace, limit int) ([]UserLink, error)
 	// Periods returns the runs of the board's periods that have entries, latest
 	// first.
 	Periods(ctx context.Context, b Board, name string, after *RunPlace, limit int) ([]RunStatus, error)

@@ -29,8 +29,8 @@ type memory struct {
 	refuse func(Item) Cause
 	// limited is what Create returns, if set.
 	limited *CreationOutcome
-	// crowded makes ChangePlayer report too many attributes.
-	crowded bool
+	// refusal makes ChangePlayer refuse every change.
+	refusal *Refusal
 	// erase is the result of each step of an erasure; if it is nil, the first step is
 	// the last one.
 	erase func(step int) (ErasureStep, error)
@@ -191,7 +191,7 @@ func (m *memory) Change(_ context.Context, c Change) (ChangeOutcome, error) {
 	return out, nil
 }
 
-func (m *memory) ChangePlayer(_ context.Context, b Board, player, user string, c PlayerChange, actor string) (PlayerOutcome, error) {
+func (m *memory) ChangePlayer(_ context.Context, b Board, player string, c PlayerChange, who access.Caller) (PlayerOutcome, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.before != nil {
@@ -200,15 +200,15 @@ func (m *memory) ChangePlayer(_ context.Context, b Board, player, user string, c
 	if now := m.boards[b.ID]; now.Version != b.Version {
 		return PlayerOutcome{Stale: &now}, nil
 	}
-	if m.crowded {
-		return PlayerOutcome{TooManyAttributes: true}, nil
+	if m.refusal != nil {
+		return PlayerOutcome{Refusal: m.refusal}, nil
 	}
 	p, ok := m.players[[2]string{b.ID, player}]
 	if !ok {
 		p = Player{Board: b.ID, ID: player, Attributes: map[string]string{}, Status: Ranked}
-		if user != "" {
-			p.User = &user
-		}
+	}
+	if c.User.Set {
+		p.ProposedUser = c.User.Value
 	}
 	if c.DisplayName.Set {
 		p.DisplayName = c.DisplayName.Value
@@ -217,11 +217,11 @@ func (m *memory) ChangePlayer(_ context.Context, b Board, player, user string, c
 		p.Status = *c.Status
 	}
 	m.players[[2]string{b.ID, player}] = p
-	m.actors = append(m.actors, actor)
+	m.actors = append(m.actors, who.Actor())
 	return PlayerOutcome{Player: &p, Made: !ok}, nil
 }
 
-func (m *memory) ErasePlayer(_ context.Context, b Board, player, after, actor string) (ErasureStep, error) {
+func (m *memory) ErasePlayer(_ context.Context, b Board, player, after string, who access.Caller) (ErasureStep, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.before != nil {
@@ -241,8 +241,18 @@ func (m *memory) ErasePlayer(_ context.Context, b Board, player, after, actor st
 		}
 	}
 	m.players[[2]string{b.ID, player}] = Player{Board: p.Board, ID: p.ID, Status: p.Status}
-	m.actors = append(m.actors, actor)
+	m.actors = append(m.actors, who.Actor())
 	return ErasureStep{}, nil
+}
+
+func (m *memory) AcceptLink(context.Context, string, string, string, string) (UserLink, bool, error) {
+	m.lookups++
+	return UserLink{}, false, nil
+}
+
+func (m *memory) EndLink(context.Context, string, string, string, string) (bool, error) {
+	m.lookups++
+	return false, nil
 }
 
 // owner owns every board of these tests.

@@ -21,7 +21,7 @@ type Player struct {
 	Status      Status            `json:"status"`
 	Note        *string           `json:"note"` // reason for the status
 	// ProposedUser is the id of the user to whom a link was proposed last, and LinkState
-	// is what became of it: proposed, accepted or declined.
+	// is what became of it: proposed, accepted or declined. They are for owners only.
 	ProposedUser *string `json:"proposed_user"`
 	LinkState    *string `json:"link_state"`
 }
@@ -67,12 +67,12 @@ func (p *PlayerChange) Patch() map[string]any {
 }
 
 // PlayerOutcome is the result of a change of a player. Player is set if it was
-// written; otherwise one of Stale and TooManyAttributes is.
+// written; otherwise one of Stale and Refusal is.
 type PlayerOutcome struct {
-	Player            *Player
-	Made              bool // the player was created
-	Stale             *Board
-	TooManyAttributes bool
+	Player  *Player
+	Made    bool // the player was created
+	Stale   *Board
+	Refusal *Refusal
 }
 
 // ChangePlayer creates a player or changes an existing one. Closed periods do
@@ -90,7 +90,7 @@ func (s *Boards) ChangePlayer(ctx context.Context, who access.Caller, board, pla
 		return Player{}, false, err
 	}
 	for range attempts {
-		if err := permit(b, who, write); err != nil {
+		if err := permitChange(b, who, c); err != nil {
 			return Player{}, false, err
 		}
 		var faults fault.List
@@ -101,18 +101,16 @@ func (s *Boards) ChangePlayer(ctx context.Context, who access.Caller, board, pla
 		if err := b.checkOpen(); err != nil {
 			return Player{}, false, err
 		}
-		user := ""
-		if b.Players == RegisteredPlayers {
-			user = player
-		}
-		out, err := s.Registry.ChangePlayer(ctx, b.Board, player, user, c, who.Actor())
+		out, err := s.Registry.ChangePlayer(ctx, b.Board, player, c, who)
 		switch {
 		case err != nil:
 			return Player{}, false, err
 		case out.Stale != nil:
 			b.Board = *out.Stale
-		case out.TooManyAttributes:
+		case out.Refusal != nil && out.Refusal.Reason == TooManyAttributes:
 			return Player{}, false, badField("attributes", "must not bring the player to more than %d attributes: clear others with null", maxAttributes)
+		case out.Refusal != nil:
+			return Player{}, false, out.Refusal.ofLink("user", player)
 		default:
 			p, _ := b.sight(who, write).player(*out.Player) // writers see every player
 			return p, out.Made, nil
@@ -156,7 +154,7 @@ func (s *Boards) ErasePlayer(ctx context.Context, who access.Caller, board, play
 		if !ValidPlayer(player) {
 			return noPlayer(board, player)
 		}
-		step, err := s.Registry.ErasePlayer(ctx, b.Board, player, after, who.Actor())
+		step, err := s.Registry.ErasePlayer(ctx, b.Board, player, after, who)
 		switch {
 		case begun && (fault.Is(err, fault.Timeout) || fault.Is(err, fault.Busy)):
 			return unfinished(err) // these say that nothing was written

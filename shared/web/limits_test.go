@@ -45,7 +45,9 @@ func (u unread) Read([]byte) (int, error) {
 // others.
 func TestLimitsOfBodies(t *testing.T) {
 	for _, route := range Routes {
-		if takes := route.Method != "GET" && route.Method != "DELETE"; takes != (route.Body > 0) {
+		// A link is accepted without a body.
+		bare := route.Method == "GET" || route.Method == "DELETE" || route.Pattern == "/v1/players/me/links/{board}/{player}"
+		if takes := !bare; takes != (route.Body > 0) {
 			t.Errorf("%s %s has the limit %d", route.Method, route.Pattern, route.Body)
 		}
 		if route.Body == 0 {

@@ -203,6 +203,8 @@ func TestRendererIsTheRoutes(t *testing.T) {
 		}, Render: page},
 		"PATCH /v1/boards/{board}/players/{player}":          broken,
 		"DELETE /v1/boards/{board}/players/{player}/profile": broken,
+		"PUT /v1/players/me/links/{board}/{player}":          broken,
+		"DELETE /v1/players/me/links/{board}/{player}":       broken,
 	})
 	const html, json = "text/html; charset=utf-8", "application/problem+json"
 	for _, c := range []struct {

@@ -86,7 +86,8 @@ func TestOpenAPIDocumentHasEveryRoute(t *testing.T) {
 			t.Errorf("%s: no success is documented", row)
 		}
 		body, _ := op["requestBody"].(map[string]any)
-		if takes := r.Method == "POST" || r.Method == "PUT" || r.Method == "PATCH"; takes != (body != nil) {
+		// The path of a link says all that there is to accept.
+		if takes := r.Method == "POST" || r.Method == "PUT" && r.Pattern != "/v1/players/me/links/{board}/{player}" || r.Method == "PATCH"; takes != (body != nil) {
 			t.Errorf("%s: has a documented body: %t", row, body != nil)
 		} else if takes && at(body, "content", "application/json", "example") == nil {
 			t.Errorf("%s: the body has no example", row)

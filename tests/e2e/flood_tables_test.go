@@ -13,18 +13,21 @@ import (
 
 // tables has a query for each table, by database: its first column is the owner of
 // a row as the API names it, the second distinguishes the rows of an owner, the
-// third is a digest of the row. Attempts are left out, because refused requests
-// write them too.
+// third is a digest of the row. What counts attempts is left out, because refused
+// requests write it too.
 var tables = map[string]map[string]string{
 	"scores": {
-		"boards":        `SELECT id, '', md5(t::text) FROM boards t`,
-		"players":       `SELECT b.id || '/' || t.id, '', md5(t::text) FROM players t JOIN boards b ON b.no = t.board`,
-		"runs":          `SELECT b.id, t.no::text, md5(t::text) FROM runs t JOIN boards b ON b.no = t.board`,
-		"standings":     `SELECT b.id || '/' || t.player, t.run::text, md5(t::text) FROM standings t JOIN runs r ON r.no = t.run JOIN boards b ON b.no = r.board`,
-		"entries":       `SELECT id::text, '', md5(t::text) FROM entries t`,
-		"entry_keys":    `SELECT entry::text, '', md5(t::text) FROM entry_keys t`,
-		"link_refusals": `SELECT b.id || '/' || t.player, user_id, md5(t::text) FROM link_refusals t JOIN boards b ON b.no = t.board`,
-		"outbox":        `SELECT coalesce(entry::text, subject), id::text, md5(t::text) FROM outbox t`,
+		"boards":         `SELECT id, '', md5(t::text) FROM boards t`,
+		"players":        `SELECT b.id || '/' || t.id, '', md5(t::text) FROM players t JOIN boards b ON b.no = t.board`,
+		"runs":           `SELECT b.id, t.no::text, md5(t::text) FROM runs t JOIN boards b ON b.no = t.board`,
+		"standings":      `SELECT b.id || '/' || t.player, t.run::text, md5(t::text) FROM standings t JOIN runs r ON r.no = t.run JOIN boards b ON b.no = r.board`,
+		"entries":        `SELECT id::text, '', md5(t::text) FROM entries t`,
+		"entry_keys":     `SELECT entry::text, '', md5(t::text) FROM entry_keys t`,
+		"link_refusals":  `SELECT b.id || '/' || t.player, t.user_id, md5(t::text) FROM link_refusals t JOIN boards b ON b.no = t.board`,
+		"link_proposals": `SELECT user_id, id::text, md5(t::text) FROM link_proposals t`,
+		"board_people":   `SELECT id, user_id, md5(t::text) FROM board_people t`,
+		"board_refusals": "",
+		"outbox":         `SELECT coalesce(entry::text, subject), id::text, md5(t::text) FROM outbox t`,
 	},
 	"users": {
 		"users":          `SELECT id::text, '', md5(t::text) FROM users t`,
@@ -142,7 +145,7 @@ func (f *flood) allowed(r row) bool {
 			}
 		}
 		return false
-	case "scores.players", "scores.standings":
+	case "scores.players", "scores.standings", "scores.link_refusals":
 		return d.players[r.owner]
 	case "scores.entries", "scores.entry_keys":
 		return d.entries[r.owner]

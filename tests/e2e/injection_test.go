@@ -181,6 +181,14 @@ func injections(t *testing.T) []injection {
 		i.body, i.back = "{"+field+"}", back
 		add(i)
 	}
+	for _, method := range []string{"PUT", "DELETE"} {
+		for _, path := range []string{"/v1/players/me/links/" + filled + "/§", "/v1/players/me/links/§/q"} {
+			add(injection{route: method + " /v1/players/me/links/{board}/{player}", path: path, token: owner.token})
+		}
+	}
+	for _, name := range []string{"limit", "cursor"} {
+		add(injection{route: "GET /v1/players/me/links", path: "/v1/players/me/links?" + name + "=§", token: owner.token})
+	}
 	add(injection{route: player.route, path: "/v1/boards/" + filled + "/players/§", token: owner.token, body: `{}`, back: "player"})
 	add(injection{route: player.route, path: "/v1/boards/§/players/q", token: owner.token, body: `{}`})
 	add(injection{route: "GET /v1/boards/{board}/players/{player}", path: "/v1/boards/" + filled + "/players/§", token: owner.token})

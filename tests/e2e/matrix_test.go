@@ -28,7 +28,8 @@ import (
 //	                           none, is signed by HS256 with the public key; a text that is not a token
 //
 // Rows run from top to bottom: the last ones end sessions and accounts. For a route
-// of a board, the second word names the board.
+// of a board, the second word names the board. On the private one, the link is the
+// caller's own.
 const matrix = `
                                                             none memb orga owne writ view link prop read entr boar even othr audi admi expi fore alg0 hs25 malf
 POST   /v1/boards                                  -        401  403  201  201  403  403  403  403  403  403  201  403  403  403  201  401  401  401  401  401
@@ -64,6 +65,11 @@ GET    /v1/boards/{board}/standings                public   200  200  200  200  
 GET    /v1/boards/{board}/standings                private  404  404  404  200  200  200  200  404  200  403  403  404  404  200  200  401  401  401  401  401
 GET    /v1/boards/{board}/standings/{player}       public   200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 GET    /v1/boards/{board}/standings/{player}       private  404  404  404  200  200  200  200  404  200  403  403  404  404  200  200  401  401  401  401  401
+GET    /v1/players/me/links                        -        401  200  200  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
+PUT    /v1/players/me/links/{board}/{player}       public   401  404  404  404  404  404  404  404  403  403  403  403  403  404  404  401  401  401  401  401
+PUT    /v1/players/me/links/{board}/{player}       private  401  200  200  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
+DELETE /v1/players/me/links/{board}/{player}       public   401  404  404  404  404  404  404  404  403  403  403  403  403  404  404  401  401  401  401  401
+DELETE /v1/players/me/links/{board}/{player}       private  401  204  204  204  204  204  204  204  403  403  403  403  403  204  204  401  401  401  401  401
 GET    /v1/players/{user}/standings                -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 GET    /v1/players/{user}/entries                  -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 POST   /v1/users                                   -        201  201  201  201  201  201  201  201  201  201  201  201  201  201  201  401  401  401  401  401
@@ -128,19 +134,11 @@ func newCast(t *testing.T) *cast {
 			want(t, 201, "POST", "/v1/boards/"+id+"/entries", owner.token, fmt.Sprintf(`{"player": %q, "points": 1}`, player))
 		}
 		want(t, 200, "PATCH", "/v1/boards/"+id+"/players/p", owner.token, `{"note": "why"}`)
-	}
-	// How a link comes about is tested elsewhere.
-	db := scoresOwner(t)
-	for player, a := range map[string]*account{"p": c.spare, "link": c.people["link"], "prop": c.people["prop"]} {
-		state, user := "accepted", &a.id
-		if player == "prop" {
-			state, user = "proposed", nil
-		}
-		if _, err := db.ExecContext(t.Context(), `
-			UPDATE players SET user_id = $1, proposed_user = $2, link_state = $3
-			WHERE id = $4 AND board IN (SELECT no FROM boards WHERE id IN ($5, $6))`,
-			user, a.id, state, player, c.boards["public"], c.boards["private"]); err != nil {
-			t.Fatal(err)
+		for player, a := range map[string]*account{"p": c.spare, "link": c.people["link"], "prop": c.people["prop"]} {
+			want(t, 200, "PATCH", "/v1/boards/"+id+"/players/"+player, owner.token, fmt.Sprintf(`{"user": %q}`, a.id))
+			if player != "prop" {
+				want(t, 200, "PUT", "/v1/players/me/links/"+id+"/"+player, a.token, "")
+			}
 		}
 	}
 	_, _, c.tokens["read"] = owner.key(t, []string{"read"})
@@ -211,6 +209,14 @@ func (c *cast) request(t *testing.T, method, pattern, kind, caller string) (path
 		return path, fmt.Sprintf(`{"entries": [{"board": %q, "player": "p", "points": 1}]}`, c.boards[kind])
 	case "PATCH /v1/boards/{board}/players/{player}":
 		return path, `{"display_name": "P"}`
+	case "PUT /v1/players/me/links/{board}/{player}", "DELETE /v1/players/me/links/{board}/{player}":
+		if kind == "private" && self != nil {
+			proposal := send(t, "PATCH", "/v1/boards/"+c.boards[kind]+"/players/own-"+caller, c.people["owne"].token, fmt.Sprintf(`{"user": %q}`, self.id))
+			if proposal.status != 200 && proposal.status != 201 {
+				t.Fatalf("a proposal: %d %s", proposal.status, proposal.body)
+			}
+			return "/v1/players/me/links/" + c.boards[kind] + "/own-" + caller, ""
+		}
 	case "POST /v1/users":
 		return path, fmt.Sprintf(`{"email": "%s@example.com", "password": %q, "display_name": "New"}`, unique("matrix"), password)
 	case "GET /v1/users":

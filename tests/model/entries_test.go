@@ -380,10 +380,11 @@ func (m *machine) do(t *rapid.T, r request) {
 	} else {
 		m.finishBatch(t, w, v)
 	}
+	items := lastLinks(v, r.items)
 	for i, e := range v.Made {
 		if e != nil {
 			m.checkTime(t, e)
-			m.w.Commit(Verdict{Made: []*Entry{e}}, r.items[i:i+1])
+			m.w.Commit(Verdict{Made: []*Entry{e}}, items[i:i+1])
 		}
 	}
 	m.requests = append(m.requests, r)

@@ -42,10 +42,29 @@ func (p *Profile) applyEntry(s *State) {
 		return
 	}
 	brought := *p
-	if s.User != nil {
+	if s.account() {
 		brought.DisplayName, brought.Country = nil, nil
 	}
 	brought.apply(s)
+}
+
+// account reports whether the player's name and country are those of an account.
+func (s *State) account() bool { return s.User != nil || s.Account }
+
+// propose proposes the user as the player, nil to end the link.
+func (s *State) propose(user *string) {
+	switch {
+	case user == nil:
+		s.User, s.Proposed, s.Link = nil, nil, ""
+	case s.proposes(user):
+		s.User, s.Proposed, s.Link = nil, user, "proposed"
+	}
+}
+
+// proposes reports whether proposing the user changes something: the user is not
+// linked, and has answered the last proposal.
+func (s *State) proposes(user *string) bool {
+	return user != nil && !same(s.User, user) && !(s.Link == "proposed" && same(s.Proposed, user))
 }
 
 func (p *Profile) apply(s *State) {
@@ -53,11 +72,14 @@ func (p *Profile) apply(s *State) {
 		return
 	}
 	for _, f := range []struct{ from, to **string }{
-		{p.DisplayName, &s.DisplayName}, {p.Country, &s.Country}, {p.User, &s.User}, {p.Note, &s.Note},
+		{p.DisplayName, &s.DisplayName}, {p.Country, &s.Country}, {p.Note, &s.Note},
 	} {
 		if f.from != nil {
 			*f.to = *f.from
 		}
+	}
+	if p.User != nil {
+		s.propose(*p.User)
 	}
 	if p.Status != nil {
 		s.Status = *p.Status
@@ -114,6 +136,14 @@ func (w *World) Judge(c Caller, route string, single bool, items []Item) Verdict
 	for i, in := range items {
 		if status := w.gate(c, w.Board(in.Board), Staff, "entries:write"); status != 0 {
 			v.Refusals = append(v.Refusals, Refusal{Status: status, Faults: item(single, name(i, ""))})
+		}
+	}
+	if v.Refusals != nil {
+		return v
+	}
+	for i, in := range items {
+		if in.Profile != nil && in.Profile.User != nil && w.gate(c, w.Board(in.Board), Owns, "boards:write") != 0 {
+			v.Refusals = append(v.Refusals, Refusal{Status: 403, Faults: [][]string{{name(i, "profile.user")}}})
 		}
 	}
 	if v.Refusals != nil {
@@ -229,7 +259,7 @@ func playerFaults(b *Board, player string, p *Profile, name func(string) string,
 	if b.Players == "registered" && !isUser.MatchString(player) {
 		faults = append(faults, []string{name("player")})
 	}
-	if b.Players == "registered" && p != nil && p.User != nil && (*p.User == nil || **p.User != player) {
+	if b.Players == "registered" && p != nil && p.User != nil && *p.User != nil && **p.User != player {
 		faults = append(faults, []string{name(user)})
 	}
 	return faults
@@ -319,6 +349,11 @@ func (w *World) make(c Caller, route string, items []Item, single bool, name fun
 	w.ranged(v, ends, against)
 	w.floored(v, before, ends, items, single, against)
 	w.renamed(v, items, name)
+	for i, in := range lastLinks(*v, items) {
+		if v.Made[i] != nil && in.Profile != nil && in.Profile.User != nil && w.declined(in.Board, in.Player, *in.Profile.User) {
+			against(i, "link-declined", "profile.user")
+		}
+	}
 	for _, e := range v.Made {
 		if e == nil {
 			continue
@@ -480,7 +515,39 @@ func (w *World) renamed(v *Verdict, items []Item, name func(int, string) string)
 // names reports whether the item brings a display name that counts. Those of
 // players who are linked to a user do not.
 func (w *World) names(in Item) bool {
-	return in.Profile != nil && in.Profile.DisplayName != nil && w.here(in.Board, in.Player).User == nil
+	return in.Profile != nil && in.Profile.DisplayName != nil && !w.account(in.Board, in.Player)
+}
+
+func (w *World) account(board, player string) bool {
+	s := w.here(board, player)
+	return s.account()
+}
+
+// declined reports whether the user is proposed as a player whom they have declined to be.
+func (w *World) declined(board, player string, user *string) bool {
+	s := w.here(board, player)
+	return s.proposes(user) && w.Refused[[3]string{board, player, *user}]
+}
+
+// lastLinks returns the items with those links only that count: of several items of a
+// player that are made, the last one's.
+func lastLinks(v Verdict, items []Item) []Item {
+	items = slices.Clone(items)
+	seen := map[[2]string]bool{}
+	for i := len(items) - 1; i >= 0; i-- {
+		in := items[i]
+		if v.Made[i] == nil || in.Profile == nil || in.Profile.User == nil {
+			continue
+		}
+		player := [2]string{in.Board, in.Player}
+		if seen[player] {
+			p := *in.Profile
+			p.User = nil
+			items[i].Profile = &p
+		}
+		seen[player] = true
+	}
+	return items
 }
 
 // here returns the current state of a player, who need not exist yet.
@@ -514,6 +581,7 @@ func (w *World) overCap(b *Board, e *Entry) bool {
 // Commit writes the expected result: the made entries, which have their ids
 // now, and their players' profiles.
 func (w *World) Commit(v Verdict, items []Item) {
+	items = lastLinks(v, items)
 	for i, e := range v.Made {
 		if e != nil {
 			w.Entries = append(w.Entries, e)
@@ -528,8 +596,21 @@ func (w *World) JudgePlayer(c Caller, board, player string, p *Profile) []Refusa
 	if c.Role == "" {
 		return []Refusal{{Status: 401, Why: "unauthenticated"}}
 	}
-	if status := w.gate(c, b, Staff, "entries:write"); status != 0 {
-		return []Refusal{{Status: status}}
+	links := *p
+	links.User = nil
+	if alone := p.User != nil && links.empty(); !alone {
+		if status := w.gate(c, b, Staff, "entries:write"); status != 0 {
+			return []Refusal{{Status: status}}
+		}
+	}
+	if p.User != nil {
+		switch status := w.gate(c, b, Owns, "boards:write"); status {
+		case 0:
+		case 403:
+			return []Refusal{{Status: 403, Faults: [][]string{{"user"}}}}
+		default:
+			return []Refusal{{Status: status}}
+		}
 	}
 	if faults := playerFaults(b, player, p, func(f string) string { return f }, "user"); faults != nil {
 		return []Refusal{{Status: 400, Why: "bad-request", Faults: faults}}
@@ -537,7 +618,46 @@ func (w *World) JudgePlayer(c Caller, board, player string, p *Profile) []Refusa
 	if !b.Open() {
 		return []Refusal{{Status: 409, Why: "board-closed"}}
 	}
+	if p.User != nil && w.declined(board, player, *p.User) {
+		return []Refusal{{Status: 409, Why: "link-declined", Faults: [][]string{{"user"}}}}
+	}
 	return nil
+}
+
+// empty reports whether the profile changes nothing.
+func (p *Profile) empty() bool {
+	return p.DisplayName == nil && p.Country == nil && p.User == nil && p.Attributes == nil && p.Status == nil && p.Note == nil
+}
+
+// JudgeLink returns the expected result of a request to accept or to end a link: of
+// one to end it, also if the user has declined it before.
+func (w *World) JudgeLink(c Caller, board, player string, end bool) []Refusal {
+	switch b, p := w.Board(board), w.Player(board, player); {
+	case c.Role == "":
+		return []Refusal{{Status: 401}}
+	case c.Scopes != nil:
+		return []Refusal{{Status: 403}}
+	case b == nil || b.State == "draft" || p == nil:
+	case same(p.Today().Proposed, &c.User), end && w.Refused[[3]string{board, player, c.User}]:
+		return nil
+	}
+	return []Refusal{{Status: 404}}
+}
+
+// SetLink accepts or ends the caller's link.
+func (w *World) SetLink(c Caller, board, player string, end bool) {
+	if !same(w.here(board, player).Proposed, &c.User) {
+		return // declined before, and somebody else is proposed
+	}
+	w.Set(board, player, func(s *State) {
+		if s.User, s.Link = nil, "declined"; !end {
+			s.User, s.Link = &c.User, "accepted"
+		}
+	})
+	if w.Refused == nil {
+		w.Refused = map[[3]string]bool{}
+	}
+	w.Refused[[3]string{board, player, c.User}] = end
 }
 
 // SetPlayer merges a profile into a player.
@@ -560,7 +680,8 @@ func (w *World) JudgeErasure(c Caller, board, player string) int {
 // Erase erases the personal data of a player.
 func (w *World) Erase(board, id string) {
 	w.Set(board, id, func(s *State) {
-		s.DisplayName, s.Country, s.User, s.Note, s.Attributes = nil, nil, nil, nil, map[string]string{}
+		s.DisplayName, s.Country, s.Note, s.Attributes = nil, nil, nil, map[string]string{}
+		s.User, s.Proposed, s.Link = nil, nil, "" // who refused stays
 	})
 	for _, e := range w.Entries {
 		if e.Board == board && e.Player == id && e.Metadata != nil {

@@ -18,6 +18,8 @@ type World struct {
 	Boards  []*Board
 	Entries []*Entry
 	Players []*Player
+	// Refused has the users who declined to be a player, by board, player and user.
+	Refused map[[3]string]bool
 }
 
 // Board is one competition.
@@ -76,6 +78,9 @@ type State struct {
 	Attributes                 map[string]string
 	Status                     string
 	Note                       *string
+	Account                    bool    // the player is on a board of registered players
+	Proposed                   *string // the user who was proposed last
+	Link                       string  // proposed, accepted or declined; empty: nobody is proposed
 }
 
 // Caller is the sender of a request. The zero Caller sends no token.
@@ -183,13 +188,9 @@ func (w *World) Set(board, id string, change func(*State)) {
 	p.History = append(p.History, s)
 }
 
-// newPlayer returns a player without a profile. If the id is a user's, the
-// player belongs to that user.
+// newPlayer returns a player without a profile.
 func (w *World) newPlayer(board, id string) *Player {
-	s := State{Status: "ranked", Draft: w.Board(board).State == "draft"}
-	if w.Board(board).Players == "registered" {
-		s.User = &id
-	}
+	s := State{Status: "ranked", Draft: w.Board(board).State == "draft", Account: w.Board(board).Players == "registered"}
 	return &Player{Board: board, ID: id, History: []State{s}}
 }
 

@@ -97,6 +97,7 @@ func TestFullPages(t *testing.T) {
 		}
 	}
 	s.age()
+	s.accepted()
 
 	for _, c := range []struct {
 		name, target, field string

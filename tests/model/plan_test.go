@@ -40,10 +40,13 @@ const fill = `
 		(SELECT array_agg(no ORDER BY no) FROM runs r WHERE r.board = b.no AND (r.period = 'all' OR r.end_at > now())), '{1,1}'
 	FROM boards b, generate_series(0, 199999) n WHERE b.id = 'large';
 	INSERT INTO entry_keys (board, key, digest, entry)
-	SELECT board, 'key-' || row_number() OVER (), sha256(id::text::bytea), id FROM entries;`
+	SELECT board, 'key-' || row_number() OVER (), sha256(id::text::bytea), id FROM entries;
+	UPDATE players SET proposed_user = %[1]s, proposed_at = now(), link_state = 'proposed' WHERE id ~ '^p[0-9]{1,2}$';
+	INSERT INTO link_proposals (user_id, at) SELECT 'user-' || n, now() - n * interval '1 second' FROM generate_series(1, 30000) n;
+	INSERT INTO link_refusals (board, player, user_id, at) SELECT board, id, 'user-x', now() FROM players;`
 
 // grows lists the tables that grow with the age of a deployment.
-var grows = []string{"boards", "players", "runs", "standings", "entries", "entry_keys", "outbox"}
+var grows = []string{"boards", "players", "runs", "standings", "entries", "entry_keys", "outbox", "link_proposals", "link_refusals"}
 
 // statistics returns how many rows of each table were read, by scan or by
 // index. They are exact once the sessions that read them have ended.
@@ -109,7 +112,7 @@ func TestNoRouteReadsATableWhole(t *testing.T) {
 		}
 		entry = strings.Split(w.Header().Get("Location"), "/entries/")[1]
 	}
-	s.slowly(fill)
+	s.slowly(strings.ReplaceAll(fill, "%[1]s", "'"+userID(0, "organizer")+"'"))
 	s.slowly(`ANALYZE`)
 	type ask struct {
 		route, name, method, target, body string // %d is the number of the call
@@ -125,6 +128,12 @@ func TestNoRouteReadsATableWhole(t *testing.T) {
 		{"PATCH /v1/boards/{board}", "a board without entries", "PATCH", "/v1/boards/small-9", `{"grace": "1%dh"}`, 20},
 		{"PATCH /v1/boards/{board}/players/{player}", "status", "PATCH", path + "/players/p%d", `{"status": "dnf", "note": "n", "attributes": {"age": "a1"}}`, 100},
 		{"DELETE /v1/boards/{board}/players/{player}/profile", "erase", "DELETE", path + "/players/p3%d/profile", ``, 100},
+		get("/v1/players/me/links", "page", "/v1/players/me/links?limit=1%d"),
+		{"PUT /v1/players/me/links/{board}/{player}", "accept", "PUT", "/v1/players/me/links/large/p%d", "", 20},
+		{"DELETE /v1/players/me/links/{board}/{player}", "end", "DELETE", "/v1/players/me/links/large/p%d", "", 20},
+		// It looks for old proposals among the first hundred.
+		{"PATCH /v1/boards/{board}/players/{player}", "propose", "PATCH", path + "/players/p%d", `{"user": "user-y%d"}`, 150},
+		{"POST /v1/entries/batch", "propose", "POST", "/v1/entries/batch", `{"entries": [{"board": "large", "player": "p1%d", "points": 3, "profile": {"user": "user-y%d"}}, {"board": "small-7", "player": "q%d", "points": 3, "profile": {"user": "user-y%d"}}]}`, 250},
 		{"POST /v1/boards/{board}/entries", "add", "POST", path + "/entries", `{"player": "p%d", "points": 3, "key": "new-%d"}`, 30},
 		{"POST /v1/boards/{board}/entries", "new player", "POST", path + "/entries", `{"player": "new%d", "points": 3, "profile": {"attributes": {"age": "a2"}}}`, 30},
 		{"POST /v1/entries/batch", "batch", "POST", "/v1/entries/batch", `{"entries": [{"board": "large", "player": "p%d", "points": 3, "key": "b-%d"}, {"board": "large", "player": "q%d", "points": 3}, {"board": "small-7", "player": "q%d", "points": 3}]}`, 60},

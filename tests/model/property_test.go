@@ -59,6 +59,9 @@ var operations = map[string]func(*machine, *rapid.T){
 	"GET /v1/boards/{board}/standings/{player}":          (*machine).getStanding,
 	"GET /v1/players/{user}/standings":                   (*machine).listUserStandings,
 	"GET /v1/players/{user}/entries":                     (*machine).listUserEntries,
+	"GET /v1/players/me/links":                           (*machine).listLinks,
+	"PUT /v1/players/me/links/{board}/{player}":          (*machine).acceptLink,
+	"DELETE /v1/players/me/links/{board}/{player}":       (*machine).endLink,
 }
 
 // Every route of the scores has an operation, and every operation a route.
@@ -193,6 +196,8 @@ func (m *machine) call(name, method, target string, body any, headers ...string)
 }
 
 func (m *machine) callText(name, method, target, text string, headers ...string) *httptest.ResponseRecorder {
+	// The limit of proposals in a day has tests of its own.
+	m.exec(`DELETE FROM link_proposals`)
 	w := m.send(m.token(name), method, target, text, headers...)
 	answer := fmt.Sprint(method, " ", shape(target), " ", w.Code)
 	if p, err := decodeProblem(w.Body.String()); err == nil && p.Type != "" {

@@ -115,6 +115,12 @@ func (s *stack) stop(now time.Time) {
 	s.exec(fmt.Sprintf(`UPDATE clock SET at = '%s'`, now.Format(time.RFC3339Nano)))
 }
 
+// accepted makes every user accept who is proposed as a player.
+func (s *stack) accepted() {
+	s.Helper()
+	s.exec(`UPDATE players SET user_id = proposed_user, link_state = 'accepted' WHERE proposed_user IS NOT NULL`)
+}
+
 func (s *stack) exec(statement string) {
 	s.Helper()
 	if _, err := s.db.Owner().Exec(statement); err != nil {

@@ -85,7 +85,7 @@ func TestEarlierEventsLoseTheirValues(t *testing.T) {
 	want := []string{
 		`{"changes": {"status": {"to": "ranked", "from": null}, "country": {}, "attributes": {}, "display_name": {}}}`,
 		`{"changes": {"note": {"to": "a knee", "from": null}, "status": {"to": "dnf", "from": "ranked"}, "attributes": {}, "display_name": {}}}`,
-		`{"changes": {"user": {"to": "u", "from": null}}}`,
+		`{"by": "o", "user": "u"}`,
 		`{"changes": {"attributes": {}, "display_name": {}}}`,
 		`{"changes": {"note": {"to": "why", "from": null}, "status": {"to": "ranked", "from": null}}}`,
 		`{"changes": {"country": {}}}`,

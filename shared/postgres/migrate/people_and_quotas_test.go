@@ -24,8 +24,8 @@ func TestPeopleOfEarlierBoardsAreListed(t *testing.T) {
 			('gone', 'gone', true, '{o}', '{w}', '{v}', 'archived')) b (id, title, public, owners, writers, viewers, state)`)
 	all.must(t, db)
 	for query, want := range map[string][]string{
-		`SELECT concat_ws(' ', id, coalesce(created_by, '-'), in_common) FROM boards ORDER BY 1`:                                                {"gone o 4", "one-x o 3", "two - 3"},
-		`SELECT concat_ws(' ', p.id, p.user_id, p.public, p.title, p.in_common) FROM board_people p JOIN boards b ON b.no = p.board ORDER BY 1`: {"one-x o t one y 3", "one-x w t one y 3", "two o f two 3", "two p f two 3", "two v f two 3"},
+		`SELECT concat_ws(' ', id, coalesce(created_by, '-'), in_common) FROM boards ORDER BY 1`:                                                            {"gone o 4", "one-x o 3", "two - 3"},
+		`SELECT concat_ws(' ', p.id, p.user_id, p.archived, p.public, p.title, p.in_common) FROM board_people p JOIN boards b ON b.no = p.board ORDER BY 1`: {"gone o t t gone 4", "gone v t t gone 4", "gone w t t gone 4", "one-x o f t one y 3", "one-x w f t one y 3", "two o f f two 3", "two p f f two 3", "two v f f two 3"},
 	} {
 		var got []string
 		if err := db.Select(&got, query); err != nil {

@@ -106,8 +106,8 @@ func (s *Store) Add(ctx context.Context, a score.Addition) (score.Outcome, error
 	}
 	var doc []byte
 	call := func(ctx context.Context, db sqlx.QueryerContext) error {
-		return sqlx.GetContext(ctx, db, &doc, `SELECT add_entries_v2($1, $2, $3, $4, $5, nullif($6, '')::uuid, $7)`,
-			pq.Array(boards), pq.Array(items), pq.Array(runs), a.Actor, postgres.TraceParent(ctx), a.Batch, pq.Array(renames))
+		return sqlx.GetContext(ctx, db, &doc, `SELECT add_entries_v3($1, $2, $3, $4, $5, $6, nullif($7, '')::uuid, $8)`,
+			pq.Array(boards), pq.Array(items), pq.Array(runs), a.Actor, a.User, postgres.TraceParent(ctx), a.Batch, pq.Array(renames))
 	}
 	if len(a.Items) >= many {
 		err = postgres.InLongTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error { return call(ctx, tx) })
@@ -116,9 +116,7 @@ func (s *Store) Add(ctx context.Context, a score.Addition) (score.Outcome, error
 		defer cancel()
 		err = call(ctx, s.db)
 	}
-	var refused *pq.Error
-	if errors.As(err, &refused) && refused.Code == notWritten {
-		refusal, err := parseRefusal(refused)
+	if refusal, err := refusalOf(err); refusal != nil || err != nil {
 		return score.Outcome{Refusal: refusal}, err
 	}
 	if err != nil {
@@ -131,9 +129,24 @@ func (s *Store) Add(ctx context.Context, a score.Addition) (score.Outcome, error
 	return out, nil
 }
 
-// parseRefusal reads the error with which internal.refuse ends a transaction.
-func parseRefusal(e *pq.Error) (*score.Refusal, error) {
-	r := &score.Refusal{Reason: score.Cause(e.Message), Name: e.Column}
+// refusalOf returns the refusal if the error is the one with which internal.refuse ends
+// a transaction, else nil. Its error means that a refusal cannot be read.
+func refusalOf(err error) (*score.Refusal, error) {
+	var e *pq.Error
+	if !errors.As(err, &e) || e.Code != notWritten {
+		return nil, nil
+	}
+	r := &score.Refusal{Reason: score.Cause(e.Message)}
+	switch r.Reason {
+	case score.NameDiffers:
+		r.Name = e.Column
+	case score.TooManyProposals:
+		seconds, err := strconv.Atoi(e.Column)
+		if err != nil {
+			return nil, fmt.Errorf("a refusal for %q seconds: %w", e.Column, err)
+		}
+		r.RetryAfter = time.Duration(seconds) * time.Second
+	}
 	for text := range strings.SplitSeq(e.Detail, ",") {
 		item, err := strconv.Atoi(text)
 		if err != nil {
@@ -144,7 +157,7 @@ func parseRefusal(e *pq.Error) (*score.Refusal, error) {
 	return r, nil
 }
 
-// parseOutcome reads what add_entries_v2 returns.
+// parseOutcome reads what add_entries_v3 returns.
 func parseOutcome(a score.Addition, doc []byte) (out score.Outcome, err error) {
 	var d struct {
 		Stale    []json.RawMessage
@@ -189,7 +202,7 @@ func parseOutcome(a score.Addition, doc []byte) (out score.Outcome, err error) {
 			}
 		}
 	default:
-		return score.Outcome{}, fmt.Errorf("add_entries_v2 returned %.100s", doc)
+		return score.Outcome{}, fmt.Errorf("add_entries_v3 returned %.100s", doc)
 	}
 	return out, nil
 }

@@ -57,6 +57,11 @@ func newAdder(t testing.TB, d *pgtest.Database, conns int) *score.Adder {
 	return &score.Adder{Ledger: pgscores.New(db), Now: time.Now}
 }
 
+// accepted makes every user accept who is proposed as a player.
+func (s *scores) accepted() {
+	s.db.Owner().MustExec(`UPDATE players SET user_id = proposed_user, link_state = 'accepted' WHERE proposed_user IS NOT NULL`)
+}
+
 func ctxOf(t testing.TB) context.Context {
 	return trace.With(t.Context(), trace.Info{Parent: trace.Parent("")})
 }

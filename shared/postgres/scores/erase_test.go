@@ -77,7 +77,7 @@ func TestLastStepOfAnErasureClearsSomething(t *testing.T) {
 				More  bool
 				After *string
 			}
-			if err := json.Unmarshal([]byte(s.get(t, `SELECT internal.erase_player(b, 'p', NULL, $1, 2, 'user/o', $2) FROM boards b`, after, parent)), &step); err != nil {
+			if err := json.Unmarshal([]byte(s.get(t, `SELECT internal.erase_player(b, 'p', NULL, $1, 2, 'user/o', 'o', $2) FROM boards b`, after, parent)), &step); err != nil {
 				t.Fatal(err)
 			}
 			if !step.More {
@@ -103,7 +103,7 @@ func TestErasureReturnsToWhatItPassed(t *testing.T) {
 	s.withMetadata(t, "b", "p", 3, 0)
 	const last = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 	call := func(after any) string {
-		return s.get(t, `SELECT internal.erase_player(b, 'p', NULL, $1, 5, 'user/o', $2) FROM boards b`, after, parent)
+		return s.get(t, `SELECT internal.erase_player(b, 'p', NULL, $1, 5, 'user/o', 'o', $2) FROM boards b`, after, parent)
 	}
 	sameJSON(t, "a step at the end", call(last), `{"more": true, "after": null}`)
 	if s.count(t, "entries WHERE metadata IS NOT NULL") != 3 || s.count(t, erasures) != 0 {
@@ -114,7 +114,7 @@ func TestErasureReturnsToWhatItPassed(t *testing.T) {
 	if s.count(t, "entries WHERE metadata IS NOT NULL") != 0 || s.count(t, erasures) != 1 {
 		t.Error("it did not erase all")
 	}
-	sameJSON(t, "nobody", s.get(t, `SELECT internal.erase_player(b, 'q', NULL, NULL, 5, 'user/o', $1) FROM boards b`, parent), `null`)
+	sameJSON(t, "nobody", s.get(t, `SELECT internal.erase_player(b, 'q', NULL, NULL, 5, 'user/o', 'o', $1) FROM boards b`, parent), `null`)
 }
 
 // Entries that were there when the event was written have no metadata, however adds and
@@ -178,7 +178,7 @@ func TestErasureReadsWhatItClears(t *testing.T) {
 	admin := s.db.Open("board_admin")
 	for range 8 { // plans are cached
 		var more bool
-		if err := admin.Get(&more, `SELECT (erase_player_v1('b', 1, 'p', NULL, 1000, 'user/o', $1) ->> 'more')::boolean`, parent); err != nil || more {
+		if err := admin.Get(&more, `SELECT (erase_player_v1('b', 1, 'p', NULL, 1000, 'user/o', 'o', $1) ->> 'more')::boolean`, parent); err != nil || more {
 			t.Fatal(more, err)
 		}
 	}

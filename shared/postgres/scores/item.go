@@ -79,7 +79,7 @@ func itemRecords(items []score.Item, versions map[string]int64) (records, runs [
 		r.time(item.OccurredAt)
 		r.text(item.Metadata)
 		r.text(item.Reverses)
-		r.text(item.User)
+		r.null() // new_user of the previous release
 		r.text(string(profile))
 		r.time(day.Start)
 		r.time(day.End)

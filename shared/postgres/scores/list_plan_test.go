@@ -421,9 +421,9 @@ func TestListedPeopleFollowTheBoard(t *testing.T) {
 	s := newScores(t, 1)
 	consistent := func(step string, want int) {
 		t.Helper()
-		const listed = `SELECT b.no, p.user_id, b.public AND b.state <> 'draft', b.id, lower(b.title), b.in_common
-			FROM boards b CROSS JOIN unnest(b.owners || b.writers || b.viewers) AS p (user_id) WHERE b.state <> 'archived'`
-		const kept = `SELECT board, user_id, public, id, title, in_common FROM board_people`
+		const listed = `SELECT b.no, p.user_id, b.state = 'archived', b.public AND b.state <> 'draft', b.id, lower(b.title), b.in_common
+			FROM boards b CROSS JOIN unnest(b.owners || b.writers || b.viewers) AS p (user_id)`
+		const kept = `SELECT board, user_id, archived, public, id, title, in_common FROM board_people`
 		differ := s.count(t, `((`+listed+` EXCEPT `+kept+`) UNION ALL (`+kept+` EXCEPT `+listed+`)) d`)
 		if rows := s.count(t, "board_people"); differ != 0 || rows != want {
 			t.Errorf("after %s: %d rows differ, and there are %d rows, want %d", step, differ, rows, want)
@@ -439,7 +439,7 @@ func TestListedPeopleFollowTheBoard(t *testing.T) {
 		{"a title", func(b *score.Board) { b.Title = "New Title" }, 3},
 		{"other people", func(b *score.Board) { b.Writers, b.Viewers = nil, []string{"x"} }, 2},
 		{"privacy", func(b *score.Board) { b.Public = false }, 2},
-		{"archiving", func(b *score.Board) { b.State = score.Archived }, 0},
+		{"archiving", func(b *score.Board) { b.State = score.Archived }, 2},
 		{"opening", func(b *score.Board) { b.State = score.Open }, 2},
 	} {
 		if _, err := s.boards.Change(ctxOf(t), owner, "b", nil, c.set); err != nil {

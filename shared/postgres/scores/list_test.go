@@ -24,6 +24,7 @@ func TestListsShowWhatTheirBoardsShow(t *testing.T) {
 			s.add(t, id, score.Submission{Player: player, Points: ptr[int64](1), Metadata: `{"a":1}`, Profile: &score.Profile{User: score.Text{Set: true, Value: &user}}})
 		}
 	}
+	s.accepted()
 	db := s.db.Owner()
 	db.MustExec(`UPDATE players SET status = 'hidden' WHERE id = 'hidden'`)
 	db.MustExec(`UPDATE standings SET status = 'hidden' WHERE player = 'hidden'`)

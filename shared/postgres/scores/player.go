@@ -7,14 +7,13 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/lib/pq"
-
+	"plaudit/shared/access"
 	"plaudit/shared/postgres"
 	"plaudit/shared/score"
 )
 
 // ChangePlayer implements score.Registry.
-func (s *Store) ChangePlayer(ctx context.Context, b score.Board, player, user string, c score.PlayerChange, actor string) (score.PlayerOutcome, error) {
+func (s *Store) ChangePlayer(ctx context.Context, b score.Board, player string, c score.PlayerChange, who access.Caller) (score.PlayerOutcome, error) {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
 	patch, err := json.Marshal(c.Patch())
@@ -22,11 +21,10 @@ func (s *Store) ChangePlayer(ctx context.Context, b score.Board, player, user st
 		return score.PlayerOutcome{}, err
 	}
 	var doc []byte
-	err = s.db.GetContext(ctx, &doc, `SELECT change_player_v1($1, $2, $3, nullif($4, ''), $5, $6, $7)`,
-		b.ID, b.Version, player, user, string(patch), actor, postgres.TraceParent(ctx))
-	var refusal *pq.Error
-	if errors.As(err, &refusal) && refusal.Code == notWritten {
-		return score.PlayerOutcome{TooManyAttributes: true}, nil
+	err = s.db.GetContext(ctx, &doc, `SELECT change_player_v2($1, $2, $3, $4, $5, $6, $7)`,
+		b.ID, b.Version, player, string(patch), who.Actor(), who.User, postgres.TraceParent(ctx))
+	if refusal, err := refusalOf(err); refusal != nil || err != nil {
+		return score.PlayerOutcome{Refusal: refusal}, err
 	}
 	if err != nil {
 		return score.PlayerOutcome{}, postgres.Wrap(fmt.Errorf("change player %s of board %s: %w", player, b.ID, err))
@@ -51,12 +49,12 @@ func (s *Store) ChangePlayer(ctx context.Context, b score.Board, player, user st
 const erasedAtOnce = 200
 
 // ErasePlayer implements score.Registry.
-func (s *Store) ErasePlayer(ctx context.Context, b score.Board, player, after, actor string) (score.ErasureStep, error) {
+func (s *Store) ErasePlayer(ctx context.Context, b score.Board, player, after string, who access.Caller) (score.ErasureStep, error) {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
 	var doc []byte
-	err := s.db.GetContext(ctx, &doc, `SELECT erase_player_v1($1, $2, $3, nullif($4, '')::uuid, $5, $6, $7)`,
-		b.ID, b.Version, player, after, erasedAtOnce, actor, postgres.TraceParent(ctx))
+	err := s.db.GetContext(ctx, &doc, `SELECT erase_player_v1($1, $2, $3, nullif($4, '')::uuid, $5, $6, $7, $8)`,
+		b.ID, b.Version, player, after, erasedAtOnce, who.Actor(), who.User, postgres.TraceParent(ctx))
 	if err != nil {
 		return score.ErasureStep{}, postgres.Wrap(fmt.Errorf("erase player %s of board %s: %w", player, b.ID, err))
 	}

@@ -39,6 +39,7 @@ func TestProfileOfAPlayerIsMerged(t *testing.T) {
 		{&score.Profile{ClearAttributes: true}, `Kim <nil>  {}`},
 	} {
 		s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](1), Profile: c.profile})
+		s.accepted()
 		var row struct {
 			Name, Country    *string
 			User, Attributes string

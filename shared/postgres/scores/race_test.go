@@ -225,9 +225,9 @@ func TestClosedTableStays(t *testing.T) {
 // into it.
 func TestReaderOfAClosedRunWaitsForItsWriters(t *testing.T) {
 	for name, write := range map[string]string{
-		"a change of status": `SELECT change_player_v1('b', 1, 'p', NULL, '{"status": "dnf"}', 'user/o', $1)`,
-		"an entry":           `SELECT add_entries_v2('{b}', ARRAY[(0, '00000000-0000-0000-0000-000000000001', 'b', 1, 'q', NULL, NULL, false, false, 'result', 1, 0, NULL, NULL, '2026-04-05 11:00Z', NULL, NULL, NULL, NULL, NULL, NULL, 1)::add_item_v1], ARRAY[(1, 'b', 'season', '2025-04-05 12:00Z', '2026-04-05 12:00Z')::add_run_v1], 'user/o', $1, NULL, '{}')`,
-		"a profile":          `SELECT add_entries_v2('{b}', ARRAY[(0, '00000000-0000-0000-0000-000000000001', 'b', 1, 'p', NULL, NULL, false, true, 'result', 1, 0, NULL, NULL, '2026-04-06 12:00Z', NULL, NULL, NULL, '{"attributes": {"sex": "f"}}', NULL, NULL, 1)::add_item_v1], ARRAY[(1, 'b', 'all', NULL, NULL)::add_run_v1], 'user/o', $1, NULL, '{}')`,
+		"a change of status": `SELECT change_player_v2('b', 1, 'p', '{"status": "dnf"}', 'user/o', 'o', $1)`,
+		"an entry":           `SELECT add_entries_v3('{b}', ARRAY[(0, '00000000-0000-0000-0000-000000000001', 'b', 1, 'q', NULL, NULL, false, false, 'result', 1, 0, NULL, NULL, '2026-04-05 11:00Z', NULL, NULL, NULL, NULL, NULL, NULL, 1)::add_item_v1], ARRAY[(1, 'b', 'season', '2025-04-05 12:00Z', '2026-04-05 12:00Z')::add_run_v1], 'user/o', 'o', $1, NULL, '{}')`,
+		"a profile":          `SELECT add_entries_v3('{b}', ARRAY[(0, '00000000-0000-0000-0000-000000000001', 'b', 1, 'p', NULL, NULL, false, true, 'result', 1, 0, NULL, NULL, '2026-04-06 12:00Z', NULL, NULL, NULL, '{"attributes": {"sex": "f"}}', NULL, NULL, 1)::add_item_v1], ARRAY[(1, 'b', 'all', NULL, NULL)::add_run_v1], 'user/o', 'o', $1, NULL, '{}')`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStepper(t)

@@ -14,7 +14,7 @@ func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
 	s := newScores(t, 1)
 	s.board(t, "b", nil)
 	s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](1)})
-	tables := []string{"boards", "board_people", "board_refusals", "players", "runs", "standings", "entries", "entry_keys", "outbox", "ledger"}
+	tables := []string{"boards", "board_people", "board_refusals", "players", "runs", "standings", "entries", "entry_keys", "outbox", "ledger", "link_refusals", "link_proposals"}
 	for role, reads := range map[string][]string{
 		"score_add":   {},
 		"score_query": {"board_people", "players", "runs", "standings", "ledger"},
@@ -39,7 +39,12 @@ func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
 			}
 		}
 		for query, who := range map[string]string{
+			`SELECT add_entries_v3('{}', '{}', '{}', 'a', 'u', 't', NULL, '{}')`:       "score_add",
 			`SELECT add_entries_v2('{}', '{}', '{}', 'a', 't', NULL, '{}')`:            "score_add",
+			`SELECT change_player_v2('b', 1, 'p', '{}', 'a', 'u', 't')`:                "board_admin",
+			`SELECT accept_link_v1('b', 'p', 'u', 'a', 't')`:                           "board_admin",
+			`SELECT end_link_v1('b', 'p', 'u', 'a', 't')`:                              "board_admin",
+			`SELECT internal.change_links('{}', '{}', '{}', '{}', 'a', 'u', 't')`:      "",
 			`SELECT create_board_v1('{}', 'a', 't')`:                                   "board_admin",
 			`SELECT create_board_v2('{}', 'u', 1, 1, 'a', 't')`:                        "board_admin",
 			`SELECT internal.create_board('{}', 'u', 'a', 't')`:                        "",
@@ -59,7 +64,7 @@ func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
 			`UPDATE entries SET points = 0`:                                            "",
 			`UPDATE entries SET metadata = NULL`:                                       "",
 			`UPDATE entries SET note = NULL WHERE false`:                               "",
-			`SELECT erase_player_v1('b', 0, 'p', NULL, 1, 'a', 't')`:                   "board_admin",
+			`SELECT erase_player_v1('b', 0, 'p', NULL, 1, 'a', 'u', 't')`:              "board_admin",
 			`SELECT internal.erase_player(NULL, 'p', NULL, NULL, 1, 'a', 't')`:         "",
 			`SELECT internal.erase_user_players('u', NULL, 1, 'a', 't')`:               "",
 			`UPDATE outbox SET sent_at = now()`:                                        "outbox_relay",
@@ -68,7 +73,7 @@ func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
 			`SELECT internal.refuse('x', 1)`:                                           "",
 			`SELECT internal.player_patch(NULL, '{}', '{}')`:                           "",
 			`SELECT internal.board_json(NULL::boards)`:                                 "",
-			`ALTER FUNCTION add_entries_v2 SECURITY INVOKER`:                           "",
+			`ALTER FUNCTION add_entries_v3 SECURITY INVOKER`:                           "",
 		} {
 			if refused(query) == (who == role) {
 				t.Errorf("%s, %s: refused %t", role, query, who == role)

@@ -238,7 +238,7 @@ func TestCredit(t *testing.T) {
 				var beyond string
 				for _, call := range calls {
 					beyond = in.get(t, credit, list(call...))
-					in.get(t, `SELECT internal.record_entries(`+of("internal.item", 1)+`, 'user/o', $2, NULL)`, list(call...), parent)
+					in.get(t, `SELECT internal.record_entries(`+of("internal.item", 1)+`, 'user/o', 'o', $2, NULL)`, list(call...), parent)
 				}
 				if len(calls) == 1 && beyond != fmt.Sprint(c.beyond) {
 					t.Errorf("%s: out of range %s, want %t", c.rule, beyond, c.beyond)
@@ -326,7 +326,7 @@ func TestRecordEntries(t *testing.T) {
 			"sent": fields{"id": entryID(n), "occurred_at": noon.Add(-time.Hour)}.with(sent)}
 	}
 	batch := entryID(77)
-	s.get(t, `SELECT internal.record_entries(`+of("internal.item", 1)+`, 'user/o', $2, $3)`, list(
+	s.get(t, `SELECT internal.record_entries(`+of("internal.item", 1)+`, 'key/k', 'o', $2, $3)`, list(
 		item(2, "p", "adjustment", "u", []int{7, 3, 5}, fields{"note": "why"}),
 		item(0, "p", "result", "u", []int{3, 7}, fields{"reason": "full", "metadata": `{"a": 1}`}),
 		item(1, "q", "reversal", "u", []int{5}, fields{"reverses": entryID(99), "note": "wrong"}),
@@ -335,7 +335,7 @@ func TestRecordEntries(t *testing.T) {
 		item(5, "q", "reversal", nil, []int{9}, fields{"reverses": entryID(98)}),
 	), parent, batch)
 	sameJSON(t, "the ledger", s.get(t, `SELECT jsonb_agg(jsonb_build_array(e.player, e.seq, e.kind, e.points, e.tiebreak, e.reason, e.note, e.metadata, right(e.reverses::text, 2), e.runs, e.scores, extract(microseconds FROM e.recorded_at - $1)) ORDER BY e.id)
-		FROM entries e WHERE e.actor = 'user/o' AND e.board = 1 AND e.batch = $2 AND e.occurred_at = $1 - interval '1 hour'`, noon, batch), `[
+		FROM entries e WHERE e.actor = 'key/k' AND e.board = 1 AND e.batch = $2 AND e.occurred_at = $1 - interval '1 hour'`, noon, batch), `[
 		["p", 1, "result", 0, 0, "full", null, "{\"a\": 1}", null, [3, 7], [30, 70], 0],
 		["q", 2, "reversal", 1, -1, null, "wrong", null, "99", [5], [50], 1],
 		["p", 3, "adjustment", 2, -2, null, "why", null, null, [7, 3, 5], [70, 30, null], 2],
@@ -355,10 +355,10 @@ func TestRecordProfiles(t *testing.T) {
 	s.exec(t, `DELETE FROM outbox`)
 	b := s.no(t, "b")
 	s.exec(t, `INSERT INTO players (board, id, seq, recorded_at) VALUES ($1, 'p', 1, $2), ($1, 'q', 1, $2), ($1, 'r', 1, $2)`, b, noon)
-	player := fields{"display_name": "Kim", "country": nil, "user": nil, "status": "ranked", "note": nil, "attributes": fields{}}
-	owned := player.with(fields{"user": "u"})
+	s.exec(t, `UPDATE players SET user_id = 'u' WHERE id = 'q'`)
+	player := fields{"display_name": "Kim", "country": nil, "status": "ranked", "note": nil, "attributes": fields{}}
 	s.get(t, `SELECT internal.record_profiles(`+of("internal.player_change", 1)+`, 'user/o', $2)`, list(
-		fields{"board": b, "player": "q", "old": owned, "new": owned.with(fields{"display_name": "Lee", "attributes": fields{"sex": "f"}})},
+		fields{"board": b, "player": "q", "old": player, "new": player.with(fields{"display_name": "Lee", "attributes": fields{"sex": "f"}})},
 		fields{"board": b, "player": "p", "old": player, "new": player.with(fields{"display_name": "Lee", "country": "KR"})},
 	), parent)
 	sameJSON(t, "the outbox", s.get(t, `SELECT jsonb_agg(jsonb_build_array(o.subject, o.notify, o.data::jsonb, extract(microseconds FROM o.recordedtime - $1)) ORDER BY o.id)

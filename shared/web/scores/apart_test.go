@@ -115,6 +115,8 @@ func TestAStrangerCannotTellBoardsApart(t *testing.T) {
 		"POST /v1/entries/batch":                           {`{"entries":[{"board":"{board}","player":"p","points":1}]}`, `{"entries":[{"board":"{board}","reverses":"{entry}","note":"n"}]}`},
 
 		"DELETE /v1/boards/{board}/players/{player}/profile": {""},
+		"PUT /v1/players/me/links/{board}/{player}":          {""},
+		"DELETE /v1/players/me/links/{board}/{player}":       {""},
 	}
 	queries := map[string][]string{
 		"GET /v1/boards/{board}/entries":   {"", "?player={player}", "?actor=user/o", "?batch=01890000-0000-7000-8000-000000000009"},

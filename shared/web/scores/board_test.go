@@ -221,6 +221,7 @@ func TestWhoMay(t *testing.T) {
 		if _, ok := s.board(id); !ok {
 			s.must(201, "owner", "POST", "/v1/boards", `{"id":"b","writers":["w","a"],"viewers":["v"]}`)
 			s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"p","points":1,"metadata":{"secret":1},"profile":{"user":"l"}}`, "Idempotency-Key", "first")
+			s.accepted()
 		}
 		s.must(200, "owner", "PATCH", "/v1/boards/b", fmt.Sprintf(`{"public":%t}`, c.public))
 		entry := s.must(200, "owner", "POST", "/v1/boards/b/entries", `{"player":"p","points":1,"metadata":{"secret":1},"profile":{"user":"l"}}`, "Idempotency-Key", "first")

@@ -41,6 +41,8 @@ var callers = people{
 	"admin":     {User: "root", Role: access.Admin},
 	"key":       {User: "o", Role: access.Service, Key: "k1", Owner: access.Organizer, Scopes: []string{"entries:write"}, Boards: []string{"b"}},
 	"reading":   {User: "o", Role: access.Service, Key: "k2", Owner: access.Organizer, Scopes: []string{"read"}},
+	"boards":    {User: "o", Role: access.Service, Key: "k4", Owner: access.Organizer, Scopes: []string{"boards:write"}},
+	"all":       {User: "o", Role: access.Service, Key: "k5", Owner: access.Organizer, Scopes: []string{"read", "entries:write", "boards:write"}},
 	"elsewhere": {User: "o", Role: access.Service, Key: "k3", Owner: access.Organizer, Scopes: []string{"entries:write", "read", "boards:write"}, Boards: []string{"other"}},
 }
 
@@ -101,6 +103,11 @@ func (s *scoreStack) must(status int, token, method, target, body string, header
 		s.Fatalf("%s %s %s: got %d %s, want %d", method, target, body, w.Code, w.Body, status)
 	}
 	return out
+}
+
+// accepted makes every user accept who is proposed as a player.
+func (s *scoreStack) accepted() {
+	s.db.Owner().MustExec(`UPDATE players SET user_id = proposed_user, link_state = 'accepted' WHERE proposed_user IS NOT NULL`)
 }
 
 func faultFields(body string) string {

@@ -10,7 +10,7 @@ import (
 	"plaudit/shared/web"
 )
 
-// readings returns a target of each route of score-query, all with the status 200,
+// readings returns a target of each route of score-query that anybody may read, with the status 200,
 // and the parts of a pattern that others replace.
 func (s *scoreStack) readings(board string) (targets []string, fill *strings.Replacer) {
 	s.Helper()
@@ -18,7 +18,7 @@ func (s *scoreStack) readings(board string) (targets []string, fill *strings.Rep
 	e := s.must(201, "owner", "POST", "/v1/boards/"+board+"/entries", `{"player":"p","points":1,"profile":{"attributes":{"sex":"f"}}}`)
 	fill = strings.NewReplacer("{board}", board, "{entry}", e["id"].(string), "{player}", "p", "{user}", "u")
 	for _, r := range web.Routes {
-		if r.Deployable == "score-query" {
+		if r.Deployable == "score-query" && r.For != web.People {
 			targets = append(targets, fill.Replace(r.Pattern))
 		}
 	}

@@ -194,8 +194,9 @@ func TestPlayersAndCategoriesAsCSV(t *testing.T) {
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b","categories":["@c"]}`)
 	s.must(201, "owner", "PATCH", "/v1/boards/b/players/a", `{"display_name":"=1","attributes":{"@c":"+v"},"user":"-1","note":"-x","status":"dnf"}`)
 	s.must(201, "owner", "PATCH", "/v1/boards/b/players/b", `{"country":"KR"}`)
+	s.accepted()
 	for target, want := range map[string]string{
-		"/v1/boards/b/players?limit=1":    "[[board player display_name country user status note proposed_user link_state '@c] [b a '=1  '-1 dnf '-x   '+v]]",
+		"/v1/boards/b/players?limit=1":    "[[board player display_name country user status note proposed_user link_state '@c] [b a '=1  '-1 dnf '-x '-1 accepted '+v]]",
 		"/v1/boards/b/categories?limit=1": "[[category name value players] ['@c:+v '@c '+v 1]]",
 	} {
 		w := s.send("owner", "GET", target, "", "Accept", "text/csv")

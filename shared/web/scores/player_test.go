@@ -13,33 +13,46 @@ const registered = "01890000-0000-7000-8000-000000000001"
 func TestPlayerIsMadeAndMerged(t *testing.T) {
 	s := startScores(t)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b","writers":["w"]}`)
+	const none, proposed, linked = `"proposed_user":null,"link_state":null`, `"proposed_user":"l","link_state":"proposed"`, `"proposed_user":"l","link_state":"accepted"`
 	for _, c := range []struct {
-		body, want, changes string
-		status              int
+		who, body, want, changes string
+		status                   int
+		links                    string // what an owner sees at the end of the answer
 	}{
-		{`{"display_name":"Kim","attributes":{"sex":"f","club":"Han"}}`, `{"board":"b","player":"p","display_name":"Kim","country":null,"attributes":{"club":"Han","sex":"f"},"user":null,"status":"ranked","note":null,"proposed_user":null,"link_state":null}`,
-			`{"status": {"to": "ranked", "from": null}, "attributes": {}, "display_name": {}}`, 201},
-		{`{}`, `{"board":"b","player":"p","display_name":"Kim","country":null,"attributes":{"club":"Han","sex":"f"},"user":null,"status":"ranked","note":null,"proposed_user":null,"link_state":null}`, ``, 200},
-		{`{"status":"dnf","note":"stopped","attributes":{"sex":null,"age":"F40"}}`, `{"board":"b","player":"p","display_name":"Kim","country":null,"attributes":{"age":"F40","club":"Han"},"user":null,"status":"dnf","note":"stopped","proposed_user":null,"link_state":null}`,
-			`{"note": {"to": "stopped", "from": null}, "status": {"to": "dnf", "from": "ranked"}, "attributes": {}}`, 200},
-		{`{"user":"l","country":"KR"}`, `{"board":"b","player":"p","display_name":"Kim","country":"KR","attributes":{"age":"F40","club":"Han"},"user":"l","status":"dnf","note":"stopped","proposed_user":null,"link_state":null}`,
-			`{"user": {"to": "l", "from": null}, "country": {}}`, 200},
-		{`{"display_name":null,"attributes":null,"note":null,"status":"ranked"}`, `{"board":"b","player":"p","display_name":null,"country":"KR","attributes":{},"user":"l","status":"ranked","note":null,"proposed_user":null,"link_state":null}`,
-			`{"note": {"to": null, "from": "stopped"}, "status": {"to": "ranked", "from": "dnf"}, "attributes": {}, "display_name": {}}`, 200},
+		{"w", `{"display_name":"Kim","attributes":{"sex":"f","club":"Han"}}`, `{"board":"b","player":"p","display_name":"Kim","country":null,"attributes":{"club":"Han","sex":"f"},"user":null,"status":"ranked","note":null,`,
+			`{"status": {"to": "ranked", "from": null}, "attributes": {}, "display_name": {}}`, 201, none},
+		{"w", `{}`, `{"board":"b","player":"p","display_name":"Kim","country":null,"attributes":{"club":"Han","sex":"f"},"user":null,"status":"ranked","note":null,`, ``, 200, none},
+		{"w", `{"status":"dnf","note":"stopped","attributes":{"sex":null,"age":"F40"}}`, `{"board":"b","player":"p","display_name":"Kim","country":null,"attributes":{"age":"F40","club":"Han"},"user":null,"status":"dnf","note":"stopped",`,
+			`{"note": {"to": "stopped", "from": null}, "status": {"to": "dnf", "from": "ranked"}, "attributes": {}}`, 200, none},
+		{"o", `{"user":"l","country":"KR"}`, `{"board":"b","player":"p","display_name":"Kim","country":"KR","attributes":{"age":"F40","club":"Han"},"user":null,"status":"dnf","note":"stopped",`,
+			`{"country": {}}`, 200, proposed},
+		{"l", ``, `{"board":"b","player":"p","display_name":"Kim","country":"KR","attributes":{"age":"F40","club":"Han"},"user":"l","status":"dnf","note":"stopped",`, ``, 200, linked},
+		{"w", `{"display_name":null,"attributes":null,"note":null,"status":"ranked"}`, `{"board":"b","player":"p","display_name":null,"country":"KR","attributes":{},"user":"l","status":"ranked","note":null,`,
+			`{"note": {"to": null, "from": "stopped"}, "status": {"to": "ranked", "from": "dnf"}, "attributes": {}, "display_name": {}}`, 200, linked},
+		{"o", `{"user":"l"}`, `{"board":"b","player":"p","display_name":null,"country":"KR","attributes":{},"user":"l","status":"ranked","note":null,`, ``, 200, linked},
 	} {
 		before := s.events()
-		w := s.send("writer", "PATCH", "/v1/boards/b/players/p", c.body)
-		if w.Code != c.status || strings.TrimSpace(w.Body.String()) != c.want {
-			t.Errorf("%s:\n got %d %s\nwant %s", c.body, w.Code, w.Body, c.want)
+		links := none // to a writer
+		switch c.who {
+		case "l":
+			s.must(200, "linked", "PUT", "/v1/players/me/links/b/p", "")
+		default:
+			if c.who == "o" {
+				links = c.links
+			}
+			w := s.send(map[string]string{"w": "writer", "o": "owner"}[c.who], "PATCH", "/v1/boards/b/players/p", c.body)
+			if w.Code != c.status || strings.TrimSpace(w.Body.String()) != c.want+links+"}" {
+				t.Errorf("%s:\n got %d %s\nwant %s", c.body, w.Code, w.Body, c.want+links+"}")
+			}
 		}
-		if got := s.send("writer", "GET", "/v1/boards/b/players/p", ""); got.Code != 200 || strings.TrimSpace(got.Body.String()) != c.want {
+		if got := s.send("writer", "GET", "/v1/boards/b/players/p", ""); got.Code != 200 || !strings.HasPrefix(got.Body.String(), c.want) {
 			t.Errorf("GET after %s: %d %s", c.body, got.Code, got.Body)
 		}
 		var changes string
 		if c.changes != "" {
-			s.get(&changes, `SELECT data::jsonb ->> 'changes' FROM outbox WHERE type = 'plaudit.player.changed' AND subject = 'board/b/player/p' AND actor = 'user/w' ORDER BY id DESC LIMIT 1`)
+			s.get(&changes, `SELECT data::jsonb ->> 'changes' FROM outbox WHERE type = 'plaudit.player.changed' AND subject = 'board/b/player/p' AND actor = 'user/`+c.who+`' ORDER BY id DESC LIMIT 1`)
 		}
-		if changes != c.changes || (s.events() > before) != (c.changes != "") {
+		if changes != c.changes || (s.events() > before) != (c.changes != "" || c.who == "l") {
 			t.Errorf("%s: %d events more, with\n %s, want\n %s", c.body, s.events()-before, changes, c.changes)
 		}
 	}
@@ -125,7 +138,6 @@ func TestPlayersThatAreRefused(t *testing.T) {
 		{"an archived board", "owner", "/v1/boards/archived/players/p", `{"display_name":"x"}`, 409, ""},
 		{"a bib on a board of users", "owner", "/v1/boards/registered/players/bib-7", `{}`, 400, "player"},
 		{"another user there", "owner", "/v1/boards/registered/players/" + registered, `{"user":"01890000-0000-7000-8000-000000000002"}`, 400, "user"},
-		{"no user there", "owner", "/v1/boards/registered/players/" + registered, `{"user":null}`, 400, "user"},
 	} {
 		w := s.send(c.token, "PATCH", c.target, c.body)
 		if w.Code != c.status || faultFields(w.Body.String()) != c.field {
@@ -142,13 +154,15 @@ func TestPlayersThatAreRefused(t *testing.T) {
 	if s.written() != before {
 		t.Error("a refusal wrote something")
 	}
-	// A player of a board with registered players is that user, whichever request adds them.
+	// A player of a board with registered players is linked only when that user accepts.
 	s.must(201, "owner", "POST", "/v1/boards/registered/entries", `{"player":"`+registered+`","points":1}`)
 	other := registered[:len(registered)-1] + "2"
+	s.must(201, "owner", "PATCH", "/v1/boards/registered/players/"+other, `{"user":"`+other+`"}`)
+	s.must(200, "owner", "PATCH", "/v1/boards/registered/players/"+other, `{"user":null}`)
 	for _, p := range []*httptest.ResponseRecorder{
 		s.send("owner", "GET", "/v1/boards/registered/players/"+registered, ""), s.send("owner", "PATCH", "/v1/boards/registered/players/"+other, `{}`),
 	} {
-		if !strings.Contains(p.Body.String(), `"user":"01890000-0000-7000-8000-00000000000`) {
+		if !strings.Contains(p.Body.String(), `"user":null`) {
 			t.Errorf("got %d %s", p.Code, p.Body)
 		}
 	}
@@ -158,6 +172,7 @@ func TestHiddenPlayerIsThereForWritersOnly(t *testing.T) {
 	s := startScores(t)
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"b","writers":["w"],"viewers":["v"]}`)
 	entry := s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"p","points":1,"metadata":{"x":1},"profile":{"user":"l"}}`)["id"].(string)
+	s.accepted()
 	s.must(200, "owner", "PATCH", "/v1/boards/b/players/p", `{"status":"hidden"}`)
 	for token, status := range map[string]int{
 		"owner": 200, "writer": 200, "admin": 200, "auditor": 200, "": 404, "viewer": 404, "stranger": 404, "linked": 404,

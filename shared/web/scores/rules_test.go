@@ -146,7 +146,7 @@ func TestDraft(t *testing.T) {
 	if d["state"] != "draft" || d["opened_at"] != nil {
 		t.Errorf("made %v", d)
 	}
-	e := s.must(201, "writer", "POST", "/v1/boards/d/entries", `{"player":"p","points":5,"occurred_at":"2019-05-01T10:00:00Z","profile":{"user":"l"}}`)
+	e := s.must(201, "owner", "POST", "/v1/boards/d/entries", `{"player":"p","points":5,"occurred_at":"2019-05-01T10:00:00Z","profile":{"user":"l"}}`)
 	if standingsOf(e) != "2019=5 all=5" {
 		t.Errorf("added %v", e)
 	}
@@ -158,6 +158,7 @@ func TestDraft(t *testing.T) {
 	if s.get(&notified, `SELECT count(*) FROM outbox WHERE notify IS NOT NULL`); notified != 0 {
 		t.Errorf("a draft notifies %d times", notified)
 	}
+	s.accepted()
 	if p := s.must(200, "viewer", "GET", "/v1/boards/d/standings?period=2019&at=2019-06-01T00:00:00Z", "")["period"].(map[string]any); p["state"] != "open" {
 		t.Errorf("the season of a draft is %v", p)
 	}
@@ -348,6 +349,7 @@ func TestAReusedIdDoesNotRename(t *testing.T) {
 		s.must(201, "owner", "POST", "/v1/boards", `{"id":"c"}`)
 		if c.before != "" {
 			s.must(201, "owner", "POST", "/v1/boards/b/entries", `{"player":"7","points":1,`+c.before+`}`)
+			s.accepted()
 		}
 		before := s.written()
 		path, body := "/v1/boards/b/entries", strings.Replace(c.items[0], `"board":"b",`, "", 1)

@@ -46,6 +46,7 @@ func Query(reader *score.Reader) map[string]web.Endpoint {
 		"GET /v1/boards/{board}/players/{player}":   h.shared(readHandlers.player),
 		"GET /v1/boards/{board}/standings":          h.shared(readHandlers.standings),
 		"GET /v1/boards/{board}/standings/{player}": h.shared(readHandlers.standing),
+		"GET /v1/players/me/links":                  {Handle: h.links},
 		"GET /v1/players/{user}/standings":          h.shared(readHandlers.standingsOfUser),
 		"GET /v1/players/{user}/entries":            h.shared(readHandlers.entriesOfUser),
 		"GET /readyz/scores":                        {Handle: h.readyz},
@@ -89,8 +90,8 @@ func (h readHandlers) readyz(w http.ResponseWriter, r *http.Request) error {
 	return web.Reply(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// Admin returns the endpoints that create and change boards and their players, and
-// that erase what is personal of a player.
+// Admin returns the endpoints that create and change boards, their players, and the
+// links of these, and that erase what is personal of a player.
 func Admin(boards *score.Boards) map[string]web.Endpoint {
 	h := adminHandlers{boards}
 	return map[string]web.Endpoint{
@@ -98,6 +99,8 @@ func Admin(boards *score.Boards) map[string]web.Endpoint {
 		"PATCH /v1/boards/{board}":                           {Handle: h.changeBoard},
 		"PATCH /v1/boards/{board}/players/{player}":          {Handle: h.changePlayer},
 		"DELETE /v1/boards/{board}/players/{player}/profile": {Handle: h.erasePlayer},
+		"PUT /v1/players/me/links/{board}/{player}":          {Handle: h.acceptLink},
+		"DELETE /v1/players/me/links/{board}/{player}":       {Handle: h.endLink},
 	}
 }
 

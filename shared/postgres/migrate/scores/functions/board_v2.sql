@@ -6,8 +6,8 @@
 --
 -- A board that the user may not know of takes the same work as one that does not
 -- exist, or the time would reveal which of the two it is. So the row that is read is
--- that of the first id that is not less; the lists are looked up by the user, in an
--- index, because reading long lists of a row takes time; and what can be large is read
+-- that of the first id that is not less; the lists are looked up in board_people,
+-- because reading long lists of a row takes time; and what can be large is read
 -- only of a board that is returned. It is PL/pgSQL, because a session keeps the plans
 -- of PL/pgSQL functions and of no SQL function.
 CREATE OR REPLACE FUNCTION board_v2(p_board text, p_user text, p_reads_all boolean, p_own boolean,
@@ -35,8 +35,7 @@ BEGIN
     END IF;
 
     v_no := coalesce(v_no, 0); -- no board has it
-    -- OFFSET 0 keeps the planner from reading the lists of the one board.
-    v_listed := EXISTS (SELECT FROM (SELECT b.no FROM boards b WHERE (b.owners || b.writers || b.viewers) @> ARRAY[p_user] OFFSET 0) l WHERE l.no = v_no);
+    v_listed := EXISTS (SELECT FROM board_people l WHERE l.board = v_no AND l.user_id = p_user);
     linked := EXISTS (SELECT FROM players p WHERE p.user_id = p_user AND p.board = v_no);
     own := EXISTS (SELECT FROM players p WHERE p.id = p_user AND p.board = v_no AND p.status <> 'hidden');
     linked := coalesce(v_there AND v_opened AND linked, false);

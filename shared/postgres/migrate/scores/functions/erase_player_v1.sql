@@ -1,9 +1,10 @@
 -- Does a step of the erasure of a player's personal data if the board's version is still
--- p_version, see internal.erase_player. Returns {stale: board}, {more, after}, or null if
--- the board has no such player. The state of the board does not matter.
+-- p_version, see internal.erase_player. p_user is the person who acts: of an API key, its
+-- owner. Returns {stale: board}, {more, after}, or null if the board has no such player.
+-- The state of the board does not matter.
 --
 -- Entries never change otherwise: no role may update them.
-CREATE OR REPLACE FUNCTION erase_player_v1(p_board text, p_version bigint, p_player text, p_after uuid, p_limit integer, p_actor text, p_traceparent text)
+CREATE OR REPLACE FUNCTION erase_player_v1(p_board text, p_version bigint, p_player text, p_after uuid, p_limit integer, p_actor text, p_user text, p_traceparent text)
 RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -14,7 +15,7 @@ BEGIN
     IF v_board.version <> p_version THEN
         RETURN jsonb_build_object('stale', internal.board_json(v_board));
     END IF;
-    RETURN internal.erase_player(v_board, p_player, NULL, p_after, p_limit, p_actor, p_traceparent);
+    RETURN internal.erase_player(v_board, p_player, NULL, p_after, p_limit, p_actor, p_user, p_traceparent);
 END $$;
 
 REVOKE ALL ON FUNCTION erase_player_v1 FROM PUBLIC;

@@ -32,20 +32,21 @@ CREATE INDEX boards_public_title ON boards (in_common, (lower(title)) COLLATE "C
 CREATE INDEX boards_title ON boards (in_common, (lower(title)) COLLATE "C", id) WHERE state <> 'archived';
 CREATE INDEX boards_listed ON boards (id) WHERE state <> 'archived';
 
--- The boards that list a user as owner, writer or viewer, without archived ones. A
--- user may be listed on any number of boards, by anybody; a page of their boards is a
--- range of an index here.
+-- The boards that list a user as owner, writer or viewer. A user may be listed on any
+-- number of boards, by anybody; a page of their boards is a range of an index here, and
+-- whether one board lists them is one look-up, however long its lists are.
 CREATE TABLE board_people (
     board     integer NOT NULL,
     user_id   text NOT NULL,
+    archived  boolean NOT NULL,
     public    boolean NOT NULL,          -- anybody may read the board
     id        text COLLATE "C" NOT NULL, -- of the board
     title     text COLLATE "C" NOT NULL, -- of the board, in lower case
     in_common integer NOT NULL,          -- as in boards
     PRIMARY KEY (board, user_id)
 );
-CREATE INDEX board_people_ids ON board_people (user_id, public, id);
-CREATE INDEX board_people_titles ON board_people (user_id, public, in_common, title, id);
+CREATE INDEX board_people_ids ON board_people (user_id, public, id) WHERE NOT archived;
+CREATE INDEX board_people_titles ON board_people (user_id, public, in_common, title, id) WHERE NOT archived;
 
 -- Triggers, because the functions of the previous version write boards until the new
 -- ones are there. functions/internal/list_people.sql replaces this body right after
@@ -57,11 +58,10 @@ BEGIN
     IF TG_OP = 'UPDATE' THEN
         DELETE FROM board_people p USING written w WHERE p.board = w.no;
     END IF;
-    INSERT INTO board_people (board, user_id, public, id, title, in_common)
-    SELECT DISTINCT w.no, p.user_id, w.public AND w.state <> 'draft', w.id, lower(w.title), w.in_common
+    INSERT INTO board_people (board, user_id, archived, public, id, title, in_common)
+    SELECT DISTINCT w.no, p.user_id, w.state = 'archived', w.public AND w.state <> 'draft', w.id, lower(w.title), w.in_common
     FROM written w
-    CROSS JOIN unnest(w.owners || w.writers || w.viewers) AS p (user_id)
-    WHERE w.state <> 'archived';
+    CROSS JOIN unnest(w.owners || w.writers || w.viewers) AS p (user_id);
     RETURN NULL;
 END $$;
 -- +goose StatementEnd
@@ -71,11 +71,10 @@ CREATE TRIGGER boards_created AFTER INSERT ON boards
 CREATE TRIGGER boards_updated AFTER UPDATE ON boards
     REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION internal.list_people();
 
-INSERT INTO board_people (board, user_id, public, id, title, in_common)
-SELECT DISTINCT b.no, p.user_id, b.public AND b.state <> 'draft', b.id, lower(b.title), b.in_common
+INSERT INTO board_people (board, user_id, archived, public, id, title, in_common)
+SELECT DISTINCT b.no, p.user_id, b.state = 'archived', b.public AND b.state <> 'draft', b.id, lower(b.title), b.in_common
 FROM boards b
-CROSS JOIN unnest(b.owners || b.writers || b.viewers) AS p (user_id)
-WHERE b.state <> 'archived';
+CROSS JOIN unnest(b.owners || b.writers || b.viewers) AS p (user_id);
 
 -- Lists of the previous version read all boards without this index and with other
 -- indexes on titles, until that version is gone.

@@ -16,9 +16,10 @@ BEGIN
         SELECT (c.board, c.id, c.old, c.new)::internal.player_change
         FROM (
             SELECT p.board, p.id, internal.player_json(p) AS old, internal.player_patch_all(internal.player_json(p),
-                CASE WHEN p.user_id IS NULL THEN (i.sent).profile ELSE (i.sent).profile - '{display_name,country}'::text[] END ORDER BY i.item) AS new
+                CASE WHEN internal.has_account(p.user_id, b.players) THEN (i.sent).profile - '{display_name,country}'::text[] ELSE (i.sent).profile END ORDER BY i.item) AS new
             FROM unnest(p_items) i
             JOIN players p ON p.board = i.board AND p.id = i.player
+            CROSS JOIN LATERAL (SELECT b.players FROM boards b WHERE b.no = p.board LIMIT 1) b
             WHERE (i.sent).profile IS NOT NULL
             GROUP BY p.board, p.id
         ) c
@@ -40,7 +41,7 @@ BEGIN
     END IF;
 
     UPDATE players p
-    SET display_name = c.new ->> 'display_name', country = c.new ->> 'country', user_id = c.new ->> 'user', attributes = c.new -> 'attributes',
+    SET display_name = c.new ->> 'display_name', country = c.new ->> 'country', attributes = c.new -> 'attributes',
         cat1 = c.new -> 'attributes' ->> b.categories[1], cat2 = c.new -> 'attributes' ->> b.categories[2],
         cat3 = c.new -> 'attributes' ->> b.categories[3], cat4 = c.new -> 'attributes' ->> b.categories[4]
     FROM unnest(v_changes) c

@@ -1,5 +1,5 @@
 -- Returns the reversals and the replays of a batch that was written, as a JSON array
--- in any order, see add_entries_v2.
+-- in any order, see add_entries_v3.
 CREATE OR REPLACE FUNCTION internal.batch_entries(p_items internal.item[]) RETURNS json
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN

@@ -18,8 +18,9 @@ BEGIN
         SELECT i.item, (i.sent).profile ->> 'display_name' AS name, lag(i.item) OVER w AS other,
             CASE WHEN lag(i.item) OVER w IS NULL THEN p.display_name ELSE lag((i.sent).profile ->> 'display_name') OVER w END AS before
         FROM unnest(p_items) i
-        JOIN players p ON p.board = i.board AND p.id = i.player AND p.user_id IS NULL
-        WHERE (i.sent).profile ? 'display_name'
+        JOIN players p ON p.board = i.board AND p.id = i.player
+        CROSS JOIN LATERAL (SELECT b.players FROM boards b WHERE b.no = p.board LIMIT 1) b
+        WHERE (i.sent).profile ? 'display_name' AND NOT internal.has_account(p.user_id, b.players)
         WINDOW w AS (PARTITION BY i.board, i.player ORDER BY i.item)
     ) x
     WHERE x.name IS DISTINCT FROM x.before AND x.before IS NOT NULL AND x.item <> ALL (p_renames)

@@ -1,7 +1,8 @@
 -- Erases what a player's row and entries say about a person: name, country, attributes,
 -- the status note, the link, and the entries' metadata. Refusals of the link stay: they
 -- protect those who refused, and otherwise an owner could ask them again. If p_user is
--- given, it erases only a player who is that user. The caller holds the board's lock.
+-- given, it erases only a player who is that user. p_person is who acts, see
+-- internal.notified. The caller holds the board's lock.
 --
 -- A player can have a million entries, so one call clears the metadata of at most
 -- p_limit, in the order of their ids after p_after. It returns {more, after}: while there
@@ -12,7 +13,7 @@
 -- clears the last metadata also clears the rest and writes the event, while the player is
 -- locked: nothing that was there before is left then, and a repeated erasure finds either
 -- something to clear or a player whose event has been written.
-CREATE OR REPLACE FUNCTION internal.erase_player(p_board boards, p_player text, p_user text, p_after uuid, p_limit integer, p_actor text, p_traceparent text)
+CREATE OR REPLACE FUNCTION internal.erase_player(p_board boards, p_player text, p_user text, p_after uuid, p_limit integer, p_actor text, p_person text, p_traceparent text)
 RETURNS jsonb
 LANGUAGE plpgsql VOLATILE
 SET plan_cache_mode = force_generic_plan
@@ -73,7 +74,7 @@ BEGIN
     RETURNING recorded_at INTO v_at;
     PERFORM internal.follow_players(ARRAY[p_board.no], ARRAY[v_row.id], v_now);
     PERFORM internal.report('plaudit.player.erased', 'board/' || p_board.id || '/player/' || v_row.id, p_actor,
-        internal.opened_notified(p_board.no, 'plaudit.player.erased', p_actor, v_row.user_id),
+        internal.opened_notified(p_board.no, 'plaudit.player.erased', p_person, v_row.user_id),
         jsonb_build_object('changes', v_erased), v_at, p_traceparent);
     RETURN '{"more": false}';
 END $$;

@@ -36,7 +36,7 @@ BEGIN
         SELECT b.* INTO STRICT v_board FROM boards b WHERE b.no = v_no;
         PERFORM pg_advisory_xact_lock_shared(internal.board_lock(v_board.id));
         SELECT b.* INTO STRICT v_board FROM boards b WHERE b.no = v_no;
-        v_step := internal.erase_player(v_board, v_player, p_user, (p_place ->> 'after')::uuid, p_limit, p_actor, p_traceparent);
+        v_step := internal.erase_player(v_board, v_player, p_user, (p_place ->> 'after')::uuid, p_limit, p_actor, p_user, p_traceparent); -- nobody is left to be told
         IF v_step -> 'more' = 'true' THEN
             RETURN jsonb_build_object('board', v_looked, 'after', v_step -> 'after');
         END IF;

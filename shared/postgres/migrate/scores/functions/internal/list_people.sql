@@ -6,10 +6,9 @@ BEGIN
     IF TG_OP = 'UPDATE' THEN
         DELETE FROM board_people p USING written w WHERE p.board = w.no;
     END IF;
-    INSERT INTO board_people (board, user_id, public, id, title, in_common)
-    SELECT DISTINCT w.no, p.user_id, w.public AND w.state <> 'draft', w.id, lower(w.title), w.in_common
+    INSERT INTO board_people (board, user_id, archived, public, id, title, in_common)
+    SELECT DISTINCT w.no, p.user_id, w.state = 'archived', w.public AND w.state <> 'draft', w.id, lower(w.title), w.in_common
     FROM written w
-    CROSS JOIN unnest(w.owners || w.writers || w.viewers) AS p (user_id)
-    WHERE w.state <> 'archived';
+    CROSS JOIN unnest(w.owners || w.writers || w.viewers) AS p (user_id);
     RETURN NULL;
 END $$;

@@ -4,8 +4,8 @@
 CREATE OR REPLACE FUNCTION internal.lock_players(p_items internal.item[]) RETURNS timestamptz
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-    INSERT INTO players AS p (board, id, seq, recorded_at, user_id)
-    SELECT i.board, i.player, count(*), plaudit_now() + (count(*) - 1) * interval '1 microsecond', min((i.sent).new_user)
+    INSERT INTO players AS p (board, id, seq, recorded_at)
+    SELECT i.board, i.player, count(*), plaudit_now() + (count(*) - 1) * interval '1 microsecond'
     FROM unnest(p_items) i
     GROUP BY i.board, i.player
     ORDER BY i.board, i.player

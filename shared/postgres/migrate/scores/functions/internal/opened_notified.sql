@@ -1,10 +1,10 @@
 -- Returns the user to notify of a change on a board, see internal.notified; null
 -- while the board is a draft. It looks the board up only if somebody is to be
 -- notified.
-CREATE OR REPLACE FUNCTION internal.opened_notified(p_board integer, p_type text, p_actor text, p_user text) RETURNS text
+CREATE OR REPLACE FUNCTION internal.opened_notified(p_board integer, p_type text, p_person text, p_user text) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    v_user text := internal.notified(p_type, p_actor, p_user);
+    v_user text := internal.notified(p_type, p_person, p_user);
 BEGIN
     IF v_user IS NULL THEN
         RETURN NULL;

@@ -1,6 +1,6 @@
 -- Writes the items into the ledger, with the scores that they left, and their
 -- events into the outbox. Entries of a draft notify nobody.
-CREATE OR REPLACE FUNCTION internal.record_entries(p_items internal.item[], p_actor text, p_traceparent text, p_batch uuid) RETURNS void
+CREATE OR REPLACE FUNCTION internal.record_entries(p_items internal.item[], p_actor text, p_user text, p_traceparent text, p_batch uuid) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     WITH entry AS (
@@ -14,7 +14,7 @@ BEGIN
         FROM unnest(p_items) i
     )
     INSERT INTO outbox (kind, type, notify, entry, recordedtime, traceparent)
-    SELECT 'event', internal.entry_event(i.kind), internal.opened_notified(i.board, internal.entry_event(i.kind), p_actor, i.user_id), (i.sent).id, i.recorded_at, p_traceparent
+    SELECT 'event', internal.entry_event(i.kind), internal.opened_notified(i.board, internal.entry_event(i.kind), p_user, i.user_id), (i.sent).id, i.recorded_at, p_traceparent
     FROM unnest(p_items) i
     ORDER BY i.item;
 END $$;

@@ -1,5 +1,5 @@
 -- Returns the items that are refused before anything is written, see
--- add_entries_v2; null if there are none. The cause is key-reused (the key belongs to
+-- add_entries_v3; null if there are none. The cause is key-reused (the key belongs to
 -- another request), no-entry (the entry to be reversed does not exist) or refused (by
 -- the board); the last two do not apply to a replay. Only the items with the first
 -- of these causes are returned, in their order.
