@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"database/sql"
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -151,22 +149,6 @@ func newCast(t *testing.T) *cast {
 		c.tokens[caller] = false[name]
 	}
 	return c
-}
-
-// scoresOwner connects to the scores database as the owner of its tables.
-func scoresOwner(t *testing.T) *sql.DB {
-	t.Helper()
-	owner, err := url.Parse(stack.Info.Databases["scores"].URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	owner.User = url.UserPassword("db_migrate", secret(t, "ScoresDbPassword"))
-	db, err := sql.Open("postgres", owner.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	return db
 }
 
 // newSession opens another session and returns its id.
