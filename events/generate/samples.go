@@ -101,7 +101,7 @@ var samples = []sample{
 		who: admin, method: "PATCH", target: "/v1/boards/nowhere", body: `{"title":"Mine"}`},
 	{function: "board-admin", name: "method", status: "405", about: "a method that the route does not support",
 		who: admin, method: "DELETE", target: "/v1/boards/demo"},
-	{function: "board-admin", name: "id-unavailable", status: "409", about: "the id of another board: at most 20 times in an hour, then 429",
+	{function: "board-admin", name: "board-taken", status: "409", about: "the id of another board",
 		who: admin, method: "POST", target: "/v1/boards", body: `{"id":"demo","title":"Mine"}`},
 }
 

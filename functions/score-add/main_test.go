@@ -40,7 +40,8 @@ func TestAScoreGoesInAndComesOutRanked(t *testing.T) {
 		config := d.Config(role)
 		runtime := boottest.StartRuntime(t)
 		process[role] = boottest.Run(t, boottest.Build(t, dir), runtime.Env, "STAGE=local", "AWS_REGION=ap-northeast-2",
-			"JWKS="+jwks, "SAMPLE_JWKS=", "ALLOWED_ORIGINS=", "DB_AUTH=password", "SCORES_DSN="+config.DSN, "SCORES_PASSWORD="+config.Password)
+			"JWKS="+jwks, "SAMPLE_JWKS=", "ALLOWED_ORIGINS=", "DB_AUTH=password", "SCORES_DSN="+config.DSN, "SCORES_PASSWORD="+config.Password,
+			"BOARDS_PER_ACCOUNT=100", "CATALOGUE_BYTES=100000")
 		return func(method, path, body string, headers ...string) answer {
 			t.Helper()
 			h := map[string][]string{"host": {"example.org"}, "authorization": {"Bearer " + token}, "content-type": {"application/json"}, "x-forwarded-for": {"192.0.2.1"}}

@@ -45,7 +45,8 @@ func TestTheLargestBatchFits(t *testing.T) {
 	start := func(dir, role string) (*boottest.Process, func(method, path, body string) (int, string)) {
 		config, runtime := d.Config(role), boottest.StartRuntime(t)
 		p := boottest.Run(t, boottest.Build(t, dir), runtime.Env, fmt.Sprint("AWS_LAMBDA_FUNCTION_MEMORY_SIZE=", mb), "STAGE=local", "AWS_REGION=ap-northeast-2",
-			"JWKS="+jwks, "SAMPLE_JWKS=", "ALLOWED_ORIGINS=", "DB_AUTH=password", "SCORES_DSN="+config.DSN, "SCORES_PASSWORD="+config.Password)
+			"JWKS="+jwks, "SAMPLE_JWKS=", "ALLOWED_ORIGINS=", "DB_AUTH=password", "SCORES_DSN="+config.DSN, "SCORES_PASSWORD="+config.Password,
+			"BOARDS_PER_ACCOUNT=100", "CATALOGUE_BYTES=100000")
 		return p, func(method, path, body string) (int, string) {
 			t.Helper()
 			event, err := json.Marshal(map[string]any{

@@ -68,7 +68,8 @@ var operations = map[string]func(*machine, *rapid.T){
 func TestOperationsCoverRoutes(t *testing.T) {
 	var routes []string
 	for _, r := range web.Routes {
-		if slices.Contains([]string{"score-add", "score-query", "board-admin"}, r.Deployable) {
+		scores := slices.Contains([]string{"score-add", "score-query", "board-admin"}, r.Deployable)
+		if scores && r.Pattern != "/readyz/scores" { // which reads no row
 			routes = append(routes, r.Method+" "+r.Pattern)
 		}
 	}

@@ -52,10 +52,10 @@ func (s *Store) Create(ctx context.Context, c score.Creation) (score.CreationOut
 	if err != nil {
 		return score.CreationOutcome{}, err
 	}
-	boards := sql.NullInt64{Int64: int64(c.Boards), Valid: c.Boards > 0}
+	limit := func(n int) sql.NullInt64 { return sql.NullInt64{Int64: int64(n), Valid: n > 0} }
 	var doc []byte
 	err = s.db.GetContext(ctx, &doc, `SELECT create_board_v2($1, $2, $3, $4, $5, $6)`,
-		string(in), c.User, boards, c.Refusals, c.Actor, postgres.TraceParent(ctx))
+		string(in), c.User, limit(c.Boards), limit(c.Refusals), c.Actor, postgres.TraceParent(ctx))
 	if err != nil {
 		return score.CreationOutcome{}, postgres.Wrap(fmt.Errorf("create board %s: %w", c.Board.ID, err))
 	}

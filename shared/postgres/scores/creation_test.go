@@ -131,6 +131,12 @@ func TestRefusedIDsAreLimited(t *testing.T) {
 	if taken.Load() != 20 || limited.Load() == 0 || s.count(t, "board_refusals WHERE user_id = 'g'") != 20 {
 		t.Errorf("%d refusals, then %d", taken.Load(), limited.Load())
 	}
+	// Admins see every board, so that a refusal reveals nothing.
+	for range 21 {
+		if err := create(t, boards, access.Caller{User: "a", Role: access.Admin}, "draft", nil); !fault.Is(err, fault.IDUnavailable) {
+			t.Fatalf("an admin: %v", err)
+		}
+	}
 	for _, id := range []string{"free", "public"} {
 		if err := create(t, boards, guesser, id, nil); !fault.Is(err, fault.TooManyRequests) {
 			t.Errorf("%s: %v", id, err)

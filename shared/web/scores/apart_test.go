@@ -115,8 +115,6 @@ func TestAStrangerCannotTellBoardsApart(t *testing.T) {
 		"POST /v1/entries/batch":                           {`{"entries":[{"board":"{board}","player":"p","points":1}]}`, `{"entries":[{"board":"{board}","reverses":"{entry}","note":"n"}]}`},
 
 		"DELETE /v1/boards/{board}/players/{player}/profile": {""},
-		"PUT /v1/players/me/links/{board}/{player}":          {""},
-		"DELETE /v1/players/me/links/{board}/{player}":       {""},
 	}
 	queries := map[string][]string{
 		"GET /v1/boards/{board}/entries":   {"", "?player={player}", "?actor=user/o", "?batch=01890000-0000-7000-8000-000000000009"},
@@ -130,6 +128,9 @@ func TestAStrangerCannotTellBoardsApart(t *testing.T) {
 	for _, r := range web.Routes {
 		if !strings.Contains(r.Pattern, "{board}") && r.Pattern != "/v1/entries/batch" {
 			continue
+		}
+		if strings.HasPrefix(r.Pattern, "/v1/players/me/links/") {
+			continue // for the user who is proposed, who knows of the board: TestLinksThatAreNotThere
 		}
 		methods, name := []string{r.Method}, r.Method+" "+r.Pattern
 		if r.Method == http.MethodGet {

@@ -250,7 +250,7 @@ func TestDeviceTokens(t *testing.T) {
 		t.Errorf("the tokens are %s and %s", device, lees)
 	}
 	keeps(true, device, "JIN@example.com")
-	for _, none := range []string{"", "x", lees, device[:42], device + "=", strings.ToUpper(device), strings.Repeat("x", 100_000), "'--"} {
+	for _, none := range []string{"", "x", lees, device[:42], device + "=", strings.ToUpper(device), strings.Repeat("x", 3_000), "'--"} {
 		keeps(false, none, "jin@example.com")
 	}
 	// It is not stored, and opens nothing.

@@ -1,8 +1,8 @@
 -- Writes a board and its event for the user who creates it, and returns {board}. If it
 -- wrote no board, the result contains the reason: wait, the seconds until the user may
--- try again, after p_refusals attempts in the last hour with ids that are taken; full,
--- the user has created p_boards boards (null: any number); taken, the id is, which
--- counts as such an attempt. The first two do not depend on the id.
+-- try again, after p_refusals attempts in the last hour with ids that are taken (null:
+-- any number, and none is counted); full, the user has created p_boards boards (null: any
+-- number); taken, the id is, which counts as such an attempt. The first two do not depend on the id.
 CREATE OR REPLACE FUNCTION create_board_v2(p_board jsonb, p_user text, p_boards integer, p_refusals integer, p_actor text, p_traceparent text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -14,11 +14,13 @@ BEGIN
     -- One at a time for each user, so that many at once do not exceed a limit.
     PERFORM pg_advisory_xact_lock(hashtextextended('creator/' || p_user, 0));
     v_now := plaudit_now();
-    SELECT r.at INTO v_at
-    FROM board_refusals r
-    WHERE r.user_id = p_user AND r.at > v_now - v_hour
-    ORDER BY r.at DESC OFFSET p_refusals - 1 LIMIT 1;
-    IF FOUND THEN
+    IF p_refusals IS NOT NULL THEN
+        SELECT r.at INTO v_at
+        FROM board_refusals r
+        WHERE r.user_id = p_user AND r.at > v_now - v_hour
+        ORDER BY r.at DESC OFFSET p_refusals - 1 LIMIT 1;
+    END IF;
+    IF v_at IS NOT NULL THEN
         RETURN jsonb_build_object('wait', extract(epoch FROM v_at + v_hour - v_now));
     END IF;
     IF (SELECT count(*) FROM (SELECT FROM boards b WHERE b.created_by = p_user LIMIT p_boards) b) >= p_boards THEN
@@ -27,6 +29,9 @@ BEGIN
     v_doc := internal.create_board(p_board, p_user, p_actor, p_traceparent);
     IF v_doc IS NOT NULL THEN
         RETURN jsonb_build_object('board', v_doc);
+    END IF;
+    IF p_refusals IS NULL THEN
+        RETURN jsonb_build_object('taken', true);
     END IF;
     INSERT INTO board_refusals (user_id, at) VALUES (p_user, v_now);
     -- More than are written, so that the table holds the last hour and little else.
