@@ -65,7 +65,7 @@ func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
 			`UPDATE entries SET metadata = NULL`:                                       "",
 			`UPDATE entries SET note = NULL WHERE false`:                               "",
 			`SELECT erase_player_v1('b', 0, 'p', NULL, 1, 'a', 'u', 't')`:              "board_admin",
-			`SELECT internal.erase_player(NULL, 'p', NULL, NULL, 1, 'a', 't')`:         "",
+			`SELECT internal.erase_player(NULL, 'p', NULL, NULL, 1, 'a', 'u', 't')`:    "",
 			`SELECT internal.erase_user_players('u', NULL, 1, 'a', 't')`:               "",
 			`UPDATE outbox SET sent_at = now()`:                                        "outbox_relay",
 			`UPDATE outbox SET data = ''`:                                              "",

@@ -30,16 +30,18 @@ func (a *arguments) add(v any) string {
 	return "$" + strconv.Itoa(len(*a))
 }
 
-// Ready implements score.Tables. It names all that score_query reads and calls, and
-// reads no row of it.
+// Ready implements score.Tables. It names the tables and the functions that this version
+// of score_query uses, and the columns that came last, and reads no row.
 func (s *Store) Ready(ctx context.Context) error {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
 	_, err := s.db.ExecContext(ctx, `
-		SELECT board_v1(b.id), board_summary_v1(b.id), linked_v1(b.id, ''), run_state_v1(b.id, r.end_at)
+		SELECT board_v2(b.id, NULL, false, false), board_summary_v1(b.id), run_state_v1(b.id, r.end_at), settle_v1('{}', '{}', '{}'),
+			rank_of_v1(r.no), rank_above_v1(r.no, 0, NULL, NULL), rank_between_v1(r.no, 0, NULL, NULL, NULL),
+			b.players, b.in_common, n.archived, p.link_state
 		FROM boards b
-		CROSS JOIN board_people
-		CROSS JOIN players
+		CROSS JOIN board_people n
+		CROSS JOIN players p
 		CROSS JOIN runs r
 		CROSS JOIN standings
 		CROSS JOIN ledger
