@@ -293,25 +293,33 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outco
 		return Outcome{}, err
 	}
 	boards := map[string]Board{}
+	first, proposing := map[string]int{}, map[string]int{} // a board's first item, and the first that proposes a link
 	for i, item := range r.items {
-		if _, ok := boards[item.Board]; ok {
-			continue
+		if _, ok := first[item.Board]; !ok {
+			first[item.Board] = i
 		}
-		b, err := a.writable(ctx, who, item.Board)
-		if err != nil {
-			return Outcome{}, r.atItem(i, err, "board")
+		if _, ok := proposing[item.Board]; !ok && item.proposes() {
+			proposing[item.Board] = i
 		}
-		boards[item.Board] = r.needed(b)
+	}
+	load := func(id string) error {
+		item, links := proposing[id]
+		b, err := a.writable(ctx, who, id, links)
+		if err == nil {
+			boards[id] = r.needed(b)
+			return nil
+		}
+		if f, ok := fault.As(err); !ok || f.Field != profileUser {
+			item = first[id]
+		}
+		return r.atItem(item, err, "board")
 	}
 	for i, item := range r.items {
-		if !item.proposes() {
-			continue
+		if first[item.Board] == i {
+			if err := load(item.Board); err != nil {
+				return Outcome{}, err
+			}
 		}
-		b, err := a.linkable(ctx, who, boards[item.Board])
-		if err != nil {
-			return Outcome{}, r.atItem(i, err, "board")
-		}
-		boards[item.Board] = r.needed(b)
 	}
 	ids, digests := make([]string, len(r.items)), make([][]byte, len(r.items))
 	for i, item := range r.items {
@@ -352,18 +360,8 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outco
 		}
 		for _, b := range out.Stale {
 			a.boards.keep(b)
-			current, err := a.writable(ctx, who, b.ID)
-			if err != nil {
-				first := slices.IndexFunc(r.items, func(in BatchItem) bool { return in.Board == b.ID })
-				return Outcome{}, r.atItem(first, err, "board")
-			}
-			boards[b.ID] = r.needed(current)
-		}
-		for i, item := range r.items {
-			if item.proposes() {
-				if err := permitLink(Found{Board: boards[item.Board]}, who, profileUser); err != nil {
-					return Outcome{}, r.atItem(i, err, "board")
-				}
+			if err := load(b.ID); err != nil {
+				return Outcome{}, err
 			}
 		}
 	}
@@ -373,10 +371,16 @@ func (a *Adder) add(ctx context.Context, who access.Caller, r addRequest) (Outco
 	}
 }
 
-// writable returns the board, perhaps an old version of it, if the caller may
-// add to it.
-func (a *Adder) writable(ctx context.Context, who access.Caller, id string) (Board, error) {
-	if b, ok := a.boards.get(id); ok && permit(Found{Board: b}, who, write) == nil {
+// writable returns the board, perhaps an old version of it, if the caller may add to
+// it, and also propose links of its players if links is true.
+func (a *Adder) writable(ctx context.Context, who access.Caller, id string, links bool) (Board, error) {
+	refusal := func(b Found) error {
+		if err := permit(b, who, write); err != nil || !links {
+			return err
+		}
+		return permitLink(b, who, profileUser)
+	}
+	if b, ok := a.boards.get(id); ok && refusal(Found{Board: b}) == nil {
 		return b, nil
 	}
 	// The cached board may be out of date. Besides, callers without the right must not
@@ -386,25 +390,7 @@ func (a *Adder) writable(ctx context.Context, who access.Caller, id string) (Boa
 		return Board{}, err
 	}
 	a.boards.keep(b.Board)
-	return b.Board, permit(b, who, write)
-}
-
-// linkable returns the board, which writable returned, perhaps in a newer version, if
-// the caller may propose links of its players.
-func (a *Adder) linkable(ctx context.Context, who access.Caller, b Board) (Board, error) {
-	if permitLink(Found{Board: b}, who, profileUser) == nil {
-		return b, nil
-	}
-	// It may be out of date.
-	current, err := find(ctx, a.Ledger, who, b.ID, "")
-	if err != nil {
-		return Board{}, err
-	}
-	a.boards.keep(current.Board)
-	if err := permit(current, who, write); err != nil {
-		return Board{}, err
-	}
-	return current.Board, permitLink(current, who, profileUser)
+	return b.Board, refusal(b)
 }
 
 // item builds what the ledger is to write; it occurs at the given time unless
