@@ -2,7 +2,8 @@
 -- wrote no board, the result contains the reason: wait, the seconds until the user may
 -- try again, after p_refusals attempts in the last hour with ids that are taken (null:
 -- any number, and none is counted); full, the user has created p_boards boards (null: any
--- number); taken, the id is, which counts as such an attempt. The first two do not depend on the id.
+-- number); taken, the id is, which counts as such an attempt. The first two do not depend
+-- on the id.
 CREATE OR REPLACE FUNCTION create_board_v2(p_board jsonb, p_user text, p_boards integer, p_refusals integer, p_actor text, p_traceparent text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -12,7 +13,7 @@ DECLARE
     v_doc  jsonb;
 BEGIN
     -- One at a time for each user, so that many at once do not exceed a limit.
-    PERFORM pg_advisory_xact_lock(hashtextextended('creator/' || p_user, 0));
+    PERFORM pg_advisory_xact_lock(internal.user_lock(p_user));
     v_now := plaudit_now();
     IF p_refusals IS NOT NULL THEN
         SELECT r.at INTO v_at
