@@ -25,7 +25,7 @@ type Registry interface {
 	ChangePlayer(ctx context.Context, b Board, player string, c PlayerChange, who access.Caller) (PlayerOutcome, error)
 	// AcceptLink puts the link into force that proposes the user as the player; ok is
 	// false if there is none, or the board is a draft.
-	AcceptLink(ctx context.Context, board, player, user, actor string) (l UserLink, ok bool, err error)
+	AcceptLink(ctx context.Context, board, player, user, actor string) (l Link, ok bool, err error)
 	// EndLink ends the user's link to the player, or declines its proposal, for good;
 	// ok is false if there is neither, or the board is a draft.
 	EndLink(ctx context.Context, board, player, user, actor string) (ok bool, err error)

@@ -24,8 +24,8 @@ const (
 // The database function that counts them has the same number.
 const MaxProposals = 20
 
-// UserLink is a link as its user sees it. Its JSON form is the API's.
-type UserLink struct {
+// Link is a link as its user sees it. Its JSON form is the API's.
+type Link struct {
 	Board      string    `json:"board"`
 	Title      string    `json:"title"` // of the board
 	Player     string    `json:"player"`
@@ -35,7 +35,7 @@ type UserLink struct {
 }
 
 // Place returns the link's place in the user's list.
-func (l UserLink) Place() LinkPlace { return LinkPlace{l.Board, l.Player} }
+func (l Link) Place() LinkPlace { return LinkPlace{l.Board, l.Player} }
 
 // profileUser is the field of an entry that proposes a link.
 const profileUser = "profile.user"
@@ -82,9 +82,9 @@ func noLink(board, player string) error {
 }
 
 // LinksOf returns a page of the caller's own links.
-func (r *Reader) LinksOf(ctx context.Context, who access.Caller, after *LinkPlace, limit int) (Page[UserLink, LinkPlace], error) {
+func (r *Reader) LinksOf(ctx context.Context, who access.Caller, after *LinkPlace, limit int) (Page[Link, LinkPlace], error) {
 	found, err := r.Tables.LinksOf(ctx, who.User, after, limit+1)
-	page := Page[UserLink, LinkPlace]{Items: found[:min(limit, len(found))]}
+	page := Page[Link, LinkPlace]{Items: found[:min(limit, len(found))]}
 	for _, l := range page.Items {
 		page.Places = append(page.Places, l.Place())
 	}
@@ -95,9 +95,9 @@ func (r *Reader) LinksOf(ctx context.Context, who access.Caller, after *LinkPlac
 }
 
 // AcceptLink puts the link into force that proposes the caller as the player.
-func (s *Boards) AcceptLink(ctx context.Context, who access.Caller, board, player string) (UserLink, error) {
+func (s *Boards) AcceptLink(ctx context.Context, who access.Caller, board, player string) (Link, error) {
 	if !id.Board(board) || !ValidPlayer(player) {
-		return UserLink{}, noLink(board, player)
+		return Link{}, noLink(board, player)
 	}
 	l, ok, err := s.Registry.AcceptLink(ctx, board, player, who.User, who.Actor())
 	if err == nil && !ok {

@@ -25,12 +25,12 @@ type Lists interface {
 	// without catalogues. If member is not empty, only those that list this user as owner, writer
 	// or viewer.
 	Boards(ctx context.Context, v View, member, search string, after *BoardPlace, limit int) ([]PlacedBoard, error)
-	// Links returns the user's players that the view includes, ordered by board
+	// PlayersOf returns the user's players that the view includes, ordered by board
 	// and player.
-	Links(ctx context.Context, user string, v View, after *LinkPlace, limit int) ([]Link, error)
+	PlayersOf(ctx context.Context, user string, v View, after *LinkPlace, limit int) ([]OwnedPlayer, error)
 	// LinksOf returns the links that propose or proposed the user as a player,
 	// whatever became of them, without those on drafts, ordered by board and player.
-	LinksOf(ctx context.Context, user string, after *LinkPlace, limit int) ([]UserLink, error)
+	LinksOf(ctx context.Context, user string, after *LinkPlace, limit int) ([]Link, error)
 	// Periods returns the runs of the board's periods that have entries, latest
 	// first.
 	Periods(ctx context.Context, b Board, name string, after *RunPlace, limit int) ([]RunStatus, error)
@@ -116,13 +116,13 @@ type PlacedBoard struct {
 	Place BoardPlace
 }
 
-// Link is a player who belongs to a user. Board lacks its catalogue.
-type Link struct {
+// OwnedPlayer is a player who belongs to a user. Board lacks its catalogue.
+type OwnedPlayer struct {
 	Board  Board
 	Player string
 }
 
-// LinkPlace is where a page of a user's players ends.
+// LinkPlace is where a page of a user's players or links ends.
 type LinkPlace struct {
 	Board  string `json:"b"`
 	Player string `json:"p"`
@@ -230,24 +230,24 @@ func (r *Reader) StandingsOf(ctx context.Context, who access.Caller, user string
 	if !userID.MatchString(user) {
 		return page, noUser(user)
 	}
-	links, err := r.Tables.Links(ctx, user, viewOf(who), after, limit+1)
+	players, err := r.Tables.PlayersOf(ctx, user, viewOf(who), after, limit+1)
 	if err != nil {
 		return page, err
 	}
-	if len(links) > limit {
-		links = links[:limit]
-		page.Next = &LinkPlace{links[limit-1].Board.ID, links[limit-1].Player}
+	if len(players) > limit {
+		players = players[:limit]
+		page.Next = &LinkPlace{players[limit-1].Board.ID, players[limit-1].Player}
 	}
 	var wanted []StandingQuery
-	for _, l := range links {
-		s, err := r.run(l.Board, Select{})
+	for _, p := range players {
+		s, err := r.run(p.Board, Select{})
 		if fault.Is(err, fault.NotFound) { // no season contains this instant
 			continue
 		}
 		if err != nil {
 			return page, err
 		}
-		wanted = append(wanted, StandingQuery{Board: l.Board, Run: s, Player: l.Player})
+		wanted = append(wanted, StandingQuery{Board: p.Board, Run: s, Player: p.Player})
 	}
 	if len(wanted) == 0 {
 		return page, nil
@@ -255,8 +255,8 @@ func (r *Reader) StandingsOf(ctx context.Context, who access.Caller, user string
 	found, err := r.Tables.Standings(ctx, wanted)
 	for _, f := range found {
 		// A closed period keeps the status that the player had when it closed.
-		i := slices.IndexFunc(links, func(l Link) bool { return l.Board.ID == f.Board && l.Player == f.Player })
-		if f.Status != Hidden || links[i].Board.sight(who, read).all {
+		i := slices.IndexFunc(players, func(p OwnedPlayer) bool { return p.Board.ID == f.Board && p.Player == f.Player })
+		if f.Status != Hidden || players[i].Board.sight(who, read).all {
 			page.Items = append(page.Items, f)
 			page.Places = append(page.Places, LinkPlace{f.Board, f.Player})
 		}

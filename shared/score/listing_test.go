@@ -23,7 +23,7 @@ func (a *recorder) Boards(_ context.Context, v View, named, _ string, _ *BoardPl
 	return make([]PlacedBoard, limit), nil
 }
 
-func (a *recorder) Links(_ context.Context, _ string, v View, _ *LinkPlace, limit int) ([]Link, error) {
+func (a *recorder) PlayersOf(_ context.Context, _ string, v View, _ *LinkPlace, limit int) ([]OwnedPlayer, error) {
 	a.note("links", v, limit)
 	return nil, nil
 }

@@ -245,9 +245,9 @@ func (m *memory) ErasePlayer(_ context.Context, b Board, player, after string, w
 	return ErasureStep{}, nil
 }
 
-func (m *memory) AcceptLink(context.Context, string, string, string, string) (UserLink, bool, error) {
+func (m *memory) AcceptLink(context.Context, string, string, string, string) (Link, bool, error) {
 	m.lookups++
-	return UserLink{}, false, nil
+	return Link{}, false, nil
 }
 
 func (m *memory) EndLink(context.Context, string, string, string, string) (bool, error) {

@@ -5,7 +5,7 @@ var (
 	TableQuery     = tableQuery
 	EntriesQuery   = entriesQuery
 	EntriesOfQuery = entriesOfQuery
-	LinksQuery     = linksQuery
+	PlayersOfQuery = playersOfQuery
 	BoardsQuery    = boardsQuery
 
 	PlayersQuery    = playersQuery

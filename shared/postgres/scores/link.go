@@ -26,7 +26,7 @@ func linksOfQuery(user string, after *score.LinkPlace, limit int) (string, []any
 }
 
 // LinksOf implements score.Lists.
-func (s *Store) LinksOf(ctx context.Context, user string, after *score.LinkPlace, limit int) ([]score.UserLink, error) {
+func (s *Store) LinksOf(ctx context.Context, user string, after *score.LinkPlace, limit int) ([]score.Link, error) {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
 	query, args := linksOfQuery(user, after, limit)
@@ -39,15 +39,15 @@ func (s *Store) LinksOf(ctx context.Context, user string, after *score.LinkPlace
 	if err := s.db.SelectContext(ctx, &rows, query, args...); err != nil {
 		return nil, postgres.Wrap(fmt.Errorf("links of user %s: %w", user, err))
 	}
-	links := make([]score.UserLink, len(rows))
+	links := make([]score.Link, len(rows))
 	for i, r := range rows {
-		links[i] = score.UserLink{Board: r.Board, Title: r.Title, Player: r.Player, State: r.State, ProposedBy: r.ProposedBy, ProposedAt: r.ProposedAt.UTC()}
+		links[i] = score.Link{Board: r.Board, Title: r.Title, Player: r.Player, State: r.State, ProposedBy: r.ProposedBy, ProposedAt: r.ProposedAt.UTC()}
 	}
 	return links, nil
 }
 
 // AcceptLink implements score.Registry.
-func (s *Store) AcceptLink(ctx context.Context, board, player, user, actor string) (l score.UserLink, ok bool, err error) {
+func (s *Store) AcceptLink(ctx context.Context, board, player, user, actor string) (l score.Link, ok bool, err error) {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
 	var doc []byte

@@ -273,9 +273,9 @@ func (s *Store) Boards(ctx context.Context, v score.View, named, search string, 
 	return listed, nil
 }
 
-// linksQuery returns the query of a page and its parameters. Only the first row of
+// playersOfQuery returns the query of a page and its parameters. Only the first row of
 // each board contains the board.
-func linksQuery(user string, v score.View, after *score.LinkPlace, limit int) (string, []any) {
+func playersOfQuery(user string, v score.View, after *score.LinkPlace, limit int) (string, []any) {
 	var a arguments
 	u, n := a.add(user)+`::text`, a.add(limit)+`::bigint`
 	boards, players := readable(&a, user, v), ``
@@ -295,11 +295,11 @@ func linksQuery(user string, v score.View, after *score.LinkPlace, limit int) (s
 		ORDER BY board, player`, a
 }
 
-// Links implements score.Lists.
-func (s *Store) Links(ctx context.Context, user string, v score.View, after *score.LinkPlace, limit int) ([]score.Link, error) {
+// PlayersOf implements score.Lists.
+func (s *Store) PlayersOf(ctx context.Context, user string, v score.View, after *score.LinkPlace, limit int) ([]score.OwnedPlayer, error) {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
-	query, args := linksQuery(user, v, after, limit)
+	query, args := playersOfQuery(user, v, after, limit)
 	var rows []struct {
 		Doc    []byte
 		Player string
@@ -307,7 +307,7 @@ func (s *Store) Links(ctx context.Context, user string, v score.View, after *sco
 	if err := s.db.SelectContext(ctx, &rows, query, args...); err != nil {
 		return nil, postgres.Wrap(fmt.Errorf("players of user %s: %w", user, err))
 	}
-	links := make([]score.Link, len(rows))
+	players := make([]score.OwnedPlayer, len(rows))
 	var board score.Board
 	for i, r := range rows {
 		if r.Doc != nil {
@@ -316,9 +316,9 @@ func (s *Store) Links(ctx context.Context, user string, v score.View, after *sco
 				return nil, err
 			}
 		}
-		links[i] = score.Link{Board: board, Player: r.Player}
+		players[i] = score.OwnedPlayer{Board: board, Player: r.Player}
 	}
-	return links, nil
+	return players, nil
 }
 
 // Periods implements score.Lists.

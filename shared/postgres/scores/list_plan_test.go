@@ -124,7 +124,7 @@ func TestListsAreRangesOfIndexes(t *testing.T) {
 			q, args := pgscores.EntriesOfQuery("u5", v, after, 51)
 			queries = append(queries, query{"a user's entries", index, q, args})
 		}
-		q, args := pgscores.LinksQuery("u5", v, &score.LinkPlace{Board: "b", Player: "p"}, 51)
+		q, args := pgscores.PlayersOfQuery("u5", v, &score.LinkPlace{Board: "b", Player: "p"}, 51)
 		queries = append(queries, query{"a user's players", "players_user", q, args})
 	}
 	players := func(name, index string, c *score.Category, f score.PlayerFilter, after *score.PlayerPlace) {
@@ -245,7 +245,7 @@ func TestListOfBoardsWithoutCatalogues(t *testing.T) {
 		t.Fatalf("got %+v, %v", page.Items, err)
 	}
 	boards, boardsArgs := pgscores.BoardsQuery(score.View{}, "", "", nil, 10)
-	links, linksArgs := pgscores.LinksQuery("u", score.View{}, nil, 10)
+	links, linksArgs := pgscores.PlayersOfQuery("u", score.View{}, nil, 10)
 	for name, c := range map[string]struct {
 		query string
 		args  []any
@@ -296,7 +296,7 @@ func TestPageOfAUserWithManyPlayers(t *testing.T) {
 		}
 		// The boards are read from an index.
 		for _, after := range []*score.LinkPlace{{Board: "b", Player: "x1900"}, nil} {
-			query, args = pgscores.LinksQuery("u", v, after, limit)
+			query, args = pgscores.PlayersOfQuery("u", v, after, limit)
 			if read := rowsRead(t, db, query, args); read["players"] > links+2*limit || read["boards"] > 2 {
 				t.Errorf("%+v after %v: %d players on a page of %d cost %v", v, after, limit, links, read)
 			}
@@ -340,7 +340,7 @@ func TestPageOfAUsersOwnPlayers(t *testing.T) {
 		if err != nil || len(found) != want {
 			t.Errorf("%+v: %d entries, want %d: %v", *v, len(found), want, err)
 		}
-		query, args = pgscores.LinksQuery(me, *v, nil, 11)
+		query, args = pgscores.PlayersOfQuery(me, *v, nil, 11)
 		if read := rowsRead(t, db, query, args); read["players"] > 20 {
 			t.Errorf("%+v: links cost %v", *v, read)
 		}
@@ -402,7 +402,7 @@ func TestPageOfAnAccountThatIsListedEverywhere(t *testing.T) {
 				}
 			}
 		}
-		links, linksArgs := pgscores.LinksQuery("u", v, nil, limit)
+		links, linksArgs := pgscores.PlayersOfQuery("u", v, nil, limit)
 		entries, entriesArgs := pgscores.EntriesOfQuery("u", v, nil, limit)
 		for _, q := range []struct {
 			query string

@@ -20,7 +20,7 @@ func (h readHandlers) links(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return replyPage(w, r, l, page, func(l score.UserLink) score.UserLink { return l })
+	return replyPage(w, r, l, page, func(l score.Link) score.Link { return l })
 }
 
 func (h adminHandlers) acceptLink(w http.ResponseWriter, r *http.Request) error {

@@ -28,7 +28,7 @@ func TestSchemasAreTheStructs(t *testing.T) {
 		"PlayerChanges":  playerIn{},
 		"Player":         score.Player{},
 		"PlayerList":     web.Page{},
-		"PlayerLink":     score.UserLink{},
+		"PlayerLink":     score.Link{},
 		"PlayerLinkList": web.Page{},
 		"CategoryCount":  categoryCountOut{},
 		"CategoryList":   web.Page{},
