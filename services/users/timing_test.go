@@ -56,9 +56,10 @@ func BenchmarkSignInTells(b *testing.B) {
 // verifies an address, which answers 202 for every address. The account is one that
 // gets a link, so its request writes an event besides.
 //
-// Three runs of 1000 pairs on two busy cores gave an auc of 52.5, 57.6 and 53.4, with medians of 1.8 to 2.5 ms that
-// differed by 0.1 ms, which are the two rows of the event. An attacker has five requests an hour for an address, and
-// sign-up answers the same question at once, by 409.
+// Three runs of 1000 pairs on two busy cores had an auc of 52.5, 57.6 and 53.4, with
+// medians of 1.8 to 2.5 ms that differed by 0.1 ms, which are the two rows of the event.
+// An attacker has five requests an hour for an address, and sign-up answers the same
+// question at once, by 409.
 //
 // TestAddressesCauseTheSameStatements in shared/postgres/users checks that both
 // kinds send the same statements.

@@ -19,9 +19,9 @@ type AccountStore interface {
 	Update(ctx context.Context, id string, c Changes, actor string) (User, error)
 	// Secret returns an account and its password.
 	Secret(ctx context.Context, id string) (User, Password, error)
-	// ChangePassword replaces the password if its version is still old, and
-	// ends every session of the account, and its devices are no longer known. If the password has changed in the
-	// meantime, it returns a fault of kind BadCredentials.
+	// ChangePassword replaces the password if its version is still old, ends every
+	// session of the account, and forgets its devices. If the password has changed in
+	// the meantime, it returns a fault of kind BadCredentials.
 	ChangePassword(ctx context.Context, id string, old int64, hash, actor string) error
 	// Erase deletes an account, its data, and the attempts that limits count
 	// against its address. Erasing the only admin is a fault of kind LastAdmin.

@@ -203,9 +203,9 @@ func secure(h http.Header) {
 // of memory, however short it is, for as long as the request is in flight.
 const maxHeaders = 100
 
-// serve checks in the order that the API promises: too many headers, an
-// invalid token, the route, a missing token, a role that does not suffice. The handler's own
-// checks come after.
+// serve checks in the order that the API promises: too many headers, an invalid token,
+// the route, a missing token, a role that does not suffice. The handler's own checks come
+// after.
 func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request, found *route, s *state, allowed []string) error {
 	lines := 0
 	for _, values := range r.Header {

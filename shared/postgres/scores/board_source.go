@@ -24,8 +24,9 @@ func boardsThat(cond string) boardSource {
 }
 
 // listing returns the boards that list the user as owner, writer or viewer, either
-// those that anybody may read or the others, without archived ones. Anybody may list a user on any number of
-// boards, so the table board_people has them in the order of the list.
+// those that anybody may read or the others, without archived ones. Anybody may list a
+// user on any number of boards, so the table board_people has them in the order of the
+// list.
 func listing(user string, public bool, cond string) boardSource {
 	return boardSource{`board_people b`, `b.user_id = ` + user + ` AND NOT b.archived AND b.public = ` + strconv.FormatBool(public) + ` AND ` + cond, `b.title`, true}
 }

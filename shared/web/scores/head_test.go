@@ -10,8 +10,8 @@ import (
 	"plaudit/shared/web"
 )
 
-// readings returns a target of each route of score-query that anybody may read, with the status 200,
-// and the parts of a pattern that others replace.
+// readings returns a target of each route of score-query that anybody may read, with the
+// status 200, and the parts of a pattern that others replace.
 func (s *scoreStack) readings(board string) (targets []string, fill *strings.Replacer) {
 	s.Helper()
 	s.must(201, "owner", "POST", "/v1/boards", `{"id":"`+board+`","categories":["sex"]}`)

@@ -67,7 +67,7 @@ func (h handlers) signUp(w http.ResponseWriter, r *http.Request) error {
 	if in.Country.Set && !in.Country.Null {
 		account.Country = &in.Country.Value
 	}
-	u, err := h.users.SignUp(r.Context(), clientNetwork(r), account)
+	u, err := h.users.SignUp(r.Context(), web.ClientNetwork(r), account)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (h handlers) changePassword(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	u, err := h.users.ChangePassword(r.Context(), clientNetwork(r), web.Caller(r), in.Current, in.Password)
+	u, err := h.users.ChangePassword(r.Context(), web.ClientNetwork(r), web.Caller(r), in.Current, in.Password)
 	if err != nil {
 		return err
 	}

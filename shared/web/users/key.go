@@ -84,7 +84,7 @@ func (h handlers) exchangeKey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	t, err := h.users.Exchange(r.Context(), clientNetwork(r), in.Key)
+	t, err := h.users.Exchange(r.Context(), web.ClientNetwork(r), in.Key)
 	if err != nil {
 		return err
 	}

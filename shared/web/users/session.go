@@ -45,7 +45,7 @@ func (h handlers) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s, err := h.users.Login(r.Context(), clientNetwork(r), user.LogIn{Email: in.Email, Password: in.Password, DeviceToken: in.DeviceToken})
+	s, err := h.users.Login(r.Context(), web.ClientNetwork(r), user.LogIn{Email: in.Email, Password: in.Password, DeviceToken: in.DeviceToken})
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (h handlers) refresh(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s, err := h.users.Refresh(r.Context(), clientNetwork(r), in.RefreshToken)
+	s, err := h.users.Refresh(r.Context(), web.ClientNetwork(r), in.RefreshToken)
 	if err != nil {
 		return err
 	}

@@ -74,9 +74,6 @@ func (h handlers) document(w http.ResponseWriter, r *http.Request) error {
 	return web.ReplyCachedAs(w, r, "application/json", h.openAPI)
 }
 
-// clientNetwork returns the unit by which limits count attempts.
-func clientNetwork(r *http.Request) string { return web.ClientNetwork(r) }
-
 // replyIDs writes a page of a list whose places are the items' ids. more reports
 // whether the list continues.
 func replyIDs[T any](w http.ResponseWriter, l *web.List[string], items []T, id func(T) string, more bool) error {

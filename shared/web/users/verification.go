@@ -26,7 +26,7 @@ func (h handlers) requestVerification(w http.ResponseWriter, r *http.Request) er
 	if err != nil {
 		return err
 	}
-	if err := h.users.RequestVerification(r.Context(), clientNetwork(r), in.Email); err != nil {
+	if err := h.users.RequestVerification(r.Context(), web.ClientNetwork(r), in.Email); err != nil {
 		return err
 	}
 	return web.Reply(w, http.StatusAccepted, struct{}{})
@@ -36,7 +36,7 @@ func (h handlers) verifyAddress(w http.ResponseWriter, r *http.Request) error {
 	if err := noFields(r); err != nil {
 		return err
 	}
-	if err := h.users.VerifyAddress(r.Context(), clientNetwork(r), web.Param(r, "token")); err != nil {
+	if err := h.users.VerifyAddress(r.Context(), web.ClientNetwork(r), web.Param(r, "token")); err != nil {
 		return err
 	}
 	return web.Reply(w, http.StatusOK, verificationOut{true})

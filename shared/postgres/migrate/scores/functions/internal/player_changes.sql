@@ -1,7 +1,7 @@
 -- Returns the fields in which two states of a player differ: {field: {from, to}} for
--- status and note; links have events of their own. An erasure cannot reach the audit log, so all others, which are
--- personal, are listed without values: {field: {}}. The names of attributes are free text,
--- and are not listed either.
+-- status and note; links have events of their own. An erasure cannot reach the audit log,
+-- so all others, which are personal, are listed without values: {field: {}}. The names of
+-- attributes are free text, and are not listed either.
 CREATE OR REPLACE FUNCTION internal.player_changes(p_old jsonb, p_new jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce(jsonb_object_agg(n.key,

@@ -1,6 +1,7 @@
--- Returns a player after a patch of display_name, country, status, note and
--- attributes. Attributes change one by one; `user` is a matter of internal.change_links. p_state is the player after the previous
--- patches, null for the first patch: it is the state of an aggregate.
+-- Returns a player after a patch of display_name, country, status, note and attributes.
+-- Attributes change one by one; `user` is a matter of internal.change_links. p_state is
+-- the player after the previous patches, null for the first patch: it is the state of an
+-- aggregate.
 CREATE OR REPLACE FUNCTION internal.player_patch(p_state jsonb, p_player jsonb, p_patch jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
