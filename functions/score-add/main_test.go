@@ -15,8 +15,15 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// The three functions of scores as they are built, over one database.
-func TestAScoreGoesInAndComesOutRanked(t *testing.T) {
+// stack is what functions need as they are built: one database, and an organizer's token.
+type stack struct {
+	*testing.T
+	db          *pgtest.Database
+	jwks, token string
+}
+
+func newStack(t *testing.T) stack {
+	t.Helper()
 	pem, jwks, err := jose.GenerateKey()
 	if err != nil {
 		t.Fatal(err)
@@ -25,47 +32,57 @@ func TestAScoreGoesInAndComesOutRanked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := signer.Sign(access.Caller{User: "o", Role: access.Organizer}, time.Minute)
+	token, err := signer.Sign(access.Caller{User: "o", Role: access.Organizer}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := pgtest.Scores(t)
-	type answer struct {
-		StatusCode        int
-		Body              string
-		MultiValueHeaders map[string][]string
-	}
-	process := map[string]*boottest.Process{}
-	start := func(dir, role string) func(method, path, body string, headers ...string) answer {
-		config := d.Config(role)
-		runtime := boottest.StartRuntime(t)
-		process[role] = boottest.Run(t, boottest.Build(t, dir), runtime.Env, "STAGE=local", "AWS_REGION=ap-northeast-2",
-			"JWKS="+jwks, "SAMPLE_JWKS=", "ALLOWED_ORIGINS=", "DB_AUTH=password", "SCORES_DSN="+config.DSN, "SCORES_PASSWORD="+config.Password,
-			"BOARDS_PER_ACCOUNT=100", "CATALOGUE_BYTES=100000")
-		return func(method, path, body string, headers ...string) answer {
-			t.Helper()
-			h := map[string][]string{"host": {"example.org"}, "authorization": {"Bearer " + token}, "content-type": {"application/json"}, "x-forwarded-for": {"192.0.2.1"}}
-			for i := 0; i+1 < len(headers); i += 2 {
-				h[headers[i]] = []string{headers[i+1]}
-			}
-			event, err := json.Marshal(map[string]any{
-				"requestContext": map[string]any{"elb": map[string]string{"targetGroupArn": "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/t/1"}},
-				"httpMethod":     method, "path": path, "multiValueQueryStringParameters": map[string][]string{},
-				"multiValueHeaders": h, "body": body, "isBase64Encoded": false,
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			runtime.Send(string(event))
-			got := runtime.Answer()
-			var a answer
-			if err := json.Unmarshal([]byte(got.Body), &a); err != nil || got.Failed {
-				t.Fatalf("%s %s: %+v", method, path, got)
-			}
-			return a
+	return stack{t, pgtest.Scores(t), jwks, token}
+}
+
+type answer struct {
+	StatusCode        int
+	Body              string
+	MultiValueHeaders map[string][]string
+}
+
+// start builds and starts the function in a folder, and returns it and how to send it a
+// request.
+func (s stack) start(dir, role string, env ...string) (*boottest.Process, func(method, path, body string, headers ...string) answer) {
+	s.Helper()
+	config, runtime := s.db.Config(role), boottest.StartRuntime(s)
+	p := boottest.Run(s, boottest.Build(s, dir), append([]string{runtime.Env, "STAGE=local", "AWS_REGION=ap-northeast-2",
+		"JWKS=" + s.jwks, "SAMPLE_JWKS=", "ALLOWED_ORIGINS=", "DB_AUTH=password", "SCORES_DSN=" + config.DSN, "SCORES_PASSWORD=" + config.Password,
+		"BOARDS_PER_ACCOUNT=100", "CATALOGUE_BYTES=100000"}, env...)...)
+	return p, func(method, path, body string, headers ...string) answer {
+		s.Helper()
+		h := map[string][]string{"host": {"example.org"}, "authorization": {"Bearer " + s.token}, "content-type": {"application/json"}, "x-forwarded-for": {"192.0.2.1"}}
+		for i := 0; i+1 < len(headers); i += 2 {
+			h[headers[i]] = []string{headers[i+1]}
 		}
+		event, err := json.Marshal(map[string]any{
+			"requestContext": map[string]any{"elb": map[string]string{"targetGroupArn": "arn:aws:elasticloadbalancing:ap-northeast-2:123456789012:targetgroup/t/1"}},
+			"httpMethod":     method, "path": path, "multiValueQueryStringParameters": map[string][]string{},
+			"multiValueHeaders": h, "body": body, "isBase64Encoded": false,
+		})
+		if err != nil {
+			s.Fatal(err)
+		}
+		runtime.Send(string(event))
+		got := runtime.Answer()
+		var a answer
+		if err := json.Unmarshal([]byte(got.Body), &a); err != nil || got.Failed {
+			s.Fatalf("%s %s: %+v", method, path, got)
+		}
+		return a
 	}
-	admin, add, query := start("../board-admin", "board_admin"), start(".", "score_add"), start("../score-query", "score_query")
+}
+
+// The three functions of scores as they are built, over one database.
+func TestAScoreGoesInAndComesOutRanked(t *testing.T) {
+	s := newStack(t)
+	_, admin := s.start("../board-admin", "board_admin")
+	process, add := s.start(".", "score_add")
+	_, query := s.start("../score-query", "score_query")
 
 	if a := admin("POST", "/v1/boards", `{"id":"race","catalogue":{"full":42,"half":20}}`); a.StatusCode != 201 {
 		t.Fatalf("a board: %+v", a)
@@ -90,7 +107,7 @@ func TestAScoreGoesInAndComesOutRanked(t *testing.T) {
 	if err := json.Unmarshal([]byte(table.Body), &page); err != nil || page.Of != 3 || fmt.Sprint(page.Items) != "[{1 101 42} {2 102 42} {3 100 20}]" {
 		t.Errorf("the table is %+v", table)
 	}
-	if line := process["score_add"].Line("request"); line["actor"] != "user/o" || line["board"] != "race" || line["Route"] != "POST /v1/boards/{board}/entries" {
+	if line := process.Line("request"); line["actor"] != "user/o" || line["board"] != "race" || line["Route"] != "POST /v1/boards/{board}/entries" {
 		t.Errorf("the request's line is %v", line)
 	}
 	if a := admin("DELETE", "/v1/boards/race", ""); a.StatusCode != 405 || !strings.Contains(fmt.Sprint(a.MultiValueHeaders["Allow"]), "PATCH") {
