@@ -43,10 +43,11 @@ const fill = `
 	SELECT board, 'key-' || row_number() OVER (), sha256(id::text::bytea), id FROM entries;
 	UPDATE players SET proposed_user = %[1]s, proposed_at = now(), link_state = 'proposed' WHERE id ~ '^p[0-9]{1,2}$';
 	INSERT INTO link_proposals (user_id, at) SELECT 'user-' || n, now() - n * interval '1 second' FROM generate_series(1, 30000) n;
-	INSERT INTO link_refusals (board, player, user_id, at) SELECT board, id, 'user-x', now() FROM players;`
+	INSERT INTO link_refusals (board, player, user_id, at) SELECT board, id, 'user-x', now() FROM players;
+	INSERT INTO board_refusals (user_id, at) SELECT 'user-' || n, now() - n * interval '1 second' FROM generate_series(1, 30000) n;`
 
 // grows lists the tables that grow with the age of a deployment.
-var grows = []string{"boards", "players", "runs", "standings", "entries", "entry_keys", "outbox", "link_proposals", "link_refusals"}
+var grows = []string{"boards", "players", "runs", "standings", "entries", "entry_keys", "outbox", "link_proposals", "link_refusals", "board_people", "board_refusals"}
 
 // statistics returns how many rows of each table were read, by scan or by
 // index. They are exact once the sessions that read them have ended.
@@ -123,6 +124,8 @@ func TestNoRouteReadsATableWhole(t *testing.T) {
 	}
 	asks := []ask{
 		{"POST /v1/boards", "make", "POST", "/v1/boards", `{"id": "new-%d", "title": "x"}`, 20},
+		// It deletes a hundred old attempts.
+		{"POST /v1/boards", "taken", "POST", "/v1/boards", `{"id": "small-%d", "title": "x"}`, 250},
 		{"PATCH /v1/boards/{board}", "rename", "PATCH", path, `{"title": "title %d"}`, 20},
 		{"PATCH /v1/boards/{board}", "count otherwise", "PATCH", path, `{"grace": "1%dh"}`, 20},
 		{"PATCH /v1/boards/{board}", "a board without entries", "PATCH", "/v1/boards/small-9", `{"grace": "1%dh"}`, 20},

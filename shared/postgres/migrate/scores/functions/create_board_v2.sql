@@ -5,7 +5,9 @@
 -- number); taken, the id is, which counts as such an attempt. The first two do not depend
 -- on the id.
 CREATE OR REPLACE FUNCTION create_board_v2(p_board jsonb, p_user text, p_boards integer, p_refusals integer, p_actor text, p_traceparent text) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+SET enable_seqscan = off
+AS $$
 DECLARE
     v_hour CONSTANT interval := '1 hour';
     v_now  timestamptz;
@@ -36,8 +38,8 @@ BEGIN
     END IF;
     INSERT INTO board_refusals (user_id, at) VALUES (p_user, v_now);
     -- More than are written, so that the table holds the last hour and little else.
-    DELETE FROM board_refusals r
-    WHERE r.id IN (SELECT o.id FROM board_refusals o WHERE o.at <= v_now - v_hour ORDER BY o.at LIMIT 100 FOR UPDATE SKIP LOCKED);
+    DELETE FROM board_refusals
+    WHERE id = ANY (ARRAY(SELECT o.id FROM board_refusals o WHERE o.at <= v_now - v_hour ORDER BY o.at LIMIT 100 FOR UPDATE SKIP LOCKED));
     RETURN jsonb_build_object('taken', true);
 END $$;
 
