@@ -12,6 +12,7 @@ import (
 	"plaudit/local/ecs"
 	"plaudit/local/elb"
 	"plaudit/local/lambda"
+	"plaudit/local/part"
 	"plaudit/local/template"
 )
 
@@ -124,12 +125,19 @@ func makePlan(stack *template.Stack, n names) (*plan, error) {
 		case "AWS::ECS::Service":
 			err = p.addService(stack, n, r)
 		default:
-			if part, ok := n.parts.byType[r.Type]; ok {
-				err = part.Read(r)
+			if one, ok := n.parts.byType[r.Type]; ok {
+				err = one.Read(r)
 			}
 		}
 		if err != nil {
 			errs = append(errs, err)
+		}
+	}
+	for _, one := range n.parts.all {
+		if linker, ok := one.(part.Linker); ok {
+			if err := linker.Link(stack); err != nil {
+				errs = append(errs, err)
+			}
 		}
 	}
 	if err := p.addBalancer(stack, n); err != nil {
