@@ -94,9 +94,6 @@ func (c *cloud) load(ctx context.Context) error {
 				return err
 			}
 		}
-		if idle := kinds[r.Type].idle; idle != "" {
-			c.log.Debug("resource has no effect on a laptop", "resource", r.ID, "type", r.Type, "reason", idle)
-		}
 		if r.Type == "AWS::RDS::DBInstance" {
 			if c.names.databasePorts[r.ID], err = c.ports.take(5433); err != nil {
 				return err

@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 
+	"plaudit/local/idle"
 	"plaudit/local/part"
 	"plaudit/local/secretsmanager"
 )
@@ -22,7 +23,7 @@ type parts struct {
 
 func newParts(l part.Laptop) parts {
 	p := parts{byType: map[string]part.Part{}, secrets: secretsmanager.New(l.Names)}
-	p.served = []part.List{{p.secrets}}
+	p.served = []part.List{{idle.New(l), p.secrets}}
 	p.all = slices.Concat(slices.Concat(p.served, p.callers)...)
 	for _, one := range p.all {
 		for _, kind := range one.Types() {
