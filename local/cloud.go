@@ -172,7 +172,7 @@ func (c *cloud) startRows(ctx context.Context, rows []part.List) error {
 // serveAWS serves the one endpoint of every AWS API.
 func (c *cloud) serveAWS(listeners []net.Listener) {
 	services := map[string]http.Handler{}
-	for _, p := range slices.Concat(c.parts.served...) {
+	for _, p := range c.parts.all() {
 		if service, handler := p.API(); service != "" {
 			services[service] = handler
 		}
@@ -224,14 +224,18 @@ func (c *cloud) stop() {
 	if err := c.removeSAMEnvironment(); err != nil {
 		c.log.Error("sam-env.json is not removed", "error", err)
 	}
+	c.stopParts()
+	if err := c.group.Close(); err != nil {
+		c.log.Warn("some processes had to be killed", "error", err)
+	}
+}
+
+func (c *cloud) stopParts() {
 	c.mu.Lock()
 	stops := slices.Clone(c.stops)
 	c.stops = nil
 	c.mu.Unlock()
 	for _, undo := range slices.Backward(stops) {
 		undo()
-	}
-	if err := c.group.Close(); err != nil {
-		c.log.Warn("some processes had to be killed", "error", err)
 	}
 }

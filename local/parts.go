@@ -20,8 +20,8 @@ import (
 // started. The programs of the project are built beside the first row, so the parts
 // that run them are in later ones. The parts stop in the reverse order.
 type parts struct {
-	served    []part.List // before the AWS endpoint is served: these have its APIs
-	callers   []part.List // after it: these call AWS, or pass requests on to those that do
+	served    []part.List // before the AWS endpoint is served
+	callers   []part.List // after it: these call AWS, until they end, or pass requests on to those that do
 	functions *lambda.Part
 }
 
@@ -34,9 +34,9 @@ func newParts(l part.Laptop, port net.Listener, idleAfter time.Duration, bin str
 	return parts{
 		served: []part.List{
 			{idle.New(l), secrets, rds.NewPart(l, secrets, bin)},
-			{functions},
 		},
 		callers: []part.List{
+			{functions},
 			{ecs.NewPart(l, secrets, balancer)},
 			{balancer},
 		},

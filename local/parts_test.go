@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"plaudit/local/part"
 	"plaudit/local/part/parttest"
 	"plaudit/local/template"
 )
@@ -72,6 +73,9 @@ func TestReadStack(t *testing.T) {
 	}
 	if got := stack.Outputs[0].Value; got != "http://"+address {
 		t.Errorf("output Url is %s", got)
+	}
+	if slices.Contains(slices.Concat(all.served...), part.Part(all.functions)) {
+		t.Error("the AWS endpoint ends before the functions that call it")
 	}
 	variables, err := all.functions.Variables(stack)
 	if got := variables["HelloFunction"]["DSN"]; err != nil || got != "postgres://hello@127.0.0.1:5433/things" {

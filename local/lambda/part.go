@@ -18,7 +18,7 @@ import (
 type Part struct {
 	laptop      part.Laptop
 	idle        time.Duration
-	service     *Service          // once it is started
+	service     *Service
 	names       map[string]string // of the stack's functions, by ARN
 	planned     []planned
 	permissions []permission
@@ -35,7 +35,7 @@ type permission struct{ id, function, action, principal, source string }
 // NewPart returns the part. The process of a function ends when it has been idle
 // for a while.
 func NewPart(l part.Laptop, idleAfter time.Duration) *Part {
-	return &Part{laptop: l, idle: idleAfter, names: map[string]string{}}
+	return &Part{laptop: l, idle: idleAfter, service: NewService(l.Group, l.Log), names: map[string]string{}}
 }
 
 const (
@@ -200,7 +200,6 @@ func (p *Part) Programs() (kind string, packages []string) {
 
 // Start implements part.Part. It starts no process: the first invocation does.
 func (p *Part) Start(context.Context) error {
-	p.service = NewService(p.laptop.Group, p.laptop.Log)
 	p.service.Output = p.laptop.JSONLog("")
 	for _, f := range p.planned {
 		f.config.Binary = p.laptop.Program(f.pkg)

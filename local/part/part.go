@@ -34,8 +34,9 @@ type Part interface {
 
 	// API returns the handler of the service's API, and the service's name in
 	// the scope of a SigV4 signature, such as secretsmanager; for a part without
-	// an API, nil and "". It is called after Start. One endpoint serves the APIs of
-	// all parts.
+	// an API, nil and "". One endpoint serves the APIs of all parts; functions and
+	// tasks start after it and stop before it, so their own part may be asked
+	// before its Start.
 	API() (service string, handler http.Handler)
 
 	// Stop ends everything that Start has started, also after a Start that
