@@ -77,7 +77,7 @@ func TestReadStack(t *testing.T) {
 	if slices.Contains(slices.Concat(all.served...), part.Part(all.functions)) {
 		t.Error("the AWS endpoint ends before the functions that call it")
 	}
-	variables, err := all.functions.Variables(stack)
+	variables, err := all.functions.Variables(stack, "http://aws")
 	if got := variables["HelloFunction"]["DSN"]; err != nil || got != "postgres://hello@127.0.0.1:5433/things" {
 		t.Errorf("DSN is %s, %v", got, err)
 	}

@@ -23,14 +23,7 @@ func (c *cloud) samEnvironment(loaded *template.Template) (map[string]map[string
 	if err != nil {
 		return nil, err
 	}
-	out, err := c.parts.functions.Variables(stack)
-	for _, variables := range out {
-		// sam overrides only variables that the template declares.
-		if value, ok := variables[part.EndpointVariable]; ok && value == "" {
-			variables[part.EndpointVariable] = fmt.Sprintf("http://%s:%d", containerHost, c.awsHeld)
-		}
-	}
-	return out, err
+	return c.parts.functions.Variables(stack, fmt.Sprintf("http://%s:%d", containerHost, c.awsHeld))
 }
 
 // writeSAMEnvironment writes the file, which holds passwords.

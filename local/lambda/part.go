@@ -126,9 +126,9 @@ func (p *Part) readFunction(r template.Resource) (planned, error) {
 	return f, nil
 }
 
-// Variables returns the variables that the template sets for each function, by
-// logical id.
-func (p *Part) Variables(stack *template.Stack) (map[string]map[string]string, error) {
+// Variables returns the variables of each function in a container that finds AWS
+// at an endpoint, by logical id.
+func (p *Part) Variables(stack *template.Stack, endpoint string) (map[string]map[string]string, error) {
 	out := map[string]map[string]string{}
 	for _, r := range stack.Resources {
 		if r.Type != functionType {
@@ -137,6 +137,10 @@ func (p *Part) Variables(stack *template.Stack) (map[string]map[string]string, e
 		f, err := p.readFunction(r)
 		if err != nil {
 			return nil, err
+		}
+		// sam overrides only variables that the template declares.
+		if value, ok := f.config.Env[part.EndpointVariable]; ok && value == "" {
+			f.config.Env[part.EndpointVariable] = endpoint
 		}
 		out[r.ID] = f.config.Env
 	}

@@ -19,7 +19,7 @@ const hello = `
       Runtime: provided.al2023
       Timeout: 10
       ReservedConcurrentExecutions: 2
-      Environment: { Variables: { GREETING: hello } }
+      Environment: { Variables: { GREETING: hello, AWS_ENDPOINT_URL: "" } }
 `
 
 func TestReadFunction(t *testing.T) {
@@ -36,8 +36,8 @@ func TestReadFunction(t *testing.T) {
 	if kind, packages := p.Programs(); kind != "functions" || !slices.Equal(packages, []string{"./functions/hello"}) {
 		t.Errorf("programs %s %v", kind, packages)
 	}
-	variables, err := p.Variables(stack)
-	if err != nil || variables["HelloFunction"]["GREETING"] != "hello" {
+	variables, err := p.Variables(stack, "http://aws")
+	if err != nil || variables["HelloFunction"]["GREETING"] != "hello" || variables["HelloFunction"]["AWS_ENDPOINT_URL"] != "http://aws" {
 		t.Errorf("variables %v, %v", variables, err)
 	}
 }
