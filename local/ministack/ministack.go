@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -40,6 +41,9 @@ const (
 	// aliveLimit is how long an engine of an earlier run may take to end: its
 	// guard may still have a program to run before that.
 	aliveLimit = 2 * time.Minute
+	// orphanLimit is how long it is left to its guard before somebody looks
+	// whether it still has one.
+	orphanLimit = 3 * time.Second
 )
 
 // Config says how to run an engine.
@@ -60,6 +64,9 @@ type Config struct {
 	// Restarted is called when the engine was killed and runs again, without
 	// what it had not saved. Optional.
 	Restarted func(ctx context.Context) error
+	// BeforeEnd returns the program that must run before an engine gets SIGTERM,
+	// if the program that started it was killed. Optional.
+	BeforeEnd func(url string) *process.Command
 }
 
 // Engine is a running MiniStack.
@@ -104,8 +111,10 @@ func Start(ctx context.Context, c Config) (*Engine, error) {
 func (e *Engine) URL() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(e.port))
+	return urlOf(e.port)
 }
+
+func urlOf(port int) string { return "http://" + net.JoinHostPort(host, strconv.Itoa(port)) }
 
 // PID returns the engine's process, or 0 while none runs.
 func (e *Engine) PID() int {
@@ -211,12 +220,9 @@ func (e *Engine) launch(ctx context.Context) (*process.Process, error) {
 		if port, err = freePort(port); err != nil {
 			return nil, err
 		}
-		var held *os.File
-		held, err = lock(ctx, filepath.Join(c.Data, "lock"), aliveLimit, func() {
-			c.Say("waiting for the engine of an earlier run to end")
-		})
+		held, err := e.hold(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("an engine of an earlier run still uses %s: end the process that has %s open: %w", c.Data, filepath.Join(c.Data, "lock"), err)
+			return nil, err
 		}
 		var p *process.Process
 		p, err = c.Group.Start(process.Spec{
@@ -234,6 +240,12 @@ func (e *Engine) launch(ctx context.Context) (*process.Process, error) {
 		e.mu.Unlock()
 		if err = await(ctx, p, e.URL()); err == nil {
 			if err = onlyLoopback(p.PID(), port); err == nil {
+				err = c.writeRunning(running{p.PID(), port})
+			}
+			if err == nil {
+				if c.BeforeEnd != nil {
+					c.Group.BeforeEnd(c.BeforeEnd(e.URL()))
+				}
 				e.changed(p)
 				return p, nil
 			}
@@ -247,6 +259,73 @@ func (e *Engine) launch(ctx context.Context) (*process.Process, error) {
 		}
 	}
 	return nil, err
+}
+
+// hold takes the lock of the state, which an engine of an earlier run may still
+// have: its guard first runs a program, then waits until the state is saved.
+func (e *Engine) hold(ctx context.Context) (*os.File, error) {
+	path := filepath.Join(e.config.Data, "lock")
+	held, err := lock(ctx, path, orphanLimit, func() {
+		e.config.Say("waiting until the engine of an earlier run has saved its state")
+	})
+	if !errors.Is(err, errLocked) {
+		return held, err
+	}
+	if err := e.config.endOrphan(ctx); err != nil {
+		e.config.Log.Warn("engine of an earlier run", "error", err)
+	}
+	held, err = lock(ctx, path, aliveLimit, nil)
+	if errors.Is(err, errLocked) {
+		return nil, fmt.Errorf("a program still uses %s, which only one engine may: end the process that has %s open", e.config.Data, path)
+	}
+	return held, err
+}
+
+// running says which engine uses a state, in the file engine.json beside it.
+type running struct {
+	PID  int `json:"pid"`
+	Port int `json:"port"`
+}
+
+func (c Config) runningFile() string { return filepath.Join(c.Data, "engine.json") }
+
+func (c Config) writeRunning(r running) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(c.runningFile(), text, 0o600)
+}
+
+// endOrphan ends an engine whose guard was killed, too, as the guard would have
+// done. It does nothing to one that still has a guard.
+func (c Config) endOrphan(ctx context.Context) error {
+	var r running
+	text, err := os.ReadFile(c.runningFile())
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	if err != nil || r.PID <= 1 {
+		return err
+	}
+	group, err := syscall.Getpgid(r.PID)
+	if err != nil || syscall.Kill(group, 0) == nil {
+		return nil // it has just ended, or the guard, who leads the group, lives
+	}
+	// The number may belong to a stranger by now.
+	command, err := exec.CommandContext(ctx, "ps", "-o", "command=", "-p", strconv.Itoa(r.PID)).Output()
+	if err != nil || !strings.Contains(string(command), "-m ministack") {
+		return err
+	}
+	c.Say(fmt.Sprintf("ending the engine of an earlier run, process %d", r.PID))
+	if c.BeforeEnd != nil {
+		if before := c.BeforeEnd(urlOf(r.Port)); before != nil {
+			if err := before.Run(); err != nil {
+				c.Log.Error("program before the end of an engine of an earlier run", "error", err)
+			}
+		}
+	}
+	return syscall.Kill(r.PID, syscall.SIGTERM)
 }
 
 // environment is all that the engine gets: it would read the user's AWS profiles

@@ -46,9 +46,8 @@ type Command struct {
 	Log string `json:"log"`
 }
 
-// run runs the command to its end. Its failure must not keep the guard from its
-// work, so it is only logged.
-func (c *Command) run() {
+// Run runs the command to its end.
+func (c *Command) Run() error {
 	ctx, cancel := context.WithTimeout(context.Background(), c.Limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
@@ -56,14 +55,14 @@ func (c *Command) run() {
 	cmd.Dir = c.Dir
 	cmd.WaitDelay = outputDelay
 	if c.Log != "" {
-		if log, err := os.OpenFile(c.Log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
-			defer log.Close()
-			cmd.Stdout, cmd.Stderr = log, log
+		log, err := os.OpenFile(c.Log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
 		}
+		defer log.Close()
+		cmd.Stdout, cmd.Stderr = log, log
 	}
-	if err := cmd.Run(); err != nil && cmd.Stderr != nil {
-		fmt.Fprintf(cmd.Stderr, "%s: %s: %v\n", guardName, c.Path, err)
-	}
+	return cmd.Run()
 }
 
 // Guard does the guard's work and never returns when this process is one, and
@@ -116,7 +115,7 @@ func Guard() {
 	}
 
 	if todo.Before != nil {
-		todo.Before.run()
+		_ = todo.Before.Run() // the rest of the guard's work does not depend on it
 	}
 	signalGroups(groups, syscall.SIGTERM)
 	for end := time.Now().Add(todo.Grace); time.Now().Before(end) && othersAlive(groups); {
