@@ -59,6 +59,9 @@ type cloud struct {
 	services  map[string]*ecs.Service // by Go package
 	fatal     chan error              // the first error that ends the run
 
+	aws        *http.Server // of the AWS endpoint; nil before it is served
+	servingAWS sync.WaitGroup
+
 	mu    sync.Mutex
 	stops []func() // called by stop, last one first
 }
@@ -113,10 +116,11 @@ func (c *cloud) load(ctx context.Context) error {
 // laptop returns what the parts may use.
 func (c *cloud) laptop(naming part.Names) part.Laptop {
 	return part.Laptop{
-		Names: naming, Folder: c.folder, Endpoint: c.endpointURL, Group: c.group, Log: c.log,
+		Names: naming, Folder: c.folder, Endpoint: c.endpointURL, Engine: c.awsEngine, Group: c.group, Log: c.log,
 		Port:      c.ports.take,
 		Program:   func(pkg string) string { return filepath.Join(c.programs(), path.Base(pkg)) },
 		Started:   c.screen.line,
+		Say:       func(text string) { c.screen.say("%s", text) },
 		JSONLog:   c.screen.logOutput,
 		FileLog:   func(name string) io.Writer { return c.screen.output(name, never) },
 		ChangeRun: c.run.change,
@@ -177,6 +181,11 @@ func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.List
 		return err
 	}
 
+	if err := c.startRows(ctx, c.parts.served[1:]); err != nil {
+		return err
+	}
+	// Functions that still run when everything stops can use AWS until they end.
+	c.onStop(c.closeAWS)
 	began := time.Now()
 	for _, f := range c.plan.functions {
 		f.config.Binary = files[f.pkg]
@@ -192,11 +201,8 @@ func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.List
 		defer cancel()
 		c.functions.Close(ctx)
 	})
-	if err := c.startRows(ctx, c.parts.served[1:]); err != nil {
-		return err
-	}
 	c.serveAWS(aws)
-	c.screen.line("AWS endpoint", c.endpointURL+", Lambda Invoke and GetSecretValue", time.Since(began))
+	c.screen.line("AWS endpoint", c.endpointURL, time.Since(began))
 	if err := c.startRows(ctx, c.parts.callers); err != nil {
 		return err
 	}
@@ -269,26 +275,28 @@ func (c *cloud) serveAWS(listeners []net.Listener) {
 			services[service] = handler
 		}
 	}
-	server := &http.Server{
+	c.aws = &http.Server{
 		Handler:           endpoint{services: services},
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
 	}
-	var serving sync.WaitGroup
 	for i, l := range listeners {
 		if i > 0 {
 			l = fromBridge{l, c.bridge.Masked()}
 		}
-		serving.Go(func() {
-			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		c.servingAWS.Go(func() {
+			if err := c.aws.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 				c.fail(fmt.Errorf("AWS endpoint: %w", err))
 			}
 		})
 	}
-	c.onStop(func() {
-		server.Close()
-		serving.Wait()
-	})
+}
+
+func (c *cloud) closeAWS() {
+	if c.aws != nil {
+		c.aws.Close()
+		c.servingAWS.Wait()
+	}
 }
 
 func (c *cloud) serveBalancer(l net.Listener) error {

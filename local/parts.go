@@ -3,9 +3,13 @@ package main
 import (
 	"slices"
 
+	"plaudit/local/dynamodb"
+	"plaudit/local/engine"
 	"plaudit/local/idle"
 	"plaudit/local/part"
+	"plaudit/local/s3"
 	"plaudit/local/secretsmanager"
+	"plaudit/local/sqs"
 )
 
 // parts are the services that have a folder of their own behind part.Part. The
@@ -23,7 +27,11 @@ type parts struct {
 
 func newParts(l part.Laptop) parts {
 	p := parts{byType: map[string]part.Part{}, secrets: secretsmanager.New(l.Names)}
-	p.served = []part.List{{idle.New(l), p.secrets}}
+	e := engine.New(l)
+	p.served = []part.List{
+		{idle.New(l), p.secrets, e},
+		{dynamodb.New(l, e), s3.New(l, e), sqs.New(l, e)},
+	}
 	p.all = slices.Concat(slices.Concat(p.served, p.callers)...)
 	for _, one := range p.all {
 		for _, kind := range one.Types() {

@@ -53,17 +53,19 @@ type Config struct {
 	// Data is the folder of its state. It is locked as long as the engine lives.
 	Data   string
 	Forget bool // it saves nothing when it stops
-	Region string
-	Port   int       // on 127.0.0.1; 0: any free one
-	Output io.Writer // its log
-	Log    *slog.Logger
-	Say    func(text string) // shows a line to the user
+	// Account and Region are what the engine assumes of a request that names none:
+	// a key id of 12 digits is an account, a signature has a region.
+	Account, Region string
+	Port            int       // on 127.0.0.1; 0: any free one
+	Output          io.Writer // its log
+	Log             *slog.Logger
+	Say             func(text string) // shows a line to the user
 	// Changed is called when the engine's process has started, and with 0 when
 	// it has ended. Optional.
 	Changed func(pid int)
 	// Restarted is called when the engine was killed and runs again, without
-	// what it had not saved. Optional.
-	Restarted func(ctx context.Context) error
+	// what it had not saved. If it fails, it is called again. Optional.
+	Restarted func(ctx context.Context, url string) error
 	// BeforeEnd returns the program that must run before an engine gets SIGTERM,
 	// if the program that started it was killed. Optional.
 	BeforeEnd func(url string) *process.Command
@@ -159,7 +161,7 @@ func (e *Engine) changed(p *process.Process) {
 // keep starts the engine again whenever it ends, until ctx ends.
 func (e *Engine) keep(ctx context.Context, p *process.Process) {
 	defer close(e.done)
-	for pause := time.Duration(0); ; {
+	for {
 		select {
 		case <-ctx.Done():
 			return
@@ -169,35 +171,47 @@ func (e *Engine) keep(ctx context.Context, p *process.Process) {
 			return
 		}
 		e.changed(nil)
-		e.config.Say(fmt.Sprintf("the engine of DynamoDB, S3 and SQS ended (%s); it starts again without what it had not saved", ending(p)))
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(pause):
-			}
-			began := time.Now()
-			next, err := e.launch(ctx)
-			if err == nil && e.config.Restarted != nil {
-				err = e.config.Restarted(ctx)
-			}
-			if ctx.Err() != nil {
-				return
-			}
-			if next != nil {
-				p = next
-			}
-			if err == nil {
-				e.config.Say(fmt.Sprintf("the engine runs again, process %d, with the tables, buckets and queues of the template (%.1f s)", p.PID(), time.Since(began).Seconds()))
-				pause = 0
-				break
-			}
-			e.config.Log.Error("the engine could not be started again", "error", err)
-			pause = min(max(2*pause, time.Second), 30*time.Second)
-			if next != nil {
-				break // it runs; if it does not, this is noticed above
-			}
+		e.config.Say(fmt.Sprintf("the engine of DynamoDB, S3 and SQS ended (%s); it starts again, without what it had not saved", ending(p)))
+		began := time.Now()
+		if p = e.again(ctx); p == nil {
+			return
 		}
+		e.config.Say(fmt.Sprintf("the engine runs again, process %d, with the tables, buckets and queues of the template (%.1f s)", p.PID(), time.Since(began).Seconds()))
+	}
+}
+
+// again starts the engine until it runs and Restarted has succeeded. It returns
+// nil when ctx has ended.
+func (e *Engine) again(ctx context.Context) *process.Process {
+	var p *process.Process
+	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
+		var err error
+		if p == nil || ended(p) {
+			p, err = e.launch(ctx)
+		}
+		if err == nil && e.config.Restarted != nil {
+			err = e.config.Restarted(ctx, e.URL())
+		}
+		if err == nil {
+			return p
+		}
+		if ctx.Err() == nil {
+			e.config.Log.Error("the engine could not be started again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+func ended(p *process.Process) bool {
+	select {
+	case <-p.Done():
+		return true
+	default:
+		return false
 	}
 }
 
@@ -220,7 +234,7 @@ func (e *Engine) launch(ctx context.Context) (*process.Process, error) {
 		if port, err = freePort(port); err != nil {
 			return nil, err
 		}
-		held, err := e.hold(ctx)
+		held, err := c.hold(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -261,22 +275,35 @@ func (e *Engine) launch(ctx context.Context) (*process.Process, error) {
 	return nil, err
 }
 
+// Remove deletes a state. It waits until an engine that still uses it has ended.
+func Remove(ctx context.Context, data string, say func(text string)) error {
+	if _, err := os.Stat(data); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	held, err := Config{Data: data, Say: say, Log: slog.New(slog.DiscardHandler)}.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	return os.RemoveAll(data)
+}
+
 // hold takes the lock of the state, which an engine of an earlier run may still
 // have: its guard first runs a program, then waits until the state is saved.
-func (e *Engine) hold(ctx context.Context) (*os.File, error) {
-	path := filepath.Join(e.config.Data, "lock")
+func (c Config) hold(ctx context.Context) (*os.File, error) {
+	path := filepath.Join(c.Data, "lock")
 	held, err := lock(ctx, path, orphanLimit, func() {
-		e.config.Say("waiting until the engine of an earlier run has saved its state")
+		c.Say("waiting until the engine of an earlier run has saved its state")
 	})
 	if !errors.Is(err, errLocked) {
 		return held, err
 	}
-	if err := e.config.endOrphan(ctx); err != nil {
-		e.config.Log.Warn("engine of an earlier run", "error", err)
+	if err := c.endOrphan(ctx); err != nil {
+		c.Log.Warn("engine of an earlier run", "error", err)
 	}
 	held, err = lock(ctx, path, aliveLimit, nil)
 	if errors.Is(err, errLocked) {
-		return nil, fmt.Errorf("a program still uses %s, which only one engine may: end the process that has %s open", e.config.Data, path)
+		return nil, fmt.Errorf("a program still uses %s, which only one engine may: end the process that has %s open", c.Data, path)
 	}
 	return held, err
 }
@@ -343,6 +370,7 @@ func (c Config) environment(port int) []string {
 		"BIND_HOST=" + host, // it would listen on 0.0.0.0
 		"GATEWAY_PORT=" + strconv.Itoa(port),
 		"MINISTACK_REGION=" + c.Region,
+		"MINISTACK_ACCOUNT_ID=" + c.Account,
 		"SERVICES=" + services,
 		"PERSIST_STATE=" + persist, "STATE_DIR=" + filepath.Join(c.Data, "state"),
 		"S3_PERSIST=" + persist, "S3_DATA_DIR=" + filepath.Join(c.Data, "s3"),

@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"os"
@@ -26,11 +27,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"plaudit/local/ministack"
+	"plaudit/local/part"
 	"plaudit/local/process"
+	"plaudit/local/template"
 )
 
-// Region is the region of every engine.
-const Region = "ap-northeast-2"
+// Account and Region are those of every engine, as on the laptop.
+const (
+	Account = "000000000000"
+	Region  = "ap-northeast-2"
+)
 
 // The guard of the engines is this test program under another name; see package
 // process. It must not run tests, whatever the package's TestMain does.
@@ -158,7 +164,8 @@ func start(c ministack.Config) (*ministack.Engine, error) {
 		return nil, err
 	}
 	log := &output{}
-	c.Folder, c.Region = filepath.Join(root, ".local", "ministack"), Region
+	c.Folder = filepath.Join(root, ".local", "ministack")
+	c.Account, c.Region = Account, Region
 	c.Output, c.Log = log, slog.New(slog.DiscardHandler)
 	c.Say = func(text string) { fmt.Fprintln(os.Stderr, text) }
 	engine, err := ministack.Start(context.Background(), c)
@@ -197,4 +204,41 @@ func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.String()
+}
+
+// Laptop returns a laptop cloud for the part of one service, whose engine is the
+// shared one, in an account of its own.
+func Laptop(t testing.TB, say func(text string)) part.Laptop {
+	t.Helper()
+	return part.Laptop{
+		Names:     part.Names{Pseudo: template.Pseudo{StackName: "shop", Region: Region, AccountID: newAccount()}},
+		Folder:    t.TempDir(),
+		Endpoint:  "http://127.0.0.1:4566",
+		Engine:    Shared(t),
+		Log:       slog.New(slog.DiscardHandler),
+		Started:   func(string, string, time.Duration) {},
+		Say:       say,
+		FileLog:   func(string) io.Writer { return io.Discard },
+		ChangeRun: func(func(*part.Run)) error { return nil },
+		Fail:      func(err error) { t.Error(err) },
+	}
+}
+
+// Folder returns the folder of the installed engine, for a laptop cloud that
+// runs in another folder.
+func Folder(t testing.TB) string {
+	t.Helper()
+	root, err := repository()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := group()
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(root, ".local", "ministack")
+	if _, err := ministack.Install(t.Context(), g, folder, func(text string) { fmt.Fprintln(os.Stderr, text) }); err != nil {
+		t.Fatalf("the engine: %v", err)
+	}
+	return folder
 }

@@ -40,11 +40,11 @@ func TestSharedKeepsAccountsApart(t *testing.T) {
 
 func TestStopKeepsTheState(t *testing.T) {
 	e := New(t)
-	config := InAccount(e.URL(), "000000000000")
+	config := InAccount(e.URL(), Account)
 	Table(t, config, table("things"))
 	e.Stop()
 	e.Start()
-	if got := tables(t, InAccount(e.URL(), "000000000000")); len(got) != 1 {
+	if got := tables(t, InAccount(e.URL(), Account)); len(got) != 1 {
 		t.Errorf("after a restart there are tables %v", got)
 	}
 }
