@@ -82,11 +82,12 @@ func (c *cloud) load(ctx context.Context, balancer net.Listener) error {
 // laptop returns what the parts may use.
 func (c *cloud) laptop(pseudo template.Pseudo) part.Laptop {
 	return part.Laptop{
-		Names: part.Names{Pseudo: pseudo}, Root: c.root, Folder: c.folder, Endpoint: c.endpointURL,
+		Names: part.Names{Pseudo: pseudo}, Root: c.root, Folder: c.folder, Endpoint: c.endpointURL, Engine: c.awsEngine,
 		Group: c.group, Log: c.log, Bridge: c.bridge,
 		Port:      c.ports.take,
 		Program:   func(pkg string) string { return filepath.Join(c.programs(), path.Base(pkg)) },
 		Started:   c.screen.line,
+		Say:       func(text string) { c.screen.say("%s", text) },
 		JSONLog:   c.screen.logOutput,
 		FileLog:   func(name string) io.Writer { return c.screen.output(name, never) },
 		ChangeRun: c.run.change,
@@ -121,12 +122,12 @@ func (c *cloud) start(ctx context.Context, aws []net.Listener) error {
 	if err := starts.Wait(); err != nil {
 		return err
 	}
-	began := time.Now()
 	if err := c.startRows(ctx, c.parts.served[1:]); err != nil {
 		return err
 	}
+	began := time.Now()
 	c.serveAWS(aws)
-	c.screen.line("AWS endpoint", c.endpointURL+", Lambda Invoke and GetSecretValue", time.Since(began))
+	c.screen.line("AWS endpoint", c.endpointURL, time.Since(began))
 	if err := c.startRows(ctx, c.parts.callers); err != nil {
 		return err
 	}

@@ -5,13 +5,17 @@ import (
 	"slices"
 	"time"
 
+	"plaudit/local/dynamodb"
 	"plaudit/local/ecs"
 	"plaudit/local/elb"
+	"plaudit/local/engine"
 	"plaudit/local/idle"
 	"plaudit/local/lambda"
 	"plaudit/local/part"
 	"plaudit/local/rds"
+	"plaudit/local/s3"
 	"plaudit/local/secretsmanager"
+	"plaudit/local/sqs"
 )
 
 // parts are the services that the laptop cloud runs, each in a folder of its own.
@@ -31,9 +35,11 @@ func newParts(l part.Laptop, port net.Listener, idleAfter time.Duration, bin str
 	secrets := secretsmanager.New(l.Names)
 	functions := lambda.NewPart(l, idleAfter)
 	balancer := elb.NewPart(l, port, functions)
+	e := engine.New(l)
 	return parts{
 		served: []part.List{
-			{idle.New(l), secrets, rds.NewPart(l, secrets, bin)},
+			{idle.New(l), secrets, rds.NewPart(l, secrets, bin), e},
+			{dynamodb.New(l, e), s3.New(l, e), sqs.New(l, e)},
 		},
 		callers: []part.List{
 			{functions},

@@ -88,7 +88,7 @@ func TestWhatIsWiredWrongIsAnError(t *testing.T) {
 		name, old, new string
 		want           []string
 	}{
-		{"a type that is not known", "AWS::ECS::Cluster", "AWS::SQS::Queue", []string{"Cluster", "AWS::SQS::Queue"}},
+		{"a type that is not known", "AWS::ECS::Cluster", "AWS::SNS::Topic", []string{"Cluster", "AWS::SNS::Topic"}},
 		{"a property that is not known", "MasterUsername: chief", "MasterUsername: chief\n      Timezone: UTC", []string{"Db", "Timezone"}},
 		{"an attribute that is not known", "Db.MasterUserSecret.SecretArn\n", "Db.Endpoint.HostedZoneId\n", []string{"Endpoint.HostedZoneId", "DbiResourceId"}},
 		{"no permission for the balancer", "Principal: elasticloadbalancing.amazonaws.com", "Principal: events.amazonaws.com",

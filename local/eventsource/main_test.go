@@ -387,7 +387,9 @@ func (b *bench) settled() {
 	eventually(b.t, "every record read and handled", func() bool {
 		b.mapping.mu.Lock()
 		defer b.mapping.mu.Unlock()
-		return !slices.ContainsFunc(b.mapping.shards, func(s *shard) bool { return s.journal.waiting() > 0 || !s.ended.Load() && s.journal.at().Sequence < b.stream.last(s) })
+		return !slices.ContainsFunc(b.mapping.shards, func(s *shard) bool {
+			return s.journal.waiting() > 0 || !s.ended.Load() && s.journal.at().Sequence < b.stream.last(s)
+		})
 	})
 }
 

@@ -16,6 +16,7 @@ type Laptop struct {
 	Root     string         // folder of samconfig.toml
 	Folder   string         // .local in it, for data and files
 	Endpoint string         // URL of the one endpoint of every AWS API
+	Engine   string         // URL of an engine of AWS APIs that is already running; "": MiniStack
 	Group    *process.Group // of every process: none of them outlives the laptop cloud
 	Log      *slog.Logger   // the laptop cloud's own
 	// Bridge is this machine's address for containers, with their subnet. It is
@@ -29,6 +30,8 @@ type Laptop struct {
 	// Started shows a line on the terminal: what has started, and how long that
 	// took.
 	Started func(what, detail string, took time.Duration)
+	// Say shows a line on the terminal.
+	Say func(text string)
 	// JSONLog takes the output of a program that logs JSON, and puts name before
 	// each line. Its warnings and errors are shown on the terminal.
 	JSONLog func(name string) io.Writer
