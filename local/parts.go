@@ -9,6 +9,7 @@ import (
 	"plaudit/local/ecs"
 	"plaudit/local/elb"
 	"plaudit/local/engine"
+	"plaudit/local/eventsource"
 	"plaudit/local/idle"
 	"plaudit/local/lambda"
 	"plaudit/local/part"
@@ -36,13 +37,16 @@ func newParts(l part.Laptop, port net.Listener, idleAfter time.Duration, bin str
 	functions := lambda.NewPart(l, idleAfter)
 	balancer := elb.NewPart(l, port, functions)
 	e := engine.New(l)
+	streams := eventsource.New(l, e, functions)
 	return parts{
 		served: []part.List{
 			{idle.New(l), secrets, rds.NewPart(l, secrets, bin), e},
 			{dynamodb.New(l, e), s3.New(l, e), sqs.New(l, e)},
+			{streams.Keeper()},
 		},
 		callers: []part.List{
 			{functions},
+			{streams},
 			{ecs.NewPart(l, secrets, balancer)},
 			{balancer},
 		},

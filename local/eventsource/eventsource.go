@@ -7,8 +7,7 @@
 // mapping keeps every record in a journal on disk, from the moment that it is
 // fetched until it is handled. At the end of a run Keeper reads the streams to
 // their end into the journals, while the engine still runs and nothing writes
-// any more; a run that was killed leaves that to the command DrainCommand, which
-// the guard of child processes runs.
+// any more; after a run that was killed the engine's guard does the same by Drain.
 //
 // https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
 package eventsource
@@ -26,14 +25,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"plaudit/local/engine"
 	"plaudit/local/lambda"
 	"plaudit/local/part"
 	"plaudit/local/pattern"
+	"plaudit/local/process"
 	"plaudit/local/template"
 )
 
@@ -41,8 +40,8 @@ import (
 // functions and stops before them.
 type Service struct {
 	laptop    part.Laptop
-	engine    func() string // URL of what serves DynamoDB Streams, S3 and SQS
-	functions func(nameOrARN string) (*lambda.Function, bool)
+	engine    *engine.Engine
+	functions Functions
 	dir       string
 	configs   []Config
 	running   []*mapping
@@ -50,10 +49,17 @@ type Service struct {
 	held      *os.File // the lock of the journals
 }
 
-// New returns the service for a stack. The engine's URL and the functions are
-// asked for when the mappings start.
-func New(l part.Laptop, engine func() string, functions func(nameOrARN string) (*lambda.Function, bool)) *Service {
-	return &Service{laptop: l, engine: engine, functions: functions, dir: filepath.Join(l.Folder, "streams")}
+// Functions finds functions; *lambda.Part does.
+type Functions interface {
+	Function(nameOrARN string) (*lambda.Function, bool)
+}
+
+// New returns the service for a stack, without mappings. If the laptop cloud is
+// killed, the engine's guard reads the streams to their end.
+func New(l part.Laptop, e *engine.Engine, functions Functions) *Service {
+	s := &Service{laptop: l, engine: e, functions: functions, dir: filepath.Join(l.Folder, "streams")}
+	e.BeforeEnd(s.drainCommand)
+	return s
 }
 
 // Types implements part.Part.
@@ -164,6 +170,7 @@ func (s *Service) Read(r template.Resource) error {
 		}
 	}
 	if orDefault(in.Enabled, true) {
+		s.engine.Want()
 		s.configs = append(s.configs, c)
 	}
 	return errors.Join(errs...)
@@ -185,9 +192,9 @@ func (s *Service) Start(ctx context.Context) error {
 		return nil
 	}
 	began := time.Now()
-	source, to := connect(s.engine(), s.laptop.Region)
+	source := newLive(s.engine.Config)
 	for _, c := range s.configs {
-		function, ok := s.functions(c.Function)
+		function, ok := s.functions.Function(c.Function)
 		if !ok {
 			return fmt.Errorf("event source mapping %s: the function %s does not exist", c.ID, c.Function)
 		}
@@ -200,7 +207,7 @@ func (s *Service) Start(ctx context.Context) error {
 			return function.Invoke(ctx, event, "")
 		}
 		if c.Destination != "" {
-			if m.failures, err = to.destination(c.Destination); err != nil {
+			if m.failures, err = newDestination(c.Destination, s.engine.Config); err != nil {
 				return fmt.Errorf("event source mapping %s: %w", c.ID, err)
 			}
 		}
@@ -230,16 +237,6 @@ func (s *Service) Stop() {
 	s.running = nil
 }
 
-// connect returns clients of the engine.
-func connect(url, region string) (Source, clients) {
-	// The journal and its retries wait for an engine that starts again.
-	keys := credentials.NewStaticCredentialsProvider("laptop", "laptop", "")
-	return dynamodbstreams.New(dynamodbstreams.Options{BaseEndpoint: &url, Region: region, Credentials: keys}), clients{
-		s3.New(s3.Options{BaseEndpoint: &url, Region: region, Credentials: keys, UsePathStyle: true}),
-		sqs.New(sqs.Options{BaseEndpoint: &url, Region: region, Credentials: keys}),
-	}
-}
-
 // Keeper is the part that holds the journals. It starts after the engine and
 // before everything that writes into tables, and so stops between them.
 type Keeper struct{ *Service }
@@ -250,24 +247,31 @@ func (s *Service) Keeper() *Keeper { return &Keeper{s} }
 // Types implements part.Part: the resources are the service's.
 func (k *Keeper) Types() []string { return nil }
 
-// plan is what the command DrainCommand needs to know.
+// plan is what Drain needs to know. The file holds it while the streams have
+// something to lose.
 type plan struct {
-	Engine   string   `json:"engine"`
+	Account  string   `json:"account"`
 	Region   string   `json:"region"`
 	Mappings []Config `json:"mappings"`
 }
 
 const planFile = "drain.json"
 
-// DrainCommand returns the arguments of this program by which it reads the
-// streams of a laptop cloud that was killed to their end. Its first one is the
-// name of the subcommand, for which main calls Drain with the second.
-func (s *Service) DrainCommand() []string {
-	return []string{DrainName, filepath.Join(s.dir, planFile)}
-}
-
-// DrainName is the name of the subcommand.
+// DrainName is the name of the subcommand for which main calls Drain.
 const DrainName = "drain-streams"
+
+// drainCommand returns the command by which the guard of the engine reads the
+// streams of a laptop cloud that was killed to their end.
+func (s *Service) drainCommand(url string) *process.Command {
+	self, err := os.Executable()
+	if err != nil || len(s.configs) == 0 {
+		return nil
+	}
+	return &process.Command{
+		Path: self, Args: []string{DrainName, s.dir, url}, Env: []string{}, Dir: "/", Limit: drainLimit + 5*time.Second,
+		Log: filepath.Join(s.laptop.Folder, "laptop.log"),
+	}
+}
 
 // Start implements part.Part. It waits for an earlier laptop cloud whose streams
 // are still being read.
@@ -283,7 +287,7 @@ func (k *Keeper) Start(ctx context.Context) error {
 		return err
 	}
 	k.held = held
-	text, err := json.MarshalIndent(plan{k.engine(), k.laptop.Region, k.configs}, "", "  ")
+	text, err := json.MarshalIndent(plan{k.laptop.AccountID, k.laptop.Region, k.configs}, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -297,8 +301,7 @@ func (k *Keeper) Stop() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
 	defer cancel()
-	source, _ := connect(k.engine(), k.laptop.Region)
-	if err := drain(ctx, source, k.dir, k.configs, k.laptop.Log); err != nil {
+	if err := drain(ctx, newLive(k.engine.Config), k.dir, k.configs, k.laptop.Log); err != nil {
 		k.laptop.Log.Error("the streams were not read to their end, and the engine may forget records when it stops", "error", err)
 	}
 	_ = os.Remove(filepath.Join(k.dir, planFile)) // the guard has nothing left to read
@@ -309,12 +312,16 @@ func (k *Keeper) Stop() {
 // drainLimit is how long reading the streams to their end may take.
 const drainLimit = time.Minute
 
-// Drain does what Stop of Keeper does, after the laptop cloud was killed. The
-// file is that of DrainCommand. Without the file there is nothing to do.
-func Drain(file string, log *slog.Logger) error {
+// Drain does what Stop of Keeper does, after the laptop cloud was killed. Its
+// arguments are those of drainCommand: the folder of the journals and the
+// engine's address. It returns at once if the streams are in the journals.
+func Drain(args []string, log *slog.Logger) error {
+	if len(args) != 2 {
+		return fmt.Errorf("%s wants the folder of the journals and the engine's address", DrainName)
+	}
+	dir, url := args[0], args[1]
 	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
 	defer cancel()
-	dir := filepath.Dir(file)
 	held, err := lock(ctx, dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -322,6 +329,7 @@ func Drain(file string, log *slog.Logger) error {
 		return err
 	}
 	defer held.Close()
+	file := filepath.Join(dir, planFile)
 	text, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -332,12 +340,23 @@ func Drain(file string, log *slog.Logger) error {
 	if err := json.Unmarshal(text, &p); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	source, _ := connect(p.Engine, p.Region)
-	if err := drain(ctx, source, dir, p.Mappings, log); err != nil {
-		return err
+	source := newLive(func() aws.Config {
+		return aws.Config{Region: p.Region, BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider(p.Account, "laptop", "")}
+	})
+	// Writes went through the laptop cloud. What the engine had taken when that
+	// ended is done by the second time.
+	for range 2 {
+		if err := drain(ctx, source, dir, p.Mappings, log); err != nil {
+			return err
+		}
+		time.Sleep(straggling)
 	}
 	return os.Remove(file)
 }
+
+// straggling is how long the engine may work on a request after its client has
+// gone.
+const straggling = 250 * time.Millisecond
 
 func drain(ctx context.Context, source Source, dir string, configs []Config, log *slog.Logger) error {
 	var errs []error

@@ -108,19 +108,13 @@ func eventOf(entries []entry) []byte {
 	return Event(records...)
 }
 
-// clients make destinations.
-type clients struct {
-	s3  *s3.Client
-	sqs *sqs.Client
-}
-
 type bucket struct {
-	client *s3.Client
+	config func() aws.Config
 	name   string
 }
 
 type queue struct {
-	client *sqs.Client
+	config func() aws.Config
 	name   string
 }
 
@@ -140,15 +134,17 @@ func destinationName(arn string) (service, name string, err error) {
 	return "", "", fmt.Errorf("the laptop cloud sends discarded batches to S3 and SQS, not to %s", parts[2])
 }
 
-func (c clients) destination(arn string) (Destination, error) {
+// newDestination returns the destination with an ARN. It asks for the engine's
+// address each time, as that may change when the engine starts again.
+func newDestination(arn string, config func() aws.Config) (Destination, error) {
 	service, name, err := destinationName(arn)
 	switch {
 	case err != nil:
 		return nil, err
 	case service == "s3":
-		return bucket{c.s3, name}, nil
+		return bucket{config, name}, nil
 	}
-	return queue{c.sqs, name}, nil
+	return queue{config, name}, nil
 }
 
 // Send implements Destination.
@@ -157,7 +153,12 @@ func (b bucket) Send(ctx context.Context, d discarded) error {
 	if err != nil {
 		return err
 	}
-	_, err = b.client.PutObject(ctx, &s3.PutObjectInput{
+	config := b.config()
+	if aws.ToString(config.BaseEndpoint) == "" {
+		return errNoEngine
+	}
+	client := s3.NewFromConfig(config, func(o *s3.Options) { o.UsePathStyle = true })
+	_, err = client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &b.name, Key: aws.String(d.key()), Body: bytes.NewReader(document), ContentType: aws.String("application/json"),
 	})
 	return err
@@ -169,10 +170,15 @@ func (q queue) Send(ctx context.Context, d discarded) error {
 	if err != nil {
 		return err
 	}
-	url, err := q.client.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &q.name})
+	config := q.config()
+	if aws.ToString(config.BaseEndpoint) == "" {
+		return errNoEngine
+	}
+	client := sqs.NewFromConfig(config)
+	url, err := client.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &q.name})
 	if err != nil {
 		return err
 	}
-	_, err = q.client.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: url.QueueUrl, MessageBody: aws.String(string(document))})
+	_, err = client.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: url.QueueUrl, MessageBody: aws.String(string(document))})
 	return err
 }

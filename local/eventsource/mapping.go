@@ -186,12 +186,12 @@ const startedFile = "started"
 // mapping starts for the first time; those that come later follow from the
 // beginning.
 func (m *mapping) discover(ctx context.Context) error {
-	listed, err := listShards(ctx, m.source, m.stream)
-	if notFound := new(types.ResourceNotFoundException); errors.As(err, &notFound) {
+	listed, enabled, err := listShards(ctx, m.source, m.stream)
+	if notFound := new(types.ResourceNotFoundException); errors.As(err, &notFound) || err == nil && !enabled && m.allRead() {
 		if err := m.move(ctx); err != nil {
 			return err
 		}
-		listed, err = listShards(ctx, m.source, m.stream)
+		listed, _, err = listShards(ctx, m.source, m.stream)
 	}
 	if err != nil {
 		return fmt.Errorf("the shards of %s: %w", m.stream, err)
@@ -278,6 +278,13 @@ func (m *mapping) forget(listed []types.Shard) {
 		}
 		return true
 	})
+}
+
+// allRead reports whether every shard is read to its end.
+func (m *mapping) allRead() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !slices.ContainsFunc(m.shards, func(s *shard) bool { return !s.ended.Load() })
 }
 
 // move follows a table that was made again, whose stream has another name now.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -20,6 +21,67 @@ type Source interface {
 	DescribeStream(context.Context, *dynamodbstreams.DescribeStreamInput, ...func(*dynamodbstreams.Options)) (*dynamodbstreams.DescribeStreamOutput, error)
 	GetShardIterator(context.Context, *dynamodbstreams.GetShardIteratorInput, ...func(*dynamodbstreams.Options)) (*dynamodbstreams.GetShardIteratorOutput, error)
 	GetRecords(context.Context, *dynamodbstreams.GetRecordsInput, ...func(*dynamodbstreams.Options)) (*dynamodbstreams.GetRecordsOutput, error)
+}
+
+// live is a Source that follows the engine's address, which may change when the
+// engine starts again.
+type live struct {
+	config func() aws.Config
+
+	mu     sync.Mutex
+	url    string
+	client *dynamodbstreams.Client
+}
+
+func newLive(config func() aws.Config) *live { return &live{config: config} }
+
+// errNoEngine keeps a request without an address from going to AWS.
+var errNoEngine = errors.New("the engine does not run")
+
+func (l *live) now() (*dynamodbstreams.Client, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.config()
+	url := aws.ToString(c.BaseEndpoint)
+	if url == "" {
+		return nil, errNoEngine
+	}
+	if l.client == nil || url != l.url {
+		l.client, l.url = dynamodbstreams.NewFromConfig(c), url
+	}
+	return l.client, nil
+}
+
+func (l *live) ListStreams(ctx context.Context, in *dynamodbstreams.ListStreamsInput, o ...func(*dynamodbstreams.Options)) (*dynamodbstreams.ListStreamsOutput, error) {
+	c, err := l.now()
+	if err != nil {
+		return nil, err
+	}
+	return c.ListStreams(ctx, in, o...)
+}
+
+func (l *live) DescribeStream(ctx context.Context, in *dynamodbstreams.DescribeStreamInput, o ...func(*dynamodbstreams.Options)) (*dynamodbstreams.DescribeStreamOutput, error) {
+	c, err := l.now()
+	if err != nil {
+		return nil, err
+	}
+	return c.DescribeStream(ctx, in, o...)
+}
+
+func (l *live) GetShardIterator(ctx context.Context, in *dynamodbstreams.GetShardIteratorInput, o ...func(*dynamodbstreams.Options)) (*dynamodbstreams.GetShardIteratorOutput, error) {
+	c, err := l.now()
+	if err != nil {
+		return nil, err
+	}
+	return c.GetShardIterator(ctx, in, o...)
+}
+
+func (l *live) GetRecords(ctx context.Context, in *dynamodbstreams.GetRecordsInput, o ...func(*dynamodbstreams.Options)) (*dynamodbstreams.GetRecordsOutput, error) {
+	c, err := l.now()
+	if err != nil {
+		return nil, err
+	}
+	return c.GetRecords(ctx, in, o...)
 }
 
 // tableOf returns the table and the label in a stream's ARN:
@@ -61,18 +123,18 @@ func findStream(ctx context.Context, s Source, streamARN string) (string, error)
 	return newest, nil
 }
 
-// listShards returns all shards of a stream.
-func listShards(ctx context.Context, s Source, streamARN string) ([]types.Shard, error) {
-	var shards []types.Shard
+// listShards returns all shards of a stream, and whether the table still writes
+// into it.
+func listShards(ctx context.Context, s Source, streamARN string) (shards []types.Shard, enabled bool, err error) {
 	in := &dynamodbstreams.DescribeStreamInput{StreamArn: &streamARN}
 	for {
 		out, err := s.DescribeStream(ctx, in)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		shards = append(shards, out.StreamDescription.Shards...)
 		if out.StreamDescription.LastEvaluatedShardId == nil {
-			return shards, nil
+			return shards, out.StreamDescription.StreamStatus != types.StreamStatusDisabled, nil
 		}
 		in.ExclusiveStartShardId = out.StreamDescription.LastEvaluatedShardId
 	}
