@@ -152,3 +152,36 @@ func TestProjectTemplate(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryTypeHasOnePart(t *testing.T) {
+	all, _, _, err := readStack(t, "testdata/small/template.yaml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, p := range all.all() {
+		for _, kind := range p.Types() {
+			if seen[kind] {
+				t.Errorf("two parts have %s", kind)
+			}
+			seen[kind] = true
+		}
+	}
+}
+
+// The main package wires the parts; what one service needs stands in its folder.
+func TestMainPackageKnowsNoResourceType(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("files %v, %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(file, "_test.go") && strings.Contains(string(text), "AWS::") {
+			t.Errorf("%s names a resource type", file)
+		}
+	}
+}
