@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"plaudit/local/engine"
+	"plaudit/local/eventsource"
 	"plaudit/local/ministack"
 	"plaudit/local/process"
 	"plaudit/local/rds"
@@ -56,6 +57,10 @@ func main() {
 	process.Guard()
 	if len(os.Args) > 1 && os.Args[1] == "invoke" {
 		exitOn(invoke(context.Background(), ".local", os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == eventsource.DrainName { // called by a guard
+		exitOn(eventsource.Drain(os.Args[2:], slog.New(slog.NewTextHandler(os.Stderr, nil))))
 		return
 	}
 	o, err := parse(os.Args[1:], os.Stdout)

@@ -9,11 +9,13 @@ import (
 	"plaudit/local/ecs"
 	"plaudit/local/elb"
 	"plaudit/local/engine"
+	"plaudit/local/eventsource"
 	"plaudit/local/idle"
 	"plaudit/local/lambda"
 	"plaudit/local/part"
 	"plaudit/local/rds"
 	"plaudit/local/s3"
+	"plaudit/local/schedule"
 	"plaudit/local/secretsmanager"
 	"plaudit/local/sqs"
 )
@@ -36,13 +38,16 @@ func newParts(l part.Laptop, port net.Listener, idleAfter time.Duration, bin str
 	functions := lambda.NewPart(l, idleAfter)
 	e := engine.New(l)
 	balancer := elb.NewPart(l, port, functions)
+	streams := eventsource.New(l, e, functions)
 	return parts{
 		served: []part.List{
 			{idle.New(l), secrets, rds.NewPart(l, secrets, bin), e},
 			{dynamodb.New(l, e), s3.New(l, e), sqs.New(l, e)},
+			{streams.Keeper()},
 		},
 		callers: []part.List{
 			{functions},
+			{streams, schedule.New(l, functions)},
 			{ecs.NewPart(l, secrets, balancer)},
 			{balancer},
 		},
