@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// engine puts a docker client into PATH that answers like an engine with the
+// dockerEngine puts a docker client into PATH that answers like an engine with the
 // bridge; if bridge is empty, like a client whose engine does not run.
-func engine(t *testing.T, bridge, system string) {
+func dockerEngine(t *testing.T, bridge, system string) {
 	t.Helper()
 	script := "#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n"
 	if bridge != "" {
@@ -38,7 +38,7 @@ func TestFindBridge(t *testing.T) {
 		{"a bridge without IPv4", "'fd00::1 fd00::/64'", "Debian", netip.Prefix{}, "no IPv4"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			engine(t, c.bridge, c.system)
+			dockerEngine(t, c.bridge, c.system)
 			got, err := findBridge(t.Context())
 			if got != c.want || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 				t.Errorf("got %v, %v", got, err)
@@ -51,18 +51,18 @@ func TestFindBridge(t *testing.T) {
 func TestFindBridgeWithoutAGateway(t *testing.T) {
 	defer func(before string) { bridgeInterface = before }(bridgeInterface)
 	bridgeInterface = "lo"
-	engine(t, "' 127.0.0.0/8'", "Debian")
+	dockerEngine(t, "' 127.0.0.0/8'", "Debian")
 	if got, err := findBridge(t.Context()); err != nil || got != netip.MustParsePrefix("127.0.0.1/8") {
 		t.Errorf("got %v, %v", got, err)
 	}
-	engine(t, "' 192.0.2.200/30'", "Debian")
+	dockerEngine(t, "' 192.0.2.200/30'", "Debian")
 	if got, err := findBridge(t.Context()); err == nil || !strings.Contains(err.Error(), "no IPv4 gateway") {
 		t.Errorf("a bridge that the interface is not on: got %v, %v", got, err)
 	}
 }
 
 func TestFindBridgeWithoutEngine(t *testing.T) {
-	engine(t, "", "")
+	dockerEngine(t, "", "")
 	got, err := findBridge(t.Context())
 	want, ok := interfaceAddress("docker0")
 	switch {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"plaudit/local/part"
 	"plaudit/local/process"
 	"plaudit/local/template"
 )
@@ -127,8 +128,8 @@ func (c *cloud) setup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	env := awsEnvironment(c.endpointURL)
-	env["AWS_REGION"] = c.names.Region
+	env := part.AWSEnvironment(c.endpointURL)
+	env["AWS_REGION"] = c.config.Region
 	// The caller's own AWS profiles must not be used.
 	env["AWS_CONFIG_FILE"], env["AWS_SHARED_CREDENTIALS_FILE"] = os.DevNull, os.DevNull
 	object, err := c.hook(ctx, c.config.After, env, stdin)

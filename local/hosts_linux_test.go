@@ -25,7 +25,7 @@ func TestHosts(t *testing.T) {
 	hba := filepath.Join(dir, ".local", "postgres", "things", "pg_hba.conf")
 	samEnv := filepath.Join(dir, ".local", "sam-env.json")
 
-	engine(t, "'127.0.0.2 127.0.0.2/31'", "Debian")
+	dockerEngine(t, "'127.0.0.2 127.0.0.2/31'", "Debian")
 	l := begin(t, dir, "-hosts", "docker")
 	l.ready(t)
 	ports := []string{port(t, l.run.AWS), port(t, l.run.Databases["things"].URL)}

@@ -14,12 +14,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
+	"plaudit/local/engine"
+	"plaudit/local/eventsource"
+	"plaudit/local/ministack"
 	"plaudit/local/process"
 	"plaudit/local/rds"
 )
@@ -43,6 +48,7 @@ type options struct {
 	verbose, clean      bool
 	hosts               string // "docker": containers can reach the databases and the AWS endpoint
 	watch               bool
+	awsEngine           string // URL; "": MiniStack
 	level               slog.Level
 }
 
@@ -51,6 +57,10 @@ func main() {
 	process.Guard()
 	if len(os.Args) > 1 && os.Args[1] == "invoke" {
 		exitOn(invoke(context.Background(), ".local", os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == eventsource.DrainName { // called by a guard
+		exitOn(eventsource.Drain(os.Args[2:], slog.New(slog.NewTextHandler(os.Stderr, nil))))
 		return
 	}
 	o, err := parse(os.Args[1:], os.Stdout)
@@ -105,7 +115,8 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	flags.TextVar(&o.level, "log-level", slog.LevelWarn, "`level` from which the laptop cloud's own log is shown: DEBUG, INFO, WARN or ERROR")
 	flags.BoolVar(&o.watch, "watch", false, "when a Go file changes, rebuild and replace the functions and services that contain it")
 	flags.StringVar(&o.hosts, "hosts", "", "docker: the databases and the AWS endpoint also listen on the container `engine`'s bridge, and .local/sam-env.json is written for sam local invoke")
-	flags.BoolVar(&o.clean, "clean", false, "delete the databases of this folder, and end")
+	flags.StringVar(&o.awsEngine, "aws-endpoint", "", "`URL` of another engine that serves DynamoDB, S3 and SQS; none is installed or started then")
+	flags.BoolVar(&o.clean, "clean", false, "delete the databases of this folder and what the engine keeps, and end")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(stdout, usage)
 		flags.SetOutput(stdout)
@@ -127,10 +138,19 @@ func parse(args []string, stdout io.Writer) (options, error) {
 		return o, usageError{"", errors.New("-idle must be more than 0")}
 	case o.hosts != "" && o.hosts != "docker":
 		return o, usageError{"", fmt.Errorf("-hosts must be docker, not %q", o.hosts)}
+	case o.awsEngine != "" && !isBaseURL(o.awsEngine):
+		return o, usageError{"", fmt.Errorf("-aws-endpoint must be a URL such as http://127.0.0.1:8000, without a path, not %q", o.awsEngine)}
 	}
+	o.awsEngine = strings.TrimSuffix(o.awsEngine, "/")
 	var err error
 	o.root, err = os.Getwd()
 	return o, err
+}
+
+func isBaseURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil &&
+		strings.Trim(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == ""
 }
 
 // usageError is an error in the arguments. It points to the help instead of
@@ -191,7 +211,6 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 	if port != o.httpPort && o.httpPort != 0 {
 		s.say("port %d is taken; the load balancer uses %d instead", o.httpPort, port)
 	}
-	c.balancerAddress = fmt.Sprintf("127.0.0.1:%d", port)
 	aws, port, err := c.ports.hold(c.ports.addresses, o.awsPort, o.awsGiven)
 	if err != nil {
 		return fmt.Errorf("AWS endpoint: %w; choose another port with -aws-port", err)
@@ -216,9 +235,9 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 		}
 	}()
 	s.calm.Store(true)
-	err = c.load(starting)
+	err = c.load(starting, balancer[0])
 	if err == nil {
-		err = c.start(starting, balancer[0], aws)
+		err = c.start(starting, aws)
 	}
 	if err == nil && o.watch {
 		err = c.watch(ctx)
@@ -237,7 +256,7 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 	}
 	s.calm.Store(false)
 	s.say("")
-	s.say("ready in %.1f s: %s", time.Since(began).Seconds(), c.url())
+	s.say("ready in %.1f s: %s", time.Since(began).Seconds(), c.run.url())
 	if o.watch {
 		s.say("watching the Go files: functions and services that contain a changed one are rebuilt and replaced")
 	}
@@ -258,12 +277,15 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 	}
 }
 
-// clean deletes the databases of the folder.
+// clean deletes the databases of the folder and the engine's state.
 func clean(o options) error {
-	held, err := lock(filepath.Join(o.root, ".local"))
+	folder := filepath.Join(o.root, ".local")
+	held, err := lock(folder)
 	if err != nil {
 		return err
 	}
 	defer held.Close()
-	return rds.Remove(o.root)
+	// An engine of an earlier run would save its state after the deletion.
+	say := func(text string) { fmt.Fprintln(os.Stderr, text) }
+	return errors.Join(rds.Remove(o.root), ministack.Remove(context.Background(), engine.Data(folder), say))
 }

@@ -44,3 +44,13 @@ func (n Names) Base32(r template.Resource, length int) string {
 func (n Names) hash(r template.Resource) [sha256.Size]byte {
 	return sha256.Sum256([]byte(n.StackName + "/" + r.ID))
 }
+
+// Short is Name, cut to the length that a service allows.
+func (n Names) Short(r template.Resource, property string, limit int) string {
+	if name, ok := r.Properties[property].(string); ok && name != "" {
+		return name
+	}
+	end := "-" + n.Base32(r, 12)
+	start := n.StackName + "-" + r.ID
+	return start[:min(len(start), limit-len(end))] + end
+}

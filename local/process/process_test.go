@@ -18,8 +18,11 @@ import (
 
 func TestMain(m *testing.M) {
 	Guard()
-	if os.Getenv("PROCESS_TEST") == "parent" {
+	switch os.Getenv("PROCESS_TEST") {
+	case "parent":
 		parent()
+	case "patient":
+		patient()
 	}
 	os.Exit(m.Run())
 }
@@ -115,6 +118,74 @@ func TestNothingOutlivesAKilledParent(t *testing.T) {
 				if time.Now().After(end) {
 					t.Fatal("the guard still runs")
 				}
+			}
+		})
+	}
+}
+
+// patient is a program to be killed: its child takes longer to save than a guard
+// usually waits, and a program must run before the child gets SIGTERM.
+func patient() {
+	fail := func(err error) {
+		if err != nil {
+			fmt.Println("error:", err)
+			os.Exit(1)
+		}
+	}
+	dir := os.Getenv("PROCESS_TEST_DIR")
+	g, err := NewGroup()
+	fail(err)
+	g.Patient(30 * time.Second)
+	g.BeforeEnd(&Command{
+		Path: "/bin/sh", Args: []string{"-c", `echo "before, $WORD" >> events; echo said`},
+		Env: []string{"PATH=" + os.Getenv("PATH"), "WORD=hello"}, Dir: dir, Limit: time.Minute, Log: filepath.Join(dir, "log"),
+	})
+	if os.Getenv("PROCESS_TEST_GUARD") == "killed" {
+		first := g.guard
+		fail(syscall.Kill(first.pid(), syscall.SIGKILL))
+		<-first.done
+	}
+	_, err = g.Start(Spec{
+		Name: "saves", Path: "/bin/sh", Dir: dir, Stdout: os.Stdout, Env: []string{"PATH=" + os.Getenv("PATH")},
+		Args: []string{"-c", `trap 'echo term >> events; sleep 4; echo saved >> events; exit' TERM; echo up; while :; do sleep 0.05; done`},
+	})
+	fail(err)
+	select {}
+}
+
+func TestAGuardRunsAProgramAndWaitsBeforeItKills(t *testing.T) {
+	for _, guard := range []string{"", "killed"} {
+		t.Run("guard "+guard, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			cmd := exec.Command(os.Args[0])
+			cmd.Env = append(os.Environ(), "PROCESS_TEST=patient", "PROCESS_TEST_GUARD="+guard, "PROCESS_TEST_DIR="+dir)
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer cmd.Wait()
+			defer cmd.Process.Kill()
+			lines := bufio.NewReader(out)
+			if line, err := lines.ReadString('\n'); line != "up\n" {
+				t.Fatalf("the parent says %q, %v", line, err)
+			}
+			if err := cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			// The child shares the parent's output, which ends with it.
+			if _, err := io.Copy(io.Discard, lines); err != nil {
+				t.Fatal(err)
+			}
+			events, err := os.ReadFile(filepath.Join(dir, "events"))
+			if err != nil || string(events) != "before, hello\nterm\nsaved\n" {
+				t.Errorf("events %q, %v", events, err)
+			}
+			if log, err := os.ReadFile(filepath.Join(dir, "log")); err != nil || string(log) != "said\n" {
+				t.Errorf("the program's log has %q, %v", log, err)
 			}
 		})
 	}

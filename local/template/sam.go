@@ -20,14 +20,14 @@ var passedThrough = []string{
 }
 
 // transformed are the properties that become something else.
-var transformed = []string{"CodeUri", "Policies", "Tags", "Tracing", "AssumeRolePolicyDocument", "RolePath", "PermissionsBoundary"}
+var transformed = []string{"CodeUri", "Policies", "Tags", "Tracing", "AssumeRolePolicyDocument", "RolePath", "PermissionsBoundary", "Events"}
 
 // notGlobal are the properties above that Globals cannot give.
-var notGlobal = []string{"FunctionName", "Role", "Policies"}
+var notGlobal = []string{"FunctionName", "Role", "Policies", "Events"}
 
 // transform replaces each AWS::Serverless::Function by the resources that
-// aws-sam-translator makes of it: the function and, unless it names a Role,
-// the role <id>Role. A test compares the two.
+// aws-sam-translator makes of it: the function; unless it names a Role, the
+// role <id>Role; and those of its events. A test compares the two.
 func (t *Template) transform(p *problems, doc document) {
 	globals := t.globals(p, doc)
 	taken := map[string]bool{}
@@ -38,15 +38,7 @@ func (t *Template) transform(p *problems, doc document) {
 	for _, r := range t.resources {
 		switch {
 		case r.kind == samFunction && doc.transform:
-			function, role := t.expand(p, r, globals)
-			out = append(out, function)
-			if role == nil {
-				continue
-			}
-			if taken[role.id] || t.parameters[role.id] != nil {
-				p.add(r.line, "Resources."+r.id, "the transform makes a role %s, and the template uses that name already", role.id)
-			}
-			out = append(out, role)
+			out = append(out, t.unclaimed(p, r, t.expand(p, r, globals), taken)...)
 		case strings.HasPrefix(r.kind, "AWS::Serverless::") && !doc.transform:
 			p.add(r.line, "Resources."+r.id+".Type", "%s needs Transform: %s", r.kind, samTransform)
 		case strings.HasPrefix(r.kind, "AWS::Serverless::"):
@@ -126,12 +118,13 @@ func isFunction(n *node) bool {
 	return ok && len(m.keys) == 1 && m.keys[0] == "Condition"
 }
 
-func (t *Template) expand(p *problems, r *resource, globals *mapping) (function, role *resource) {
+// expand returns the resources of a function, itself first.
+func (t *Template) expand(p *problems, r *resource, globals *mapping) []*resource {
 	at := "Resources." + r.id + ".Properties"
 	merged := merge(&node{value: globals}, &node{line: r.line, value: r.properties}, "")
 	in, _ := merged.mapping()
 	f := &expansion{t: t, p: p, r: r, at: at, in: in}
-	function = &resource{id: r.id, kind: "AWS::Lambda::Function", line: r.line, condition: r.condition, dependsOn: r.dependsOn, metadata: r.metadata, properties: newMapping()}
+	function := &resource{id: r.id, kind: "AWS::Lambda::Function", line: r.line, condition: r.condition, dependsOn: r.dependsOn, metadata: r.metadata, properties: newMapping()}
 	for _, key := range in.keys {
 		if slices.Contains(passedThrough, key) {
 			function.properties.set(key, in.values[key])
@@ -150,12 +143,27 @@ func (t *Template) expand(p *problems, r *resource, globals *mapping) (function,
 		if name, _, _ := given.call(); name == "Fn::If" {
 			p.add(given.line, at+".Role", "Fn::If is not supported here")
 		}
-		return function, nil
+		return append([]*resource{function}, f.events(nil)...)
 	}
 	id := r.id + "Role"
 	function.properties.set("Role", object(r.line, "Fn::GetAtt", &node{line: r.line, value: []*node{{line: r.line, value: id}, {line: r.line, value: "Arn"}}}))
-	role = &resource{id: id, kind: "AWS::IAM::Role", line: r.line, condition: r.condition, metadata: newMapping(), properties: f.role(id, tags, tracing != nil)}
-	return function, role
+	role := &resource{id: id, kind: "AWS::IAM::Role", line: r.line, condition: r.condition, metadata: newMapping(), properties: f.role(id, tags, tracing != nil)}
+	return append([]*resource{function, role}, f.events(role)...)
+}
+
+// unclaimed returns the resources that a function is transformed into, without
+// those whose name another resource or a parameter has.
+func (t *Template) unclaimed(p *problems, function *resource, made []*resource, taken map[string]bool) []*resource {
+	out := made[:1]
+	for _, r := range made[1:] {
+		if taken[r.id] || t.parameters[r.id] != nil {
+			p.add(function.line, "Resources."+function.id, "the transform makes a resource %s (%s), and the template uses that name already", r.id, r.kind)
+			continue
+		}
+		taken[r.id] = true
+		out = append(out, r)
+	}
+	return out
 }
 
 // expansion is the transform of one function.

@@ -59,6 +59,8 @@ func TestTheTransformIsThatOfAwsSamTranslator(t *testing.T) {
 		{"policies and conditions", "testdata/sam-policies.yaml", small, 9},
 		{"the other side of the conditions", "testdata/sam-policies.yaml", map[string]string{"Stage": "prod"}, 0},
 		{"no function", "testdata/sam-none.yaml", small, 1},
+		{"events", "testdata/sam-events.yaml", small, 22},
+		{"events of a function behind a condition", "testdata/sam-events.yaml", map[string]string{"Stage": "prod"}, 27},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.name == "the other side of the conditions" {
@@ -164,7 +166,19 @@ func TestWhatTheTransformDoesNotKnowIsAnError(t *testing.T) {
 		name, template string
 		want           []string
 	}{
-		{"events", function("Events: { Call: { Type: Api } }"), []string{"Resources.F.Properties.Events", "not supported"}},
+		{"another event", function("Events: { Call: { Type: Api } }"), []string{"Resources.F.Properties.Events.Call.Type", "Api is not supported"}},
+		{"an event without a type", function("Events: { Call: {} }"), []string{"Resources.F.Properties.Events.Call.Type"}},
+		{"events as a list", function("Events: [Api]"), []string{"Resources.F.Properties.Events", "map"}},
+		{"an event that is text", function("Events: { Call: Api }"), []string{"Resources.F.Properties.Events.Call", "map"}},
+		{"a stream without its ARN", function("Events: { S: { Type: DynamoDB, Properties: { StartingPosition: LATEST } } }"), []string{"Resources.F.Properties.Events.S.Properties: Stream is missing"}},
+		{"a stream's unknown property", function("Events: { S: { Type: DynamoDB, Properties: { Stream: a, StartingPosition: LATEST, Queues: [] } } }"), []string{"Events.S.Properties.Queues", "not supported"}},
+		{"a failure destination of another kind", function("Events: { S: { Type: DynamoDB, Properties: { Stream: a, StartingPosition: LATEST, DestinationConfig: { OnFailure: { Type: SNS, Destination: b } } } } }"), []string{"DestinationConfig.OnFailure.Type", "S3 or SQS"}},
+		{"a failure destination without a target", function("Events: { S: { Type: DynamoDB, Properties: { Stream: a, StartingPosition: LATEST, DestinationConfig: { OnFailure: { Type: S3 } } } } }"), []string{"DestinationConfig.OnFailure", "Destination is missing"}},
+		{"a schedule without a time", function("Events: { S: { Type: Schedule } }"), []string{"Events.S.Properties: Schedule is missing"}},
+		{"a schedule's state twice", function("Events: { S: { Type: Schedule, Properties: { Schedule: rate(1 day), State: ENABLED, Enabled: true } } }"), []string{"Events.S.Properties.Enabled", "both"}},
+		{"a dead-letter queue that SAM would make", function("Events: { S: { Type: Schedule, Properties: { Schedule: rate(1 day), DeadLetterConfig: { Type: SQS } } } }"), []string{"Events.S.Properties.DeadLetterConfig", "Arn"}},
+		{"a schedule of the other service", function("Events: { S: { Type: ScheduleV2, Properties: { ScheduleExpression: rate(1 day) } } }"), []string{"ScheduleV2 is not supported"}},
+		{"an event's name is taken", function("Events: { S: { Type: Schedule, Properties: { Schedule: rate(1 day) } } }") + "\n  FS: { Type: AWS::SNS::Topic }", []string{"Resources.F:", "FS"}},
 		{"an alias", function("AutoPublishAlias: live"), []string{"Resources.F.Properties.AutoPublishAlias"}},
 		{"no code", "Transform: AWS::Serverless-2016-10-31\nResources: { F: { Type: AWS::Serverless::Function } }", []string{"Resources.F.Properties: CodeUri is missing"}},
 		{"code in S3", function("CodeUri: s3://bucket/key"), []string{"Resources.F.Properties.CodeUri", "folder"}},

@@ -1,0 +1,404 @@
+// Package eventsource runs Lambda's event source mappings for DynamoDB streams on
+// the laptop: it reads the streams of tables and invokes functions with their
+// records, with the rules for batches, filters and failures that Lambda
+// documents.
+//
+// The engine behind the tables forgets a stream's records when it stops. So a
+// mapping keeps every record in a journal on disk, from the moment that it is
+// fetched until it is handled. At the end of a run Keeper reads the streams to
+// their end into the journals, while the engine still runs and nothing writes
+// any more; after a run that was killed the engine's guard does the same by Drain.
+//
+// https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
+package eventsource
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"plaudit/local/engine"
+	"plaudit/local/lambda"
+	"plaudit/local/part"
+	"plaudit/local/pattern"
+	"plaudit/local/process"
+	"plaudit/local/template"
+)
+
+// Service is the part that runs event source mappings. It starts after the
+// functions and stops before them.
+type Service struct {
+	laptop    part.Laptop
+	engine    *engine.Engine
+	functions Functions
+	dir       string
+	configs   []Config
+	running   []*mapping
+	cancel    context.CancelFunc
+	held      *os.File // the lock of the journals
+}
+
+// Functions finds functions; *lambda.Part does.
+type Functions interface {
+	Function(nameOrARN string) (*lambda.Function, bool)
+}
+
+// New returns the service for a stack, without mappings. If the laptop cloud is
+// killed, the engine's guard reads the streams to their end.
+func New(l part.Laptop, e *engine.Engine, functions Functions) *Service {
+	s := &Service{laptop: l, engine: e, functions: functions, dir: filepath.Join(l.Folder, "streams")}
+	e.BeforeEnd(s.drainCommand)
+	return s
+}
+
+// Types implements part.Part.
+func (s *Service) Types() []string { return []string{"AWS::Lambda::EventSourceMapping"} }
+
+// Values implements part.Part.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-eventsourcemapping.html
+func (s *Service) Values(r template.Resource) map[string]any {
+	id := s.uuid(r)
+	return map[string]any{"Ref": id, "Id": id, "EventSourceMappingArn": s.laptop.ARN("lambda", "event-source-mapping:"+id)}
+}
+
+func (s *Service) uuid(r template.Resource) string {
+	h := s.laptop.Hex(r, 32)
+	return strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:]}, "-")
+}
+
+// ignored are properties without effect on a laptop, with the reason.
+var ignored = map[string]string{"Tags": "nothing reads them"}
+
+// Limits of a mapping.
+// https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html
+const (
+	defaultBatch = 100
+	maxBatch     = 10000
+	maxWindow    = 300
+	maxRetries   = 10000
+	minAge       = 60
+	maxAge       = 604800
+	maxFilters   = 10
+)
+
+// Read implements part.Part.
+func (s *Service) Read(r template.Resource) error {
+	var in struct {
+		EventSourceArn   string   `cfn:"EventSourceArn,required"`
+		FunctionName     string   `cfn:"FunctionName,required"`
+		StartingPosition string   `cfn:"StartingPosition,required"`
+		BatchSize        *int     `cfn:"BatchSize"`
+		Window           int      `cfn:"MaximumBatchingWindowInSeconds"`
+		Enabled          *bool    `cfn:"Enabled"`
+		Bisect           bool     `cfn:"BisectBatchOnFunctionError"`
+		Retries          *int     `cfn:"MaximumRetryAttempts"`
+		MaxAge           *int     `cfn:"MaximumRecordAgeInSeconds"`
+		Parallel         *int     `cfn:"ParallelizationFactor"`
+		ResponseTypes    []string `cfn:"FunctionResponseTypes"`
+		FilterCriteria   struct {
+			Filters []struct {
+				Pattern string `cfn:"Pattern,required"`
+			} `cfn:"Filters"`
+		} `cfn:"FilterCriteria"`
+		DestinationConfig struct {
+			OnFailure struct {
+				Destination string `cfn:"Destination,required"`
+			} `cfn:"OnFailure"`
+		} `cfn:"DestinationConfig"`
+	}
+	if err := template.Decode(r, &in, ignored); err != nil {
+		return err
+	}
+	var errs []error
+	wrong := func(property, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s: %s", r.ID, property, fmt.Sprintf(format, args...)))
+	}
+	between := func(property string, value, low, high int) {
+		if value < low || value > high {
+			wrong(property, "it must be between %d and %d, not %d", low, high, value)
+		}
+	}
+	c := Config{
+		ID: r.ID, UUID: s.uuid(r), StreamARN: in.EventSourceArn, Function: in.FunctionName, Start: in.StartingPosition,
+		BatchSize: orDefault(in.BatchSize, defaultBatch), Window: time.Duration(in.Window) * time.Second, Bisect: in.Bisect,
+		Retries: orDefault(in.Retries, -1), MaxAge: -1, Destination: in.DestinationConfig.OnFailure.Destination,
+	}
+	if _, _, ok := tableOf(c.StreamARN); !ok {
+		wrong("EventSourceArn", "the laptop cloud reads streams of DynamoDB tables, and this is no ARN of one")
+	}
+	if c.Start != "TRIM_HORIZON" && c.Start != "LATEST" {
+		wrong("StartingPosition", "it must be TRIM_HORIZON or LATEST, not %q", c.Start)
+	}
+	between("BatchSize", c.BatchSize, 1, maxBatch)
+	between("MaximumBatchingWindowInSeconds", in.Window, 0, maxWindow)
+	between("MaximumRetryAttempts", c.Retries, -1, maxRetries)
+	if age := orDefault(in.MaxAge, -1); age != -1 {
+		between("MaximumRecordAgeInSeconds", age, minAge, maxAge)
+		c.MaxAge = time.Duration(age) * time.Second
+	}
+	if orDefault(in.Parallel, 1) != 1 {
+		wrong("ParallelizationFactor", "the laptop cloud processes one batch of a shard at a time; it must be 1")
+	}
+	for _, kind := range in.ResponseTypes {
+		if c.Partial = kind == "ReportBatchItemFailures"; !c.Partial {
+			wrong("FunctionResponseTypes", "it must be [ReportBatchItemFailures], not %q", kind)
+		}
+	}
+	if n := len(in.FilterCriteria.Filters); n > maxFilters {
+		wrong("FilterCriteria.Filters", "it must have at most %d filters, not %d", maxFilters, n)
+	}
+	for i, f := range in.FilterCriteria.Filters {
+		if _, err := pattern.Parse(f.Pattern); err != nil {
+			wrong(fmt.Sprintf("FilterCriteria.Filters[%d].Pattern", i), "%v", err)
+		}
+		c.Filters = append(c.Filters, f.Pattern)
+	}
+	if c.Destination != "" {
+		if _, _, err := destinationName(c.Destination); err != nil {
+			wrong("DestinationConfig.OnFailure.Destination", "%v", err)
+		}
+	}
+	if orDefault(in.Enabled, true) {
+		s.engine.Want()
+		s.configs = append(s.configs, c)
+	}
+	return errors.Join(errs...)
+}
+
+func orDefault[T any](given *T, value T) T {
+	if given == nil {
+		return value
+	}
+	return *given
+}
+
+// API implements part.Part. Lambda's own API is that of package lambda.
+func (s *Service) API() (string, http.Handler) { return "", nil }
+
+// Start implements part.Part.
+func (s *Service) Start(ctx context.Context) error {
+	if len(s.configs) == 0 {
+		return nil
+	}
+	began := time.Now()
+	source := newLive(s.engine.Config)
+	for _, c := range s.configs {
+		function, ok := s.functions.Function(c.Function)
+		if !ok {
+			return fmt.Errorf("event source mapping %s: the function %s does not exist", c.ID, c.Function)
+		}
+		c.FunctionARN = function.ARN()
+		m, err := newMapping(c, source, s.dir, s.laptop.Log)
+		if err != nil {
+			return fmt.Errorf("event source mapping %s: %w", c.ID, err)
+		}
+		m.invoke = func(ctx context.Context, event []byte) ([]byte, string, error) {
+			return function.Invoke(ctx, event, "")
+		}
+		if c.Destination != "" {
+			if m.failures, err = newDestination(c.Destination, s.engine.Config); err != nil {
+				return fmt.Errorf("event source mapping %s: %w", c.ID, err)
+			}
+		}
+		s.running = append(s.running, m)
+		if err := m.open(ctx); err != nil {
+			return fmt.Errorf("event source mapping %s: %w", c.ID, err)
+		}
+	}
+	running, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	for _, m := range s.running {
+		m.run(running, s.laptop.Fail)
+	}
+	s.laptop.Started("streams", fmt.Sprintf("event source mappings %d", len(s.running)), time.Since(began))
+	return nil
+}
+
+// Stop implements part.Part. Records that are not handled stay in the journals.
+func (s *Service) Stop() {
+	if s.cancel != nil {
+		s.cancel()
+	}
+	for _, m := range s.running {
+		m.wait()
+		m.close()
+	}
+	s.running = nil
+}
+
+// Keeper is the part that holds the journals. It starts after the engine and
+// before everything that writes into tables, and so stops between them.
+type Keeper struct{ *Service }
+
+// Keeper returns the keeper of the service's journals.
+func (s *Service) Keeper() *Keeper { return &Keeper{s} }
+
+// Types implements part.Part: the resources are the service's.
+func (k *Keeper) Types() []string { return nil }
+
+// plan is what Drain needs to know. The file holds it while the streams have
+// something to lose.
+type plan struct {
+	Account  string   `json:"account"`
+	Region   string   `json:"region"`
+	Mappings []Config `json:"mappings"`
+}
+
+const planFile = "drain.json"
+
+// DrainName is the name of the subcommand for which main calls Drain.
+const DrainName = "drain-streams"
+
+// drainCommand returns the command by which the guard of the engine reads the
+// streams of a laptop cloud that was killed to their end.
+func (s *Service) drainCommand(url string) *process.Command {
+	self, err := os.Executable()
+	if err != nil || len(s.configs) == 0 {
+		return nil
+	}
+	return &process.Command{
+		Path: self, Args: []string{DrainName, s.dir, url}, Env: []string{}, Dir: "/", Limit: drainLimit + 5*time.Second,
+		Log: filepath.Join(s.laptop.Folder, "laptop.log"),
+	}
+}
+
+// Start implements part.Part. It waits for an earlier laptop cloud whose streams
+// are still being read.
+func (k *Keeper) Start(ctx context.Context) error {
+	if len(k.configs) == 0 {
+		return nil
+	}
+	if err := os.MkdirAll(k.dir, 0o755); err != nil {
+		return err
+	}
+	held, err := lock(ctx, k.dir)
+	if err != nil {
+		return err
+	}
+	k.held = held
+	text, err := json.MarshalIndent(plan{k.laptop.AccountID, k.laptop.Region, k.configs}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return replaceFile(filepath.Join(k.dir, planFile), append(text, '\n'))
+}
+
+// Stop implements part.Part. It reads the streams to their end.
+func (k *Keeper) Stop() {
+	if k.held == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
+	defer cancel()
+	if err := drain(ctx, newLive(k.engine.Config), k.dir, k.configs, k.laptop.Log); err != nil {
+		k.laptop.Log.Error("the streams were not read to their end, and the engine may forget records when it stops", "error", err)
+	}
+	_ = os.Remove(filepath.Join(k.dir, planFile)) // the guard has nothing left to read
+	k.held.Close()
+	k.held = nil
+}
+
+// drainLimit is how long reading the streams to their end may take.
+const drainLimit = time.Minute
+
+// Drain does what Stop of Keeper does, after the laptop cloud was killed. Its
+// arguments are those of drainCommand: the folder of the journals and the
+// engine's address. It returns at once if the streams are in the journals.
+func Drain(args []string, log *slog.Logger) error {
+	if len(args) != 2 {
+		return fmt.Errorf("%s wants the folder of the journals and the engine's address", DrainName)
+	}
+	dir, url := args[0], args[1]
+	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
+	defer cancel()
+	held, err := lock(ctx, dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer held.Close()
+	file := filepath.Join(dir, planFile)
+	text, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	var p plan
+	if err := json.Unmarshal(text, &p); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	source := newLive(func() aws.Config {
+		return aws.Config{Region: p.Region, BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider(p.Account, "laptop", "")}
+	})
+	// Writes went through the laptop cloud. What the engine had taken when that
+	// ended is done by the second time.
+	for range 2 {
+		if err := drain(ctx, source, dir, p.Mappings, log); err != nil {
+			return err
+		}
+		time.Sleep(straggling)
+	}
+	return os.Remove(file)
+}
+
+// straggling is how long the engine may work on a request after its client has
+// gone.
+const straggling = 250 * time.Millisecond
+
+func drain(ctx context.Context, source Source, dir string, configs []Config, log *slog.Logger) error {
+	var errs []error
+	for _, c := range configs {
+		m, err := newMapping(c, source, dir, log)
+		if err == nil {
+			err = m.reopen()
+		}
+		if err == nil {
+			err = m.drain(ctx)
+		}
+		if m != nil {
+			m.close()
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("event source mapping %s: %w", c.ID, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// lock locks the journals for this process, and waits for another one that holds
+// them. The lock ends with the process.
+func lock(ctx context.Context, dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", dir, err)
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("lock %s: another process holds it: %w", dir, context.Cause(ctx))
+		}
+	}
+}

@@ -1,0 +1,260 @@
+package eventsource
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func open(t testing.TB, dir string) *journal {
+	t.Helper()
+	j, err := openJournal(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func numbered(from, to, size int) []entry {
+	var entries []entry
+	for n := from; n <= to; n++ {
+		entries = append(entries, entry{sequence: sequence(n), arrived: time.UnixMilli(int64(n)), record: fmt.Appendf(nil, `{"n":%d,"x":"%s"}`, n, strings.Repeat("x", size))})
+	}
+	return entries
+}
+
+func take(t testing.TB, j *journal, count int) []entry {
+	t.Helper()
+	entries, _, err := j.take(count, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries
+}
+
+func same(t testing.TB, got []entry, from, to int) {
+	t.Helper()
+	if len(got) != to-from+1 {
+		t.Fatalf("%d records, want %d to %d", len(got), from, to)
+	}
+	for i, e := range got {
+		if e.sequence != sequence(from+i) || !e.arrived.Equal(time.UnixMilli(int64(from+i))) || !bytes.HasPrefix(e.record, fmt.Appendf(nil, `{"n":%d,`, from+i)) {
+			t.Fatalf("record %d is %s %v %s", i, e.sequence, e.arrived, e.record)
+		}
+	}
+}
+
+func TestAJournalGivesBackWhatIsNotHandled(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir)
+	if err := j.append(numbered(1, 5, 0)); err != nil {
+		t.Fatal(err)
+	}
+	got := take(t, j, 2)
+	same(t, got, 1, 2)
+	same(t, take(t, j, 10), 3, 5)
+	if err := j.handle(got[1].end); err != nil {
+		t.Fatal(err)
+	}
+	j.close()
+	j = open(t, dir)
+	defer j.close()
+	if j.at().Sequence != sequence(5) {
+		t.Errorf("read up to %s", j.at().Sequence)
+	}
+	same(t, take(t, j, 10), 3, 5)
+}
+
+func TestAJournalWithoutItsLastLineEnd(t *testing.T) {
+	for _, cut := range []int{1, 10, 60} {
+		dir := t.TempDir()
+		j := open(t, dir)
+		if err := j.append(numbered(1, 3, 100)); err != nil {
+			t.Fatal(err)
+		}
+		size := j.size
+		j.close()
+		if err := os.Truncate(j.segment(0), size-int64(cut)); err != nil {
+			t.Fatal(err)
+		}
+		j = open(t, dir)
+		if j.at().Sequence != sequence(2) {
+			t.Errorf("read up to %s", j.at().Sequence)
+		}
+		if err := j.append(numbered(3, 4, 100)); err != nil {
+			t.Fatal(err)
+		}
+		same(t, take(t, j, 10), 1, 4)
+		j.close()
+	}
+}
+
+func TestADamagedRecordIsAnError(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir)
+	defer j.close()
+	if err := j.append(numbered(1, 3, 0)); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(j.segment(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(j.segment(0), bytes.Replace(text, []byte(`"n":1`), []byte(`"n":7`), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := j.take(10, 1<<30); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAJournalStaysSmall(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir)
+	defer j.close()
+	for n := 1; n <= 3000; n += 100 {
+		if err := j.append(numbered(n, n+99, 10<<10)); err != nil {
+			t.Fatal(err)
+		}
+		got := take(t, j, 100)
+		same(t, got, n, n+99)
+		if err := j.handle(got[99].end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := folderSize(t, dir); got > 1<<20 {
+		t.Errorf("%d bytes are left of 30 MB that are handled", got)
+	}
+}
+
+func TestAJournalOfSeveralSegments(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir)
+	for n := 1; n <= 1200; n += 100 {
+		if err := j.append(numbered(n, n+99, 10<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(j.segments) < 3 {
+		t.Fatalf("%d segments", len(j.segments))
+	}
+	got := take(t, j, 500)
+	same(t, got, 1, 500)
+	if err := j.handle(got[499].end); err != nil {
+		t.Fatal(err)
+	}
+	j.close()
+	j = open(t, dir)
+	defer j.close()
+	same(t, take(t, j, 2000), 501, 1200)
+	if got := folderSize(t, dir); got > 9<<20 {
+		t.Errorf("%d bytes", got)
+	}
+}
+
+func TestTakeKeepsToASize(t *testing.T) {
+	j := open(t, t.TempDir())
+	defer j.close()
+	if err := j.append(numbered(1, 3, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	for want := 1; want <= 3; want++ {
+		got, full, err := j.take(10, 10)
+		if err != nil || full != (want < 3) {
+			t.Fatalf("full %v, %v", full, err)
+		}
+		same(t, got, want, want)
+	}
+}
+
+func TestARecordOfAFilterMovesThePosition(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir)
+	if err := j.append(numbered(1, 1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.mark(sequence(9), false); err != nil {
+		t.Fatal(err)
+	}
+	j.close()
+	j = open(t, dir)
+	defer j.close()
+	if j.at().Sequence != sequence(9) {
+		t.Errorf("read up to %s", j.at().Sequence)
+	}
+}
+
+// A journal never loses a record that is not handled, however often it is
+// closed, and never returns one twice without being opened again.
+func TestAJournalIsAQueue(t *testing.T) {
+	base := t.TempDir()
+	run := 0
+	rapid.Check(t, func(r *rapid.T) {
+		run++
+		dir := filepath.Join(base, fmt.Sprint(run))
+		j := open(t, dir)
+		defer func() { j.close() }()
+		added, handled, taken := 0, 0, 0
+		ends := map[int]int64{0: 0}
+		r.Repeat(map[string]func(*rapid.T){
+			"append": func(r *rapid.T) {
+				n := rapid.IntRange(1, 20).Draw(r, "records")
+				if err := j.append(numbered(added+1, added+n, rapid.SampledFrom([]int{0, 100, 300 << 10}).Draw(r, "size"))); err != nil {
+					r.Fatal(err)
+				}
+				added += n
+			},
+			"take": func(r *rapid.T) {
+				got, _, err := j.take(rapid.IntRange(1, 10).Draw(r, "count"), rapid.SampledFrom([]int{1, 1000, 1 << 20}).Draw(r, "size"))
+				if err != nil {
+					r.Fatal(err)
+				}
+				if len(got) == 0 && taken < added {
+					r.Fatalf("nothing to take after %d of %d", taken, added)
+				}
+				for _, e := range got {
+					if taken++; e.sequence != sequence(taken) {
+						r.Fatalf("took %s, want %s", e.sequence, sequence(taken))
+					}
+					ends[taken] = e.end
+				}
+			},
+			"handle": func(r *rapid.T) {
+				if taken > handled {
+					handled = rapid.IntRange(handled+1, taken).Draw(r, "up to")
+					if err := j.handle(ends[handled]); err != nil {
+						r.Fatal(err)
+					}
+				}
+			},
+			"reopen": func(*rapid.T) {
+				j.close()
+				j = open(t, dir)
+				taken = handled
+			},
+		})
+	})
+}
+
+func folderSize(t testing.TB, dir string) int64 {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sum int64
+	for _, f := range files {
+		info, err := f.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += info.Size()
+	}
+	return sum
+}

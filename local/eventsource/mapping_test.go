@@ -1,0 +1,584 @@
+package eventsource
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+)
+
+// The rules are those of
+// https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html and the pages that
+// follow it. The function is a real process.
+
+func TestRecordsArriveInOrderAndInBatches(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.BatchSize = 3 })
+	b.stream.put("shard-0", make([]string, 7)...)
+	b.start()
+	b.want("1 2 3", "4 5 6", "7")
+}
+
+func TestTrimHorizonBeginsWithTheOldestRecord(t *testing.T) {
+	b := newBench(t, nil)
+	b.stream.put("shard-0", "", "")
+	b.start()
+	b.want("1 2")
+}
+
+func TestLatestBeginsWithTheNextRecord(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Start = "LATEST" })
+	b.stream.put("shard-0", "", "")
+	b.start()
+	b.stream.put("shard-0", "")
+	b.want("3")
+}
+
+func TestLatestLeavesOutClosedShardsAndReadsLaterOnesFromTheBeginning(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Start = "LATEST" })
+	b.stream.put("shard-0", "")
+	b.stream.split("shard-0", "shard-1")
+	b.stream.put("shard-1", "")
+	b.start()
+	b.stream.put("shard-1", "")
+	b.want("3")
+	b.stream.split("shard-1", "shard-2")
+	b.stream.put("shard-2", "")
+	b.want("3", "4")
+}
+
+func TestLatestCountsForTheFirstStartOnly(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Start = "LATEST" })
+	b.start()
+	b.halt()
+	b.stream.put("shard-0", "")
+	b.start()
+	b.want("1")
+}
+
+func TestAParentShardComesBeforeItsChildren(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.BatchSize = 1 })
+	release := filepath.Join(t.TempDir(), "released")
+	b.stream.put("shard-0", "hold:"+release, "")
+	b.stream.split("shard-0", "shard-1")
+	b.stream.put("shard-1", "")
+	b.stream.split("shard-1", "shard-2")
+	b.stream.put("shard-2", "")
+	b.start()
+	eventually(t, "the children are in journals", func() bool {
+		b.mapping.mu.Lock()
+		defer b.mapping.mu.Unlock()
+		return len(b.mapping.shards) == 3 && !slices.ContainsFunc(b.mapping.shards, func(s *shard) bool { return s.journal.waiting() == 0 })
+	})
+	touch(t, release)
+	b.want("1", "2", "3", "4")
+}
+
+func TestAParentShardComesFirstAfterARestart(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.BatchSize = 1 })
+	b.stream.put("shard-0", "fail-once", "")
+	b.stream.split("shard-0", "shard-1")
+	b.stream.put("shard-1", "")
+	b.change = func(m *mapping) { m.retryDelays = [2]time.Duration{time.Hour, time.Hour} }
+	b.start()
+	eventually(t, "the first failure and a full journal", func() bool {
+		b.mapping.mu.Lock()
+		defer b.mapping.mu.Unlock()
+		return len(b.invocations()) == 1 && len(b.mapping.shards) == 2 && b.mapping.shards[1].journal.waiting() > 0
+	})
+	b.halt()
+	b.change = nil
+	b.start()
+	b.want("1", "1", "2", "3")
+}
+
+func TestOneBatchOfAShardRunsAtATime(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.BatchSize = 1 })
+	release := filepath.Join(t.TempDir(), "released")
+	b.stream.put("shard-0", "hold:"+release, "", "")
+	b.start()
+	eventually(t, "the first invocation", func() bool { return len(b.invocations()) == 1 })
+	eventually(t, "every record in the journal", func() bool { return b.mapping.shards[0].journal.at().Sequence == sequence(3) })
+	if got := b.invocations(); len(got) != 1 {
+		t.Errorf("invocations %q while the first one runs", got)
+	}
+	touch(t, release)
+	b.want("1", "2", "3")
+}
+
+func TestShardsWithoutRelationRunSideBySide(t *testing.T) {
+	b := newBench(t, nil)
+	release := filepath.Join(t.TempDir(), "released")
+	b.stream.shards = append(b.stream.shards, &memoryShard{id: "shard-1"})
+	b.stream.put("shard-0", "hold:"+release)
+	b.stream.put("shard-1", "")
+	b.start()
+	eventually(t, "both invocations", func() bool { return len(b.invocations()) == 2 })
+	touch(t, release)
+	b.settled()
+}
+
+func TestTheWindowGathersABatch(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.BatchSize = 3; c.Window = time.Hour })
+	b.start()
+	b.stream.put("shard-0", "")
+	eventually(t, "the first record in the journal", func() bool { return b.mapping.shards[0].journal.at().Sequence == sequence(1) })
+	b.stream.put("shard-0", "", "")
+	b.want("1 2 3")
+}
+
+func TestTheWindowEndsABatch(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Window = 50 * time.Millisecond })
+	b.start()
+	b.stream.put("shard-0", "", "")
+	b.settled()
+	if got := strings.Join(b.invocations(), " "); got != "1 2" {
+		t.Errorf("invocations with %s", got)
+	}
+}
+
+func TestABatchEndsBeforeThePayloadLimit(t *testing.T) {
+	b := newBench(t, nil)
+	big := "big:" + strings.Repeat("x", 350<<10)
+	b.stream.put("shard-0", slices.Repeat([]string{big}, 20)...)
+	b.start()
+	b.settled()
+	if got := b.invocations(); len(got) != 2 || strings.Join(got, " ") != "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20" {
+		t.Errorf("invocations %q", got)
+	}
+}
+
+func TestFiltersLeaveOutRecords(t *testing.T) {
+	b := newBench(t, func(c *Config) {
+		c.Filters = []string{`{"dynamodb":{"NewImage":{"do":{"S":["a"]}}}}`, `{"eventName":["INSERT"],"dynamodb":{"NewImage":{"n":{"S":["4"]}}}}`}
+	})
+	b.stream.put("shard-0", "a", "b", "a", "b", "b")
+	b.start()
+	b.want("1 3 4")
+	// What was left out is not read again.
+	b.halt()
+	b.start()
+	b.stream.put("shard-0", "a")
+	b.want("1 3 4", "6")
+}
+
+func TestTheFunctionGetsTheRecordAsLambdaSendsIt(t *testing.T) {
+	r := record(1, "<&>", time.Unix(1700000000, 0))
+	data, err := Record(testStream, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"Records":[{"eventID":"event-1","eventName":"INSERT","eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"ap-northeast-2",` +
+		`"dynamodb":{"ApproximateCreationDateTime":1700000000,"Keys":{"id":{"S":"id-1"}},"NewImage":{"do":{"S":"<&>"},"id":{"S":"id-1"},"n":{"S":"1"}},` +
+		`"SequenceNumber":"00000000000000001001","SizeBytes":20,"StreamViewType":"NEW_IMAGE"},"eventSourceARN":"` + testStream + `"}]}`
+	if got := string(Event(data)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	var event events.DynamoDBEvent
+	if err := json.Unmarshal([]byte(want), &event); err != nil || event.Records[0].Change.NewImage["do"].String() != "<&>" {
+		t.Errorf("%v, %v", event, err)
+	}
+}
+
+func TestAFailureIsRetriedWithTheWholeBatch(t *testing.T) {
+	b := newBench(t, nil)
+	b.stream.put("shard-0", "", "fail-once")
+	b.start()
+	b.want("1 2", "1 2")
+}
+
+func TestACrashIsRetried(t *testing.T) {
+	b := newBench(t, nil)
+	b.stream.put("shard-0", "exit-once")
+	b.start()
+	b.want("1", "1")
+}
+
+func TestRetriesAreLimited(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Retries = 2; c.BatchSize = 2 })
+	b.stream.put("shard-0", "fail", "", "")
+	b.start()
+	b.want("1 2", "1 2", "1 2", "3")
+	wantDiscarded(t, b, retriesExhausted, 3, 1, 2)
+}
+
+func TestNoRetryAtAll(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Retries = 0 })
+	b.stream.put("shard-0", "fail")
+	b.start()
+	b.want("1")
+	wantDiscarded(t, b, retriesExhausted, 1, 1, 1)
+}
+
+func TestEndlessRetries(t *testing.T) {
+	b := newBench(t, nil)
+	b.stream.put("shard-0", "fail")
+	b.start()
+	eventually(t, "twenty tries", func() bool { return len(b.invocations()) >= 20 })
+	if got := b.failures.batches(); len(got) > 0 {
+		t.Errorf("discarded %v", got)
+	}
+}
+
+func TestEndlessRetriesEndWithTheRecord(t *testing.T) {
+	b := newBench(t, nil)
+	var mu sync.Mutex
+	now := time.Now()
+	b.now = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	b.stream.put("shard-0", "fail")
+	b.start()
+	eventually(t, "a try", func() bool { return len(b.invocations()) > 0 })
+	mu.Lock()
+	now = now.Add(retention + time.Minute)
+	mu.Unlock()
+	b.settled()
+	if got := b.failures.batches(); len(got) != 1 || got[0].reason != recordTooOld {
+		t.Errorf("discarded %v", got)
+	}
+}
+
+func TestBisectIsolatesTheBadRecord(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Bisect = true; c.Retries = 1 })
+	b.stream.put("shard-0", "", "", "fail", "", "")
+	b.start()
+	// Dividing counts as no retry.
+	b.want("1 2 3 4 5", "1 2", "3 4 5", "3", "3", "4 5")
+	wantDiscarded(t, b, retriesExhausted, 2, 3, 3)
+}
+
+func TestReportedFailuresRunAgainFromTheLowest(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Partial = true })
+	// The function reports them highest first.
+	b.stream.put("shard-0", "", "report-once", "", "report-once", "")
+	b.start()
+	b.want("1 2 3 4 5", "2 3 4 5")
+}
+
+func TestReportedFailuresCountOnlyIfTheMappingSaysSo(t *testing.T) {
+	b := newBench(t, nil)
+	b.stream.put("shard-0", "report", "")
+	b.start()
+	b.want("1 2")
+}
+
+func TestReportedFailuresAndRetries(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Partial = true; c.Retries = 1 })
+	b.stream.put("shard-0", "", "report", "")
+	b.start()
+	// Without bisect what follows the bad record is lost with it.
+	b.want("1 2 3", "2 3")
+	wantDiscarded(t, b, retriesExhausted, 2, 2, 3)
+}
+
+func TestReportedFailuresAndBisect(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Partial = true; c.Bisect = true; c.Retries = 1 })
+	b.stream.put("shard-0", "", "report", "", "")
+	b.start()
+	// The batch is divided at the record that was reported.
+	b.want("1 2 3 4", "2 3 4", "2", "2", "3 4")
+	wantDiscarded(t, b, retriesExhausted, 2, 2, 2)
+}
+
+func TestAnswersThatMeanSuccess(t *testing.T) {
+	for _, answer := range []string{`{"batchItemFailures":[]}`, `{"batchItemFailures":null}`, `{}`, `null`} {
+		t.Run(answer, func(t *testing.T) {
+			b := newBench(t, func(c *Config) { c.Partial = true })
+			b.stream.put("shard-0", "", "answer:"+answer)
+			b.start()
+			b.want("1 2")
+		})
+	}
+}
+
+func TestAnswersThatMeanFailureOfTheWholeBatch(t *testing.T) {
+	for _, answer := range []string{
+		`{"batchItemFailures":[{"itemIdentifier":""}]}`, `{"batchItemFailures":[{"itemIdentifier":null}]}`, `{"batchItemFailures":[{"item":"1"}]}`,
+		`{"batchItemFailures":[{"itemIdentifier":"event-2"}]}`, `{"batchItemFailures":"x"}`, `"x"`,
+		`{"batchItemFailures":[{"itemIdentifier":"00000000000000001002"},{"itemIdentifier":"unknown"}]}`,
+	} {
+		t.Run(answer, func(t *testing.T) {
+			b := newBench(t, func(c *Config) { c.Partial = true })
+			b.stream.put("shard-0", "", "answer-once:"+answer)
+			b.start()
+			b.want("1 2", "1 2")
+		})
+	}
+}
+
+func TestAThrottledInvocationIsNoRetry(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Retries = 0 })
+	release := filepath.Join(t.TempDir(), "released")
+	b.stream.shards = []*memoryShard{{id: "shard-0"}, {id: "shard-1"}, {id: "shard-2"}}
+	b.stream.put("shard-0", "hold:"+release)
+	b.stream.put("shard-1", "hold:"+release)
+	b.start()
+	eventually(t, "two invocations, which are all that may run", func() bool { return len(b.invocations()) == 2 })
+	b.stream.put("shard-2", "")
+	eventually(t, "a throttled invocation", func() bool { return strings.Contains(b.log.String(), "throttled") })
+	touch(t, release)
+	eventually(t, "the third invocation", func() bool { return len(b.invocations()) == 3 })
+	b.settled()
+	if got := b.failures.batches(); len(got) > 0 {
+		t.Errorf("discarded %v", got)
+	}
+}
+
+func TestRecordsThatAreTooOldAreDiscarded(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.MaxAge = time.Minute })
+	var mu sync.Mutex
+	now := time.Now()
+	b.now = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	b.stream.put("shard-0", "fail", "")
+	b.start()
+	eventually(t, "a try", func() bool { return len(b.invocations()) > 0 })
+	mu.Lock()
+	now = now.Add(2 * time.Minute)
+	mu.Unlock()
+	b.settled()
+	got := b.failures.batches()
+	if len(got) != 1 || got[0].reason != recordTooOld || len(got[0].entries) != 2 || got[0].tries == 0 {
+		t.Errorf("discarded %+v", got)
+	}
+}
+
+func TestAgeStandsStillWhileTheLaptopIsOff(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.MaxAge = time.Minute })
+	b.stream.shards[0].records = append(b.stream.shards[0].records, record(1, "", time.Now().Add(-time.Hour)))
+	b.start()
+	b.want("1")
+}
+
+func TestADestinationThatFailsForAWhileGetsTheBatch(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Retries = 0 })
+	b.failures.fail = errors.New("down")
+	b.stream.put("shard-0", "fail")
+	b.start()
+	eventually(t, "the failure", func() bool { return len(b.invocations()) == 1 })
+	b.failures.mu.Lock()
+	b.failures.fail = nil
+	b.failures.mu.Unlock()
+	b.want("1")
+	wantDiscarded(t, b, retriesExhausted, 1, 1, 1)
+}
+
+func TestADestinationThatTakesNothingLosesTheBatchAndBlocksNobody(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Retries = 0; c.BatchSize = 1 })
+	b.failures.fail = errors.New("no such bucket")
+	b.change = func(m *mapping) { m.destinationPatience = 0 }
+	b.stream.put("shard-0", "fail", "")
+	b.start()
+	b.want("1", "2")
+	if !strings.Contains(b.log.String(), "are lost") {
+		t.Error("the log does not say so")
+	}
+}
+
+func TestWithoutADestinationTheLogSaysWhatIsDropped(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Retries = 0 })
+	b.change = func(m *mapping) { m.failures = nil }
+	b.stream.put("shard-0", "fail")
+	b.start()
+	b.want("1")
+	if !strings.Contains(b.log.String(), sequence(1)) {
+		t.Error("the log does not name the record")
+	}
+}
+
+func TestTheDocumentOfADiscardedBatch(t *testing.T) {
+	at := time.Date(2026, 11, 28, 1, 2, 3, 456e6, time.UTC)
+	data, err := Record(testStream, record(1, "x", at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := discarded{
+		reason: retriesExhausted, tries: 3, invoked: true, failed: true, shard: "shard-0", stream: testStream, function: testFunction,
+		mappingID: "316aa6d0-8154-4a9b-9af7-85d5f4a6bc81", at: at, invocation: "an id", entries: []entry{{sequence: sequence(1), arrived: at, record: data}},
+	}
+	whole, err := d.document(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, err := d.document(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := `{"requestContext":{"requestId":"an id","functionArn":"` + testFunction + `","condition":"RetryAttemptsExhausted","approximateInvokeCount":3},` +
+		`"responseContext":{"statusCode":200,"executedVersion":"$LATEST","functionError":"Unhandled"},"version":"1.0","timestamp":"2026-11-28T01:02:03.456Z",` +
+		`"DDBStreamBatchInfo":{"shardId":"shard-0","startSequenceNumber":"00000000000000001001","endSequenceNumber":"00000000000000001001",` +
+		`"approximateArrivalOfFirstRecord":"2026-11-28T01:02:03Z","approximateArrivalOfLastRecord":"2026-11-28T01:02:03Z","batchSize":1,"streamArn":"` + testStream + `"}`
+	if got := string(short); got != start+"}" {
+		t.Errorf("without the event: %s\nwant %s}", got, start)
+	}
+	var full struct{ Payload string }
+	if err := json.Unmarshal(whole, &full); err != nil || full.Payload != string(Event(data)) || !strings.HasPrefix(string(whole), start+`,"payload":"`) {
+		t.Errorf("with the event: %v, %s", err, whole)
+	}
+	key := regexp.MustCompile(`^aws/lambda/316aa6d0-8154-4a9b-9af7-85d5f4a6bc81/shard-0/2026/11/28/2026-11-28T01\.02\.03-[0-9a-f-]{36}$`)
+	if !key.MatchString(d.key()) {
+		t.Errorf("key %s", d.key())
+	}
+	d.invoked, d.failed, d.tries, d.reason = false, false, 0, recordTooOld
+	if data, _ := d.document(false); strings.Contains(string(data), "responseContext") || !strings.Contains(string(data), "RecordAgeExceeded") {
+		t.Errorf("never invoked: %s", data)
+	}
+}
+
+// Stops and restarts.
+
+func TestAStopLeavesUnhandledRecordsInTheJournal(t *testing.T) {
+	b := newBench(t, nil)
+	b.change = func(m *mapping) { m.retryDelays = [2]time.Duration{time.Hour, time.Hour} }
+	b.stream.put("shard-0", "fail-once", "")
+	b.start()
+	eventually(t, "the failure", func() bool { return len(b.invocations()) == 1 })
+	b.halt()
+	b.stream.trim() // the engine forgets
+	b.change = nil
+	b.start()
+	b.stream.put("shard-0", "")
+	eventually(t, "all of them", func() bool { return strings.HasPrefix(strings.Join(b.invocations(), "|"), "1 2|1 2") && b.lastIs("3") })
+}
+
+func (b *bench) lastIs(number string) bool {
+	all := strings.Fields(strings.Join(b.invocations(), " "))
+	return len(all) > 0 && all[len(all)-1] == number
+}
+
+func TestAHandledRecordDoesNotComeAgain(t *testing.T) {
+	b := newBench(t, nil)
+	b.stream.put("shard-0", "", "")
+	b.start()
+	b.want("1 2")
+	for range 3 {
+		b.halt()
+		b.start()
+	}
+	b.stream.put("shard-0", "")
+	b.want("1 2", "3")
+}
+
+func TestAnInvocationThatRunsAtTheStopMayEnd(t *testing.T) {
+	b := newBench(t, nil)
+	release := filepath.Join(t.TempDir(), "released")
+	b.stream.put("shard-0", "hold:"+release)
+	b.start()
+	eventually(t, "the invocation", func() bool { return len(b.invocations()) == 1 })
+	b.stop()
+	touch(t, release)
+	b.halt()
+	b.start()
+	b.stream.put("shard-0", "")
+	b.want("1", "2")
+}
+
+func TestAnInvocationThatOutlastsTheGraceComesAgain(t *testing.T) {
+	b := newBench(t, nil)
+	release := filepath.Join(t.TempDir(), "released")
+	b.change = func(m *mapping) { m.grace = time.Millisecond }
+	b.stream.put("shard-0", "hold-once:"+release)
+	b.start()
+	eventually(t, "the invocation", func() bool { return len(b.invocations()) == 1 })
+	b.halt()
+	touch(t, release)
+	b.start()
+	b.want("1", "1")
+}
+
+func TestAPositionThatTheStreamHasNoMoreIsItsBeginning(t *testing.T) {
+	b := newBench(t, nil)
+	b.stream.put("shard-0", "")
+	b.start()
+	b.want("1")
+	b.halt()
+	b.stream.trim()
+	b.stream.put("shard-0", "", "")
+	b.start()
+	b.want("1", "2 3")
+}
+
+func TestAnIteratorThatTheStreamTrimsIsReplaced(t *testing.T) {
+	b := newBench(t, nil)
+	b.stream.put("shard-0", "")
+	b.start()
+	b.want("1")
+	b.stream.set(errors.New("the engine is away"))
+	b.stream.put("shard-0", "lost")
+	b.stream.trim()
+	b.stream.put("shard-0", "")
+	b.stream.set(nil)
+	b.want("1", "3")
+}
+
+func TestATableThatIsMadeAgain(t *testing.T) {
+	b := newBench(t, nil)
+	b.stream.put("shard-0", "")
+	b.start()
+	b.want("1")
+	b.stream.again(strings.Replace(testStream, "2026", "2027", 1))
+	b.stream.put("shard-0", "")
+	b.want("1", "2")
+	b.halt()
+	b.start()
+	b.stream.put("shard-0", "")
+	b.want("1", "2", "3")
+}
+
+func TestADrainPutsWhatTheStreamHasIntoTheJournal(t *testing.T) {
+	b := newBench(t, func(c *Config) {
+		c.BatchSize = 2000
+		c.Filters = []string{`{"dynamodb":{"NewImage":{"do":{"S":["a"]}}}}`}
+	})
+	b.start()
+	b.halt()
+	b.stream.put("shard-0", slices.Repeat([]string{"a", "b"}, 1250)...)
+	b.stream.split("shard-0", "shard-1", "shard-2")
+	b.stream.put("shard-1", "a")
+	b.stream.put("shard-2", "a")
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog()); err != nil {
+		t.Fatal(err)
+	}
+	b.stream.trim()
+	b.start()
+	eventually(t, "all of them", func() bool { return len(strings.Fields(strings.Join(b.invocations(), " "))) == 1252 })
+	b.settled()
+	if got := b.invocations()[0]; !strings.HasPrefix(got, "1 3 5 7 9 ") || !strings.HasSuffix(got, " 2497 2499") {
+		t.Errorf("the parent's batch is %s", got)
+	}
+}
+
+func TestADrainSaysIfTheStreamIsGone(t *testing.T) {
+	b := newBench(t, nil)
+	b.stream.set(errors.New("the engine is away"))
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog()); err == nil || !strings.Contains(err.Error(), "the engine is away") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestABacklogStopsReadingAndNotTheStream(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.BatchSize = 1000 })
+	release := filepath.Join(t.TempDir(), "released")
+	b.change = func(m *mapping) { m.backlog = 1 }
+	b.stream.put("shard-0", "hold:"+release)
+	b.start()
+	eventually(t, "the invocation", func() bool { return len(b.invocations()) == 1 })
+	b.stream.put("shard-0", "", "")
+	if got := b.mapping.shards[0].journal.at().Sequence; got != sequence(1) {
+		t.Errorf("read up to %s", got)
+	}
+	touch(t, release)
+	b.want("1", "2 3")
+}
+
+func touch(t testing.TB, file string) {
+	t.Helper()
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
