@@ -1,7 +1,7 @@
 package event_test
 
 import (
-	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -9,21 +9,79 @@ import (
 	"plaudit/shared/event"
 )
 
-func TestEventIsACloudEvent(t *testing.T) {
+func sample() event.Event {
 	at := time.Date(2026, 4, 5, 12, 30, 0, 123456000, time.UTC)
-	text, err := json.Marshal(event.Event{
-		SpecVersion: "1.0", ID: "17", Source: "/plaudit/scores", Type: event.EntryAdjusted, Subject: event.Player("seoul-2026", "bib-7"),
-		Time: at, RecordedTime: at.Add(time.Microsecond), LogID: event.LogID("/plaudit/scores", "17"), Actor: event.User("o"), Notify: "u",
-		ContentType: "application/json", Data: json.RawMessage(`{"points": 5e3}`),
-	})
+	return event.Event{
+		ID: "17", Source: event.Scores, Type: event.EntryAdjusted, Subject: event.Player("seoul-2026", "bib-7"),
+		Time: at, RecordedTime: at.Add(time.Microsecond), LogID: event.LogID(event.Scores, "17"), Actor: event.User("o"), Notify: "u",
+		DataContentType: "application/json", Extensions: map[string]any{"user": "u", "count": int32(-3), "late": true}, JSON: []byte(`{"points": 5e3}`),
+	}
+}
+
+func TestEventIsACloudEvent(t *testing.T) {
+	text, err := sample().Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	const want = `{"specversion":"1.0","id":"17","source":"/plaudit/scores","type":"plaudit.entry.adjusted",` +
-		`"subject":"board/seoul-2026/player/bib-7","time":"2026-04-05T12:30:00.123456Z","recordedtime":"2026-04-05T12:30:00.123457Z",` +
-		`"logid":"_myFLuHyt_mjkVTvVDrQAar82A4SYUChb08ptdELOCY","actor":"user/o","notify":"u","datacontenttype":"application/json","data":{"points":5e3}}`
+		`"subject":"board/seoul-2026/player/bib-7","time":"2026-04-05T12:30:00.123456Z","datacontenttype":"application/json",` +
+		`"recordedtime":"2026-04-05T12:30:00.123457Z","logid":"_myFLuHyt_mjkVTvVDrQAar82A4SYUChb08ptdELOCY",` +
+		`"actor":"user/o","notify":"u","count":-3,"late":true,"user":"u","data":{"points": 5e3}}`
 	if string(text) != want {
 		t.Errorf("an event is %s\nwant %s", text, want)
+	}
+}
+
+func TestDecodeReturnsWhatWasEncoded(t *testing.T) {
+	withJSON := func(data string) event.Event {
+		e := sample()
+		e.JSON = []byte(data)
+		return e
+	}
+	binary := sample()
+	binary.JSON, binary.Binary = nil, []byte{0, 255, '"'}
+	for _, e := range []event.Event{
+		withJSON(`null`), withJSON(` { "b" : 1.0e400, "a" : "", "n" : null, "l" : [[], {"x": [[1]]}] } `), withJSON(`"\u00e9\ud83d\ude00 é"`),
+		withJSON(`123456789012345678901234567890.10`), withJSON("\n[]\t"), binary, {ID: "x", Source: "s", Type: "t"},
+		{ID: "\"<&>\u2028", Source: "s", SubjectSeq: 1 << 60, TraceParent: "t", DataSchema: "d"},
+	} {
+		text, err := e.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := event.Decode(text)
+		if err != nil || !reflect.DeepEqual(got, e) {
+			t.Errorf("%s is decoded as\n%#v, %v; want\n%#v", text, got, err, e)
+		}
+		if again, err := got.Encode(); err != nil || string(again) != string(text) {
+			t.Errorf("%s is encoded again as %s, %v", text, again, err)
+		}
+	}
+}
+
+func TestEncodeRefusesWhatIsNoEvent(t *testing.T) {
+	for name, change := range map[string]func(*event.Event){
+		"an extension with an attribute's name": func(e *event.Event) { e.Extensions["logid"] = "x" },
+		"an extension that is an array":         func(e *event.Event) { e.Extensions["x"] = []string{} },
+		"data that is no JSON":                  func(e *event.Event) { e.JSON = []byte("{") },
+		"two values as data":                    func(e *event.Event) { e.JSON = []byte("1 2") },
+		"no value as data":                      func(e *event.Event) { e.JSON = []byte(" ") },
+		"text that is not UTF-8":                func(e *event.Event) { e.Subject = "\xff" },
+		"two kinds of data":                     func(e *event.Event) { e.Binary = []byte("x") },
+	} {
+		e := sample()
+		change(&e)
+		if doc, err := e.Encode(); err == nil {
+			t.Errorf("%s is encoded: %s", name, doc)
+		}
+	}
+}
+
+func TestRoot(t *testing.T) {
+	for subject, want := range map[string]string{"board/x/player/y": "board/x", "board/x": "board/x", "task": "task", "": "", "a//b": "a/", "task/17/": "task/17"} {
+		if got := event.Root(subject); got != want {
+			t.Errorf("the root of %q is %q, want %q", subject, got, want)
+		}
 	}
 }
 

@@ -1,5 +1,7 @@
 package event
 
+import "strings"
+
 // Type is an event's type. Those that begin with `plaudit.` are ours alone.
 type Type string
 
@@ -55,6 +57,12 @@ func OfEntry(kind string) Type {
 	return EntryAdded
 }
 
+// The sources of our own events. Nobody else's may begin with /plaudit/.
+const (
+	Scores = "/plaudit/scores"
+	Users  = "/plaudit/users"
+)
+
 // Board returns the subject of a board's events.
 func Board(board string) string { return "board/" + board }
 
@@ -63,6 +71,16 @@ func Player(board, player string) string { return Board(board) + "/player/" + pl
 
 // User returns the subject of an account's events. It is also the actor's form.
 func User(id string) string { return "user/" + id }
+
+// Root returns the first two segments of a subject: of a player's that is its board's.
+func Root(subject string) string {
+	first, rest, ok := strings.Cut(subject, "/")
+	if !ok {
+		return subject
+	}
+	second, _, _ := strings.Cut(rest, "/")
+	return first + "/" + second
+}
 
 // Notified returns the user to tell by mail about an event of a player, "" for
 // none. user is the player's user, "" if there is none: they are told what others

@@ -1,0 +1,114 @@
+// Package audit is the audit log's domain: what the log keeps, how the outboxes are
+// relayed to it, and who may read it. It knows nothing of HTTP, SQL or AWS.
+package audit
+
+import (
+	"context"
+	"time"
+
+	"plaudit/shared/event"
+)
+
+// Message is a row of an outbox on its way out: either an event or a profile.
+type Message struct {
+	ID       int64
+	Event    *event.Event
+	Profile  *Profile
+	Restored bool // it is sent again by a restore, so that nobody is told twice
+}
+
+// Profile is a user's public profile, as the users service hands it to the scores.
+type Profile struct {
+	User        string
+	Version     int64   // increases with each change
+	DisplayName *string // nil after an erasure
+	Country     *string
+	Erased      bool
+	TraceParent string
+}
+
+// Outbox is the outbox of one database.
+type Outbox interface {
+	// Take locks the oldest messages that have yet to be sent and that nobody else has
+	// locked, at most limit of them and not more than a few megabytes, and passes them to
+	// send. What send returns is parallel to its messages: those with nil are marked as
+	// sent (a profile's row is deleted), those with an Unwritable are set aside with its
+	// reason, and the others stay. All of it is one transaction. It returns how many
+	// messages it took; 0 if none waits.
+	Take(ctx context.Context, limit int, send func(context.Context, []Message) []error) (int, error)
+	// Depth returns how many messages wait, up to limit, and how old the oldest is.
+	Depth(ctx context.Context, limit int) (waiting int, oldest time.Duration, err error)
+	// Purge deletes at most limit messages that were sent more than keep ago, and
+	// returns how many.
+	Purge(ctx context.Context, keep time.Duration, limit int) (int, error)
+}
+
+// Unwritable is the error of a message that can never be sent.
+type Unwritable struct{ Reason string }
+
+func (u Unwritable) Error() string { return "can never be written: " + u.Reason }
+
+// Lease is the relay's promise to poll the outbox. Whoever commits a message after its
+// end wakes the relay.
+type Lease interface {
+	// Extend moves the promise's end to at least for after the database's clock, and
+	// returns how much later the relay may stop polling: the end, and the longest
+	// time that a writer which read the old promise can need until it has committed.
+	Extend(ctx context.Context, by time.Duration) (pollFor time.Duration, err error)
+}
+
+// Stored is an event as the log keeps it.
+type Stored struct {
+	Event    event.Event
+	Document []byte // its encoding; see event.Event.Encode
+	Restored bool
+}
+
+// Log is the log itself.
+type Log interface {
+	// Put writes an event unless the log has one with its LogID, and returns nil if the
+	// event is there now with this very document, else what is there instead.
+	Put(ctx context.Context, e Stored) (other *Stored, err error)
+	// Index writes the index items of events. It can be repeated.
+	Index(ctx context.Context, events []event.Event) error
+	// Get returns an event by its LogID; nil if there is none.
+	Get(ctx context.Context, logID string) (*Stored, error)
+	// List returns the events of one dimension, in order, at most limit, and the place
+	// after the last that it looked at; the zero Place at the end.
+	List(ctx context.Context, q Query) (events []Stored, next Place, err error)
+}
+
+// Dimension is what an index is by.
+type Dimension string
+
+// The dimensions.
+const (
+	All       Dimension = "all" // its value is empty
+	BySubject Dimension = "subject"
+	ByRoot    Dimension = "root" // see event.Root
+	ByActor   Dimension = "actor"
+	ByType    Dimension = "type"
+)
+
+// Query selects events of one value of a dimension, in the order of (RecordedTime,
+// LogID).
+type Query struct {
+	Dimension Dimension
+	Value     string
+	From, To  time.Time // of RecordedTime; To is exclusive; zero: unlimited
+	Ascending bool
+	After     Place // goes on after this place; the zero Place: from the beginning
+	Limit     int
+	MaxBytes  int // a page ends early rather than exceed this with its documents
+}
+
+// Place is a place in a list of events.
+type Place struct {
+	RecordedTime time.Time
+	LogID        string
+}
+
+// Waker wakes the relay of the scores' outbox.
+type Waker interface {
+	Wake(ctx context.Context) error
+}
