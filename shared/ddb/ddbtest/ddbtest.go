@@ -3,15 +3,13 @@ package ddbtest
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"plaudit/local/ministack/enginetest"
 )
 
 // Stack names the tables of a test's own. They have the keys, streams and TTL of those
@@ -23,26 +21,24 @@ type Stack struct {
 
 // Env returns the variables by which a deployable finds the tables ("NAME=value").
 func (s Stack) Env() []string {
+	keys, err := s.Config.Credentials.Retrieve(context.Background())
+	if err != nil {
+		panic(err) // they are static
+	}
 	return []string{
 		"AWS_ENDPOINT_URL=" + *s.Config.BaseEndpoint, "AWS_REGION=" + s.Config.Region,
-		"AWS_ACCESS_KEY_ID=" + key, "AWS_SECRET_ACCESS_KEY=" + key,
+		"AWS_ACCESS_KEY_ID=" + keys.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + keys.SecretAccessKey,
 		"EVENTS_TABLE=" + s.Events, "INDEX_TABLE=" + s.Index, "WAKE_TABLE=" + s.Wake, "PROFILES_TABLE=" + s.Profiles,
 	}
 }
 
-// key is of the credentials; the engine takes any. Twelve digits would name an account.
-const key = "test"
-
-var stacks atomic.Int64
-
-// Tables makes empty tables, which are deleted when the test ends.
+// Tables makes empty tables in an account of the test's own, in the engine that the
+// tests of its binary share. They are deleted when the test ends.
 func Tables(t testing.TB) Stack {
 	t.Helper()
-	endpoint := engine(t)
-	name := fmt.Sprintf("test-%d-%d-", os.Getpid(), stacks.Add(1))
 	s := Stack{
-		Config: aws.Config{Region: "ap-northeast-2", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider(key, key, "")},
-		Events: name + "events", Index: name + "event-index", Wake: name + "wake", Profiles: name + "profiles",
+		Config: enginetest.Config(enginetest.Shared(t)),
+		Events: "test-events", Index: "test-event-index", Wake: "test-wake", Profiles: "test-profiles",
 	}
 	client := dynamodb.NewFromConfig(s.Config)
 	for _, table := range []*dynamodb.CreateTableInput{
