@@ -51,8 +51,8 @@ type Relay struct {
 	Outbox   Outbox
 	Log      Log
 	Profiles Profiles // takes the profiles of the users' outbox; nil for the scores'
-	// Lease is what those who commit messages look at. If it is nil, the relay does not
-	// poll: it ends with the last message, and is run again.
+	// Lease is what those who commit messages look at, so that they wake no relay while
+	// one polls. If it is nil, a run ends with the last message, and promises nothing.
 	Lease Lease
 	// Waker wakes the next run when this one ends before the work does. If it is nil,
 	// somebody runs the relay again anyway.
@@ -111,19 +111,26 @@ type run struct {
 	pause  backoff
 
 	pollEnd time.Time // until then somebody may rely on this run
-	renew   time.Time // from then on the lease is extended with the next message
+	renew   time.Time // from then on the lease is extended after a message
 }
 
 func (r *run) drain(ctx context.Context) error {
 	down := 0
+	// Also before the first look: the run before this one may have ended with a promise
+	// that still stands.
+	worked := true
 	for ctx.Err() == nil {
 		// Before the look, so that the last look begins after the end of the promise.
 		begun := time.Now()
 		before := r.sent
-		taken, err := r.Outbox.Take(ctx, r.Batch, r.send)
-		if err == nil && taken > 0 {
-			err = r.extend(ctx, begun)
+		taken, err := 0, error(nil)
+		if worked && !begun.Before(r.renew) {
+			err = r.extend(ctx)
 		}
+		if err == nil {
+			taken, err = r.Outbox.Take(ctx, r.Batch, r.send)
+		}
+		worked = taken > 0
 		switch {
 		case err != nil && ctx.Err() == nil:
 			if down++; down == outages {
@@ -151,17 +158,17 @@ func (r *run) drain(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// extend extends the lease if half of the promise has passed.
-func (r *run) extend(ctx context.Context, now time.Time) error {
-	if r.Lease == nil || now.Before(r.renew) {
+func (r *run) extend(ctx context.Context) error {
+	if r.Lease == nil {
 		return nil
 	}
+	begun := time.Now()
 	pollFor, err := r.Lease.Extend(ctx, promise)
 	if err != nil {
 		return fmt.Errorf("extend the relay's lease: %w", err)
 	}
-	// From the answer on, which is later than the database's clock was.
-	r.pollEnd, r.renew = time.Now().Add(pollFor), now.Add(promise/2)
+	// pollFor counts from now on, a little later than the database read its clock.
+	r.pollEnd, r.renew = time.Now().Add(pollFor), begun.Add(promise/2)
 	return nil
 }
 
