@@ -19,7 +19,8 @@ type relays struct{ woken, scheduled audit.Relay }
 func newRelays(outbox leased, log audit.Log, waker audit.Waker, keep time.Duration) *relays {
 	scheduled := audit.Relay{
 		Outbox: outbox, Log: log, Waker: waker, Keep: keep,
-		Batch: 500, Writers: 16, Reserve: time.Second, Count: boot.Count, Peak: boot.Peak,
+		Batch: 500, Writers: 16, SendTime: 4 * time.Second, Reserve: 2 * time.Second,
+		Count: boot.Count, Peak: boot.Peak,
 	}
 	woken := scheduled
 	woken.Lease = outbox
