@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -82,14 +83,16 @@ func (c *cloud) load(ctx context.Context) error {
 		return err
 	}
 	naming := part.Names{Pseudo: pseudo}
-	c.parts = newParts(naming)
+	c.parts = newParts(c.laptop(naming))
 	c.names = names{Names: naming, parts: c.parts, balancer: c.balancerAddress, host: loopback, databasePorts: map[string]int{}}
 	if err := c.names.check(loaded.Resources()); err != nil {
 		return err
 	}
 	for _, r := range loaded.Resources() {
-		if idle := kinds[r.Type].idle; idle != "" {
-			c.log.Debug("resource has no effect on a laptop", "resource", r.ID, "type", r.Type, "reason", idle)
+		if p, ok := c.parts.byType[r.Type].(part.Preparer); ok {
+			if err := p.Prepare(r); err != nil {
+				return err
+			}
 		}
 		if r.Type == "AWS::RDS::DBInstance" {
 			if c.names.databasePorts[r.ID], err = c.ports.take(5433); err != nil {
@@ -105,6 +108,20 @@ func (c *cloud) load(ctx context.Context) error {
 	}
 	c.samEnv, err = c.samEnvironment(loaded)
 	return err
+}
+
+// laptop returns what the parts may use.
+func (c *cloud) laptop(naming part.Names) part.Laptop {
+	return part.Laptop{
+		Names: naming, Folder: c.folder, Endpoint: c.endpointURL, Group: c.group, Log: c.log,
+		Port:      c.ports.take,
+		Program:   func(pkg string) string { return filepath.Join(c.programs(), path.Base(pkg)) },
+		Started:   c.screen.line,
+		JSONLog:   c.screen.logOutput,
+		FileLog:   func(name string) io.Writer { return c.screen.output(name, never) },
+		ChangeRun: c.run.change,
+		Fail:      c.fail,
+	}
 }
 
 // freeParameter replaces the value of a port parameter if the port is taken.
@@ -135,15 +152,7 @@ func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.List
 	}
 	// All of these start side by side.
 	starts, startCtx := errgroup.WithContext(ctx)
-	for _, p := range c.parts.all {
-		starts.Go(func() error {
-			err := p.Start(startCtx)
-			if err == nil {
-				c.onStop(p.Stop)
-			}
-			return err
-		})
-	}
+	c.startRow(startCtx, starts, c.parts.served[0])
 	for _, d := range c.plan.databases {
 		starts.Go(func() error { return c.startDatabase(startCtx, d) })
 	}
@@ -183,8 +192,14 @@ func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.List
 		defer cancel()
 		c.functions.Close(ctx)
 	})
+	if err := c.startRows(ctx, c.parts.served[1:]); err != nil {
+		return err
+	}
 	c.serveAWS(aws)
 	c.screen.line("AWS endpoint", c.endpointURL+", Lambda Invoke and GetSecretValue", time.Since(began))
+	if err := c.startRows(ctx, c.parts.callers); err != nil {
+		return err
+	}
 	if err := c.startServices(files); err != nil {
 		return err
 	}
@@ -201,13 +216,42 @@ func (c *cloud) start(ctx context.Context, balancer net.Listener, aws []net.List
 	if err := c.awaitServices(ctx); err != nil {
 		return err
 	}
-	return c.run.change(func(r *runContent) {
+	for _, p := range c.parts.all {
+		if awaited, ok := p.(part.Awaited); ok {
+			if err := awaited.Await(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return c.run.change(func(r *part.Run) {
 		r.URL, r.AWS, r.Region = c.url(), c.endpointURL, c.config.Region
 		r.Functions = map[string]string{}
 		for _, f := range c.plan.functions {
 			r.Functions[path.Base(f.pkg)] = f.config.Name
 		}
 	})
+}
+
+// startRow starts parts side by side.
+func (c *cloud) startRow(ctx context.Context, starts *errgroup.Group, row part.List) {
+	for _, p := range row {
+		starts.Go(func() error {
+			defer c.onStop(p.Stop) // also of half a start
+			return p.Start(ctx)
+		})
+	}
+}
+
+// startRows starts rows of parts, one after another.
+func (c *cloud) startRows(ctx context.Context, rows []part.List) error {
+	for _, row := range rows {
+		starts, startCtx := errgroup.WithContext(ctx)
+		c.startRow(startCtx, starts, row)
+		if err := starts.Wait(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *cloud) url() string {
@@ -221,8 +265,9 @@ func (c *cloud) url() string {
 func (c *cloud) serveAWS(listeners []net.Listener) {
 	services := map[string]http.Handler{"lambda": c.functions.Handler()}
 	for _, p := range c.parts.all {
-		service, handler := p.API()
-		services[service] = handler
+		if service, handler := p.API(); service != "" {
+			services[service] = handler
+		}
 	}
 	server := &http.Server{
 		Handler:           endpoint{services: services},
@@ -307,7 +352,7 @@ func (c *cloud) startServices(files map[string]string) error {
 			config.Targets = append(config.Targets, group)
 		}
 		config.Changed = func(pid int) {
-			err := c.run.change(func(r *runContent) {
+			err := c.run.change(func(r *part.Run) {
 				delete(r.PIDs, config.Name)
 				if pid != 0 {
 					r.PIDs[config.Name] = pid

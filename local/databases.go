@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"plaudit/local/part"
 	"plaudit/local/rds"
 )
 
@@ -102,8 +103,8 @@ func (c *cloud) keep(ctx context.Context, d database, config rds.Config, cluster
 }
 
 func (c *cloud) announce(d database, cluster *rds.Cluster, password string) error {
-	return c.run.change(func(r *runContent) {
-		r.Databases[d.name] = runDatabase{URL: cluster.URL(d.user, password, d.name), PID: cluster.PID()}
+	return c.run.change(func(r *part.Run) {
+		r.Databases[d.name] = part.RunDatabase{URL: cluster.URL(d.user, password, d.name), PID: cluster.PID()}
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"plaudit/local/part"
 	"plaudit/local/process"
 	"plaudit/local/template"
 )
@@ -127,7 +128,7 @@ func (c *cloud) setup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	env := awsEnvironment(c.endpointURL)
+	env := part.AWSEnvironment(c.endpointURL)
 	env["AWS_REGION"] = c.names.Region
 	// The caller's own AWS profiles must not be used.
 	env["AWS_CONFIG_FILE"], env["AWS_SHARED_CREDENTIALS_FILE"] = os.DevNull, os.DevNull

@@ -8,11 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"plaudit/local/part"
 )
 
 const invokeUsage = `Usage: local invoke FUNCTION EVENT
@@ -74,7 +77,7 @@ func invoke(ctx context.Context, folder string, args []string, stdin io.Reader, 
 	}
 	if response.StatusCode != http.StatusOK {
 		if response.StatusCode == http.StatusNotFound {
-			return fmt.Errorf("the stack has no function %s; its functions are %s", args[0], strings.Join(run.functionNames(), ", "))
+			return fmt.Errorf("the stack has no function %s; its functions are %s", args[0], strings.Join(slices.Sorted(maps.Keys(run.Functions)), ", "))
 		}
 		return fmt.Errorf("invoke %s: %s %s", name, response.Status, harmless(bytes.TrimSpace(answer)))
 	}
@@ -90,8 +93,8 @@ func invoke(ctx context.Context, folder string, args []string, stdin io.Reader, 
 }
 
 // readRunFile reads the run.json of the laptop cloud that runs in the folder.
-func readRunFile(folder string) (runContent, error) {
-	var content runContent
+func readRunFile(folder string) (part.Run, error) {
+	var content part.Run
 	text, err := os.ReadFile(filepath.Join(folder, runFileName))
 	if errors.Is(err, os.ErrNotExist) {
 		return content, errors.New("no laptop cloud runs in this folder; `make run` starts one")
@@ -100,13 +103,4 @@ func readRunFile(folder string) (runContent, error) {
 		err = json.Unmarshal(text, &content)
 	}
 	return content, err
-}
-
-func (r runContent) functionNames() []string {
-	var names []string
-	for name := range r.Functions {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

@@ -12,81 +12,18 @@ import (
 	"plaudit/local/template"
 )
 
-// kind is a resource type that the laptop cloud supports and no part.Part has.
+// kind is a resource type that this package runs.
 type kind struct {
-	// idle is the reason why resources of the type have no effect on a laptop.
-	// It is empty for a type that the laptop cloud runs.
-	idle string
 	// values returns what Ref (under "Ref") and GetAtt yield for a resource, as
 	// the CloudFormation template reference defines them.
 	values func(n names, r template.Resource) map[string]any
 }
 
-const (
-	noNetwork = "everything runs on one machine, on 127.0.0.1"
-	noIAM     = "nothing checks permissions on a laptop"
-)
-
 var kinds = map[string]kind{
-	"AWS::EC2::VPC": {noNetwork, func(n names, r template.Resource) map[string]any {
-		return map[string]any{"Ref": n.ID("vpc", r), "VpcId": n.ID("vpc", r), "CidrBlock": r.Properties["CidrBlock"], "DefaultSecurityGroup": n.ID("sg", r)}
-	}},
-	"AWS::EC2::InternetGateway": {noNetwork, func(n names, r template.Resource) map[string]any {
-		return map[string]any{"Ref": n.ID("igw", r), "InternetGatewayId": n.ID("igw", r)}
-	}},
-	"AWS::EC2::VPCGatewayAttachment": {noNetwork, func(n names, r template.Resource) map[string]any {
-		return map[string]any{"Ref": fmt.Sprintf("IGW|%v", r.Properties["VpcId"]), "AttachmentType": "IGW"}
-	}},
-	"AWS::EC2::Subnet": {noNetwork, func(n names, r template.Resource) map[string]any {
-		return map[string]any{
-			"Ref": n.ID("subnet", r), "SubnetId": n.ID("subnet", r), "VpcId": r.Properties["VpcId"],
-			"CidrBlock": r.Properties["CidrBlock"], "AvailabilityZone": r.Properties["AvailabilityZone"],
-		}
-	}},
-	"AWS::EC2::RouteTable": {noNetwork, func(n names, r template.Resource) map[string]any {
-		return map[string]any{"Ref": n.ID("rtb", r), "RouteTableId": n.ID("rtb", r)}
-	}},
-	"AWS::EC2::Route": {noNetwork, func(n names, r template.Resource) map[string]any {
-		return map[string]any{"Ref": fmt.Sprintf("%v|%v", r.Properties["RouteTableId"], r.Properties["DestinationCidrBlock"])}
-	}},
-	"AWS::EC2::SubnetRouteTableAssociation": {noNetwork, func(n names, r template.Resource) map[string]any {
-		return map[string]any{"Ref": n.ID("rtbassoc", r), "Id": n.ID("rtbassoc", r)}
-	}},
-	"AWS::EC2::SecurityGroup": {noNetwork, func(n names, r template.Resource) map[string]any {
-		return map[string]any{"Ref": n.ID("sg", r), "GroupId": n.ID("sg", r), "Id": n.ID("sg", r), "VpcId": r.Properties["VpcId"]}
-	}},
-	"AWS::IAM::Role": {noIAM, func(n names, r template.Resource) map[string]any {
-		name := n.Name(r, "RoleName")
-		path, _ := r.Properties["Path"].(string)
-		if path == "" {
-			path = "/"
-		}
-		return map[string]any{"Ref": name, "Arn": "arn:aws:iam::" + n.AccountID + ":role" + path + name, "RoleId": "AROA" + n.Base32(r, 17)}
-	}},
-	"AWS::Logs::LogGroup": {"logs go to the terminal and to .local/laptop.log", func(n names, r template.Resource) map[string]any {
-		name := n.Name(r, "LogGroupName")
-		return map[string]any{"Ref": name, "Arn": n.ARN("logs", "log-group:"+name+":*")}
-	}},
-	"AWS::ECR::Repository": {"the service runs from its Go source, not from an image", func(n names, r template.Resource) map[string]any {
-		name := strings.ToLower(n.Name(r, "RepositoryName"))
-		return map[string]any{
-			"Ref": name, "Arn": n.ARN("ecr", "repository/"+name),
-			"RepositoryUri": n.AccountID + ".dkr.ecr." + n.Region + ".amazonaws.com/" + name,
-		}
-	}},
-	"AWS::ECS::Cluster": {"a task is a process of this machine", func(n names, r template.Resource) map[string]any {
-		name := n.Name(r, "ClusterName")
-		return map[string]any{"Ref": name, "Arn": n.ARN("ecs", "cluster/"+name)}
-	}},
-	"AWS::RDS::DBSubnetGroup": {noNetwork, func(n names, r template.Resource) map[string]any {
-		return map[string]any{"Ref": strings.ToLower(n.Name(r, "DBSubnetGroupName"))}
-	}},
-
-	// Types that the laptop cloud runs.
-	"AWS::RDS::DBParameterGroup": {"", func(n names, r template.Resource) map[string]any {
+	"AWS::RDS::DBParameterGroup": {func(n names, r template.Resource) map[string]any {
 		return map[string]any{"Ref": strings.ToLower(n.Name(r, "DBParameterGroupName")), "DBParameterGroupName": strings.ToLower(n.Name(r, "DBParameterGroupName"))}
 	}},
-	"AWS::RDS::DBInstance": {"", func(n names, r template.Resource) map[string]any {
+	"AWS::RDS::DBInstance": {func(n names, r template.Resource) map[string]any {
 		identifier := strings.ToLower(n.Name(r, "DBInstanceIdentifier"))
 		return map[string]any{
 			"Ref": identifier, "DBInstanceArn": n.ARN("rds", "db:"+identifier), "DbiResourceId": "db-" + n.Base32(r, 26),
@@ -94,7 +31,7 @@ var kinds = map[string]kind{
 			"MasterUserSecret.SecretArn": n.parts.secrets.ARN(n.masterSecretName(r)),
 		}
 	}},
-	"AWS::ElasticLoadBalancingV2::LoadBalancer": {"", func(n names, r template.Resource) map[string]any {
+	"AWS::ElasticLoadBalancingV2::LoadBalancer": {func(n names, r template.Resource) map[string]any {
 		name := n.short(r, "Name")
 		full := "app/" + name + "/" + n.Hex(r, 16)
 		arn := n.ARN("elasticloadbalancing", "loadbalancer/"+full)
@@ -103,34 +40,34 @@ var kinds = map[string]kind{
 			"SecurityGroups": r.Properties["SecurityGroups"],
 		}
 	}},
-	"AWS::ElasticLoadBalancingV2::Listener": {"", func(n names, r template.Resource) map[string]any {
+	"AWS::ElasticLoadBalancingV2::Listener": {func(n names, r template.Resource) map[string]any {
 		arn := fmt.Sprintf("%v/%s", r.Properties["LoadBalancerArn"], n.Hex(r, 16))
 		arn = strings.Replace(arn, ":loadbalancer/", ":listener/", 1)
 		return map[string]any{"Ref": arn, "ListenerArn": arn}
 	}},
-	"AWS::ElasticLoadBalancingV2::ListenerRule": {"", func(n names, r template.Resource) map[string]any {
+	"AWS::ElasticLoadBalancingV2::ListenerRule": {func(n names, r template.Resource) map[string]any {
 		arn := fmt.Sprintf("%v/%s", r.Properties["ListenerArn"], n.Hex(r, 16))
 		arn = strings.Replace(arn, ":listener/", ":listener-rule/", 1)
 		return map[string]any{"Ref": arn, "RuleArn": arn, "IsDefault": false}
 	}},
-	"AWS::ElasticLoadBalancingV2::TargetGroup": {"", func(n names, r template.Resource) map[string]any {
+	"AWS::ElasticLoadBalancingV2::TargetGroup": {func(n names, r template.Resource) map[string]any {
 		name := n.short(r, "Name")
 		full := "targetgroup/" + name + "/" + n.Hex(r, 16)
 		arn := n.ARN("elasticloadbalancing", full)
 		return map[string]any{"Ref": arn, "TargetGroupArn": arn, "TargetGroupName": name, "TargetGroupFullName": full}
 	}},
-	"AWS::Lambda::Function": {"", func(n names, r template.Resource) map[string]any {
+	"AWS::Lambda::Function": {func(n names, r template.Resource) map[string]any {
 		name := n.short(r, "FunctionName")
 		return map[string]any{"Ref": name, "Arn": n.ARN("lambda", "function:"+name)}
 	}},
-	"AWS::Lambda::Permission": {"", func(n names, r template.Resource) map[string]any {
+	"AWS::Lambda::Permission": {func(n names, r template.Resource) map[string]any {
 		return map[string]any{"Ref": n.Name(r, ""), "Id": n.Name(r, "")}
 	}},
-	"AWS::ECS::TaskDefinition": {"", func(n names, r template.Resource) map[string]any {
+	"AWS::ECS::TaskDefinition": {func(n names, r template.Resource) map[string]any {
 		arn := n.ARN("ecs", "task-definition/"+n.Name(r, "Family")+":1")
 		return map[string]any{"Ref": arn, "TaskDefinitionArn": arn}
 	}},
-	"AWS::ECS::Service": {"", func(n names, r template.Resource) map[string]any {
+	"AWS::ECS::Service": {func(n names, r template.Resource) map[string]any {
 		cluster, _ := r.Properties["Cluster"].(string)
 		if cluster == "" {
 			cluster = "default"

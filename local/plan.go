@@ -12,6 +12,7 @@ import (
 	"plaudit/local/ecs"
 	"plaudit/local/elb"
 	"plaudit/local/lambda"
+	"plaudit/local/part"
 	"plaudit/local/template"
 )
 
@@ -54,28 +55,28 @@ var ignored = map[string]map[string]string{
 		"AllocatedStorage": "the disk is this machine's", "MaxAllocatedStorage": "the disk is this machine's",
 		"StorageType": "the disk is this machine's", "StorageEncrypted": "the disk is this machine's",
 		"DBInstanceClass": "the processor is this machine's", "DBInstanceIdentifier": "only a name",
-		"MultiAZ": noNetwork, "PubliclyAccessible": noNetwork, "DBSubnetGroupName": noNetwork, "VPCSecurityGroups": noNetwork,
-		"AvailabilityZone": noNetwork, "Port": "a free port of this machine takes its place",
+		"MultiAZ": part.NoNetwork, "PubliclyAccessible": part.NoNetwork, "DBSubnetGroupName": part.NoNetwork, "VPCSecurityGroups": part.NoNetwork,
+		"AvailabilityZone": part.NoNetwork, "Port": "a free port of this machine takes its place",
 		"EnableIAMDatabaseAuthentication": "logins have passwords: DbAuth is password",
 		"BackupRetentionPeriod":           "no backups are made", "PreferredBackupWindow": "no backups are made",
 		"CopyTagsToSnapshot": "no backups are made", "DeletionProtection": "`make clean` deletes it",
 		"AutoMinorVersionUpgrade": "the installed version runs", "PreferredMaintenanceWindow": "the installed version runs",
 		"EnableCloudwatchLogsExports": "its log is in .local", "EnablePerformanceInsights": "not monitored",
-		"MonitoringInterval": "not monitored", "MonitoringRoleArn": noIAM, "CACertificateIdentifier": "it speaks no TLS on 127.0.0.1",
+		"MonitoringInterval": "not monitored", "MonitoringRoleArn": part.NoIAM, "CACertificateIdentifier": "it speaks no TLS on 127.0.0.1",
 		"Tags": "nothing reads them",
 	},
 	"AWS::RDS::DBParameterGroup": {
 		"Description": "only a text", "Family": "the installed version runs", "DBParameterGroupName": "only a name", "Tags": "nothing reads them",
 	},
 	"AWS::Lambda::Function": {
-		"FunctionName": "part of its ARN", "Description": "only a text", "Role": noIAM, "VpcConfig": noNetwork,
+		"FunctionName": "part of its ARN", "Description": "only a text", "Role": part.NoIAM, "VpcConfig": part.NoNetwork,
 		"Architectures": "built for this machine", "Tags": "nothing reads them", "TracingConfig": "no X-Ray on a laptop; trace ids are passed on",
 		"LoggingConfig.SystemLogLevel": "the laptop cloud has a log level of its own", "LoggingConfig.LogGroup": "logs go to the terminal and to .local/laptop.log",
 		"EphemeralStorage": "/tmp is this machine's",
 	},
 	"AWS::ECS::TaskDefinition": {
-		"Family": "only a name", "NetworkMode": noNetwork, "RequiresCompatibilities": "a task is a process of this machine",
-		"RuntimePlatform": "built for this machine", "TaskRoleArn": noIAM, "ExecutionRoleArn": noIAM,
+		"Family": "only a name", "NetworkMode": part.NoNetwork, "RequiresCompatibilities": "a task is a process of this machine",
+		"RuntimePlatform": "built for this machine", "TaskRoleArn": part.NoIAM, "ExecutionRoleArn": part.NoIAM,
 		"Cpu": "not limited", "Memory": "not limited", "Tags": "nothing reads them",
 		"ContainerDefinitions.Image":                  "built from its Go source",
 		"ContainerDefinitions.Essential":              "the only container",
@@ -90,17 +91,17 @@ var ignored = map[string]map[string]string{
 	},
 	"AWS::ECS::Service": {
 		"Cluster": "one machine", "LaunchType": "a task is a process of this machine", "CapacityProviderStrategy": "a task is a process of this machine",
-		"PlacementStrategies": "one machine", "NetworkConfiguration": noNetwork, "Tags": "nothing reads them", "PropagateTags": "nothing reads them",
+		"PlacementStrategies": "one machine", "NetworkConfiguration": part.NoNetwork, "Tags": "nothing reads them", "PropagateTags": "nothing reads them",
 		"HealthCheckGracePeriodSeconds": "the container's StartPeriod covers it", "DeploymentConfiguration": "nothing is deployed while it runs",
 		"AvailabilityZoneRebalancing": "one machine", "EnableECSManagedTags": "nothing reads them",
 	},
 	"AWS::Lambda::Permission": {"SourceAccount": "a laptop has one account"},
 	"AWS::ElasticLoadBalancingV2::LoadBalancer": {
-		"Name": "part of its ARN", "Scheme": noNetwork, "Subnets": noNetwork, "SecurityGroups": noNetwork, "IpAddressType": noNetwork, "Tags": "nothing reads them",
+		"Name": "part of its ARN", "Scheme": part.NoNetwork, "Subnets": part.NoNetwork, "SecurityGroups": part.NoNetwork, "IpAddressType": part.NoNetwork, "Tags": "nothing reads them",
 	},
 	"AWS::ElasticLoadBalancingV2::Listener": {"SslPolicy": "no TLS on a laptop"},
 	"AWS::ElasticLoadBalancingV2::TargetGroup": {
-		"Name": "part of its ARN", "VpcId": noNetwork, "Port": "the port of a registered target counts", "IpAddressType": noNetwork, "Tags": "nothing reads them",
+		"Name": "part of its ARN", "VpcId": part.NoNetwork, "Port": "the port of a registered target counts", "IpAddressType": part.NoNetwork, "Tags": "nothing reads them",
 		"HealthCheckProtocol": "checked where the target listens",
 	},
 }
@@ -124,12 +125,19 @@ func makePlan(stack *template.Stack, n names) (*plan, error) {
 		case "AWS::ECS::Service":
 			err = p.addService(stack, n, r)
 		default:
-			if part, ok := n.parts.byType[r.Type]; ok {
-				err = part.Read(r)
+			if one, ok := n.parts.byType[r.Type]; ok {
+				err = one.Read(r)
 			}
 		}
 		if err != nil {
 			errs = append(errs, err)
+		}
+	}
+	for _, one := range n.parts.all {
+		if linker, ok := one.(part.Linker); ok {
+			if err := linker.Link(stack); err != nil {
+				errs = append(errs, err)
+			}
 		}
 	}
 	if err := p.addBalancer(stack, n); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,7 +16,7 @@ import (
 func testNames() names {
 	n := part.Names{Pseudo: template.Pseudo{StackName: "small", Region: "ap-northeast-2", AccountID: accountID}}
 	return names{
-		Names: n, parts: newParts(n), balancer: "127.0.0.1:8080", host: loopback,
+		Names: n, parts: newParts(part.Laptop{Names: n, Log: slog.New(slog.DiscardHandler)}), balancer: "127.0.0.1:8080", host: loopback,
 		databasePorts: map[string]int{"Db": 5433, "ScoresDb": 5434, "UsersDb": 5435},
 	}
 }

@@ -7,39 +7,26 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"plaudit/local/part"
 )
 
 const runFileName = "run.json"
 
-// runFile is .local/run.json: it exists while everything runs, and holds the
-// addresses and passwords for tests and people.
+// runFile is .local/run.json: it exists while everything runs.
 type runFile struct {
 	path string
 
 	mu      sync.Mutex
 	written bool
 	extra   map[string]json.RawMessage // from the hook `after`
-	content runContent
-}
-
-type runContent struct {
-	URL       string                 `json:"url"`
-	AWS       string                 `json:"aws"`
-	Region    string                 `json:"region"`
-	Databases map[string]runDatabase `json:"databases"` // by name of the database
-	PIDs      map[string]int         `json:"pids"`      // by part
-	Functions map[string]string      `json:"functions"` // names in AWS, by folder
-}
-
-type runDatabase struct {
-	URL string `json:"url"` // with the master user, who may read every table, and its password
-	PID int    `json:"pid"`
+	content part.Run
 }
 
 func newRunFile(folder string) *runFile {
 	return &runFile{
 		path:    filepath.Join(folder, runFileName),
-		content: runContent{Databases: map[string]runDatabase{}, PIDs: map[string]int{"laptop": os.Getpid()}},
+		content: part.Run{Databases: map[string]part.RunDatabase{}, PIDs: map[string]int{"laptop": os.Getpid()}, Functions: map[string]string{}},
 	}
 }
 
@@ -61,7 +48,7 @@ func (f *runFile) merge(object map[string]json.RawMessage) error {
 }
 
 // change changes the content, and the file if publish has been called.
-func (f *runFile) change(apply func(*runContent)) error {
+func (f *runFile) change(apply func(*part.Run)) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	apply(&f.content)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"plaudit/local/part"
 	"plaudit/local/template"
 )
 
@@ -37,8 +38,8 @@ func (c *cloud) samEnvironment(loaded *template.Template) (map[string]map[string
 	for _, f := range p.functions {
 		variables := maps.Clone(f.config.Env)
 		// sam overrides only variables that the template declares.
-		if value, ok := variables[endpointVariable]; ok && value == "" {
-			variables[endpointVariable] = fmt.Sprintf("http://%s:%d", containerHost, c.awsHeld)
+		if value, ok := variables[part.EndpointVariable]; ok && value == "" {
+			variables[part.EndpointVariable] = fmt.Sprintf("http://%s:%d", containerHost, c.awsHeld)
 		}
 		out[f.id] = variables
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"plaudit/local/ecs"
+	"plaudit/local/part"
 	"plaudit/local/secretsmanager"
 	"plaudit/local/template"
 )
@@ -108,7 +109,7 @@ func (p *plan) addService(stack *template.Stack, n names, r template.Resource) e
 // environment returns a task's variables: its definition's, and the address of
 // the AWS endpoint. The region is not among them, because ECS on EC2 sets none.
 func (s service) environment(endpoint string, secrets *secretsmanager.Service) (map[string]string, error) {
-	env := awsEnvironment(endpoint)
+	env := part.AWSEnvironment(endpoint)
 	maps.Copy(env, s.config.Env)
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(s.secrets)) {
@@ -153,20 +154,4 @@ func resolveSecret(secrets *secretsmanager.Service, from string) (string, error)
 		return "", fmt.Errorf("%s: the secret has no text %s", from, key)
 	}
 	return text, nil
-}
-
-// endpointVariable is the variable in which AWS SDKs look for an endpoint.
-// https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
-const endpointVariable = "AWS_ENDPOINT_URL"
-
-// awsEnvironment returns the variables by which an AWS SDK finds the laptop's
-// endpoint, with credentials that are valid nowhere.
-func awsEnvironment(endpoint string) map[string]string {
-	return map[string]string{
-		endpointVariable:        endpoint,
-		"AWS_ACCESS_KEY_ID":     "laptop",
-		"AWS_SECRET_ACCESS_KEY": "laptop",
-		// The SDK would ask EC2's metadata address, which a laptop does not have.
-		"AWS_EC2_METADATA_DISABLED": "true",
-	}
 }

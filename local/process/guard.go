@@ -2,6 +2,8 @@ package process
 
 import (
 	"bufio"
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,8 +23,48 @@ import (
 const guardName = "process-guard"
 
 // guardGrace is how long children may take to end after SIGTERM, once their
-// parent is gone.
+// parent is gone, unless Group.Patient allows more.
 const guardGrace = 3 * time.Second
+
+// orders are what a guard is to do once its parent is gone. The parent writes
+// them to the guard's standard input, as a line of JSON; the last line counts.
+type orders struct {
+	Grace  time.Duration `json:"grace"`
+	Before *Command      `json:"before,omitempty"`
+}
+
+// Command is a program that a guard runs, once its parent is gone, before it
+// ends the children.
+type Command struct {
+	Path string   `json:"path"`
+	Args []string `json:"args"` // without the program's own name
+	Env  []string `json:"env"`  // the whole environment, NAME=value each
+	Dir  string   `json:"dir"`
+	// Limit is how long it may take before it is killed.
+	Limit time.Duration `json:"limit"`
+	// Log is the file that its output is appended to; "" discards it.
+	Log string `json:"log"`
+}
+
+// run runs the command to its end. Its failure must not keep the guard from its
+// work, so it is only logged.
+func (c *Command) run() {
+	ctx, cancel := context.WithTimeout(context.Background(), c.Limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
+	cmd.Env = append([]string{}, c.Env...)
+	cmd.Dir = c.Dir
+	cmd.WaitDelay = outputDelay
+	if c.Log != "" {
+		if log, err := os.OpenFile(c.Log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
+			defer log.Close()
+			cmd.Stdout, cmd.Stderr = log, log
+		}
+	}
+	if err := cmd.Run(); err != nil && cmd.Stderr != nil {
+		fmt.Fprintf(cmd.Stderr, "%s: %s: %v\n", guardName, c.Path, err)
+	}
+}
 
 // Guard does the guard's work and never returns when this process is one, and
 // returns at once when it is not. Call it first in main, and in TestMain.
@@ -45,8 +87,17 @@ func Guard() {
 	fmt.Println("ready")
 	os.Stdout.Close()
 
+	todo := orders{Grace: guardGrace}
 	parentGone := make(chan struct{})
 	go func() {
+		// The last line is incomplete if the parent was killed while it wrote.
+		for decoder := json.NewDecoder(os.Stdin); ; {
+			var next orders
+			if err := decoder.Decode(&next); err != nil {
+				break
+			}
+			todo = next
+		}
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		close(parentGone)
 	}()
@@ -64,8 +115,11 @@ func Guard() {
 		}
 	}
 
+	if todo.Before != nil {
+		todo.Before.run()
+	}
 	signalGroups(groups, syscall.SIGTERM)
-	for end := time.Now().Add(guardGrace); time.Now().Before(end) && othersAlive(groups); {
+	for end := time.Now().Add(todo.Grace); time.Now().Before(end) && othersAlive(groups); {
 		time.Sleep(20 * time.Millisecond)
 	}
 	slices.Reverse(groups) // the guard's own group last: this ends the guard
@@ -116,7 +170,7 @@ type guard struct {
 
 // startGuard starts a guard that leads a new process group and also answers
 // for older groups, whose own guard is gone.
-func startGuard(older []int) (*guard, error) {
+func startGuard(older []int, todo orders) (*guard, error) {
 	if isGuard() {
 		return nil, errors.New("this process is a guard itself: call process.Guard first in main")
 	}
@@ -158,7 +212,18 @@ func startGuard(older []int) (*guard, error) {
 		_ = cmd.Wait() // how it ended does not matter, only that it did
 		close(g.done)
 	}()
+	g.order(todo)
 	return g, nil
+}
+
+// order tells the guard what it is to do. It fails only if the guard is gone,
+// and then the next guard is told.
+func (g *guard) order(todo orders) {
+	text, err := json.Marshal(todo)
+	if err != nil {
+		panic(err) // durations and texts only
+	}
+	_, _ = g.alive.Write(append(text, '\n'))
 }
 
 func (g *guard) pid() int { return g.cmd.Process.Pid }

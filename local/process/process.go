@@ -37,19 +37,40 @@ type Group struct {
 	mu       sync.Mutex
 	guard    *guard
 	guardErr error
+	orders   orders     // of each guard
 	running  []*Process // in the order of their start
 	closed   bool
 }
 
 // NewGroup starts a guard. Guard must be called first in main.
 func NewGroup() (*Group, error) {
-	guard, err := startGuard(nil)
+	todo := orders{Grace: guardGrace}
+	guard, err := startGuard(nil, todo)
 	if err != nil {
 		return nil, err
 	}
-	g := &Group{guard: guard}
+	g := &Group{guard: guard, orders: todo}
 	go g.watch(guard)
 	return g, nil
+}
+
+// Patient sets how long the guard waits for the children to end after SIGTERM
+// before it kills them, instead of three seconds.
+func (g *Group) Patient(grace time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.orders.Grace = grace
+	g.guard.order(g.orders)
+}
+
+// BeforeEnd sets the program that the guard runs, if this program is killed,
+// while the children still run and before it sends them SIGTERM. Close does not
+// run it. It replaces the one of an earlier call; nil sets none.
+func (g *Group) BeforeEnd(c *Command) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.orders.Before = c
+	g.guard.order(g.orders)
 }
 
 // watch puts another guard in the place of one that somebody has ended.
@@ -68,7 +89,7 @@ func (g *Group) watch(guard *guard) {
 				older = append(older, p.group)
 			}
 		}
-		next, err := startGuard(older)
+		next, err := startGuard(older, g.orders)
 		if err != nil {
 			g.guardErr = err
 			g.mu.Unlock()
@@ -93,6 +114,9 @@ type Spec struct {
 	// an *os.File is written to by one goroutine each, or by one for both when
 	// they are the same; all is written when Done closes.
 	Stdout, Stderr io.Writer
+	// Files are open in the child too, from descriptor 3 on. A lock of flock(2)
+	// on one of them lasts until both programs have closed it.
+	Files []*os.File
 }
 
 // Start starts a child.
@@ -150,6 +174,7 @@ func start(s Spec, group int) (*Process, error) {
 	cmd.Dir = s.Dir
 	cmd.Env = append([]string{}, s.Env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.Stdin, s.Stdout, s.Stderr
+	cmd.ExtraFiles = s.Files
 	cmd.WaitDelay = outputDelay
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: group, Credential: s.Credential}
 	if err := cmd.Start(); err != nil {

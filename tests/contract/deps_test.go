@@ -14,11 +14,11 @@ var linked = map[string][]string{
 	"score-add":   scoring,
 	"score-query": scoring,
 	"board-admin": scoring,
-	"db-migrate":  {"shared/boot", "shared/edge", "shared/postgres", "shared/postgres/migrate", "shared/fault", "shared/trace"},
+	"db-migrate":  {"shared/boot", "shared/edge", "shared/cloud", "shared/postgres", "shared/postgres/migrate", "shared/fault", "shared/trace"},
 }
 
 var scoring = with(bottom, "shared/event", "shared/score", "shared/problem", "shared/edge", "shared/alb", "shared/boot", "shared/jose",
-	"shared/web", "shared/web/scores", "shared/postgres", "shared/postgres/scores", "functions/internal/httplambda")
+	"shared/web", "shared/web/scores", "shared/cloud", "shared/postgres", "shared/postgres/scores", "functions/internal/httplambda")
 
 // heavy are packages of others that cost a cold start or do not belong into a
 // function, with the functions that need them.

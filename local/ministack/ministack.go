@@ -1,0 +1,432 @@
+// Package ministack installs and runs MiniStack, the program behind the laptop's
+// DynamoDB, S3 and SQS: https://pypi.org/project/ministack/, MIT.
+//
+// MiniStack keeps its state in memory. It reads it when it starts and saves it
+// when it gets SIGTERM; after SIGKILL everything since its start is gone. Stream
+// records are never saved. Its API is for programs of this machine only, and
+// nothing checks signatures or permissions.
+package ministack
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"plaudit/local/process"
+)
+
+// services are what the engine serves, by its own names. Everything else is
+// switched off.
+const services = "dynamodb,dynamodbstreams,s3,sqs"
+
+const (
+	host       = "127.0.0.1"
+	startLimit = 60 * time.Second
+	// StopGrace is how long the engine may take to save its state: 2 to 3 s are
+	// usual.
+	StopGrace = 15 * time.Second
+	// aliveLimit is how long an engine of an earlier run may take to end: its
+	// guard may still have a program to run before that.
+	aliveLimit = 2 * time.Minute
+)
+
+// Config says how to run an engine.
+type Config struct {
+	Group  *process.Group // of its own, see Start
+	Folder string         // of the installation, see Install
+	// Data is the folder of its state. It is locked as long as the engine lives.
+	Data   string
+	Forget bool // it saves nothing when it stops
+	Region string
+	Port   int       // on 127.0.0.1; 0: any free one
+	Output io.Writer // its log
+	Log    *slog.Logger
+	Say    func(text string) // shows a line to the user
+	// Changed is called when the engine's process has started, and with 0 when
+	// it has ended. Optional.
+	Changed func(pid int)
+	// Restarted is called when the engine was killed and runs again, without
+	// what it had not saved. Optional.
+	Restarted func(ctx context.Context) error
+}
+
+// Engine is a running MiniStack.
+type Engine struct {
+	config Config
+	python string
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu      sync.Mutex
+	port    int
+	process *process.Process // nil while it is being started again
+}
+
+// Start installs the engine, if needed, and starts it. An engine that is killed
+// is started again, until Stop. The group's guard will wait until the engine has
+// saved its state, so the group should hold nothing that must end sooner.
+func Start(ctx context.Context, c Config) (*Engine, error) {
+	python, err := Install(ctx, c.Group, c.Folder, c.Say)
+	if err != nil {
+		return nil, err
+	}
+	for _, folder := range []string{c.Data, filepath.Join(c.Data, "tmp")} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	c.Group.Patient(StopGrace)
+	e := &Engine{config: c, python: python, port: c.Port, done: make(chan struct{})}
+	p, err := e.launch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keeping, cancel := context.WithCancel(context.Background())
+	e.cancel = cancel
+	go e.keep(keeping, p)
+	return e, nil
+}
+
+// URL returns the address of the engine. It stays the same if the engine is
+// started again, unless its port has been taken.
+func (e *Engine) URL() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(e.port))
+}
+
+// PID returns the engine's process, or 0 while none runs.
+func (e *Engine) PID() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.process == nil {
+		return 0
+	}
+	return e.process.PID()
+}
+
+// Stop ends the engine and returns when it has saved its state. It returns an
+// error if the engine had to be killed, and has saved nothing.
+func (e *Engine) Stop() error {
+	e.cancel()
+	<-e.done // after this nothing starts it again
+	e.mu.Lock()
+	p := e.process
+	e.mu.Unlock()
+	if p == nil {
+		return nil
+	}
+	err := p.Stop(StopGrace)
+	e.changed(nil)
+	return err
+}
+
+func (e *Engine) changed(p *process.Process) {
+	e.mu.Lock()
+	e.process = p
+	e.mu.Unlock()
+	if e.config.Changed == nil {
+		return
+	}
+	pid := 0
+	if p != nil {
+		pid = p.PID()
+	}
+	e.config.Changed(pid)
+}
+
+// keep starts the engine again whenever it ends, until ctx ends.
+func (e *Engine) keep(ctx context.Context, p *process.Process) {
+	defer close(e.done)
+	for pause := time.Duration(0); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.Done():
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		e.changed(nil)
+		e.config.Say(fmt.Sprintf("the engine of DynamoDB, S3 and SQS ended (%s); it starts again without what it had not saved", ending(p)))
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(pause):
+			}
+			began := time.Now()
+			next, err := e.launch(ctx)
+			if err == nil && e.config.Restarted != nil {
+				err = e.config.Restarted(ctx)
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			if next != nil {
+				p = next
+			}
+			if err == nil {
+				e.config.Say(fmt.Sprintf("the engine runs again, process %d, with the tables, buckets and queues of the template (%.1f s)", p.PID(), time.Since(began).Seconds()))
+				pause = 0
+				break
+			}
+			e.config.Log.Error("the engine could not be started again", "error", err)
+			pause = min(max(2*pause, time.Second), 30*time.Second)
+			if next != nil {
+				break // it runs; if it does not, this is noticed above
+			}
+		}
+	}
+}
+
+func ending(p *process.Process) string {
+	if err := p.Err(); err != nil {
+		return err.Error()
+	}
+	return "exit status 0"
+}
+
+// launch starts the process and waits until it answers.
+func (e *Engine) launch(ctx context.Context) (*process.Process, error) {
+	c := e.config
+	var err error
+	// A port may be taken between its choice and the engine's start.
+	for range 5 {
+		e.mu.Lock()
+		port := e.port
+		e.mu.Unlock()
+		if port, err = freePort(port); err != nil {
+			return nil, err
+		}
+		var held *os.File
+		held, err = lock(ctx, filepath.Join(c.Data, "lock"), aliveLimit, func() {
+			c.Say("waiting for the engine of an earlier run to end")
+		})
+		if err != nil {
+			return nil, fmt.Errorf("an engine of an earlier run still uses %s: end the process that has %s open: %w", c.Data, filepath.Join(c.Data, "lock"), err)
+		}
+		var p *process.Process
+		p, err = c.Group.Start(process.Spec{
+			Name: "engine", Path: e.python, Args: []string{"-I", "-m", "ministack"}, Dir: c.Data,
+			Env: c.environment(port), Stdout: c.Output, Stderr: c.Output,
+			// The engine inherits the lock, so it lasts until its end.
+			Files: []*os.File{held},
+		})
+		held.Close()
+		if err != nil {
+			return nil, err
+		}
+		e.mu.Lock()
+		e.port = port
+		e.mu.Unlock()
+		if err = await(ctx, p, e.URL()); err == nil {
+			if err = onlyLoopback(p.PID(), port); err == nil {
+				e.changed(p)
+				return p, nil
+			}
+		}
+		_ = p.Stop(StopGrace) // the cause is the better error
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if !errors.Is(err, errEnded) {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+// environment is all that the engine gets: it would read the user's AWS profiles
+// and much more.
+func (c Config) environment(port int) []string {
+	persist := "1"
+	if c.Forget {
+		persist = "0"
+	}
+	return []string{
+		"PATH=/usr/bin:/bin",
+		"HOME=" + c.Data,
+		"TMPDIR=" + filepath.Join(c.Data, "tmp"),
+		"PYTHONUNBUFFERED=1",
+		"BIND_HOST=" + host, // it would listen on 0.0.0.0
+		"GATEWAY_PORT=" + strconv.Itoa(port),
+		"MINISTACK_REGION=" + c.Region,
+		"SERVICES=" + services,
+		"PERSIST_STATE=" + persist, "STATE_DIR=" + filepath.Join(c.Data, "state"),
+		"S3_PERSIST=" + persist, "S3_DATA_DIR=" + filepath.Join(c.Data, "s3"),
+		// These two would listen on ports of their own.
+		"SFTP_ENABLED=0", "IOT_MTLS_ENABLED=0",
+		// It would remove containers of other MiniStacks of this machine.
+		"DOCKER_HOST=unix://" + filepath.Join(c.Data, "no-docker"),
+		"LOG_LEVEL=WARNING",
+	}
+}
+
+// freePort returns the port if it is free, else any free one.
+func freePort(port int) (int, error) {
+	l, err := net.Listen("tcp4", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil && port != 0 {
+		l, err = net.Listen("tcp4", net.JoinHostPort(host, "0"))
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// errEnded says that the process ended before it answered.
+var errEnded = errors.New("the engine ended during its start; its log says why")
+
+// await waits until the engine answers with the version that is pinned.
+func await(ctx context.Context, p *process.Process, url string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("the engine does not answer within %v", startLimit))
+	defer cancel()
+	for {
+		version, err := versionOf(ctx, url)
+		if err == nil && version != Version {
+			return fmt.Errorf("%s is MiniStack %s, not %s", url, version, Version)
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.Done():
+			return errEnded
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func versionOf(ctx context.Context, url string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/_ministack/health", nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := direct.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	var health struct{ Version string }
+	err = json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&health)
+	return health.Version, err
+}
+
+// direct keeps no connection, which the engine would wait for when it stops, and
+// uses no proxy.
+var direct = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+// onlyLoopback returns an error if the process listens on anything but 127.0.0.1.
+// Linux says where it listens. Elsewhere every other address of this machine
+// must refuse the port.
+func onlyLoopback(pid, port int) error {
+	addresses, err := listening(pid)
+	if errors.Is(err, os.ErrNotExist) {
+		return refusedElsewhere(port)
+	}
+	if err != nil {
+		return err
+	}
+	for _, address := range addresses {
+		if !strings.HasPrefix(address, host+":") {
+			return fmt.Errorf("the engine listens on %s; it must listen on %s only", address, host)
+		}
+	}
+	return nil
+}
+
+func refusedElsewhere(port int) error {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return err
+	}
+	for _, one := range addresses {
+		network, ok := one.(*net.IPNet)
+		if !ok || network.IP.IsLoopback() || network.IP.IsLinkLocalUnicast() {
+			continue
+		}
+		address := net.JoinHostPort(network.IP.String(), strconv.Itoa(port))
+		if c, err := net.DialTimeout("tcp", address, 200*time.Millisecond); err == nil {
+			c.Close()
+			return fmt.Errorf("the engine answers on %s; it must listen on %s only", address, host)
+		}
+	}
+	return nil
+}
+
+// listening returns the TCP addresses on which a process listens, from proc(5).
+func listening(pid int) ([]string, error) {
+	folder := fmt.Sprintf("/proc/%d", pid)
+	descriptors, err := os.ReadDir(folder + "/fd")
+	if err != nil {
+		return nil, err
+	}
+	mine := map[string]bool{} // inodes
+	for _, d := range descriptors {
+		if target, err := os.Readlink(folder + "/fd/" + d.Name()); err == nil && strings.HasPrefix(target, "socket:[") {
+			mine[strings.TrimSuffix(strings.TrimPrefix(target, "socket:["), "]")] = true
+		}
+	}
+	var addresses []string
+	for _, table := range []string{"tcp", "tcp6"} {
+		text, err := os.ReadFile(folder + "/net/" + table)
+		if errors.Is(err, os.ErrNotExist) && table == "tcp6" {
+			continue // no IPv6
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, line := range strings.Split(string(text), "\n")[1:] {
+			// sl local_address rem_address st … inode: the tenth field.
+			fields := strings.Fields(line)
+			if len(fields) < 10 || fields[3] != "0A" || !mine[fields[9]] {
+				continue
+			}
+			addresses = append(addresses, decodeAddress(fields[1]))
+		}
+	}
+	return addresses, nil
+}
+
+// decodeAddress reads an address of /proc/net/tcp, such as 0100007F:1F90. Other
+// addresses than IPv4's come back as they are.
+func decodeAddress(text string) string {
+	digits, port, _ := strings.Cut(text, ":")
+	address, err := strconv.ParseUint(digits, 16, 32)
+	number, portErr := strconv.ParseUint(port, 16, 16)
+	if err != nil || portErr != nil || len(digits) != 8 {
+		return text
+	}
+	// In the byte order of the machine; all that Go's Linux ports for laptops
+	// run on are little-endian.
+	return fmt.Sprintf("%s:%d", net.IPv4(byte(address), byte(address>>8), byte(address>>16), byte(address>>24)), number)
+}
+
+// Kill ends the engine at once, as a crash would. It is for tests.
+func (e *Engine) Kill() error {
+	e.mu.Lock()
+	p := e.process
+	e.mu.Unlock()
+	if p == nil {
+		return os.ErrProcessDone
+	}
+	return p.Signal(syscall.SIGKILL)
+}
