@@ -15,13 +15,6 @@ import (
 	"plaudit/shared/event"
 )
 
-// IndexedLog is a log whose index can be checked.
-type IndexedLog interface {
-	Log
-	// MissingIndex returns those of the events that lack an index item.
-	MissingIndex(ctx context.Context, events []event.Event) ([]event.Event, error)
-}
-
 // Kept is an event's row that the outbox still has.
 type Kept struct {
 	ID    int64
@@ -90,7 +83,7 @@ type namedSource struct {
 // Checker compares the log with the databases while both change. Each call of Run does a
 // piece of the work.
 type Checker struct {
-	Log IndexedLog
+	Log Log
 	Databases
 	Keep   time.Duration // how long outboxes keep sent rows, at least
 	Budget time.Duration // for a piece; the step that exceeds it is the last one
@@ -291,7 +284,7 @@ func (c *Checker) checkKept(ctx context.Context, rows []Kept, r *Report) (wrong 
 }
 
 // compare checks the events of sent rows.
-func compare(ctx context.Context, log IndexedLog, rows []Kept, r *Report) (wrong []Kept, err error) {
+func compare(ctx context.Context, log Log, rows []Kept, r *Report) (wrong []Kept, err error) {
 	note := func(row Kept, restorable bool, what string) {
 		wrong = append(wrong, row)
 		if r != nil {

@@ -83,15 +83,15 @@ func (m *memory) List(_ context.Context, q audit.Query) (found []audit.Stored, n
 	return found, audit.Place{}, nil
 }
 
-// outbox is an outbox in memory.
-type outbox struct {
+// records is an outbox in memory, as checks read it.
+type records struct {
 	rows      map[int64]*audit.Kept
 	failed    []audit.Failed
 	restoring map[int64]bool
 	read      func() // before each look at rows by id
 }
 
-func (o *outbox) Kept(_ context.Context, after int64, limit int) (rows []audit.Kept, err error) {
+func (o *records) Kept(_ context.Context, after int64, limit int) (rows []audit.Kept, err error) {
 	for _, id := range slices.Sorted(maps.Keys(o.rows)) {
 		if id > after && len(rows) < limit {
 			rows = append(rows, *o.rows[id])
@@ -100,7 +100,7 @@ func (o *outbox) Kept(_ context.Context, after int64, limit int) (rows []audit.K
 	return rows, nil
 }
 
-func (o *outbox) KeptByID(_ context.Context, ids []int64) (rows []audit.Kept, err error) {
+func (o *records) KeptByID(_ context.Context, ids []int64) (rows []audit.Kept, err error) {
 	if o.read != nil {
 		o.read()
 	}
@@ -112,14 +112,14 @@ func (o *outbox) KeptByID(_ context.Context, ids []int64) (rows []audit.Kept, er
 	return rows, nil
 }
 
-func (o *outbox) LastID(context.Context) (last int64, err error) {
+func (o *records) LastID(context.Context) (last int64, err error) {
 	for id := range o.rows {
 		last = max(last, id)
 	}
 	return last, nil
 }
 
-func (o *outbox) Failed(_ context.Context, after int64, limit int) (rows []audit.Failed, err error) {
+func (o *records) Failed(_ context.Context, after int64, limit int) (rows []audit.Failed, err error) {
 	for _, f := range o.failed {
 		if f.ID > after && len(rows) < limit {
 			rows = append(rows, f)
@@ -128,7 +128,7 @@ func (o *outbox) Failed(_ context.Context, after int64, limit int) (rows []audit
 	return rows, nil
 }
 
-func (o *outbox) Restore(ctx context.Context, after int64, from, to time.Time, limit int) (marked int, last int64, err error) {
+func (o *records) Restore(ctx context.Context, after int64, from, to time.Time, limit int) (marked int, last int64, err error) {
 	rows, err := o.Kept(ctx, after, limit)
 	for _, row := range rows {
 		at := row.Event.RecordedTime
@@ -144,12 +144,12 @@ func (o *outbox) Restore(ctx context.Context, after int64, from, to time.Time, l
 	return marked, last, err
 }
 
-func (o *outbox) Restoring(_ context.Context, limit int) (int, error) {
+func (o *records) Restoring(_ context.Context, limit int) (int, error) {
 	return min(limit, len(o.restoring)), nil
 }
 
 // relay sends at most n of the rows that wait, as the relay does.
-func (o *outbox) relay(m *memory, n int) {
+func (o *records) relay(m *memory, n int) {
 	for _, id := range slices.Sorted(maps.Keys(o.rows)) {
 		if row := o.rows[id]; row.Sent.IsZero() && n > 0 {
 			m.put(row.Event)
@@ -179,15 +179,15 @@ func (l ledger) Orphans(_ context.Context, after string, limit int) (found []aud
 // be sent, and 12 of the users, recorded in the hours before noon.
 type world struct {
 	log           *memory
-	scores, users *outbox
+	scores, users *records
 	ledger        ledger
 	checker       audit.Checker
 }
 
 func newWorld() *world {
 	w := &world{log: &memory{events: map[string]audit.Stored{}, hidden: map[string]bool{}}}
-	fill := func(source, subject string, n int64) *outbox {
-		o := &outbox{rows: map[int64]*audit.Kept{}, restoring: map[int64]bool{}}
+	fill := func(source, subject string, n int64) *records {
+		o := &records{rows: map[int64]*audit.Kept{}, restoring: map[int64]bool{}}
 		for id := int64(1); id <= n; id++ {
 			// Four at a time have the same time.
 			at := noon.Add(-4*time.Hour + time.Duration(id/4)*time.Minute)
@@ -419,7 +419,7 @@ func TestSample(t *testing.T) {
 	if s, err := w.checker.Sample(t.Context(), 100, 0); err != nil || s.Missing != 0 {
 		t.Errorf("a changed event: %+v, %v", s, err)
 	}
-	empty := &outbox{}
+	empty := &records{}
 	w.checker.Databases = audit.Databases{Scores: empty, Users: empty}
 	if s, err := w.checker.Sample(t.Context(), 100, 100); err != nil || s != (audit.Sample{}) {
 		t.Errorf("empty outboxes: %+v, %v", s, err)
