@@ -17,10 +17,10 @@ import (
 // are those in template.yaml.
 type config struct {
 	DB             postgres.Env
-	ScoresDSN      string `env:"SCORES_DSN"` // postgres://db_check@…
-	ScoresPassword string `env:"SCORES_PASSWORD"`
-	UsersDSN       string `env:"USERS_DSN"` // as SCORES_DSN
-	UsersPassword  string `env:"USERS_PASSWORD"`
+	ScoresDSN      string `env:"SCORES_DSN,notEmpty"`   // the scores database, as db_check
+	ScoresPassword string `env:"SCORES_PASSWORD,unset"` // empty if DB_AUTH is iam
+	UsersDSN       string `env:"USERS_DSN,notEmpty"`    // the users database, as db_check
+	UsersPassword  string `env:"USERS_PASSWORD,unset"`  // empty if DB_AUTH is iam
 	EventsTable    string `env:"EVENTS_TABLE,notEmpty"`
 	IndexTable     string `env:"INDEX_TABLE,notEmpty"`
 	OutboxDays     int    `env:"OUTBOX_DAYS,notEmpty"` // how long sent rows stay in the outboxes

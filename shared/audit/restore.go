@@ -35,7 +35,7 @@ type restorePlace struct {
 
 // Run does a piece of a restore of the events with a recordedtime from `from` to before
 // `to`, and returns where the next piece begins; nil once all of them are in the log. A
-// zero time is no limit. Whoever gets a place without progress should wait a moment.
+// zero time is no limit. A caller that gets a place without progress should wait a moment.
 //
 // It marks sent rows as not sent; the relays send them, as marked. It can be broken off
 // and repeated: the log takes each event once.
