@@ -72,7 +72,7 @@ func (in *Intake) Add(ctx context.Context, c access.Caller, submissions []Submis
 		return nil, err
 	}
 	added := make([]Added, len(submissions))
-	if err := each(ctx, len(added), func(ctx context.Context, i int) error {
+	if err := tryAll(ctx, len(added), func(ctx context.Context, i int) error {
 		there, err := in.Log.Get(ctx, logID(submissions[i]))
 		if err != nil || there == nil {
 			return err
@@ -83,7 +83,7 @@ func (in *Intake) Add(ctx context.Context, c access.Caller, submissions []Submis
 		return nil, err
 	}
 	at := in.times(len(added))
-	err := each(ctx, len(added), func(ctx context.Context, i int) error {
+	err := tryAll(ctx, len(added), func(ctx context.Context, i int) error {
 		if added[i].Replayed {
 			return nil
 		}
@@ -137,9 +137,9 @@ func (in *Intake) times(n int) time.Time {
 	return at
 }
 
-// each calls do for the numbers below n, some at a time. It calls all of them, unless
+// tryAll calls do for the numbers below n, some at a time. It calls all of them, unless
 // ctx ends, and returns the error of the lowest.
-func each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+func tryAll(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
 	errs := make([]error, n)
 	var all errgroup.Group
 	all.SetLimit(atOnce)
