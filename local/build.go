@@ -9,36 +9,53 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"plaudit/local/process"
 )
 
-// build compiles the Go programs of functions and services with one go build,
-// and returns the file of each package. The flags are those for Lambda, the
-// processor is this machine's.
-func (c *cloud) build(ctx context.Context, packages []string) (map[string]string, error) {
-	folder := c.programs()
-	files, names := map[string]string{}, map[string]string{}
+// buildAll compiles the Go programs of all parts.
+func (c *cloud) buildAll(ctx context.Context) error {
+	began := time.Now()
+	var all, counts, kinds []string
+	for _, p := range c.parts.programRunners() {
+		kind, packages := p.Programs()
+		all = append(all, packages...)
+		counts = append(counts, fmt.Sprintf("%s %d", kind, len(packages)))
+		kinds = append(kinds, kind)
+	}
+	defer c.screen.patiently(fmt.Sprintf("building %d %s", len(all), strings.Join(kinds, " and ")))()
+	err := c.build(ctx, all)
+	if err == nil {
+		c.screen.line("build", strings.Join(counts, ", "), time.Since(began))
+	}
+	return err
+}
+
+// build compiles Go programs with one go build. The flags are those for Lambda,
+// the processor is this machine's.
+func (c *cloud) build(ctx context.Context, packages []string) error {
+	names := map[string]string{}
 	for _, pkg := range packages {
 		name := path.Base(pkg)
 		if other, ok := names[name]; ok && other != pkg {
-			return nil, fmt.Errorf("%s and %s have the same name, so their programs would be one file", other, pkg)
+			return fmt.Errorf("%s and %s have the same name, so their programs would be one file", other, pkg)
 		}
 		if info, err := os.Stat(filepath.Join(c.root, pkg)); err != nil || !info.IsDir() {
-			return nil, fmt.Errorf("the template names the folder %s, which does not exist", pkg)
+			return fmt.Errorf("the template names the folder %s, which does not exist", pkg)
 		}
 		names[name] = pkg
-		files[pkg] = filepath.Join(folder, name)
 	}
-	if len(files) == 0 {
-		return files, nil
+	if len(names) == 0 {
+		return nil
 	}
+	folder := c.programs()
 	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return nil, err
+		return err
 	}
 	compiler, err := exec.LookPath("go")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	args := []string{"build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", folder + string(filepath.Separator)}
 	for _, pkg := range names {
@@ -52,9 +69,9 @@ func (c *cloud) build(ctx context.Context, packages []string) (map[string]string
 		Stdout: &out, Stderr: &out,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("go build: %w\n%s", err, strings.TrimSpace(out.String()))
+		return fmt.Errorf("go build: %w\n%s", err, strings.TrimSpace(out.String()))
 	}
-	return files, nil
+	return nil
 }
 
 // programs returns the folder of the programs that build makes.

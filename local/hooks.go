@@ -129,7 +129,7 @@ func (c *cloud) setup(ctx context.Context) error {
 		return err
 	}
 	env := part.AWSEnvironment(c.endpointURL)
-	env["AWS_REGION"] = c.names.Region
+	env["AWS_REGION"] = c.config.Region
 	// The caller's own AWS profiles must not be used.
 	env["AWS_CONFIG_FILE"], env["AWS_SHARED_CREDENTIALS_FILE"] = os.DevNull, os.DevNull
 	object, err := c.hook(ctx, c.config.After, env, stdin)

@@ -3,18 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"plaudit/local/lambda"
 	"plaudit/local/part"
 )
 
@@ -27,8 +26,7 @@ output, its log to standard error. Exit codes: 0 after an answer, 1 after an
 error of the function or of the call, 2 for wrong arguments.
 `
 
-// invoke invokes a function through the AWS endpoint, as `aws lambda invoke`
-// does.
+// invoke is the command.
 func invoke(ctx context.Context, folder string, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	if len(args) == 1 && (args[0] == "-h" || args[0] == "-help" || args[0] == "--help") {
 		fmt.Fprint(stdout, invokeUsage)
@@ -55,39 +53,22 @@ func invoke(ctx context.Context, folder string, args []string, stdin io.Reader, 
 		return err
 	}
 
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, run.AWS+"/2015-03-31/functions/"+name+"/invocations", bytes.NewReader(event))
+	answer, err := lambda.Invoke(ctx, run.AWS, name, event)
+	stderr.Write(harmless(answer.LogTail))
+	if errors.Is(err, lambda.ErrUnknownFunction) {
+		return fmt.Errorf("the stack has no function %s; its functions are %s", args[0], strings.Join(slices.Sorted(maps.Keys(run.Functions)), ", "))
+	}
 	if err != nil {
-		return err
-	}
-	// The endpoint reads the service from the scope of the signature, and does
-	// not check the signature.
-	request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=laptop/20260101/local/lambda/aws4_request, SignedHeaders=host, Signature=0")
-	request.Header.Set("X-Amz-Log-Type", "Tail")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("the AWS endpoint: %w", err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
-	}
-	if tail, err := base64.StdEncoding.DecodeString(response.Header.Get("X-Amz-Log-Result")); err == nil {
-		stderr.Write(harmless(tail))
-	}
-	if response.StatusCode != http.StatusOK {
-		if response.StatusCode == http.StatusNotFound {
-			return fmt.Errorf("the stack has no function %s; its functions are %s", args[0], strings.Join(slices.Sorted(maps.Keys(run.Functions)), ", "))
-		}
-		return fmt.Errorf("invoke %s: %s %s", name, response.Status, harmless(bytes.TrimSpace(answer)))
+		return errors.New(string(harmless([]byte(err.Error()))))
 	}
 	var pretty bytes.Buffer
-	if json.Indent(&pretty, answer, "", "  ") == nil {
-		answer = pretty.Bytes()
+	if json.Indent(&pretty, answer.Payload, "", "  ") != nil {
+		pretty.Reset()
+		pretty.Write(answer.Payload)
 	}
-	fmt.Fprintf(stdout, "%s\n", harmless(bytes.TrimSpace(answer)))
-	if kind := response.Header.Get("X-Amz-Function-Error"); kind != "" {
-		return fmt.Errorf("%s failed (%s)", name, kind)
+	fmt.Fprintf(stdout, "%s\n", harmless(bytes.TrimSpace(pretty.Bytes())))
+	if answer.FunctionError != "" {
+		return fmt.Errorf("%s failed (%s)", name, answer.FunctionError)
 	}
 	return nil
 }

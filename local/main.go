@@ -206,7 +206,6 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 	if port != o.httpPort && o.httpPort != 0 {
 		s.say("port %d is taken; the load balancer uses %d instead", o.httpPort, port)
 	}
-	c.balancerAddress = fmt.Sprintf("127.0.0.1:%d", port)
 	aws, port, err := c.ports.hold(c.ports.addresses, o.awsPort, o.awsGiven)
 	if err != nil {
 		return fmt.Errorf("AWS endpoint: %w; choose another port with -aws-port", err)
@@ -231,9 +230,9 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 		}
 	}()
 	s.calm.Store(true)
-	err = c.load(starting)
+	err = c.load(starting, balancer[0])
 	if err == nil {
-		err = c.start(starting, balancer[0], aws)
+		err = c.start(starting, aws)
 	}
 	if err == nil && o.watch {
 		err = c.watch(ctx)
@@ -252,7 +251,7 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 	}
 	s.calm.Store(false)
 	s.say("")
-	s.say("ready in %.1f s: %s", time.Since(began).Seconds(), c.url())
+	s.say("ready in %.1f s: %s", time.Since(began).Seconds(), c.run.url())
 	if o.watch {
 		s.say("watching the Go files: functions and services that contain a changed one are rebuilt and replaced")
 	}

@@ -1,42 +1,65 @@
 package main
 
 import (
+	"net"
 	"slices"
+	"time"
 
 	"plaudit/local/dynamodb"
+	"plaudit/local/ecs"
+	"plaudit/local/elb"
 	"plaudit/local/engine"
 	"plaudit/local/idle"
+	"plaudit/local/lambda"
 	"plaudit/local/part"
+	"plaudit/local/rds"
 	"plaudit/local/s3"
 	"plaudit/local/secretsmanager"
 	"plaudit/local/sqs"
 )
 
-// parts are the services that have a folder of their own behind part.Part. The
-// others are still in this package: see kinds and plan.
+// parts are the services that the laptop cloud runs, each in a folder of its own.
 //
-// A row starts when the row before has started, and its parts start side by
-// side. They stop in the reverse order.
+// They start row by row: the parts of a row side by side, once the row before has
+// started. The programs of the project are built beside the first row, so the parts
+// that run them are in later ones. The parts stop in the reverse order.
 type parts struct {
-	served  []part.List // before the AWS endpoint is served
-	callers []part.List // after it: they call AWS, or their requests make others call it
-	all     part.List
-	byType  map[string]part.Part    // by resource type
-	secrets *secretsmanager.Service // one of all; databases and tasks use it too
+	served    []part.List // before the AWS endpoint is served
+	callers   []part.List // after it: these call AWS, until they end, or pass requests on to those that do
+	functions *lambda.Part
 }
 
-func newParts(l part.Laptop) parts {
-	p := parts{byType: map[string]part.Part{}, secrets: secretsmanager.New(l.Names)}
+// newParts makes the parts. The load balancer listens on port; bin is the folder
+// of PostgreSQL's programs.
+func newParts(l part.Laptop, port net.Listener, idleAfter time.Duration, bin string) parts {
+	secrets := secretsmanager.New(l.Names)
+	functions := lambda.NewPart(l, idleAfter)
+	balancer := elb.NewPart(l, port, functions)
 	e := engine.New(l)
-	p.served = []part.List{
-		{idle.New(l), p.secrets, e},
-		{dynamodb.New(l, e), s3.New(l, e), sqs.New(l, e)},
+	return parts{
+		served: []part.List{
+			{idle.New(l), secrets, rds.NewPart(l, secrets, bin), e},
+			{dynamodb.New(l, e), s3.New(l, e), sqs.New(l, e)},
+		},
+		callers: []part.List{
+			{functions},
+			{ecs.NewPart(l, secrets, balancer)},
+			{balancer},
+		},
+		functions: functions,
 	}
-	p.all = slices.Concat(slices.Concat(p.served, p.callers)...)
-	for _, one := range p.all {
-		for _, kind := range one.Types() {
-			p.byType[kind] = one
+}
+
+// all returns the parts in the order of their start.
+func (p parts) all() part.List { return slices.Concat(slices.Concat(p.served, p.callers)...) }
+
+// programRunners returns the parts that run programs of the project.
+func (p parts) programRunners() []part.ProgramRunner {
+	var out []part.ProgramRunner
+	for _, one := range p.all() {
+		if runner, ok := one.(part.ProgramRunner); ok {
+			out = append(out, runner)
 		}
 	}
-	return p
+	return out
 }

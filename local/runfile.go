@@ -58,6 +58,13 @@ func (f *runFile) change(apply func(*part.Run)) error {
 	return f.write()
 }
 
+// url returns the address of the load balancer; "" if there is none.
+func (f *runFile) url() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.content.URL
+}
+
 // publish writes the file for the first time.
 func (f *runFile) publish() error {
 	f.mu.Lock()
@@ -90,7 +97,7 @@ func (f *runFile) write() error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(f.path, append(text, '\n'))
+	return part.ReplaceFile(f.path, append(text, '\n'))
 }
 
 func convert(from any, to *map[string]json.RawMessage) error {
@@ -99,26 +106,4 @@ func convert(from any, to *map[string]json.RawMessage) error {
 		return err
 	}
 	return json.Unmarshal(text, to)
-}
-
-// replaceFile writes a file that only its owner may read, in one step.
-func replaceFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 
@@ -17,33 +16,14 @@ import (
 const samEnvFileName = "sam-env.json"
 
 // samEnvironment returns the functions' variables for containers, by logical id:
-// the stack is resolved again, with containerHost as the databases' host.
+// the stack is resolved again, with containerHost as the host of what listens on
+// this machine.
 func (c *cloud) samEnvironment(loaded *template.Template) (map[string]map[string]string, error) {
-	inside := c.names
-	inside.host = containerHost
-	stack, err := loaded.Resolve(inside.attribute)
+	stack, err := c.parts.all().ResolveOn(containerHost, loaded)
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{}
-	for _, r := range stack.Resources {
-		if r.Type != "AWS::Lambda::Function" {
-			continue
-		}
-		if err := p.addFunction(inside, r); err != nil {
-			return nil, err
-		}
-	}
-	out := map[string]map[string]string{}
-	for _, f := range p.functions {
-		variables := maps.Clone(f.config.Env)
-		// sam overrides only variables that the template declares.
-		if value, ok := variables[part.EndpointVariable]; ok && value == "" {
-			variables[part.EndpointVariable] = fmt.Sprintf("http://%s:%d", containerHost, c.awsHeld)
-		}
-		out[f.id] = variables
-	}
-	return out, nil
+	return c.parts.functions.Variables(stack, fmt.Sprintf("http://%s:%d", containerHost, c.awsHeld))
 }
 
 // writeSAMEnvironment writes the file, which holds passwords.
@@ -52,7 +32,7 @@ func (c *cloud) writeSAMEnvironment() error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(c.samEnvFile(), append(text, '\n'))
+	return part.ReplaceFile(c.samEnvFile(), append(text, '\n'))
 }
 
 func (c *cloud) removeSAMEnvironment() error {

@@ -32,6 +32,7 @@ func TestStack(t *testing.T) {
 	t.Run("hooks get outputs and endpoint", l.testHooks)
 	t.Run("the balancer reaches function and service", l.testBalancer)
 	t.Run("the AWS endpoint serves Invoke and GetSecretValue", l.testEndpoint)
+	t.Run("local invoke prints a function's answer", l.testInvoke)
 	t.Run("a second one in the same folder is refused", l.testSecond)
 	t.Run("a task that dies is replaced", l.testTaskDies)
 	t.Run("a database that dies is restarted with its data", l.testDatabaseDies)
@@ -183,6 +184,23 @@ func (l *laptop) testEndpoint(t *testing.T) {
 	var refused smithy.APIError
 	if !errors.As(err, &refused) || refused.ErrorCode() != "UnrecognizedClientException" || !strings.Contains(refused.ErrorMessage(), "sts") {
 		t.Errorf("a service that is not served: %v", err)
+	}
+}
+
+func (l *laptop) testInvoke(t *testing.T) {
+	invoke := func(function string) (string, error) {
+		cmd := exec.Command(laptopBinary, "invoke", function, "-")
+		cmd.Dir, cmd.Stdin = l.dir, strings.NewReader("{}")
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	for _, name := range []string{"hello", "small-hello"} {
+		if out, err := invoke(name); err != nil || !strings.Contains(out, "  \"statusCode\": 200\n") || !strings.Contains(out, "REPORT RequestId") {
+			t.Errorf("%s: %v: %s", name, err, out)
+		}
+	}
+	if out, err := invoke("other"); err == nil || !strings.Contains(out, "error: the stack has no function other; its functions are hello\n") {
+		t.Errorf("a function that does not exist: %v: %s", err, out)
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 // a file in several steps, and a change of branch changes many files.
 const settle = 50 * time.Millisecond
 
-// watcher rebuilds and replaces the functions and services that contain a changed
+// watcher rebuilds and replaces the programs that contain a changed
 // Go file. Everything else keeps running.
 type watcher struct {
 	cloud   *cloud
@@ -37,15 +37,11 @@ func (c *cloud) watch(ctx context.Context) error {
 		return fmt.Errorf("watch the Go files: %w", err)
 	}
 	w := &watcher{cloud: c, restart: map[string]func(){}, folders: map[string]map[string]bool{}, notify: notify}
-	for _, f := range c.plan.functions {
-		running, ok := c.functions.Function(f.config.Name)
-		if !ok {
-			return fmt.Errorf("watch: the function %s does not exist", f.config.Name)
+	for _, p := range c.parts.programRunners() {
+		_, packages := p.Programs()
+		for _, pkg := range packages {
+			w.restart[pkg] = func() { p.Replace(pkg) }
 		}
-		w.restart[f.pkg] = func() { running.Replace(filepath.Join(c.programs(), path.Base(f.pkg))) }
-	}
-	for pkg, running := range c.services {
-		w.restart[pkg] = running.Restart
 	}
 	if err := w.look(ctx); err != nil {
 		notify.Close()
@@ -166,7 +162,7 @@ func (w *watcher) rebuild(ctx context.Context, changed map[string]bool) bool {
 	if len(packages) == 0 {
 		return true
 	}
-	if _, err := w.cloud.build(ctx, packages); err != nil {
+	if err := w.cloud.build(ctx, packages); err != nil {
 		if ctx.Err() == nil {
 			w.cloud.screen.say("%v", err)
 		}

@@ -3,6 +3,7 @@ package part
 import (
 	"io"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"plaudit/local/process"
@@ -12,11 +13,15 @@ import (
 // first part is made.
 type Laptop struct {
 	Names
-	Folder   string         // .local, for data and files
+	Root     string         // folder of samconfig.toml
+	Folder   string         // .local in it, for data and files
 	Endpoint string         // URL of the one endpoint of every AWS API
 	Engine   string         // URL of an engine of AWS APIs that is already running; "": MiniStack
 	Group    *process.Group // of every process: none of them outlives the laptop cloud
 	Log      *slog.Logger   // the laptop cloud's own
+	// Bridge is this machine's address for containers, with their subnet. It is
+	// zero if there are none, or if they reach 127.0.0.1.
+	Bridge netip.Prefix
 
 	// Port returns want, or the next free port after it, and reserves it.
 	Port func(want int) (int, error)

@@ -6,6 +6,7 @@ package part
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"plaudit/local/template"
 )
@@ -33,7 +34,9 @@ type Part interface {
 
 	// API returns the handler of the service's API, and the service's name in
 	// the scope of a SigV4 signature, such as secretsmanager; for a part without
-	// an API, nil and "". One endpoint serves the APIs of all parts.
+	// an API, nil and "". One endpoint serves the APIs of all parts; functions and
+	// tasks start after it and stop before it, so their own part may be asked
+	// before its Start.
 	API() (service string, handler http.Handler)
 
 	// Stop ends everything that Start has started, also after a Start that
@@ -81,3 +84,6 @@ type Awaited interface {
 	// Await is called after the hook, and returns once the part is ready.
 	Await(ctx context.Context) error
 }
+
+// Seconds returns the duration that a property of whole seconds means.
+func Seconds(n int) time.Duration { return time.Duration(n) * time.Second }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,38 +10,40 @@ import (
 	"time"
 
 	"plaudit/local/part"
+	"plaudit/local/part/parttest"
 	"plaudit/local/template"
 )
 
-func testNames() names {
-	n := part.Names{Pseudo: template.Pseudo{StackName: "small", Region: "ap-northeast-2", AccountID: accountID}}
-	return names{
-		Names: n, parts: newParts(part.Laptop{Names: n, Log: slog.New(slog.DiscardHandler)}), balancer: "127.0.0.1:8080", host: loopback,
-		databasePorts: map[string]int{"Db": 5433, "ScoresDb": 5434, "UsersDb": 5435},
-	}
-}
-
-// planOf makes a plan of a template with the given parameters, or with those of
-// testdata/small if given is nil.
-func planOf(t *testing.T, path string, given map[string]string) (*plan, *template.Stack, error) {
+// readStack reads a template with the given parameters, or with those of
+// testdata/small if given is nil. The address is the load balancer's.
+func readStack(t *testing.T, path string, given map[string]string) (all parts, stack *template.Stack, address string, err error) {
 	t.Helper()
 	if given == nil {
 		given = map[string]string{"Greeting": "hello", "Token": "secret-token", "WebPort": "18081"}
 	}
-	loaded, err := template.Load(path, testNames().Pseudo, given)
+	port, err := net.Listen("tcp4", loopback+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := testNames()
-	if err := n.check(loaded.Resources()); err != nil {
-		return nil, nil, err
-	}
-	stack, err := loaded.Resolve(n.attribute)
+	t.Cleanup(func() { port.Close() })
+	l := parttest.Laptop()
+	loaded, err := template.Load(path, l.Pseudo, given)
 	if err != nil {
-		return nil, nil, err
+		t.Fatal(err)
 	}
-	p, err := makePlan(stack, n)
-	return p, stack, err
+	all = newParts(l, port, time.Minute, "")
+	stack, err = all.all().Read(loaded)
+	return all, stack, port.Addr().String(), err
+}
+
+// packages returns the packages of all programs.
+func packages(all parts) []string {
+	var out []string
+	for _, p := range all.programRunners() {
+		_, packages := p.Programs()
+		out = append(out, packages...)
+	}
+	return out
 }
 
 // change writes the small template with one piece replaced.
@@ -61,26 +63,23 @@ func change(t *testing.T, old, new string) string {
 	return path
 }
 
-func TestPlan(t *testing.T) {
-	p, stack, err := planOf(t, "testdata/small/template.yaml", nil)
+func TestReadStack(t *testing.T) {
+	all, stack, address, err := readStack(t, "testdata/small/template.yaml", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(p.functions) != 1 || p.functions[0].pkg != "./functions/hello" || p.functions[0].config.Concurrency != 2 ||
-		p.functions[0].config.Timeout != 10*time.Second || p.functions[0].config.Env["DSN"] != "postgres://hello@127.0.0.1:5433/things" {
-		t.Errorf("functions %+v", p.functions)
+	if got := packages(all); !slices.Equal(got, []string{"./functions/hello", "./services/web"}) {
+		t.Errorf("programs %v", got)
 	}
-	if len(p.services) != 1 || p.services[0].pkg != "./services/web" || p.services[0].config.Port != 18081 || len(p.services[0].groups) != 1 {
-		t.Errorf("services %+v", p.services)
+	if got := stack.Outputs[0].Value; got != "http://"+address {
+		t.Errorf("output Url is %s", got)
 	}
-	if len(p.databases) != 1 || p.databases[0].parameters["max_connections"] != "31" || p.databases[0].user != "chief" {
-		t.Errorf("databases %+v", p.databases)
+	if slices.Contains(slices.Concat(all.served...), part.Part(all.functions)) {
+		t.Error("the AWS endpoint ends before the functions that call it")
 	}
-	if len(p.balancer.Listener.Rules) != 1 || p.balancer.Listener.Port != 8080 {
-		t.Errorf("listener %+v", p.balancer.Listener)
-	}
-	if stack.Outputs[0].Value != "http://127.0.0.1:8080" {
-		t.Errorf("output Url is %s", stack.Outputs[0].Value)
+	variables, err := all.functions.Variables(stack, "http://aws")
+	if got := variables["HelloFunction"]["DSN"]; err != nil || got != "postgres://hello@127.0.0.1:5433/things" {
+		t.Errorf("DSN is %s, %v", got, err)
 	}
 }
 
@@ -107,7 +106,7 @@ func TestWhatIsWiredWrongIsAnError(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, _, err := planOf(t, change(t, test.old, test.new), nil)
+			_, _, _, err := readStack(t, change(t, test.old, test.new), nil)
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -133,39 +132,56 @@ func TestProjectTemplate(t *testing.T) {
 	for _, name := range []string{"AdminPassword", "SigningKey", "Jwks", "ScoresDbPassword", "UsersDbPassword"} {
 		given[name] = "made by the hook"
 	}
-	p, stack, err := planOf(t, "../template.yaml", given)
+	all, stack, _, err := readStack(t, "../template.yaml", given)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var packages []string
-	for _, f := range p.functions {
-		packages = append(packages, f.pkg)
-	}
-	if !slices.Contains(packages, "./functions/score-add") || len(p.databases) != 2 || len(p.services) != 1 || len(p.balancer.Listener.Rules) == 0 {
-		t.Errorf("functions %v, databases %d, services %d, rules %d", packages, len(p.databases), len(p.services), len(p.balancer.Listener.Rules))
-	}
-	n := testNames()
+	count := map[string]int{}
 	for _, r := range stack.Resources {
-		if n.values(r)["Ref"] == nil {
-			t.Errorf("%s has no Ref", r.Type)
+		count[r.Type]++
+	}
+	if got := packages(all); !slices.Contains(got, "./functions/score-add") || !slices.Contains(got, "./services/users") ||
+		count["AWS::RDS::DBInstance"] != 2 || count["AWS::ECS::Service"] != 1 || count["AWS::ElasticLoadBalancingV2::ListenerRule"] == 0 {
+		t.Errorf("programs %v, resources %v", got, count)
+	}
+	for _, r := range stack.Resources {
+		for _, p := range all.all() {
+			if slices.Contains(p.Types(), r.Type) && p.Values(r)["Ref"] == nil {
+				t.Errorf("%s has no Ref", r.Type)
+			}
 		}
 	}
 }
 
-func TestARNLike(t *testing.T) {
-	const arn = "arn:aws:elasticloadbalancing:ap-northeast-2:000000000000:targetgroup/small-hello/1a2b"
-	for pattern, want := range map[string]bool{
-		arn: true,
-		"arn:aws:elasticloadbalancing:ap-northeast-2:000000000000:targetgroup/small-hello/*":  true,
-		"arn:aws:elasticloadbalancing:*:*:targetgroup/small-h?llo/*":                          true,
-		"arn:aws:elasticloadbalancing:ap-northeast-2:000000000000:targetgroup/small-hello":    false,
-		"arn:aws:elasticloadbalancing:ap-northeast-2:111111111111:targetgroup/small-hello/*":  false,
-		"arn:aws:elasticloadbalancing:*:targetgroup/small-hello/*":                            false,
-		"arn:aws:elasticloadbalancing:ap-northeast-2:000000000000:targetgroup/small.hello/1*": false,
-		"*": false,
-	} {
-		if got := arnLike(pattern, arn); got != want {
-			t.Errorf("%s: %v", pattern, got)
+func TestEveryTypeHasOnePart(t *testing.T) {
+	all, _, _, err := readStack(t, "testdata/small/template.yaml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, p := range all.all() {
+		for _, kind := range p.Types() {
+			if seen[kind] {
+				t.Errorf("two parts have %s", kind)
+			}
+			seen[kind] = true
+		}
+	}
+}
+
+// The main package wires the parts; what one service needs stands in its folder.
+func TestMainPackageKnowsNoResourceType(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("files %v, %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(file, "_test.go") && strings.Contains(string(text), "AWS::") {
+			t.Errorf("%s names a resource type", file)
 		}
 	}
 }
