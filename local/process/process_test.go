@@ -54,6 +54,7 @@ func parent() {
 		fail(syscall.Kill(first.pid(), syscall.SIGKILL))
 		<-first.done
 		startChild(ignores)
+		awaitNextGuard(g, first)
 	} else {
 		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
 			fail(syscall.Kill(g.guard.pid(), sig))
@@ -62,6 +63,20 @@ func parent() {
 	}
 	fmt.Println("guard", g.guard.pid())
 	select {}
+}
+
+// awaitNextGuard waits for the guard after a killed one. Whoever kills the parent
+// before it runs leaves the children without a guard.
+func awaitNextGuard(g *Group, first *guard) {
+	for {
+		g.mu.Lock()
+		next := g.guard
+		g.mu.Unlock()
+		if next != first {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func TestNothingOutlivesAKilledParent(t *testing.T) {
@@ -143,7 +158,7 @@ func patient() {
 	if os.Getenv("PROCESS_TEST_GUARD") == "killed" {
 		first := g.guard
 		fail(syscall.Kill(first.pid(), syscall.SIGKILL))
-		<-first.done
+		awaitNextGuard(g, first)
 	}
 	_, err = g.Start(Spec{
 		Name: "saves", Path: "/bin/sh", Dir: dir, Stdout: os.Stdout, Env: []string{"PATH=" + os.Getenv("PATH")},
