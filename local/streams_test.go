@@ -56,9 +56,9 @@ func (l *laptop) tables() *dynamodb.Client {
 	})
 }
 
-// add puts an item with a number, and returns an error if it is not sure that
+// addNumber puts an item with a number, and returns an error if it is not sure that
 // the item is there.
-func add(client *dynamodb.Client, n int64) error {
+func addNumber(client *dynamodb.Client, n int64) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	_, err := client.PutItem(ctx, &dynamodb.PutItemInput{
@@ -94,7 +94,7 @@ func TestStreamRecordsOutliveTheLaptopCloud(t *testing.T) {
 			client := l.tables()
 			for {
 				next := n + added.Load() + 1
-				if add(client, next) != nil {
+				if addNumber(client, next) != nil {
 					n = next // it may be there or not
 					return
 				}
