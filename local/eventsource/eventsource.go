@@ -135,7 +135,7 @@ func (s *Service) Read(r template.Resource) error {
 		Retries: orDefault(in.Retries, -1), MaxAge: -1, Destination: in.DestinationConfig.OnFailure.Destination,
 	}
 	if _, _, ok := tableOf(c.StreamARN); !ok {
-		wrong("EventSourceArn", "the laptop cloud reads streams of DynamoDB tables, and this is no ARN of one")
+		wrong("EventSourceArn", "the laptop cloud reads streams of DynamoDB tables, and this is not the ARN of one")
 	}
 	if c.Start != "TRIM_HORIZON" && c.Start != "LATEST" {
 		wrong("StartingPosition", "it must be TRIM_HORIZON or LATEST, not %q", c.Start)

@@ -123,11 +123,11 @@ type queue struct {
 func destinationName(arn string) (service, name string, err error) {
 	parts := strings.SplitN(arn, ":", 6)
 	if len(parts) != 6 || parts[0] != "arn" || parts[5] == "" {
-		return "", "", fmt.Errorf("%q is no ARN of a bucket or a queue", arn)
+		return "", "", fmt.Errorf("%q is not the ARN of a bucket or a queue", arn)
 	}
 	switch {
 	case parts[2] == "sqs" && strings.HasSuffix(parts[5], ".fifo"):
-		return "", "", errors.New("Lambda sends discarded batches to standard queues, not to FIFO queues")
+		return "", "", errors.New("discarded batches go to standard queues, not to FIFO queues")
 	case parts[2] == "s3", parts[2] == "sqs":
 		return parts[2], parts[5], nil
 	}

@@ -205,7 +205,7 @@ func TestAJournalIsAQueue(t *testing.T) {
 		r.Repeat(map[string]func(*rapid.T){
 			"append": func(r *rapid.T) {
 				n := rapid.IntRange(1, 20).Draw(r, "records")
-				if err := j.append(numbered(added+1, added+n, rapid.SampledFrom([]int{0, 100, 300 << 10}).Draw(r, "size"))); err != nil {
+				if err := j.append(numbered(added+1, added+n, rapid.SampledFrom([]int{0, 100, 60 << 10}).Draw(r, "size"))); err != nil {
 					r.Fatal(err)
 				}
 				added += n

@@ -428,3 +428,10 @@ func wantDiscarded(t *testing.T, b *bench, reason string, tries, first, last int
 		t.Errorf("discarded by %s after %d tries: %s to %s", d.reason, d.tries, d.entries[0].sequence, d.entries[len(d.entries)-1].sequence)
 	}
 }
+
+// shard returns the first shard that the mapping knows.
+func (b *bench) shard() *shard {
+	b.mapping.mu.Lock()
+	defer b.mapping.mu.Unlock()
+	return b.mapping.shards[0]
+}

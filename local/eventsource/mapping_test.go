@@ -105,7 +105,7 @@ func TestOneBatchOfAShardRunsAtATime(t *testing.T) {
 	b.stream.put("shard-0", "hold:"+release, "", "")
 	b.start()
 	eventually(t, "the first invocation", func() bool { return len(b.invocations()) == 1 })
-	eventually(t, "every record in the journal", func() bool { return b.mapping.shards[0].journal.at().Sequence == sequence(3) })
+	eventually(t, "every record in the journal", func() bool { return b.shard().journal.at().Sequence == sequence(3) })
 	if got := b.invocations(); len(got) != 1 {
 		t.Errorf("invocations %q while the first one runs", got)
 	}
@@ -129,7 +129,7 @@ func TestTheWindowGathersABatch(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.BatchSize = 3; c.Window = time.Hour })
 	b.start()
 	b.stream.put("shard-0", "")
-	eventually(t, "the first record in the journal", func() bool { return b.mapping.shards[0].journal.at().Sequence == sequence(1) })
+	eventually(t, "the first record in the journal", func() bool { return b.shard().journal.at().Sequence == sequence(1) })
 	b.stream.put("shard-0", "", "")
 	b.want("1 2 3")
 }
@@ -569,7 +569,7 @@ func TestABacklogStopsReadingAndNotTheStream(t *testing.T) {
 	b.start()
 	eventually(t, "the invocation", func() bool { return len(b.invocations()) == 1 })
 	b.stream.put("shard-0", "", "")
-	if got := b.mapping.shards[0].journal.at().Sequence; got != sequence(1) {
+	if got := b.shard().journal.at().Sequence; got != sequence(1) {
 		t.Errorf("read up to %s", got)
 	}
 	touch(t, release)

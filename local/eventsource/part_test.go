@@ -85,11 +85,11 @@ func TestWrongMappings(t *testing.T) {
 		{"too short an age", map[string]any{"MaximumRecordAgeInSeconds": 59}, "MaximumRecordAgeInSeconds: it must be between 60 and 604800"},
 		{"batches side by side", map[string]any{"ParallelizationFactor": 2}, "ParallelizationFactor"},
 		{"another kind of answer", map[string]any{"FunctionResponseTypes": []any{"Other"}}, "FunctionResponseTypes"},
-		{"a filter that is no pattern", map[string]any{"FilterCriteria": map[string]any{"Filters": []any{map[string]any{"Pattern": `{"a":"b"}`}}}}, "FilterCriteria.Filters[0].Pattern: a must be"},
+		{"a filter that is not a pattern", map[string]any{"FilterCriteria": map[string]any{"Filters": []any{map[string]any{"Pattern": `{"a":"b"}`}}}}, "FilterCriteria.Filters[0].Pattern: a must be"},
 		{"a tumbling window", map[string]any{"TumblingWindowInSeconds": 1}, "TumblingWindowInSeconds"},
 		{"a topic as the destination", onFailure("arn:aws:sns:ap-northeast-2:000000000000:topic"), "DestinationConfig.OnFailure.Destination"},
 		{"a FIFO queue as the destination", onFailure("arn:aws:sqs:ap-northeast-2:000000000000:q.fifo"), "standard queues"},
-		{"a name as the destination", onFailure("failures"), "no ARN"},
+		{"a name as the destination", onFailure("failures"), "not the ARN"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := testService(t).Read(mappingResource(c.changes))

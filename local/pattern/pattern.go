@@ -167,7 +167,7 @@ func parseMatcher(item any, at string) (matcher, error) {
 			return parseOperator(operator, argument, at+"."+operator)
 		}
 	case []any:
-		return nil, fmt.Errorf("%s must not hold a list in its list", at)
+		return nil, fmt.Errorf("%s must not contain a list in its list", at)
 	}
 	// Numbers are equal if they are written alike: 300 is not 3.0e2.
 	return func(leaf any, exists bool) bool { return exists && leaf == item }, nil
@@ -339,7 +339,7 @@ func (o *object) match(value any) bool {
 }
 
 // matchLeaf compares the matchers with a value. An event is flattened to its
-// leaves before it is compared, so an object is not there as such: "exists" is
+// leaves before it is compared, so an object does not exist as such: "exists" is
 // for leaves only.
 func (f field) matchLeaf(value any) bool {
 	switch v := value.(type) {

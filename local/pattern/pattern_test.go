@@ -107,7 +107,7 @@ func TestWrongPatterns(t *testing.T) {
 		{"an empty object", `{"a":{}}`, "a must not be empty"},
 		{"a bare value", `{"a":{"b":"x"}}`, "a.b must be an object or a list"},
 		{"an empty list", `{"a":[]}`, "a must not be an empty list"},
-		{"a list in a list", `{"a":[["x"]]}`, "a must not hold a list"},
+		{"a list in a list", `{"a":[["x"]]}`, "a must not contain a list"},
 		{"two operators", `{"a":[{"prefix":"x","suffix":"y"}]}`, "one operator"},
 		{"an unknown operator", `{"a":[{"wildcard":"*x"}]}`, "a.wildcard"},
 		{"exists that is text", `{"a":[{"exists":"true"}]}`, "a.exists must be true or false"},
