@@ -14,11 +14,16 @@ var linked = map[string][]string{
 	"score-add":   scoring,
 	"score-query": scoring,
 	"board-admin": scoring,
+	"audit-add":   auditing,
+	"audit-query": auditing,
 	"db-migrate":  {"shared/boot", "shared/edge", "shared/cloud", "shared/postgres", "shared/postgres/migrate", "shared/fault", "shared/trace"},
 }
 
 var scoring = with(bottom, "shared/event", "shared/score", "shared/problem", "shared/edge", "shared/alb", "shared/boot", "shared/jose",
 	"shared/web", "shared/web/scores", "shared/cloud", "shared/postgres", "shared/postgres/scores", "functions/internal/httplambda")
+
+var auditing = with(bottom, "shared/event", "shared/audit", "shared/problem", "shared/edge", "shared/alb", "shared/boot", "shared/jose",
+	"shared/web", "shared/web/audit", "shared/cloud", "shared/ddb", "functions/internal/httplambda")
 
 // heavy are packages of others that cost a cold start or do not belong into a
 // function, with the functions that need them.

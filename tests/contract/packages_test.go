@@ -55,8 +55,8 @@ var layers = []struct {
 
 	// What only tests import: pgtest starts a real database, boottest builds
 	// and runs programs, webtest reads the OpenAPI document, ddbtest starts an engine
-	// that speaks DynamoDB's protocol.
-	{"test tools", []string{"shared/postgres/pgtest", "shared/boot/boottest", "shared/web/webtest", "shared/ddb/ddbtest"}, []string{"shared/postgres/...", "shared/web", "local/rds", "local/process", "local/ministack/enginetest"}},
+	// that speaks DynamoDB's protocol, audittest has a log in memory.
+	{"test tools", []string{"shared/postgres/pgtest", "shared/boot/boottest", "shared/web/webtest", "shared/ddb/ddbtest", "shared/audit/audittest"}, []string{"shared/postgres/...", "shared/audit", "shared/event", "shared/web", "local/rds", "local/process", "local/ministack/enginetest"}},
 }
 
 func with(packages []string, more ...string) []string { return slices.Concat(packages, more) }
