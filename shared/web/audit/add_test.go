@@ -148,6 +148,17 @@ func TestWhoMayAddEvents(t *testing.T) {
 	s.want(200, "sender", "POST", events, body)
 }
 
+// The body's limit comes before everything else in it.
+func TestBodiesAboveTheLimit(t *testing.T) {
+	s := newStack(t)
+	for _, headers := range [][]string{nil, {"Ce-Id", "1"}, {"Content-Type", "application/cloudevents-batch+json"}} {
+		s.refused(413, "body", "sender", "POST", events, strings.Repeat(" ", 999_999)+"{}", headers...)
+		if w := s.send("sender", "POST", events, strings.Repeat(" ", 999_998)+"{}", headers...); w.Code != 400 && headers == nil {
+			t.Errorf("%v: %d %s", headers, w.Code, w.Body)
+		}
+	}
+}
+
 func with(members string) string { return `{` + task + `, "id": "1", ` + members + `}` }
 
 func without(member string) string {
