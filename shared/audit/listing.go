@@ -160,10 +160,10 @@ func (r *Reader) List(ctx context.Context, c access.Caller, f Filter, after *Pla
 				return page, nil
 			}
 		}
-		if next == (Place{}) {
-			return page, nil
+		if page.Next, q.After = &next, next; next == (Place{}) {
+			page.Next = nil
+			break
 		}
-		page.Next, q.After = &next, next
 		if len(page.Events) == limit || size >= pageBytes {
 			break
 		}

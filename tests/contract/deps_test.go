@@ -17,6 +17,8 @@ var linked = map[string][]string{
 	"outbox-relay":  with(logging, "shared/postgres", "shared/postgres/scores", "shared/score"),
 	"audit-publish": logging,
 	"player-sync":   with(logging, "shared/postgres", "shared/postgres/scores", "shared/score"),
+	"audit-add":     auditing,
+	"audit-query":   auditing,
 	"db-migrate":    {"shared/boot", "shared/edge", "shared/cloud", "shared/postgres", "shared/postgres/migrate", "shared/fault", "shared/trace"},
 	"db-check": with(bottom, "shared/event", "shared/audit", "shared/score", "shared/user", "shared/boot", "shared/edge", "shared/cloud", "shared/ddb",
 		"shared/postgres", "shared/postgres/scores", "shared/postgres/users"),
@@ -26,6 +28,9 @@ var logging = with(bottom, "shared/boot", "shared/edge", "shared/cloud", "shared
 
 var scoring = with(bottom, "shared/event", "shared/score", "shared/problem", "shared/edge", "shared/alb", "shared/boot", "shared/jose",
 	"shared/web", "shared/web/scores", "shared/cloud", "shared/postgres", "shared/postgres/scores", "functions/internal/httplambda")
+
+var auditing = with(bottom, "shared/event", "shared/audit", "shared/problem", "shared/edge", "shared/alb", "shared/boot", "shared/jose",
+	"shared/web", "shared/web/audit", "shared/cloud", "shared/ddb", "functions/internal/httplambda")
 
 // heavy are packages of others that cost a cold start or do not belong into a
 // function, with the functions that need them.

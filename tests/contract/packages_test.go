@@ -25,6 +25,7 @@ var layers = []struct {
 	may   []string
 }{
 	{"the bottom", bottom, nil},
+	{"crash points", []string{"shared/crash"}, nil},
 	{"the event", []string{"shared/event"}, bottom},
 	{"the domains", []string{"shared/score", "shared/user", "shared/audit"}, with(bottom, "shared/event")},
 	{"problem", []string{"shared/problem"}, []string{"shared/fault", "shared/trace"}},
@@ -55,8 +56,9 @@ var layers = []struct {
 
 	// What only tests import: pgtest starts a real database, boottest builds
 	// and runs programs, webtest reads the OpenAPI document, ddbtest starts an engine
-	// that speaks DynamoDB's protocol.
-	{"test tools", []string{"shared/postgres/pgtest", "shared/boot/boottest", "shared/web/webtest", "shared/ddb/ddbtest", "shared/event/eventtest"}, []string{"shared/postgres/...", "shared/event", "shared/event/eventtest", "shared/web", "local/rds", "local/process", "local/ministack/enginetest"}},
+	// that speaks DynamoDB's protocol, audittest has a log in memory, eventtest checks events
+	// against their schemas.
+	{"test tools", []string{"shared/postgres/pgtest", "shared/boot/boottest", "shared/web/webtest", "shared/ddb/ddbtest", "shared/audit/audittest", "shared/event/eventtest"}, []string{"shared/postgres/...", "shared/audit", "shared/event", "shared/event/eventtest", "shared/web", "local/rds", "local/process", "local/ministack/enginetest"}},
 }
 
 func with(packages []string, more ...string) []string { return slices.Concat(packages, more) }

@@ -176,7 +176,8 @@ func TestNoRouteReadsATableWhole(t *testing.T) {
 	}
 	for _, r := range web.Routes {
 		route := r.Method + " " + r.Pattern
-		if r.Deployable != "users" && !slices.ContainsFunc(asks, func(a ask) bool { return a.route == route }) {
+		scores := slices.Contains([]string{"score-add", "score-query", "board-admin"}, r.Deployable)
+		if scores && !slices.ContainsFunc(asks, func(a ask) bool { return a.route == route }) {
 			t.Errorf("nothing asks %s", route)
 		}
 	}

@@ -63,8 +63,8 @@ func filter(q *web.Query) audit.Filter {
 	return f
 }
 
-// skew is how much later than this process's clock the clock may be that an event was
-// recorded by.
+// skew is for the second that the end of a list is cut to, and for a clock that an event
+// was recorded by and that may be later than this process's.
 const skew = 5 * time.Second
 
 func (h readHandlers) events(w http.ResponseWriter, r *http.Request) error {
@@ -83,10 +83,11 @@ func (h readHandlers) events(w http.ResponseWriter, r *http.Request) error {
 	if err := l.Err(); err != nil {
 		return err
 	}
-	if !q.Has("to") {
-		// The list ends with the events that its first page could have.
-		f.To = h.reader.Now().UTC().Add(skew)
-		l.Pin("to", f.To.Format(time.RFC3339Nano))
+	if f.Ascending && !q.Has("to") {
+		// The list ends although events arrive: with those that its first page could have.
+		// The other order ends at the first event.
+		f.To = h.reader.Now().UTC().Truncate(time.Second).Add(skew)
+		l.Pin("to", web.TimeCell(f.To))
 	}
 	page, err := h.reader.List(r.Context(), web.Caller(r), f, after(l.After), limit)
 	if err != nil {
@@ -129,7 +130,7 @@ func (h readHandlers) export(w http.ResponseWriter, r *http.Request) error {
 	}
 	if end := h.reader.ExportEnd(); f.To.IsZero() || f.To.After(end) {
 		f.To = end
-		l.Pin("to", end.Format(time.RFC3339Nano))
+		l.Pin("to", web.TimeCell(end))
 	}
 	page, err := h.reader.List(r.Context(), web.Caller(r), f, after(l.After), audit.ExportLimit)
 	if err != nil {

@@ -18,7 +18,7 @@ func TestBodiesAboveTheLimit(t *testing.T) {
 	s := startScores(t)
 	tried := 0
 	for _, r := range web.Routes {
-		if r.Body == 0 || r.Deployable == "users" {
+		if r.Body == 0 || r.Deployable != "score-add" && r.Deployable != "board-admin" {
 			continue
 		}
 		tried++
