@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"plaudit/shared/audit"
+	"plaudit/shared/audit/audittest"
 	"plaudit/shared/event"
 )
 
@@ -159,6 +160,23 @@ func (o *records) relay(m *memory, n int) {
 			n--
 		}
 	}
+}
+
+// The double passes the tests of the real ones.
+func TestRecordsAreASource(t *testing.T) {
+	o := &records{rows: map[int64]*audit.Kept{}, restoring: map[int64]bool{}}
+	audittest.Source(t, audittest.Outbox{
+		Name: event.Users, Source: o,
+		Add: func(n int) {
+			for range n {
+				id := int64(len(o.rows) + 1)
+				o.rows[id] = &audit.Kept{ID: id, Event: event.Event{
+					ID: fmt.Sprint(id), Source: event.Users, LogID: event.LogID(event.Users, fmt.Sprint(id)), RecordedTime: noon.Add(time.Duration(id)),
+				}}
+			}
+		},
+		Send: func() { o.relay(&memory{events: map[string]audit.Stored{}}, 100) },
+	})
 }
 
 type ledger []audit.Orphan
