@@ -72,8 +72,8 @@ func schedule() string {
 	})
 }
 
-// logged is what the relay writes into the events table. The outbox has no row 0, so that
-// it is nobody's event.
+// logged is what the relay writes into the events table. No row of an outbox has the id 0,
+// so that it stands for no change.
 func logged() string {
 	e := event.Event{
 		ID: "0", Source: event.Users, Type: event.UserCreated, Subject: event.User(member), Time: recorded, RecordedTime: recorded,

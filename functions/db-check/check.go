@@ -59,6 +59,7 @@ const (
 // checks answers requests.
 type checks struct {
 	log       audit.Log
+	waker     audit.Waker
 	databases audit.Databases
 	scores    postgres.Config
 	keep      time.Duration
@@ -102,7 +103,7 @@ func (c *checks) answer(ctx context.Context, r request) (any, error) {
 		sample, err := c.checker(ctx).Sample(ctx, newest, random)
 		return sampled{nil, sample}, err
 	case auditRestore:
-		restorer := audit.Restorer{Databases: c.databases, Budget: within(ctx), Now: time.Now, Step: ahead / 2, Ahead: ahead}
+		restorer := audit.Restorer{Databases: c.databases, Waker: c.waker, Budget: within(ctx), Now: time.Now, Step: ahead / 2, Ahead: ahead}
 		done, next, err := restorer.Run(ctx, r.Place, r.From, r.To)
 		return restored{next, done}, err
 	case boardsCheck:

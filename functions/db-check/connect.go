@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,11 +14,11 @@ import (
 	pgusers "plaudit/shared/postgres/users"
 )
 
-// connect prepares what the checks read: both databases, which are connected to at the
-// first statement, and the log, whose tables must exist.
+// connect prepares what the function needs: both databases, to which it connects at the
+// first statement, the log and the wakes, whose tables must exist.
 func connect(ctx context.Context, cfg config) (*checks, error) {
-	log := ddb.NewLog(cloud.Config(), cfg.EventsTable, cfg.IndexTable)
-	if err := log.Check(ctx); err != nil {
+	log, waker := ddb.NewLog(cloud.Config(), cfg.EventsTable, cfg.IndexTable), ddb.NewWaker(cloud.Config(), cfg.WakeTable)
+	if err := errors.Join(log.Check(ctx), waker.Check(ctx)); err != nil {
 		return nil, err
 	}
 	scores, users := cfg.DB.Config(cfg.ScoresDSN, cfg.ScoresPassword), cfg.DB.Config(cfg.UsersDSN, cfg.UsersPassword)
@@ -33,7 +34,7 @@ func connect(ctx context.Context, cfg config) (*checks, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &checks{log: log, databases: databases, scores: scores, keep: time.Duration(cfg.OutboxDays) * 24 * time.Hour}, nil
+	return &checks{log: log, waker: waker, databases: databases, scores: scores, keep: time.Duration(cfg.OutboxDays) * 24 * time.Hour}, nil
 }
 
 // databasesOf returns the stores as what checks and restores read.

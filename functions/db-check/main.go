@@ -3,7 +3,8 @@
 // databases and the log, and it has no HTTP route: `plaudit` invokes it, again and again
 // until all is done.
 //
-//	plaudit audit check|restore, boards check, setup -> db-check -> scores DB, users DB, log
+//	plaudit audit check, restore; boards check; setup -> db-check -> scores DB, users DB, log
+//	                                                         -> wake table -> outbox-relay (a restore)
 package main
 
 import (
@@ -23,6 +24,7 @@ type config struct {
 	UsersPassword  string `env:"USERS_PASSWORD,unset"`  // empty if DB_AUTH is iam
 	EventsTable    string `env:"EVENTS_TABLE,notEmpty"`
 	IndexTable     string `env:"INDEX_TABLE,notEmpty"`
+	WakeTable      string `env:"WAKE_TABLE,notEmpty"`  // a restore wakes outbox-relay
 	OutboxDays     int    `env:"OUTBOX_DAYS,notEmpty"` // how long sent rows stay in the outboxes
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"plaudit/shared/audit"
+	"plaudit/shared/audit/audittest"
 	"plaudit/shared/event"
 )
 
@@ -159,6 +160,23 @@ func (o *records) relay(m *memory, n int) {
 			n--
 		}
 	}
+}
+
+// The double passes the tests of the real ones.
+func TestRecordsAreASource(t *testing.T) {
+	o := &records{rows: map[int64]*audit.Kept{}, restoring: map[int64]bool{}}
+	audittest.Source(t, audittest.Outbox{
+		Name: event.Users, Source: o,
+		Add: func(n int) {
+			for range n {
+				id := int64(len(o.rows) + 1)
+				o.rows[id] = &audit.Kept{ID: id, Event: event.Event{
+					ID: fmt.Sprint(id), Source: event.Users, LogID: event.LogID(event.Users, fmt.Sprint(id)), RecordedTime: noon.Add(time.Duration(id)),
+				}}
+			}
+		},
+		Send: func() { o.relay(&memory{events: map[string]audit.Stored{}}, 100) },
+	})
 }
 
 type ledger []audit.Orphan
@@ -426,10 +444,23 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// restore runs a restore and the relays in turns.
+// alarm is a Waker that counts, and fails if err is set.
+type alarm struct {
+	wakes int
+	err   error
+}
+
+func (a *alarm) Wake(context.Context) error {
+	a.wakes++
+	return a.err
+}
+
+// restore runs a restore and the relays in turns. The relay of the scores sends only when
+// it was woken.
 func (w *world) restore(t *testing.T, from, to time.Time, stop int) (marked, most int, ended bool) {
 	t.Helper()
-	restorer := audit.Restorer{Databases: w.databases(), Budget: time.Hour, Now: func() time.Time { return noon }, Step: 3, Ahead: 6}
+	var alarm alarm
+	restorer := audit.Restorer{Databases: w.databases(), Waker: &alarm, Budget: time.Hour, Now: func() time.Time { return noon }, Step: 3, Ahead: 6}
 	var at json.RawMessage
 	for range stop {
 		r, next, err := restorer.Run(t.Context(), at, from, to)
@@ -440,7 +471,10 @@ func (w *world) restore(t *testing.T, from, to time.Time, stop int) (marked, mos
 		if at = next; at == nil {
 			return marked, most, true
 		}
-		w.scores.relay(w.log, 2)
+		if alarm.wakes > 0 {
+			alarm.wakes = 0
+			w.scores.relay(w.log, 2)
+		}
 		w.users.relay(w.log, 2)
 	}
 	return marked, most, false
@@ -471,12 +505,22 @@ func TestRestoreOfATime(t *testing.T) {
 	}
 }
 
+// The schedule of the relay makes up for it.
+func TestRestoreGoesOnWithoutAWake(t *testing.T) {
+	w := newWorld()
+	alarm := &alarm{err: errors.New("no such table")}
+	restorer := audit.Restorer{Databases: w.databases(), Waker: alarm, Now: time.Now, Step: 3, Ahead: 6, Budget: time.Hour}
+	if r, next, err := restorer.Run(t.Context(), nil, time.Time{}, time.Time{}); err != nil || next == nil || r.Marked == 0 || alarm.wakes != 1 {
+		t.Errorf("got %+v, %s, %v, %d wakes", r, next, err, alarm.wakes)
+	}
+}
+
 func TestRestoreNamesWhatHasLeft(t *testing.T) {
 	w := newWorld()
 	for id := int64(1); id < 5; id++ {
 		delete(w.users.rows, id)
 	}
-	restorer := audit.Restorer{Databases: w.databases(), Now: time.Now, Step: 3, Ahead: 6}
+	restorer := audit.Restorer{Databases: w.databases(), Waker: &alarm{}, Now: time.Now, Step: 3, Ahead: 6}
 	r, _, err := restorer.Run(t.Context(), nil, time.Time{}, time.Time{})
 	if want := w.users.rows[5].Event.RecordedTime; err != nil || len(r.Oldest) != 1 || !r.Oldest[event.Users].Equal(want) {
 		t.Errorf("got %v, %v", r.Oldest, err)

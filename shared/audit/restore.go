@@ -4,12 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
 // Restorer has events sent to the log again. Each call of Run does a piece of the work.
 type Restorer struct {
 	Databases
+	// Waker wakes the relay of the scores: a scheduled run would send only what is marked
+	// when it begins. The users service looks at its outbox all the time.
+	Waker  Waker
 	Budget time.Duration // for a piece; the step that exceeds it is the last one
 	Now    func() time.Time
 	// Step is how many rows are looked at together. No more than Ahead of those that are
@@ -67,6 +71,9 @@ func (s *Restorer) Run(ctx context.Context, at json.RawMessage, from, to time.Ti
 			return r, nil, nil
 		}
 		if p.Source == len(sources) || r.Waiting >= s.Ahead || s.Now().Sub(begun) >= s.Budget {
+			if r.Waiting > 0 {
+				s.wake(ctx)
+			}
 			next, err := json.Marshal(p)
 			return r, next, err
 		}
@@ -79,6 +86,13 @@ func (s *Restorer) Run(ctx context.Context, at json.RawMessage, from, to time.Ti
 		if p.After = last; last == 0 {
 			p = restorePlace{Source: p.Source + 1}
 		}
+	}
+}
+
+// wake only logs a failure, because the relay's schedule makes up for it.
+func (s *Restorer) wake(ctx context.Context) {
+	if err := s.Waker.Wake(ctx); err != nil {
+		slog.WarnContext(ctx, "the relay cannot be woken", "error", err)
 	}
 }
 

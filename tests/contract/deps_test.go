@@ -20,8 +20,7 @@ var linked = map[string][]string{
 	"audit-add":     auditing,
 	"audit-query":   auditing,
 	"db-migrate":    {"shared/boot", "shared/edge", "shared/cloud", "shared/postgres", "shared/postgres/migrate", "shared/fault", "shared/trace"},
-	"db-check": with(bottom, "shared/event", "shared/audit", "shared/score", "shared/user", "shared/boot", "shared/edge", "shared/cloud", "shared/ddb",
-		"shared/postgres", "shared/postgres/scores", "shared/postgres/users"),
+	"db-check":      with(logging, "shared/postgres", "shared/postgres/scores", "shared/score", "shared/postgres/users", "shared/user"),
 }
 
 var logging = with(bottom, "shared/boot", "shared/edge", "shared/cloud", "shared/event", "shared/audit", "shared/ddb")

@@ -109,7 +109,7 @@ func TestSchemasRefuseWrongValues(t *testing.T) {
 		{event.EntryAdded, `"points": 42`, `"points": 9007199254740992`},
 		{event.EntryAdded, `"kind": "result"`, `"kind": "import"`},
 		{event.EntryAdded, `"occurred_at": "2026-04-05T12:30:00Z"`, `"occurred_at": "yesterday"`},
-		{event.EntryReversed, `"note": "wrong bib"`, `"note": null`},
+		{event.EntryReversed, `"reverses"`, `"reversed"`},
 		{event.PlayerChanged, `"display_name": {}`, `"display_name": {"from": null, "to": "Kim Minji"}`},
 		{event.UserUpdated, `"mail": {}`, `"email": {}`},
 		{event.LinkEnded, `"accepted"`, `"broken"`},
