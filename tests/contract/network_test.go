@@ -311,10 +311,10 @@ func TestTheVPCNeedsNoOtherWayOut(t *testing.T) {
 	}
 }
 
-// clients are the AWS clients that a program in the VPC may link, besides DynamoDB's:
-// those of the SDK's package config, which looks for credentials in many places.
-// On ECS it finds them before it would call any of these.
-var clients = []string{"internal", "dynamodb", "sso", "ssooidc", "sts", "signin"}
+// clients are the AWS clients that a program in the VPC may link, besides DynamoDB's.
+// Nothing calls them: guregu/dynamo links that of the streams, and the SDK's package
+// config those that look for credentials, which ECS hands out itself.
+var clients = []string{"internal", "dynamodb", "dynamodbstreams", "sso", "ssooidc", "sts", "signin"}
 
 // What runs in the VPC links no client of a service that it cannot reach.
 func TestProgramsInTheVPCCallNoOtherService(t *testing.T) {
