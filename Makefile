@@ -17,7 +17,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## the whole system on this machine, until Ctrl-C (ARGS="--help" lists its options; HOSTS=docker for sam local invoke)
-	@local/preflight.sh run
+	@local/preflight.sh run $(ARGS)
 	@mkdir -p $(BIN)
 	@local/patient.sh "building plaudit and the laptop cloud" go build -o $(BIN)/ ./cmd/plaudit ./local
 	@exec $(BIN)/local $(if $(HOSTS),-hosts $(HOSTS)) $(ARGS)
@@ -61,7 +61,7 @@ $(VENV)/.done: tools/requirements.txt
 		$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tools/requirements.txt
 	@touch $@
 
-clean: ## remove what runs and builds keep, the databases too (stop `make run` first)
+clean: ## remove what runs and builds keep, all data too, but not the Python tools (stop `make run` first)
 	go run ./local -clean
-	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} +; fi
+	@if [ -d .local ]; then find .local -mindepth 1 -maxdepth 1 ! -name venv ! -name ministack -exec rm -rf {} +; fi
 	rm -rf .aws-sam

@@ -20,6 +20,7 @@ func TestWrongArgumentsEndWithTheError(t *testing.T) {
 		{[]string{"-idle", "0s"}, "-idle must be more than 0"},
 		{[]string{"-http-port", "65536"}, "a port must be between 0 and 65535"},
 		{[]string{"-hosts", "podman"}, `-hosts must be docker, not "podman"`},
+		{[]string{"-aws-endpoint", "127.0.0.1:8000"}, "-aws-endpoint must be a URL such as http://127.0.0.1:8000"},
 		{[]string{"start"}, `unexpected argument "start"`},
 		{[]string{"invoke", "hello"}, "invoke needs a FUNCTION and an EVENT"},
 	} {

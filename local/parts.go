@@ -15,6 +15,7 @@ import (
 	"plaudit/local/part"
 	"plaudit/local/rds"
 	"plaudit/local/s3"
+	"plaudit/local/schedule"
 	"plaudit/local/secretsmanager"
 	"plaudit/local/sqs"
 )
@@ -35,8 +36,8 @@ type parts struct {
 func newParts(l part.Laptop, port net.Listener, idleAfter time.Duration, bin string) parts {
 	secrets := secretsmanager.New(l.Names)
 	functions := lambda.NewPart(l, idleAfter)
-	balancer := elb.NewPart(l, port, functions)
 	e := engine.New(l)
+	balancer := elb.NewPart(l, port, functions)
 	streams := eventsource.New(l, e, functions)
 	return parts{
 		served: []part.List{
@@ -46,7 +47,7 @@ func newParts(l part.Laptop, port net.Listener, idleAfter time.Duration, bin str
 		},
 		callers: []part.List{
 			{functions},
-			{streams},
+			{streams, schedule.New(l, functions)},
 			{ecs.NewPart(l, secrets, balancer)},
 			{balancer},
 		},

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Lists every tool that this machine lacks, all at once, before anything
-# starts. Usage: local/preflight.sh run|test
+# starts. Usage: local/preflight.sh run|test [OPTION OF THE LAPTOP CLOUD...]
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -50,11 +50,26 @@ elif [ -n "$postgres" ] && [ ! -x "$postgres/initdb" ]; then
 		"unset PLAUDIT_POSTGRES_BIN, or brew install postgresql@17"
 fi
 
+# The engine of DynamoDB, S3 and SQS runs in a virtual environment. macOS's own
+# python3 is too old, so run takes other names, too; local/ministack/install.go has
+# the same list. The tools of test are installed by python3 itself.
+names=python3
+[ "${1:-run}" = test ] || names="python3 python3.14 python3.13 python3.12 python3.11 python3.10"
+have_python=
+for name in $names; do
+	if "$name" -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1; then
+		have_python=1
+		break
+	fi
+done
+case " $* " in
+*-aws-endpoint*) have_python=1 ;; # another engine runs already
+esac
+[ -n "$have_python" ] ||
+	lacks "Python 3.10 or later with venv, for the engine of DynamoDB, S3 and SQS" "sudo apt-get install python3 python3-venv" "brew install python3"
+
 if [ "${1:-run}" = test ]; then
 	command -v git >/dev/null 2>&1 || lacks git "sudo apt-get install git" "brew install git"
-	if ! python3 -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 9))' >/dev/null 2>&1; then
-		lacks "Python 3.9 or later with venv, for the AWS SAM CLI and cfn-lint" "sudo apt-get install python3 python3-venv" "brew install python3"
-	fi
 	# Without Go, the compiler that Go would use.
 	compiler=${CC:-gcc}
 	[ -z "$have_go" ] || compiler=$(go env CC)

@@ -9,7 +9,7 @@ import (
 )
 
 // On a machine with the given programs only, which are scripts.
-func runPreflight(t *testing.T, programs map[string]string) (said string, code int) {
+func runPreflight(t *testing.T, programs map[string]string, args ...string) (said string, code int) {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"sh", "dirname", "sed", "sort", "head", "ls"} {
@@ -26,7 +26,7 @@ func runPreflight(t *testing.T, programs map[string]string) (said string, code i
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command("./preflight.sh", "test")
+	cmd := exec.Command("./preflight.sh", args...)
 	cmd.Env = []string{"PATH=" + dir}
 	out, _ := cmd.CombinedOutput() // the exit code is returned
 	return string(out), cmd.ProcessState.ExitCode()
@@ -58,17 +58,17 @@ func TestPreflightListsMissingToolsOnly(t *testing.T) {
 		help     string
 	}{
 		{"everything", with(map[string]string{"go": goRuns}, everything), nil, ""},
-		{"a bare machine", with(map[string]string{}, "initdb"), []string{"Go 1.", "git", "Python 3.9", "a C compiler"}, "https://go.dev/dl"},
+		{"a bare machine", with(map[string]string{}, "initdb"), []string{"Go 1.", "Python 3.10", "git", "a C compiler"}, "https://go.dev/dl"},
 		{"no Go, on Debian 12", with(map[string]string{"apt-cache": debian12}, everything), []string{"Go 1."}, "https://go.dev/dl (the package golang-go is Go 1.19 here"},
 		{"no Go, on Debian 13", with(map[string]string{"apt-cache": debian13}, everything), []string{"Go 1."}, "sudo apt-get install golang-go (Go 1.24 here"},
 		{"no Go, and no package", with(map[string]string{"apt-cache": noPackage}, everything), []string{"Go 1."}, "if that is Go 1.21 or later"},
 		{"a Go that is too old", with(map[string]string{"go": oldGo}, everything), []string{"Go 1."}, "https://go.dev/dl"},
 		{"a Go that cannot download", with(map[string]string{"go": brokenGo}, everything), []string{"Go 1."}, "go: toolchain not available"},
 		{"no C compiler", with(map[string]string{"go": goRuns}, "initdb git python3"), []string{"a C compiler (gcc)"}, "apt-get install gcc"},
-		{"an old Python", with(map[string]string{"go": goRuns, "python3": oldPython}, everything), []string{"Python 3.9"}, "python3-venv"},
+		{"an old Python", with(map[string]string{"go": goRuns, "python3": oldPython}, everything), []string{"Python 3.10"}, "python3-venv"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			said, code := runPreflight(t, c.programs)
+			said, code := runPreflight(t, c.programs, "test")
 			if (code == 0) != (len(c.lacks) == 0) || len(c.lacks) == 0 && said != "" {
 				t.Errorf("exit code %d: %s", code, said)
 			}
@@ -90,5 +90,21 @@ func TestPreflightListsMissingToolsOnly(t *testing.T) {
 				t.Errorf("it does not say %q: %s", c.help, said)
 			}
 		})
+	}
+}
+
+// The engine needs Python under any of its names, unless another engine runs.
+func TestPreflightOfRunLooksForPython(t *testing.T) {
+	machine := map[string]string{"go": "echo go99.0", "initdb": "exit 0", "python3": "exit 1"}
+	const lacks = "Python 3.10 or later with venv, for the engine"
+	if said, code := runPreflight(t, machine, "run"); code != 1 || !strings.Contains(said, lacks) || !strings.Contains(said, "python3-venv") {
+		t.Errorf("an old Python: exit code %d: %s", code, said)
+	}
+	if said, code := runPreflight(t, machine, "run", "-verbose", "-aws-endpoint", "http://127.0.0.1:8000"); code != 0 {
+		t.Errorf("another engine: exit code %d: %s", code, said)
+	}
+	machine["python3.12"] = "exit 0"
+	if said, code := runPreflight(t, machine, "run"); code != 0 {
+		t.Errorf("another name: exit code %d: %s", code, said)
 	}
 }

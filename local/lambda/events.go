@@ -3,9 +3,12 @@ package lambda
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // maxEvents is how many asynchronous invocations may wait or run at once.
@@ -61,6 +64,16 @@ func (e *events) add(f *Function, inv invocation) error {
 		e.mu.Unlock()
 	}()
 	return nil
+}
+
+// InvokeAsync invokes the function in the background, as services do that do not
+// wait for its answer. Lambda tries twice more if the function fails. The error
+// is ErrThrottled, ErrClosed or that of a payload over 1 MB.
+func (f *Function) InvokeAsync(payload []byte) error {
+	if len(payload) > maxAsyncRequest {
+		return fmt.Errorf("the payload is larger than %d bytes", maxAsyncRequest)
+	}
+	return f.service.events.add(f, invocation{id: uuid.NewString(), payload: payload})
 }
 
 func (e *events) run(f *Function, first invocation) {

@@ -56,7 +56,10 @@ func Install(ctx context.Context, group *process.Group, folder string, say func(
 	if err != nil {
 		return "", err
 	}
-	say(fmt.Sprintf("installing the engine of DynamoDB, S3 and SQS (MiniStack %s) into %s, once", Version, venv))
+	what := fmt.Sprintf("installing the engine of DynamoDB, S3 and SQS (MiniStack %s) into %s, once", Version, venv)
+	say(what)
+	stop := patiently(what, say)
+	defer stop()
 	if err := os.RemoveAll(venv); err != nil {
 		return "", err
 	}
@@ -78,6 +81,28 @@ func Install(ctx context.Context, group *process.Group, folder string, say func(
 	}
 	// Last, so that an interrupted installation has no marker.
 	return python, os.WriteFile(marker, []byte(want), 0o644)
+}
+
+// patiently says now and then how long an installation has been running, until
+// stop is called.
+func patiently(what string, say func(text string)) (stop func()) {
+	began := time.Now()
+	ticker := time.NewTicker(15 * time.Second)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				say(fmt.Sprintf("%s: %.0f s so far", what, time.Since(began).Seconds()))
+			}
+		}
+	}()
+	return func() {
+		ticker.Stop()
+		close(done)
+	}
 }
 
 const (

@@ -48,6 +48,20 @@ type Unwritable struct{ Reason string }
 
 func (u Unwritable) Error() string { return "can never be written: " + u.Reason }
 
+// Profiles is where the users' profiles are handed to the scores.
+type Profiles interface {
+	// Put writes a profile unless a version is there that is not older, which is no
+	// error.
+	Put(ctx context.Context, p Profile) error
+}
+
+// Players are the players of the scores, whose names and countries follow the profiles.
+type Players interface {
+	// ApplyProfile brings a user's players up to date with a profile, unless a version
+	// that is not older has been applied. It can be repeated, and come late.
+	ApplyProfile(ctx context.Context, p Profile) error
+}
+
 // Lease is the relay's promise to poll the outbox. Whoever commits a message after its
 // end wakes the relay.
 type Lease interface {
@@ -67,12 +81,15 @@ type Stored struct {
 // Log is the log itself.
 type Log interface {
 	// Put writes an event unless the log has one with its LogID, and returns nil if the
-	// event is there now with this very document, else what is there instead.
+	// event is there now with this very document, else what is there instead. An event
+	// that the log can never take is an Unwritable.
 	Put(ctx context.Context, e Stored) (other *Stored, err error)
 	// Index writes the index items of events. It can be repeated.
 	Index(ctx context.Context, events []event.Event) error
 	// Get returns an event by its LogID; nil if there is none.
 	Get(ctx context.Context, logID string) (*Stored, error)
+	// MissingIndex returns those of the events that lack an index item.
+	MissingIndex(ctx context.Context, events []event.Event) ([]event.Event, error)
 	// List returns the events of one dimension, in order, at most limit, and the place
 	// after the last that it looked at; the zero Place at the end.
 	List(ctx context.Context, q Query) (events []Stored, next Place, err error)

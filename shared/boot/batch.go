@@ -43,20 +43,20 @@ type Record interface {
 // those that failed or had not begun. For a stream, RecordFailures includes every
 // record from the first failure on. A failed record is not an error of the invoke.
 func Batch[R Record](ctx context.Context, handle func(context.Context, R) error, traceparent func(R) string) error {
-	return serveInvokes(ctx, func(ctx context.Context, event json.RawMessage) (*batchResponse, counts, error) {
+	return serveInvokes(ctx, func(ctx context.Context, event json.RawMessage) (*batchResponse, error) {
 		var batch struct{ Records []R }
 		if err := json.Unmarshal(event, &batch); err != nil {
-			return nil, nil, fmt.Errorf("decode the event: %w", err)
+			return nil, fmt.Errorf("decode the event: %w", err)
 		}
 		ids := make([]string, len(batch.Records))
 		for i, r := range batch.Records {
 			// An empty id would tell Lambda that the whole batch failed.
 			if ids[i] = recordID(r); ids[i] == "" {
-				return nil, nil, fmt.Errorf("record %d has no id: the event does not come from this function's source", i)
+				return nil, fmt.Errorf("record %d has no id: the event does not come from this function's source", i)
 			}
 		}
 		if len(ids) == 0 {
-			return nil, nil, fmt.Errorf("the event has no Records: it must come from a stream or a queue")
+			return nil, fmt.Errorf("the event has no Records: it must come from a stream or a queue")
 		}
 		ctx, cancel := withReserve(ctx)
 		defer cancel()
@@ -74,7 +74,9 @@ func Batch[R Record](ctx context.Context, handle func(context.Context, R) error,
 			}
 			failures++
 		}
-		return response, counts{{"Records", len(ids)}, {"RecordFailures", failures}}, nil
+		Count(ctx, "Records", len(ids))
+		Count(ctx, "RecordFailures", failures)
+		return response, nil
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -23,23 +22,22 @@ import (
 //
 // Each invoke writes one log line with its metrics, like a request (see Observe),
 // with "invoke" as its Route. An error or a panic of handle, or an event that cannot
-// be decoded, counts in Errors, and the error is logged.
+// be decoded, counts in Errors, and the error is logged. handle adds metrics to it by
+// Count and Peak, and properties by Tally.
 //
 // It returns an error if the program does not run as a Lambda function.
 func Invoke[In, Out any](ctx context.Context, handle func(context.Context, In) (Out, error)) error {
-	return serveInvokes(ctx, func(ctx context.Context, event json.RawMessage) (out Out, _ counts, err error) {
+	return serveInvokes(ctx, func(ctx context.Context, event json.RawMessage) (out Out, err error) {
 		var in In
 		if err := json.Unmarshal(event, &in); err != nil {
-			return out, nil, fmt.Errorf("decode the event: %w", err)
+			return out, fmt.Errorf("decode the event: %w", err)
 		}
-		out, err = handle(ctx, in)
-		return out, nil, err
+		return handle(ctx, in)
 	})
 }
 
-// serveInvokes is the loop of Invoke and Batch. handle also returns the counts
-// that go into the invoke's metrics.
-func serveInvokes[Out any](ctx context.Context, handle func(context.Context, json.RawMessage) (Out, counts, error)) error {
+// serveInvokes is the loop of Invoke and Batch.
+func serveInvokes[Out any](ctx context.Context, handle func(context.Context, json.RawMessage) (Out, error)) error {
 	if err := edge.CheckLambda(); err != nil {
 		return err
 	}
@@ -53,14 +51,12 @@ func serveInvokes[Out any](ctx context.Context, handle func(context.Context, jso
 			info.RequestID = invoke.AwsRequestID
 		}
 		ctx = trace.With(ctx, info)
-		start := time.Now()
-		var more counts
-		failed := true // unless handle returns: the runtime ends the process after a panic
-		defer func() { metrics.Load().invoke(ctx, failed, time.Since(start), more) }()
-		if out, more, err = handle(ctx, event); err != nil {
-			slog.ErrorContext(ctx, "the invoke failed", "error", err)
-		}
-		failed = err != nil
+		err = Measure(ctx, "invoke", func(ctx context.Context) error {
+			if out, err = handle(ctx, event); err != nil {
+				slog.ErrorContext(ctx, "the invoke failed", "error", err)
+			}
+			return err
+		})
 		return out, err
 	}, lambda.WithContext(ctx), lambda.WithEnableSIGTERM())
 	<-ctx.Done()

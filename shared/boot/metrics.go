@@ -54,12 +54,6 @@ type (
 	metric struct{ Name, Unit string }
 )
 
-// counts are the additional metrics of some invokes, in order.
-type counts []struct {
-	name  string
-	value int
-}
-
 func (m *recorder) request(ctx context.Context, served trace.Request) {
 	if served.Status == 0 {
 		served.Status = 200 // net/http sends this if a handler wrote nothing
@@ -77,12 +71,7 @@ func (m *recorder) request(ctx context.Context, served trace.Request) {
 	m.write(ctx, route, served.Status >= 500, served.Took, nil, properties)
 }
 
-// invoke leaves the line of an invoke that is not a request.
-func (m *recorder) invoke(ctx context.Context, failed bool, took time.Duration, more counts) {
-	m.write(ctx, "invoke", failed, took, more, nil)
-}
-
-func (m *recorder) write(ctx context.Context, route string, failed bool, took time.Duration, more counts, properties []slog.Attr) {
+func (m *recorder) write(ctx context.Context, route string, failed bool, took time.Duration, more *counts, properties []slog.Attr) {
 	now := time.Now()
 	line := slog.NewRecord(now, slog.LevelInfo, "request", 0)
 	names := []metric{{"Requests", "Count"}, {"Errors", "Count"}, {"Latency", "Milliseconds"}}
@@ -95,9 +84,9 @@ func (m *recorder) write(ctx context.Context, route string, failed bool, took ti
 		slog.Int("Errors", errors),
 		slog.Float64("Latency", float64(took.Microseconds())/1000),
 	}
-	for _, c := range more {
-		names, values = append(names, metric{c.name, "Count"}), append(values, slog.Int(c.name, c.value))
-	}
+	more.each(func(name string, value int) {
+		names, values = append(names, metric{name, "Count"}), append(values, slog.Int(name, value))
+	})
 	if !m.warm.Swap(true) {
 		names, values = append(names, metric{"ColdStart", "Count"}), append(values, slog.Int("ColdStart", 1))
 	}
@@ -108,5 +97,6 @@ func (m *recorder) write(ctx context.Context, route string, failed bool, took ti
 	)
 	line.AddAttrs(values...)
 	line.AddAttrs(properties...)
+	line.AddAttrs(more.details()...)
 	m.lines.Handle(ctx, line) // an error means that standard output is gone, so it cannot be reported
 }

@@ -77,6 +77,14 @@ func TestEncodeRefusesWhatIsNoEvent(t *testing.T) {
 	}
 }
 
+func TestOurs(t *testing.T) {
+	for source, want := range map[string]bool{event.Scores: true, event.Users: true, "/plaudit/x": true, "/plaudits": false, "https://example.org/plaudit/": false, "": false} {
+		if event.Ours(source) != want {
+			t.Errorf("%q is ours: %t", source, !want)
+		}
+	}
+}
+
 func TestRoot(t *testing.T) {
 	for subject, want := range map[string]string{"board/x/player/y": "board/x", "board/x": "board/x", "task": "task", "": "", "a//b": "a/", "task/17/": "task/17"} {
 		if got := event.Root(subject); got != want {

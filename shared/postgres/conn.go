@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -19,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/rds/auth"
 	"github.com/lib/pq"
+
+	"plaudit/shared/cloud"
 )
 
 // IdleTimeout is how long a session of a deployable's role may be idle before the
@@ -114,7 +115,7 @@ func tokens(host string, port uint16, role string, c Config) func(context.Contex
 	endpoint := net.JoinHostPort(host, strconv.Itoa(int(port)))
 	provider := c.Credentials
 	if provider == nil {
-		provider = aws.CredentialsProviderFunc(environmentCredentials)
+		provider = aws.CredentialsProviderFunc(cloud.Credentials)
 	}
 	return func(ctx context.Context) (string, error) {
 		token, err := auth.BuildAuthToken(ctx, endpoint, c.Region, role, provider)
@@ -123,23 +124,6 @@ func tokens(host string, port uint16, role string, c Config) func(context.Contex
 		}
 		return token, nil
 	}
-}
-
-// environmentCredentials returns the credentials that Lambda puts into a
-// function's environment. The SDK's own search for credentials would add three
-// megabytes to each function.
-// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
-func environmentCredentials(context.Context) (aws.Credentials, error) {
-	c := aws.Credentials{
-		AccessKeyID:     os.Getenv("AWS_ACCESS_KEY_ID"),
-		SecretAccessKey: os.Getenv("AWS_SECRET_ACCESS_KEY"),
-		SessionToken:    os.Getenv("AWS_SESSION_TOKEN"),
-		Source:          "the environment",
-	}
-	if !c.HasKeys() {
-		return c, errors.New("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set")
-	}
-	return c, nil
 }
 
 // connectError is a failure to connect.

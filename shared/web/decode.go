@@ -111,10 +111,7 @@ func readBody(r *http.Request) ([]byte, error) {
 	if c, ok := params["charset"]; ok && !strings.EqualFold(c, "utf-8") {
 		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Type", "JSON is always UTF-8. Leave out the charset, or set it to utf-8.")
 	}
-	if e := r.Header.Get("Content-Encoding"); e != "" {
-		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Encoding", "The body must not be compressed. Send it without Content-Encoding.")
-	}
-	body, err := receive(r)
+	body, err := Body(r)
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +120,18 @@ func readBody(r *http.Request) ([]byte, error) {
 	}
 	return body, nil
 }
+
+// Body returns the body of a request, whatever its media type. Decode reads JSON.
+func Body(r *http.Request) ([]byte, error) {
+	if e := r.Header.Get("Content-Encoding"); e != "" {
+		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Encoding", "The body must not be compressed. Send it without Content-Encoding.")
+	}
+	return receive(r)
+}
+
+// CheckJSON returns the first fault of a text that is not exactly one JSON value as
+// Decode accepts it.
+func CheckJSON(body []byte) error { return scan(body) }
 
 // receive reads the body. It allocates what the body may have, no more, and only once
 // there is room for it.
@@ -364,7 +373,7 @@ func (r *reader) fillPlain(v reflect.Value) error {
 		if kind == '"' {
 			text = string(unquote(raw))
 		}
-		t, ok := parseTime(text)
+		t, ok := ParseTime(text)
 		if !ok {
 			return r.refuse("must be a time such as 2026-04-05T09:30:00Z (RFC 3339)")
 		}

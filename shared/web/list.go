@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"net/http"
 	"reflect"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -124,6 +125,27 @@ func NewPage[T, P any](l *List[P], items []T, places []P, last *P) (Page, error)
 	}
 	page.Next, err = l.Next(last)
 	return page, err
+}
+
+// ReplyPage writes a page whose items are byte for byte those of the page, as
+// encoding/json would not.
+func ReplyPage(w http.ResponseWriter, r *http.Request, page Page) error {
+	next, err := encode(page.Next)
+	if err != nil {
+		return err
+	}
+	var body bytes.Buffer
+	body.WriteString(`{"items":[`)
+	for i, item := range page.Items {
+		if i > 0 {
+			body.WriteByte(',')
+		}
+		body.Write(item)
+	}
+	body.WriteString(`],"next":`)
+	body.Write(next)
+	body.WriteString("}\n")
+	return ReplyCachedAs(w, r, "application/json", body.Bytes())
 }
 
 // FitAround leaves out items from the front until the one at index middle fits

@@ -118,7 +118,7 @@ func (q *Query) Instant(name string) time.Time {
 	if !q.Has(name) {
 		return time.Time{}
 	}
-	t, ok := parseTime(q.Value(name))
+	t, ok := ParseTime(q.Value(name))
 	if !ok || !InEra(t) {
 		q.Faults.Add(name, "must be an RFC 3339 time between the years 1000 and 8999, such as 2026-04-05T12:30:00Z; write + as %%2B")
 		return time.Time{}

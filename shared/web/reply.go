@@ -18,6 +18,11 @@ func Reply(w http.ResponseWriter, status int, body any) error {
 	return write(w, status, "application/json", append(text, '\n'))
 }
 
+// ReplyJSON writes a document that is already JSON, byte for byte. No cache keeps it.
+func ReplyJSON(w http.ResponseWriter, status int, document []byte) error {
+	return write(w, status, "application/json", append(bytes.Clone(document), '\n'))
+}
+
 // write writes a whole response. It states the length, because a response to HEAD
 // has the headers of the one to GET, and net/http's server counts only short ones.
 func write(w http.ResponseWriter, status int, contentType string, body []byte) error {

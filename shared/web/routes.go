@@ -16,6 +16,8 @@ const (
 	KeyMakers    Audience = "organizers and admins, not API keys"
 	Staff        Audience = "organizers, auditors and admins" // the handler also distinguishes listing from finding one
 	Admins       Audience = "admins"
+	EventSenders Audience = "admins, and API keys of theirs with the scope events:write"
+	LogReaders   Audience = "admins and auditors, and others for what concerns them"                   // the handler asks the log
 	BoardReaders Audience = "anyone if the board is public, otherwise its owners, writers and viewers" // the handler asks the board
 	BoardWriters Audience = "the board's owners and writers"                                           // the handler asks the board
 	BoardOwners  Audience = "the board's owners"                                                       // the handler asks the board
@@ -37,6 +39,8 @@ func (a Audience) admits(c access.Caller) bool {
 		return c.Role == access.Organizer || c.Role == access.Admin
 	case Admins:
 		return c.Role == access.Admin
+	case EventSenders:
+		return c.Rights() == access.Admin && c.Scoped(access.ScopeEvents, "")
 	}
 	return true
 }
@@ -89,6 +93,11 @@ var Routes = []Route{
 	{"GET", "/v1/players/{user}/standings", "score-query", BoardReaders, 0},
 	{"GET", "/v1/players/{user}/entries", "score-query", BoardReaders, 0},
 	{"GET", "/readyz/scores", "score-query", Anyone, 0},
+
+	{"POST", "/v1/audit/events", "audit-add", EventSenders, batch},
+	{"GET", "/v1/audit/events", "audit-query", LogReaders, 0},
+	{"GET", "/v1/audit/events/{logid}", "audit-query", LogReaders, 0},
+	{"GET", "/v1/audit/export", "audit-query", LogReaders, 0},
 
 	{"POST", "/v1/users", "users", Anyone, account},
 	{"GET", "/v1/users", "users", Staff, 0},

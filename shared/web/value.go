@@ -12,10 +12,10 @@ import (
 // The functions below are the only parsers of values that clients send, whether in
 // a body, a query, a cursor or a header.
 
-// parseTime parses a date-time of RFC 3339 (section 5.6) in the years 1000 to 9999
+// ParseTime parses a date-time of RFC 3339 (section 5.6) in the years 1000 to 9999
 // of UTC, and returns it in UTC. T and Z must be capitals, and a leap second is
 // refused. Digits after the nanosecond are ignored.
-func parseTime(text string) (time.Time, bool) {
+func ParseTime(text string) (time.Time, bool) {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
 		return time.Time{}, false

@@ -327,7 +327,7 @@ func (d *dispatcher) allowOrigin(h http.Header, r *http.Request) {
 
 // exposed are the headers of a response that a page's script may read, in addition
 // to those that it may always read (https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name).
-const exposed = "ETag, Idempotency-Replayed, Link, Retry-After, X-Request-Id"
+const exposed = "ETag, Export-Until, Idempotency-Replayed, Link, Retry-After, X-Request-Id"
 
 // ShareIf lets pages of every origin read the response if it is a 200 or a 304 and
 // public, which is called when the response begins, returns true. It has no effect

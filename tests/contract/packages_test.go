@@ -35,10 +35,12 @@ var layers = []struct {
 	{"web of audit", []string{"shared/web/audit"}, with(bottom, "shared/web", "shared/audit", "shared/event")},
 	{"pages", []string{"shared/web/pages"}, with(bottom, "shared/web", "shared/user", "shared/problem")},
 
-	{"postgres", []string{"shared/postgres"}, []string{"shared/fault", "shared/trace"}},
+	{"the cloud", []string{"shared/cloud"}, nil},
+	{"postgres", []string{"shared/postgres"}, []string{"shared/cloud", "shared/fault", "shared/trace"}},
 	{"postgres of scores", []string{"shared/postgres/scores"}, with(bottom, "shared/postgres", "shared/score", "shared/event")},
 	{"postgres of users", []string{"shared/postgres/users"}, with(bottom, "shared/postgres", "shared/user", "shared/event")},
 	{"migrations", []string{"shared/postgres/migrate"}, []string{"shared/postgres"}},
+	{"DynamoDB", []string{"shared/ddb"}, []string{"shared/audit", "shared/event", "shared/fault"}},
 	{"jose", []string{"shared/jose"}, []string{"shared/access", "shared/fault"}},
 
 	{"edge", []string{"shared/edge"}, nil},
@@ -52,8 +54,9 @@ var layers = []struct {
 	{"the tests", []string{"tests/..."}, []string{"shared/...", "local/...", "functions/...", "cmd/...", "events/...", "tests/..."}},
 
 	// What only tests import: pgtest starts a real database, boottest builds
-	// and runs programs, webtest reads the OpenAPI document.
-	{"test tools", []string{"shared/postgres/pgtest", "shared/boot/boottest", "shared/web/webtest"}, []string{"shared/postgres/...", "shared/web", "local/rds", "local/process"}},
+	// and runs programs, webtest reads the OpenAPI document, ddbtest starts an engine
+	// that speaks DynamoDB's protocol.
+	{"test tools", []string{"shared/postgres/pgtest", "shared/boot/boottest", "shared/web/webtest", "shared/ddb/ddbtest", "shared/event/eventtest"}, []string{"shared/postgres/...", "shared/event", "shared/event/eventtest", "shared/web", "local/rds", "local/process", "local/ministack/enginetest"}},
 }
 
 func with(packages []string, more ...string) []string { return slices.Concat(packages, more) }
@@ -177,6 +180,10 @@ func TestLayersRefuse(t *testing.T) {
 		{"shared/postgres/scores", "shared/postgres/migrate", true},
 		{"shared/postgres/scores", "shared/web", true},
 		{"shared/postgres/migrate", "shared/fault", true},
+		{"shared/postgres", "shared/cloud", false},
+		{"shared/ddb", "shared/audit", false},
+		{"shared/ddb", "shared/postgres", true},
+		{"shared/audit", "shared/ddb", true},
 		{"shared/jose", "shared/web", true},
 		{"shared/edge", "shared/trace", true},
 		{"shared/alb", "shared/boot", true},

@@ -26,6 +26,7 @@ func Laptop() part.Laptop {
 			return want + given - 1, nil
 		},
 		Started:   func(string, string, time.Duration) {},
+		Say:       func(string) {},
 		JSONLog:   func(string) io.Writer { return io.Discard },
 		FileLog:   func(string) io.Writer { return io.Discard },
 		ChangeRun: func(func(*part.Run)) error { return nil },

@@ -15,8 +15,8 @@ func (h readHandlers) entry(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if prefersCSV(w, r) {
-		return replyCSV(w, r, &web.List[score.EntryPlace]{}, score.Page[score.NamedEntry, score.EntryPlace]{Items: []score.NamedEntry{e}}, entrySheet)
+	if web.PrefersCSV(w, r) {
+		return web.ReplyCSV(w, r, &web.List[score.EntryPlace]{}, []score.NamedEntry{e}, nil, nil, entrySheet)
 	}
 	return web.ReplyCached(w, r, newEntryOut(e.Entry))
 }

@@ -159,9 +159,9 @@ func (h readHandlers) standings(w http.ResponseWriter, r *http.Request) error {
 		page.Next = &page.Places[len(page.Places)-1]
 	}
 	form := standingSheet(table.Categories)
-	csv, encode := prefersCSV(w, r), func(s score.Standing) ([]byte, error) { return web.EncodeItem(newStandingItemOut(s)) }
+	csv, encode := web.PrefersCSV(w, r), func(s score.Standing) ([]byte, error) { return web.EncodeItem(newStandingItemOut(s)) }
 	if csv {
-		encode = form.line
+		encode = form.Line
 	}
 	if part.Around != "" {
 		middle := slices.IndexFunc(page.Items, func(s score.Standing) bool { return s.Player == part.Around })
@@ -170,7 +170,7 @@ func (h readHandlers) standings(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if csv {
-		return replyCSV(w, r, l, page, form)
+		return web.ReplyCSV(w, r, l, page.Items, page.Places, page.Next, form)
 	}
 	out := standingsOut{Board: table.Board, Period: newPeriodOut(table.Run), Category: categoryName(table.Category), Of: table.Of}
 	if out.Page, err = newPage(l, page, newStandingItemOut); err != nil {

@@ -1,4 +1,4 @@
-package scores
+package web
 
 import (
 	"encoding/json"
@@ -22,7 +22,7 @@ func TestNoCellIsAFormula(t *testing.T) {
 		// control characters
 		"\tx": "'\tx", "\rx": "'\rx", "\x00x": "'\x00x", "\t=1": "'\t'=1", "\n\n=1": "'\n\n'=1", "a\tb": "a\tb",
 	} {
-		if got := noFormula(cell); got != want {
+		if got := NoFormula(cell); got != want {
 			t.Errorf("%q became %q, want %q", cell, got, want)
 		}
 	}
@@ -33,7 +33,7 @@ func TestNoCellIsAFormula(t *testing.T) {
 		}
 		for _, before := range []string{"", "a,"} {
 			cell := before + string(r) + "=1"
-			got := noFormula(cell)
+			got := NoFormula(cell)
 			if strings.ReplaceAll(got, "'", "") != cell || !strings.Contains(got, "'"+string(r)+"=1") && !strings.Contains(got, string(r)+"'=1") {
 				t.Errorf("%q became %q", cell, got)
 			}
@@ -52,7 +52,7 @@ func TestMetadataIsNoFormulaAndStaysJSON(t *testing.T) {
 		`{"a\\":"\",","b":"\",=1"}`: `{"a\\":"\",","b":"\",\u003d1"}`,
 		`{"a":"=1,=2"}`:             `{"a":"=1,\u003d2"}`,
 	} {
-		got := noFormulaJSON(doc)
+		got := NoFormulaJSON(doc)
 		if got != want {
 			t.Errorf("%s became %s, want %s", doc, got, want)
 		}

@@ -1,0 +1,131 @@
+package schedule
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func instant(t *testing.T, text string) time.Time {
+	t.Helper()
+	at, err := time.Parse("2006-01-02 15:04", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+func TestWhenARuleFires(t *testing.T) {
+	for _, c := range []struct {
+		expression, after string
+		want              []string
+	}{
+		{"rate(1 minute)", "2026-11-28 10:00", []string{"2026-11-28 10:01", "2026-11-28 10:02"}},
+		{"rate(5 minutes)", "2026-11-28 10:03", []string{"2026-11-28 10:08"}},
+		{"rate(1 hour)", "2026-11-28 10:03", []string{"2026-11-28 11:03"}},
+		{"rate(7 days)", "2026-11-28 10:03", []string{"2026-12-05 10:03"}},
+		// The examples of EventBridge's documentation.
+		{"cron(0 10 * * ? *)", "2026-11-28 10:00", []string{"2026-11-29 10:00", "2026-11-30 10:00"}},
+		{"cron(15 12 * * ? *)", "2026-11-28 10:00", []string{"2026-11-28 12:15"}},
+		{"cron(0 18 ? * MON-FRI *)", "2026-11-27 18:00", []string{"2026-11-30 18:00"}},
+		{"cron(0 8 1 * ? *)", "2026-11-28 10:00", []string{"2026-12-01 08:00", "2027-01-01 08:00"}},
+		{"cron(0/15 * * * ? *)", "2026-11-28 10:07", []string{"2026-11-28 10:15", "2026-11-28 10:30"}},
+		{"cron(0/10 * ? * MON-FRI *)", "2026-11-27 23:55", []string{"2026-11-30 00:00"}},
+		{"cron(0/5 8-17 ? * MON-FRI *)", "2026-11-27 17:54", []string{"2026-11-27 17:55", "2026-11-30 08:00"}},
+		{"cron(0 9 ? * 2#1 *)", "2026-11-28 10:00", []string{"2026-12-07 09:00"}},
+		{"cron(0/30 20-23 ? * FRI *)", "2026-11-28 10:00", []string{"2026-12-04 20:00"}},
+		// Days.
+		{"cron(0 0 L * ? *)", "2026-11-28 10:00", []string{"2026-11-30 00:00", "2026-12-31 00:00", "2027-01-31 00:00", "2027-02-28 00:00"}},
+		{"cron(0 0 L 2 ? *)", "2027-03-01 00:00", []string{"2028-02-29 00:00"}},
+		{"cron(0 0 15W * ? *)", "2026-11-01 00:00", []string{"2026-11-16 00:00", "2026-12-15 00:00"}}, // a Sunday
+		{"cron(0 0 28W 11 ? *)", "2026-11-01 00:00", []string{"2026-11-27 00:00"}},                    // a Saturday
+		{"cron(0 0 1W * ? *)", "2026-07-15 00:00", []string{"2026-08-03 00:00"}},                      // a Saturday, not back into July
+		{"cron(0 0 31W * ? *)", "2027-01-01 00:00", []string{"2027-01-29 00:00", "2027-03-31 00:00"}}, // a Sunday, not on into February
+		{"cron(0 0 31 * ? *)", "2026-11-01 00:00", []string{"2026-12-31 00:00", "2027-01-31 00:00", "2027-03-31 00:00"}},
+		{"cron(0 0 ? * 6L *)", "2026-11-01 00:00", []string{"2026-11-27 00:00", "2026-12-25 00:00"}},
+		{"cron(0 0 ? * L *)", "2026-11-25 00:00", []string{"2026-11-28 00:00", "2026-12-05 00:00"}},
+		{"cron(0 0 ? * 3#2 *)", "2026-11-01 00:00", []string{"2026-11-10 00:00", "2026-12-08 00:00"}},
+		{"cron(0 0 ? * TUE#5 *)", "2026-11-01 00:00", []string{"2026-12-29 00:00", "2027-03-30 00:00"}},
+		{"cron(0 0 ? * 1,7 *)", "2026-11-25 00:00", []string{"2026-11-28 00:00", "2026-11-29 00:00"}},
+		// Lists, ranges, steps, names, years.
+		{"cron(1,5-7,50/5 3 * * ? *)", "2026-11-28 03:00", []string{"2026-11-28 03:01", "2026-11-28 03:05", "2026-11-28 03:06", "2026-11-28 03:07", "2026-11-28 03:50", "2026-11-28 03:55", "2026-11-29 03:01"}},
+		{"cron(0 0-6/3 * * ? *)", "2026-11-28 03:00", []string{"2026-11-28 06:00", "2026-11-29 00:00"}},
+		{"cron(0 0 1 jan,JUL ? *)", "2026-11-28 03:00", []string{"2027-01-01 00:00", "2027-07-01 00:00"}},
+		{"cron(0 0 29 2 ? *)", "2026-11-28 03:00", []string{"2028-02-29 00:00", "2032-02-29 00:00"}},
+		{"cron(0 0 1 1 ? 2026-2028)", "2026-11-28 03:00", []string{"2027-01-01 00:00", "2028-01-01 00:00", ""}},
+		{"cron(0 0 1 1 ? 2020)", "2026-11-28 03:00", []string{""}},
+		{"cron(0 0 30 2 ? *)", "2026-11-28 03:00", []string{""}},
+	} {
+		t.Run(c.expression, func(t *testing.T) {
+			e, err := Parse(c.expression)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := instant(t, c.after)
+			for _, want := range c.want {
+				next := e.Next(at)
+				if want == "" {
+					if !next.IsZero() {
+						t.Errorf("after %v it fires at %v", at, next)
+					}
+					return
+				}
+				if !next.Equal(instant(t, want)) {
+					t.Fatalf("after %v it fires at %v, want %s", at, next, want)
+				}
+				at = next
+			}
+		})
+	}
+}
+
+func TestSecondsDoNotMatter(t *testing.T) {
+	e, err := Parse("cron(* * * * ? *)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	zone := time.FixedZone("Seoul", 9*3600)
+	if got := e.Next(time.Date(2026, 11, 28, 19, 0, 59, 999, zone)); !got.Equal(time.Date(2026, 11, 28, 10, 1, 0, 0, time.UTC)) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestWrongExpressions(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                "neither",
+		"every minute":                    "neither",
+		"rate(1 minute":                   "neither",
+		"at(2026-11-28T00:00:00)":         "neither",
+		"rate(0 minutes)":                 "positive",
+		"rate(-1 minutes)":                "positive",
+		"rate(1 minutes)":                 "singular",
+		"rate(2 minute)":                  "plural",
+		"rate(30 seconds)":                "minutes, hours or days",
+		"rate(1.5 hours)":                 "positive",
+		"rate(999999999 days)":            "too long",
+		"cron(0 0 * * *)":                 "six fields",
+		"cron(0 0 * * * *)":               "must be ?",
+		"cron(0 0 ? * ? *)":               "must be ?",
+		"cron(60 0 * * ? *)":              "minutes",
+		"cron(0 24 * * ? *)":              "hours",
+		"cron(0 0 0 * ? *)":               "day of month",
+		"cron(0 0 32 * ? *)":              "day of month",
+		"cron(0 0 XW * ? *)":              "day of month",
+		"cron(0 0 1 13 ? *)":              "month",
+		"cron(0 0 ? * 0 *)":               "day of week",
+		"cron(0 0 ? * 8L *)":              "day of week",
+		"cron(0 0 ? * 2#6 *)":             "day of week",
+		"cron(0 0 ? * XXX *)":             "day of week",
+		"cron(0 0 1 1 ? 1969)":            "year",
+		"cron(5-1 0 1 1 ? *)":             "minutes",
+		"cron(0/0 0 1 1 ? *)":             "minutes",
+		"cron( , 0 1 1 ? *)":              "minutes",
+		"cron(+1 0 1 1 ? *)":              "minutes",
+		"cron(61 25 32 13 ? 1)":           "hours",
+		"cron(0 0 ? * MON,TUE#2 * extra)": "six fields",
+	} {
+		if _, err := Parse(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
