@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +53,18 @@ func (m *mailbox) Put(context.Context, audit.Stored) (*audit.Stored, error) {
 	return nil, m.down
 }
 
+func (m *mailbox) counted() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.looks
+}
+
+func (m *mailbox) delivered() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.sent)
+}
+
 func (m *mailbox) add() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -69,24 +82,24 @@ func TestTheOutboxIsRelayedAfterARequestAndEachSecond(t *testing.T) {
 		observe := d.observe(func(context.Context, trace.Request) { observed++ })
 
 		time.Sleep(500 * time.Millisecond)
-		before := m.looks
+		before := m.counted()
 		observe(ctx, trace.Request{Method: "GET"})
-		if synctest.Wait(); m.looks != before {
+		if synctest.Wait(); m.counted() != before {
 			t.Error("a request that reads makes it look")
 		}
 		m.add()
 		observe(ctx, trace.Request{Method: "POST"})
-		if synctest.Wait(); len(m.sent) != 1 || observed != 2 {
-			t.Errorf("%d messages were sent, %d requests observed", len(m.sent), observed)
+		if synctest.Wait(); m.delivered() != 1 || observed != 2 {
+			t.Errorf("%d messages were sent, %d requests observed", m.delivered(), observed)
 		}
 		m.add() // by another task
-		if time.Sleep(drainEvery + time.Millisecond); len(m.sent) != 2 {
-			t.Errorf("%d messages were sent", len(m.sent))
+		if time.Sleep(drainEvery + time.Millisecond); m.delivered() != 2 {
+			t.Errorf("%d messages were sent", m.delivered())
 		}
 		time.Sleep(3 * time.Minute) // over the ends of minutes
 		m.add()
-		if time.Sleep(drainEvery + time.Millisecond); len(m.sent) != 3 {
-			t.Errorf("%d messages were sent", len(m.sent))
+		if time.Sleep(drainEvery + time.Millisecond); m.delivered() != 3 {
+			t.Errorf("%d messages were sent", m.delivered())
 		}
 		cancel()
 		<-ended
@@ -97,24 +110,30 @@ func TestTheOutboxIsRelayedAfterARequestAndEachSecond(t *testing.T) {
 func TestTheRelaySurvivesAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &mailbox{down: errors.New("down")}
-		missing := errors.New("the table does not exist")
-		checked := 0
-		d := newDrain(m, m, nil, 0, func(context.Context) error { checked++; return missing })
+		var checked atomic.Int64
+		var there atomic.Bool
+		d := newDrain(m, m, nil, 0, func(context.Context) error {
+			checked.Add(1)
+			if there.Load() {
+				return nil
+			}
+			return errors.New("the table does not exist")
+		})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); d.run(ctx) }()
 		m.add()
 		time.Sleep(5 * time.Minute)
-		missing = nil
+		there.Store(true)
 		time.Sleep(5 * time.Minute)
-		if checked < 60 || checked > 400 || m.looks < 10 || m.looks > 400 || len(m.sent) != 0 {
-			t.Errorf("%d checks, %d looks, %d sent", checked, m.looks, len(m.sent))
+		if n, looks, sent := checked.Load(), m.counted(), m.delivered(); n < 60 || n > 400 || looks < 10 || looks > 400 || sent != 0 {
+			t.Errorf("%d checks, %d looks, %d sent", n, looks, sent)
 		}
 		m.mu.Lock()
 		m.down = nil
 		m.mu.Unlock()
-		if time.Sleep(10 * time.Second); len(m.sent) != 1 {
-			t.Errorf("%d messages were sent", len(m.sent))
+		if time.Sleep(10 * time.Second); m.delivered() != 1 {
+			t.Errorf("%d messages were sent", m.delivered())
 		}
 		cancel()
 		<-ended

@@ -15,7 +15,7 @@ import (
 
 const (
 	// MaxDocument is the size of the largest document that the log takes, in bytes. An
-	// item of DynamoDB may have 400 KB.
+	// item of DynamoDB is limited to 400 KB.
 	MaxDocument = 350_000
 
 	// promise is by how much a relay extends its lease. A longer one wakes fewer

@@ -115,12 +115,16 @@ func (o *outbox) Extend(_ context.Context, by time.Duration) (time.Duration, err
 	return time.Until(o.until) + o.tail, nil
 }
 
+func (o *outbox) promised() time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.until
+}
+
 // expired reports whether an add that commits must wake the relay. An add asks this
 // before it commits.
 func (o *outbox) expired() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return !time.Now().Before(o.until)
+	return !time.Now().Before(o.promised())
 }
 
 // log is a log in memory.
@@ -490,7 +494,7 @@ func TestAnAddThatIsAboutToCommitIsNotMissed(t *testing.T) {
 			done := make(chan error)
 			go func() { done <- relay.Run(t.Context()) }()
 			time.Sleep(time.Second)
-			time.Sleep(time.Until(o.until) - time.Nanosecond)
+			time.Sleep(time.Until(o.promised()) - time.Nanosecond)
 			if o.expired() {
 				t.Fatal("the add would wake the relay")
 			}
@@ -515,9 +519,16 @@ func TestNoWakeIsLost(t *testing.T) {
 			relay.Lease = o
 			l.fault = func(string, event.Event) error { time.Sleep(rand.N(50 * time.Millisecond)); return nil }
 			wakes := make(chan struct{}, 1000)
+			relay.Waker = wake(wakes)
+			done := make(chan struct{})
 			var runs, adds sync.WaitGroup
 			runs.Go(func() {
-				for range wakes {
+				for {
+					select {
+					case <-done:
+						return
+					case <-wakes:
+					}
 					ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 					if err := relay.Run(ctx); err != nil {
 						t.Error(err)
@@ -525,7 +536,6 @@ func TestNoWakeIsLost(t *testing.T) {
 					cancel()
 				}
 			})
-			relay.Waker = wake(wakes)
 			for n := range 10 {
 				adds.Go(func() {
 					time.Sleep(rand.N(90 * time.Second))
@@ -539,7 +549,7 @@ func TestNoWakeIsLost(t *testing.T) {
 			}
 			adds.Wait()
 			time.Sleep(5 * time.Minute)
-			close(wakes)
+			close(done)
 			runs.Wait()
 			check(t, o, l)
 		})
@@ -558,7 +568,7 @@ func TestSentMessagesLeaveInSmallPieces(t *testing.T) {
 		o, l := &outbox{purged: 1234}, newLog()
 		relay, m := newRelay(o, l)
 		if err := relay.Run(t.Context()); err != nil || o.purged != 1234 {
-			t.Errorf("%d are left though they are kept for ever, %v", o.purged, err)
+			t.Errorf("%d are left though they are kept forever, %v", o.purged, err)
 		}
 		relay.Keep = time.Hour
 		if err := relay.Run(t.Context()); err != nil || o.purged != 0 || m.of("PurgedRows") != 1234 {

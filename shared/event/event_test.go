@@ -63,7 +63,7 @@ func TestEncodeRefusesWhatIsNoEvent(t *testing.T) {
 	for name, change := range map[string]func(*event.Event){
 		"an extension with an attribute's name": func(e *event.Event) { e.Extensions["logid"] = "x" },
 		"an extension that is an array":         func(e *event.Event) { e.Extensions["x"] = []string{} },
-		"data that is no JSON":                  func(e *event.Event) { e.JSON = []byte("{") },
+		"data that is not JSON":                 func(e *event.Event) { e.JSON = []byte("{") },
 		"two values as data":                    func(e *event.Event) { e.JSON = []byte("1 2") },
 		"no value as data":                      func(e *event.Event) { e.JSON = []byte(" ") },
 		"text that is not UTF-8":                func(e *event.Event) { e.Subject = "\xff" },

@@ -3,6 +3,7 @@ package ddbtest
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -32,8 +33,19 @@ func (s Stack) Env() []string {
 	}
 }
 
+// TTL is the attribute by which items of the wake table expire.
+const TTL = "expires"
+
+// Definitions returns the tables by their logical ids in template.yaml.
+func (s Stack) Definitions() map[string]*dynamodb.CreateTableInput {
+	return map[string]*dynamodb.CreateTableInput{
+		"EventsTable": define(s.Events, true, "logid"), "IndexTable": define(s.Index, false, "k", "s"),
+		"WakeTable": define(s.Wake, true, "id"), "ProfilesTable": define(s.Profiles, true, "id"),
+	}
+}
+
 // Tables makes empty tables in an account of the test's own, in the engine that the
-// tests of its binary share. They are deleted when the test ends.
+// tests of its binary share.
 func Tables(t testing.TB) Stack {
 	t.Helper()
 	s := Stack{
@@ -41,21 +53,16 @@ func Tables(t testing.TB) Stack {
 		Events: "test-events", Index: "test-event-index", Wake: "test-wake", Profiles: "test-profiles",
 	}
 	client := dynamodb.NewFromConfig(s.Config)
-	for _, table := range []*dynamodb.CreateTableInput{
-		define(s.Events, true, "logid"), define(s.Index, false, "k", "s"), define(s.Wake, true, "id"), define(s.Profiles, true, "id"),
-	} {
-		if _, err := client.CreateTable(t.Context(), table); err != nil {
+	for _, table := range s.Definitions() {
+		// The second attempt of a call whose answer was lost finds the table.
+		var exists *types.ResourceInUseException
+		if _, err := client.CreateTable(t.Context(), table); err != nil && !errors.As(err, &exists) {
 			t.Fatalf("ddbtest: make the table %s: %v", *table.TableName, err)
 		}
-		t.Cleanup(func() {
-			if _, err := client.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: table.TableName}); err != nil {
-				t.Errorf("ddbtest: delete the table %s: %v", *table.TableName, err)
-			}
-		})
 	}
 	if _, err := client.UpdateTimeToLive(t.Context(), &dynamodb.UpdateTimeToLiveInput{
 		TableName:               &s.Wake,
-		TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String("expires"), Enabled: aws.Bool(true)},
+		TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String(TTL), Enabled: aws.Bool(true)},
 	}); err != nil {
 		t.Fatalf("ddbtest: set the TTL of %s: %v", s.Wake, err)
 	}
