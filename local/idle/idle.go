@@ -48,6 +48,9 @@ var kinds = map[string]kind{
 	"AWS::EC2::SubnetRouteTableAssociation": {part.NoNetwork, func(n part.Names, r template.Resource) map[string]any {
 		return map[string]any{"Ref": n.ID("rtbassoc", r), "Id": n.ID("rtbassoc", r)}
 	}},
+	"AWS::EC2::VPCEndpoint": {part.NoNetwork, func(n part.Names, r template.Resource) map[string]any {
+		return map[string]any{"Ref": n.ID("vpce", r), "Id": n.ID("vpce", r)}
+	}},
 	"AWS::EC2::SecurityGroup": {part.NoNetwork, func(n part.Names, r template.Resource) map[string]any {
 		return map[string]any{"Ref": n.ID("sg", r), "GroupId": n.ID("sg", r), "Id": n.ID("sg", r), "VpcId": r.Properties["VpcId"]}
 	}},

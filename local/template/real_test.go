@@ -105,13 +105,13 @@ func TestTheProductsTemplateResolvesForTheLaptop(t *testing.T) {
 	}
 	equal(t, function.Name, "plaudit-local-db-migrate")
 	equal(t, function.Memory, 256)
-	equal(t, function.Concurrency, 8)
+	equal(t, function.Concurrency, 1)
 	equal(t, function.Archs, []string{"x86_64"})
 	equal(t, function.Code.Folder, "functions/db-migrate/")
 	equal(t, function.Logging.Application, "DEBUG")
-	equal(t, function.Vpc.Groups, []string{"<FunctionSecurityGroup.GroupId>", "<MigrateSecurityGroup.GroupId>"})
+	equal(t, function.Vpc.Groups, []string{"<MigrateSecurityGroup.GroupId>"})
 	equal(t, function.Environment.Variables, map[string]string{
-		"DB_AUTH": "password", "SCORE_CONCURRENCY": "32", "OTHER_CONCURRENCY": "8",
+		"AWS_ENDPOINT_URL": "", "DB_AUTH": "password", "SCORE_CONCURRENCY": "32", "OTHER_CONCURRENCY": "8",
 		"SCORES_DSN":      "postgres://db_migrate@<ScoresDb.Endpoint.Address>:5432/scores?sslmode=disable",
 		"USERS_DSN":       "postgres://db_migrate@<UsersDb.Endpoint.Address>:5432/users?sslmode=disable",
 		"SCORES_PASSWORD": "a secret called ScoresDbPassword", "USERS_PASSWORD": "a secret called UsersDbPassword",

@@ -23,6 +23,12 @@ import (
 // that these tests need.
 func stage(t *testing.T, name string) *template.Stack {
 	t.Helper()
+	return resolved(t, name, func(r template.Resource, _ string) (any, error) { return r.ID, nil })
+}
+
+// resolved resolves template.yaml with the parameters of a stage.
+func resolved(t *testing.T, name string, attribute template.Attribute) *template.Stack {
+	t.Helper()
 	config, err := template.ReadConfig(filepath.Join(root, "samconfig.toml"), name)
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +48,7 @@ func stage(t *testing.T, name string) *template.Stack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stack, err := tmpl.Resolve(func(r template.Resource, _ string) (any, error) { return r.ID, nil })
+	stack, err := tmpl.Resolve(attribute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,6 +142,13 @@ func TestListenerRulesSendRoutesToTheirDeployable(t *testing.T) {
 		{"GET", "/v1/players/x/standings", "score-query"},
 		{"POST", "/v1/entries/batch", "score-add"},
 		{"GET", "/v1/entries/batch", "board-admin"},
+		{"GET", "/v1/audit/events", "audit-query"},
+		{"HEAD", "/v1/audit/events/x", "audit-query"},
+		{"GET", "/v1/audit/export", "audit-query"},
+		{"POST", "/v1/audit/events", "audit-add"},
+		{"OPTIONS", "/v1/audit/events", "audit-add"},
+		{"DELETE", "/v1/audit/events/x", "audit-add"},
+		{"GET", "/v1/audit", "users"},
 		{"GET", "/", "users"},
 	} {
 		if got := send(c.method, c.path); got != c.want {
@@ -150,12 +163,19 @@ func glob(pattern, path string) bool {
 	return regexp.MustCompile("^" + strings.ReplaceAll(quoted, `\?`, ".") + "$").MatchString(path)
 }
 
+const endpointVariable = "AWS_ENDPOINT_URL"
+
 // A deployable's config reads exactly the variables that the template sets.
 func TestEnvironmentsAreWhatIsRead(t *testing.T) {
 	stack := stage(t, "prod")
 	given := map[string][]string{}
 	for _, f := range of(stack, "AWS::Lambda::Function") {
 		vars, _ := at(f.Properties, "Environment", "Variables").(map[string]any)
+		// The AWS SDK reads this one.
+		if endpoint, ok := vars[endpointVariable]; !ok || endpoint != "" {
+			t.Errorf("%s: %s must be there for sam local invoke, and empty", f.ID, endpointVariable)
+		}
+		delete(vars, endpointVariable)
 		given["functions/"+folder(f)] = slices.Sorted(maps.Keys(vars))
 	}
 	for _, task := range of(stack, "AWS::ECS::TaskDefinition") {
