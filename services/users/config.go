@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
 	"plaudit/shared/access"
@@ -37,15 +38,20 @@ type config struct {
 
 	PrintLinks string `env:"PRINT_LINKS"` // URL of the API, to log the links that verify addresses, which are secrets: in the stage local alone. Empty: they are not made
 
+	EventsTable   string `env:"EVENTS_TABLE,notEmpty"`   // the audit log
+	IndexTable    string `env:"INDEX_TABLE,notEmpty"`    // and its index
+	ProfilesTable string `env:"PROFILES_TABLE,notEmpty"` // hands names, countries and erasures to the scores
+	OutboxDays    int    `env:"OUTBOX_DAYS,notEmpty"`    // how long sent rows stay in the outbox
+
 	DB            postgres.Env
 	UsersDSN      string `env:"USERS_DSN,notEmpty"`   // the users database, as users_service
 	UsersPassword string `env:"USERS_PASSWORD,unset"` // empty if DB_AUTH is iam
 }
 
 const (
-	// connections is the pool size of one task. The role's limit of 40 connections
-	// (shared/postgres/migrate/roles.go) covers two tasks of this version and two of
-	// the previous one.
+	// connections is the pool size of one task; the relay of the outbox has one more. The
+	// role's limit of 44 connections (shared/postgres/migrate/roles.go) covers two tasks
+	// of this version and two of the previous one.
 	connections = 10
 	// A hash takes 19 MiB and about 20 ms.
 	hashesAtOnce = 4
@@ -64,15 +70,17 @@ const (
 //	hashes: 4 × 19 MiB, and one more of each that is garbage              152 MiB
 //	bodies in flight                                                       24 MiB
 //	connections: 1,536 × 64 KiB                                            96 MiB
-//	                                                                      320 MiB
-//	container (Memory in template.yaml)                                   384 MiB
+//	relay: 100 messages of at most some 10 KB, and 8 requests              16 MiB
+//	                                                                      336 MiB
+//	container (Memory in template.yaml)                                   400 MiB
 const (
 	mib = 1 << 20
 
 	baseMemory   = 48 * mib
 	hashMemory   = 2 * hashesAtOnce * user.HashMemory
 	bodies       = 24 * mib
-	memoryLimit  = baseMemory + hashMemory + bodies + boot.MaxConnections*boot.ConnectionMemory
+	relayMemory  = 16 * mib
+	memoryLimit  = baseMemory + hashMemory + bodies + boot.MaxConnections*boot.ConnectionMemory + relayMemory
 	outsideOfGo  = 64 * mib
 	memoryOfTask = memoryLimit + outsideOfGo
 )
@@ -86,19 +94,21 @@ func limitMemory() {
 	slog.Info("memory", "limit", debug.SetMemoryLimit(-1))
 }
 
-func (c config) database(ctx context.Context) (postgres.Config, error) {
-	database := c.DB.Config(c.UsersDSN, c.UsersPassword)
-	database.MaxConns, database.Name = connections, "users"
-	if c.DB.Auth != postgres.IAM {
-		return database, nil
-	}
-	// ECS serves and renews a task's credentials; the SDK knows where.
+// awsConfig returns the configuration of AWS. ECS serves and renews a task's credentials;
+// the SDK knows where.
+func awsConfig(ctx context.Context) (aws.Config, error) {
 	account, err := awsconfig.LoadDefaultConfig(ctx)
 	if err != nil {
-		return postgres.Config{}, fmt.Errorf("find AWS credentials: %w", err)
+		return aws.Config{}, fmt.Errorf("find AWS credentials: %w", err)
 	}
-	database.Credentials = account.Credentials
-	return database, nil
+	return account, nil
+}
+
+// database returns the users database with a pool of that size and name.
+func (c config) database(account aws.Config, conns int, name string) postgres.Config {
+	database := c.DB.Config(c.UsersDSN, c.UsersPassword)
+	database.MaxConns, database.Name, database.Credentials = conns, name, account.Credentials
+	return database
 }
 
 // keys returns the signer, and the verifier of its tokens and those of every

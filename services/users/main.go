@@ -1,7 +1,8 @@
 // Command users is the container behind every path that no function serves:
 // sign-up, login, tokens, profiles and the public keys.
 //
-//	ALB -> users -> users DB (accounts, sessions, limits)
+//	ALB -> users -> users DB (accounts, sessions, limits, outbox)
+//	users DB (outbox) -> users -> events, event-index, profiles (DynamoDB)
 //
 // `users` serves; `users health` checks a running one.
 package main
@@ -11,12 +12,17 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	_ "golang.org/x/crypto/x509roots/fallback"
 
+	"plaudit/shared/audit"
 	"plaudit/shared/boot"
+	"plaudit/shared/ddb"
 	"plaudit/shared/postgres"
 	pgusers "plaudit/shared/postgres/users"
+	"plaudit/shared/trace"
 	"plaudit/shared/user"
 	"plaudit/shared/web"
 	"plaudit/shared/web/users"
@@ -30,11 +36,11 @@ func run(ctx context.Context, cfg config) error {
 	if err != nil {
 		return err
 	}
-	database, err := cfg.database(ctx)
+	account, err := awsConfig(ctx)
 	if err != nil {
 		return err
 	}
-	db, err := postgres.Open(database)
+	db, err := postgres.Open(cfg.database(account, connections, "users"))
 	if err != nil {
 		return err
 	}
@@ -58,6 +64,38 @@ func run(ctx context.Context, cfg config) error {
 		return err
 	}
 	go service.Run(ctx)
-	edge := web.Config{Deployable: "users", Verifier: verifier, Origins: cfg.AllowedOrigins, Observe: boot.Observe, Room: web.NewRoom(bodies)}
+	observe, stop, err := relay(ctx, cfg, account)
+	if err != nil {
+		return err
+	}
+	defer stop() // after the last request
+	edge := web.Config{Deployable: "users", Verifier: verifier, Origins: cfg.AllowedOrigins, Observe: observe, Room: web.NewRoom(bodies)}
 	return boot.Serve(ctx, net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)), web.New(edge, users.Endpoints(service, cfg.JWKS)))
+}
+
+// relay starts the relay of the outbox. It returns what observes requests, and what ends
+// the relay.
+func relay(ctx context.Context, cfg config, account aws.Config) (observe func(context.Context, trace.Request), stop func(), err error) {
+	// A pool of its own: while the log is slow, the relay holds a connection.
+	db, err := postgres.Open(cfg.database(account, 1, "users relay"))
+	if err != nil {
+		return nil, nil, err
+	}
+	outbox, ok := any(pgusers.New(db)).(audit.Outbox)
+	if !ok {
+		return boot.Observe, func() { db.Close() }, nil
+	}
+	log, profiles := ddb.NewLog(account, cfg.EventsTable, cfg.IndexTable), ddb.NewProfiles(account, cfg.ProfilesTable)
+	d := newDrain(outbox, log, profiles, time.Duration(cfg.OutboxDays)*24*time.Hour, log.Check, profiles.Check)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		d.run(ctx)
+	}()
+	return d.observe(boot.Observe), func() {
+		cancel()
+		<-ended
+		db.Close()
+	}, nil
 }

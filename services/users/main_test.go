@@ -35,6 +35,7 @@ func environment(t testing.TB) map[string]string {
 		"PORT": "0", "AWS_REGION": "ap-northeast-2", "ALLOWED_ORIGINS": "",
 		"JWKS": jwks, "SIGNING_KEY": key, "ADMIN_EMAIL": "admin@example.com", "ADMIN_PASSWORD": "first admin's password",
 		"LOGINS_PER_ADDRESS": "1000", "SIGN_UPS_PER_HOUR": "1000", "TOKENS_PER_SESSION": "1000", "TOKENS_PER_ADDRESS": "1000", "PRINT_LINKS": "",
+		"EVENTS_TABLE": "events", "INDEX_TABLE": "event-index", "PROFILES_TABLE": "profiles", "OUTBOX_DAYS": "90",
 		"DB_AUTH": db.Auth, "USERS_DSN": db.DSN, "USERS_PASSWORD": db.Password,
 	}
 }

@@ -33,14 +33,14 @@ func TestTheMemoryBudgetIsTheContainers(t *testing.T) {
 	if got := figure("../../template.yaml", `\n +Memory: (\d+)\n`); got != memoryOfTask {
 		t.Errorf("the container has %d MiB, and the budget is %d", got/mib, memoryOfTask/mib)
 	}
-	if memoryLimit != 320*mib {
+	if memoryLimit != 336*mib {
 		t.Errorf("the limit is %d MiB", memoryLimit/mib)
 	}
 	sum := 0
 	for _, part := range []struct {
 		name string
 		want int
-	}{{"program", baseMemory}, {"hashes", hashMemory}, {"bodies", bodies}, {"connections:", memoryLimit - baseMemory - hashMemory - bodies}} {
+	}{{"program", baseMemory}, {"hashes", hashMemory}, {"bodies", bodies}, {"connections:", memoryLimit - baseMemory - hashMemory - bodies - relayMemory}, {"relay:", relayMemory}} {
 		got := figure("config.go", `//\t`+part.name+`.* (\d+) MiB\n`)
 		if got != part.want {
 			t.Errorf("the comment has %d MiB for %s, want %d", got/mib, part.name, part.want/mib)

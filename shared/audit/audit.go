@@ -62,8 +62,8 @@ type Players interface {
 	ApplyProfile(ctx context.Context, p Profile) error
 }
 
-// Lease is the relay's promise to poll the outbox. Whoever commits a message after its
-// end wakes the relay.
+// Lease is the relay's promise to poll the outbox. A writer that commits a message
+// after its end wakes the relay.
 type Lease interface {
 	// Extend moves the promise's end to at least for after the database's clock, and
 	// returns how much later the relay may stop polling: the end, and the longest

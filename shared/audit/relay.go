@@ -15,7 +15,7 @@ import (
 
 const (
 	// MaxDocument is the size of the largest document that the log takes, in bytes. An
-	// item of DynamoDB may have 400 KB.
+	// item of DynamoDB is limited to 400 KB.
 	MaxDocument = 350_000
 
 	// promise is by how much a relay extends its lease. A longer one wakes fewer
@@ -26,9 +26,6 @@ const (
 	shortestRun = 30 * time.Second
 	// poll is the time between two looks at an empty outbox.
 	poll = 50 * time.Millisecond
-	// sendTime bounds the sending of a batch, during which a transaction is open: the
-	// database ends one that is idle for five seconds.
-	sendTime = 4 * time.Second
 	// indexed is how many events are indexed together. They fail together, too.
 	indexed = 5
 	// purged is how many sent messages are deleted at once, purgeEvery the time after
@@ -51,8 +48,8 @@ type Relay struct {
 	Outbox   Outbox
 	Log      Log
 	Profiles Profiles // takes the profiles of the users' outbox; nil for the scores'
-	// Lease is what those who commit messages look at. If it is nil, the relay does not
-	// poll: it ends with the last message, and is run again.
+	// Lease is what those who commit messages look at, so that they wake no relay while
+	// one polls. If it is nil, a run ends with the last message, and promises nothing.
 	Lease Lease
 	// Waker wakes the next run when this one ends before the work does. If it is nil,
 	// somebody runs the relay again anyway.
@@ -62,6 +59,9 @@ type Relay struct {
 	// Batch is how many messages are taken at once, Writers how many of them are
 	// written at the same time.
 	Batch, Writers int
+	// SendTime bounds the sending of a batch, during which its rows are locked and a
+	// transaction is open that the database ends after five idle seconds.
+	SendTime time.Duration
 	// Reserve is how long before its deadline a run ends.
 	Reserve time.Duration
 	// Count adds to a metric, Peak keeps the largest value of one.
@@ -79,15 +79,12 @@ func (r *Relay) Run(ctx context.Context) error {
 	if r.Lease != nil && bounded && time.Until(deadline) < shortestRun {
 		return fmt.Errorf("the relay has %s, but it needs at least %s: a longer Timeout in template.yaml solves this", time.Until(deadline).Round(time.Second), shortestRun)
 	}
-	working := ctx
 	if bounded {
-		var cancel context.CancelFunc
-		working, cancel = context.WithDeadline(ctx, deadline.Add(-r.Reserve))
-		defer cancel()
+		deadline = deadline.Add(-r.Reserve)
 	}
-	r.measure(working)
-	run := run{Relay: r}
-	if err := run.drain(working); working.Err() == nil {
+	r.measure(ctx)
+	run := run{Relay: r, deadline: deadline}
+	if ended, err := run.drain(ctx); ended {
 		return err
 	}
 	if run.sent == 0 && run.failed != nil {
@@ -106,68 +103,84 @@ func (r *Relay) Run(ctx context.Context) error {
 // run is one run of a relay.
 type run struct {
 	*Relay
-	sent   int
-	failed error // the last failure of a message, until one is sent
-	pause  backoff
+	deadline time.Time // the zero time: none
+	sent     int
+	failed   error // the last failure of a message, until one is sent
+	pause    backoff
 
 	pollEnd time.Time // until then somebody may rely on this run
-	renew   time.Time // from then on the lease is extended with the next message
+	renew   time.Time // from then on the lease is extended after a message
 }
 
-func (r *run) drain(ctx context.Context) error {
+// drain sends messages, and reports whether it ended by itself: not because the
+// context or the time did. It begins no batch that the deadline could cut.
+func (r *run) drain(ctx context.Context) (ended bool, err error) {
+	waiting := ctx
+	if !r.deadline.IsZero() {
+		var cancel context.CancelFunc
+		waiting, cancel = context.WithDeadline(ctx, r.deadline)
+		defer cancel()
+	}
 	down := 0
-	for ctx.Err() == nil {
+	// Also before the first look: the run before this one may have ended with a promise
+	// that still stands.
+	worked := true
+	for ctx.Err() == nil && (r.deadline.IsZero() || time.Until(r.deadline) > r.SendTime) {
 		// Before the look, so that the last look begins after the end of the promise.
 		begun := time.Now()
 		before := r.sent
-		taken, err := r.Outbox.Take(ctx, r.Batch, r.send)
-		if err == nil && taken > 0 {
-			err = r.extend(ctx, begun)
+		taken, err := 0, error(nil)
+		if worked && !begun.Before(r.renew) {
+			err = r.extend(ctx)
 		}
+		if err == nil {
+			taken, err = r.Outbox.Take(ctx, r.Batch, r.send)
+		}
+		worked = taken > 0
 		switch {
 		case err != nil && ctx.Err() == nil:
 			if down++; down == outages {
-				return err
+				return true, err
 			}
 			slog.WarnContext(ctx, "the outbox fails", "error", err)
-			r.pause.wait(ctx)
+			r.pause.wait(waiting)
 			continue
 		case err != nil:
-			return err
+			return false, nil // the context has ended
 		case taken == 0:
 			if r.purge(ctx) {
 				break
 			}
 			if !begun.Before(r.pollEnd) {
-				return nil
+				return true, nil
 			}
-			sleep(ctx, poll)
+			sleep(waiting, poll)
 		case r.sent == before && r.failed != nil:
-			r.pause.wait(ctx)
+			r.pause.wait(waiting)
 			continue
 		}
 		down, r.pause = 0, 0
 	}
-	return ctx.Err()
+	return false, nil
 }
 
-// extend extends the lease if half of the promise has passed.
-func (r *run) extend(ctx context.Context, now time.Time) error {
-	if r.Lease == nil || now.Before(r.renew) {
+func (r *run) extend(ctx context.Context) error {
+	if r.Lease == nil {
 		return nil
 	}
+	begun := time.Now()
 	pollFor, err := r.Lease.Extend(ctx, promise)
 	if err != nil {
 		return fmt.Errorf("extend the relay's lease: %w", err)
 	}
-	// From the answer on, which is later than the database's clock was.
-	r.pollEnd, r.renew = time.Now().Add(pollFor), now.Add(promise/2)
+	// pollFor counts from now on, a little later than the database read its clock.
+	r.pollEnd, r.renew = time.Now().Add(pollFor), begun.Add(promise/2)
 	return nil
 }
 
 // send writes a batch to the log. Its errors are parallel to the messages.
 func (r *run) send(ctx context.Context, messages []Message) []error {
-	ctx, cancel := context.WithTimeout(ctx, sendTime)
+	ctx, cancel := context.WithTimeout(ctx, r.SendTime)
 	defer cancel()
 	errs := make([]error, len(messages))
 	r.together(len(messages), func(i int) { errs[i] = r.put(ctx, messages[i]) })

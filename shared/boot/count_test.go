@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// What an invoke counts is in its one line, whoever counts it.
+// All that is counted during an invoke is in its one line.
 func TestAnInvokesCountsAreInItsLine(t *testing.T) {
 	before := metrics.Load()
 	defer metrics.Store(before)

@@ -30,7 +30,7 @@ type Event struct {
 	Extensions      map[string]any // further attributes by name: a string, a bool or an int32 each
 
 	// The data: at most one of the two. JSON is the value of the member `data`,
-	// byte for byte as it came, and Binary what `data_base64` encodes.
+	// with the bytes that came, and Binary what `data_base64` encodes.
 	JSON   []byte
 	Binary []byte
 }

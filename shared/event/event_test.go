@@ -63,7 +63,7 @@ func TestEncodeRefusesWhatIsNoEvent(t *testing.T) {
 	for name, change := range map[string]func(*event.Event){
 		"an extension with an attribute's name": func(e *event.Event) { e.Extensions["logid"] = "x" },
 		"an extension that is an array":         func(e *event.Event) { e.Extensions["x"] = []string{} },
-		"data that is no JSON":                  func(e *event.Event) { e.JSON = []byte("{") },
+		"data that is not JSON":                 func(e *event.Event) { e.JSON = []byte("{") },
 		"two values as data":                    func(e *event.Event) { e.JSON = []byte("1 2") },
 		"no value as data":                      func(e *event.Event) { e.JSON = []byte(" ") },
 		"text that is not UTF-8":                func(e *event.Event) { e.Subject = "\xff" },
@@ -73,6 +73,14 @@ func TestEncodeRefusesWhatIsNoEvent(t *testing.T) {
 		change(&e)
 		if doc, err := e.Encode(); err == nil {
 			t.Errorf("%s is encoded: %s", name, doc)
+		}
+	}
+}
+
+func TestOurs(t *testing.T) {
+	for source, want := range map[string]bool{event.Scores: true, event.Users: true, "/plaudit/x": true, "/plaudits": false, "https://example.org/plaudit/": false, "": false} {
+		if event.Ours(source) != want {
+			t.Errorf("%q is ours: %t", source, !want)
 		}
 	}
 }

@@ -63,6 +63,9 @@ const (
 	Users  = "/plaudit/users"
 )
 
+// Ours reports whether only we may write events of that source.
+func Ours(source string) bool { return strings.HasPrefix(source, "/plaudit/") }
+
 // Board returns the subject of a board's events.
 func Board(board string) string { return "board/" + board }
 

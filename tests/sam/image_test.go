@@ -31,7 +31,7 @@ func TestUsersImage(t *testing.T) {
 		}
 	})
 
-	run := containers.docker("run", "--detach", "--read-only", "--memory", "384m",
+	run := containers.docker("run", "--detach", "--read-only", "--memory", "400m",
 		"--add-host", "host.docker.internal:host-gateway", "--publish", "127.0.0.1::8080", "--health-interval", "1s")
 	for name, value := range taskVariables(t) {
 		// By name, so that no process list shows a value.
@@ -103,6 +103,7 @@ func taskVariables(t *testing.T) map[string]string {
 		"PORT": "8080", "AWS_REGION": "ap-northeast-2", "ALLOWED_ORIGINS": "", "JWKS": made.Jwks,
 		"ADMIN_EMAIL": stack.Info.Admin.Email, "LOGINS_PER_ADDRESS": "1000", "SIGN_UPS_PER_HOUR": "1000", "TOKENS_PER_SESSION": "1000", "TOKENS_PER_ADDRESS": "1000", "PRINT_LINKS": "",
 		"DB_AUTH": "password", "USERS_PASSWORD": made.UsersDbPassword,
+		"EVENTS_TABLE": "events", "INDEX_TABLE": "event-index", "PROFILES_TABLE": "profiles", "OUTBOX_DAYS": "90",
 		"USERS_DSN":   "postgres://users_service@host.docker.internal:" + database.Port() + "/users?sslmode=disable",
 		"SIGNING_KEY": made.SigningKey, "ADMIN_PASSWORD": stack.Info.Admin.Password,
 	}

@@ -3,15 +3,14 @@ package ddbtest
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"sync/atomic"
+	"errors"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"plaudit/local/ministack/enginetest"
 )
 
 // Stack names the tables of a test's own. They have the keys, streams and TTL of those
@@ -23,43 +22,47 @@ type Stack struct {
 
 // Env returns the variables by which a deployable finds the tables ("NAME=value").
 func (s Stack) Env() []string {
+	keys, err := s.Config.Credentials.Retrieve(context.Background())
+	if err != nil {
+		panic(err) // they are static
+	}
 	return []string{
 		"AWS_ENDPOINT_URL=" + *s.Config.BaseEndpoint, "AWS_REGION=" + s.Config.Region,
-		"AWS_ACCESS_KEY_ID=" + key, "AWS_SECRET_ACCESS_KEY=" + key,
+		"AWS_ACCESS_KEY_ID=" + keys.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + keys.SecretAccessKey,
 		"EVENTS_TABLE=" + s.Events, "INDEX_TABLE=" + s.Index, "WAKE_TABLE=" + s.Wake, "PROFILES_TABLE=" + s.Profiles,
 	}
 }
 
-// key is of the credentials; the engine takes any. Twelve digits would name an account.
-const key = "test"
+// TTL is the attribute by which items of the wake table expire.
+const TTL = "expires"
 
-var stacks atomic.Int64
+// Definitions returns the tables by their logical ids in template.yaml.
+func (s Stack) Definitions() map[string]*dynamodb.CreateTableInput {
+	return map[string]*dynamodb.CreateTableInput{
+		"EventsTable": define(s.Events, true, "logid"), "IndexTable": define(s.Index, false, "k", "s"),
+		"WakeTable": define(s.Wake, true, "id"), "ProfilesTable": define(s.Profiles, true, "id"),
+	}
+}
 
-// Tables makes empty tables, which are deleted when the test ends.
+// Tables makes empty tables in an account of the test's own, in the engine that the
+// tests of its binary share.
 func Tables(t testing.TB) Stack {
 	t.Helper()
-	endpoint := engine(t)
-	name := fmt.Sprintf("test-%d-%d-", os.Getpid(), stacks.Add(1))
 	s := Stack{
-		Config: aws.Config{Region: "ap-northeast-2", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider(key, key, "")},
-		Events: name + "events", Index: name + "event-index", Wake: name + "wake", Profiles: name + "profiles",
+		Config: enginetest.Config(enginetest.Shared(t)),
+		Events: "test-events", Index: "test-event-index", Wake: "test-wake", Profiles: "test-profiles",
 	}
 	client := dynamodb.NewFromConfig(s.Config)
-	for _, table := range []*dynamodb.CreateTableInput{
-		define(s.Events, true, "logid"), define(s.Index, false, "k", "s"), define(s.Wake, true, "id"), define(s.Profiles, true, "id"),
-	} {
-		if _, err := client.CreateTable(t.Context(), table); err != nil {
+	for _, table := range s.Definitions() {
+		// The second attempt of a call whose answer was lost finds the table.
+		var exists *types.ResourceInUseException
+		if _, err := client.CreateTable(t.Context(), table); err != nil && !errors.As(err, &exists) {
 			t.Fatalf("ddbtest: make the table %s: %v", *table.TableName, err)
 		}
-		t.Cleanup(func() {
-			if _, err := client.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: table.TableName}); err != nil {
-				t.Errorf("ddbtest: delete the table %s: %v", *table.TableName, err)
-			}
-		})
 	}
 	if _, err := client.UpdateTimeToLive(t.Context(), &dynamodb.UpdateTimeToLiveInput{
 		TableName:               &s.Wake,
-		TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String("expires"), Enabled: aws.Bool(true)},
+		TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String(TTL), Enabled: aws.Bool(true)},
 	}); err != nil {
 		t.Fatalf("ddbtest: set the TTL of %s: %v", s.Wake, err)
 	}

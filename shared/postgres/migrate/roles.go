@@ -40,7 +40,7 @@ var rolesOf = map[string][]role{
 	},
 	"users": {
 		{owner, others},
-		{"users_service", func(Config) int { return 40 }},
+		{"users_service", func(Config) int { return 44 }},
 	},
 }
 
