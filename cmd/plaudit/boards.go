@@ -8,10 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"os"
-	"slices"
 	"strings"
-	"time"
 
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
@@ -24,66 +21,78 @@ import (
 var errDiffers = errors.New("the standings differ from the ledger")
 
 // boards is `plaudit boards check BOARD`.
-func boards(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func boards(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	if len(args) < 2 || args[0] != "check" || strings.HasPrefix(args[1], "-") {
 		fmt.Fprintln(stderr, "plaudit boards: the command is `plaudit boards check BOARD`; see `plaudit boards --help`")
 		return errUsage
 	}
 	board := args[1]
 	flags := flag.NewFlagSet("boards check", flag.ContinueOnError)
-	file := flags.String("run", ".local/run.json", "`FILE` that `make run` writes")
+	stack := placeFlags(flags)
 	dsn := flags.String("dsn", "", "`URL` of the scores database with its owner, postgres://user:password@host:port/scores?sslmode=verify-full; without a password the user logs in by IAM, in AWS_REGION")
 	if err := parse(flags, args[2:], stderr); err != nil {
 		return err
 	}
-	if *dsn == "" {
-		var err error
-		if *dsn, err = laptopScores(*file); err != nil {
-			return err
-		}
+	find := func() ([]string, int, error) { return differencesOfStack(ctx, stack, stdin, board) }
+	if *dsn != "" {
+		find = func() ([]string, int, error) { return differencesOfDatabase(ctx, *dsn, board) }
 	}
-	database, err := databaseConfig(ctx, *dsn)
+	lines, more, err := find()
 	if err != nil {
 		return err
 	}
-	found, err := pgscores.CheckBoard(ctx, database, board)
-	if fault.Is(err, fault.NotFound) {
-		return fmt.Errorf("the board %q does not exist", board)
-	}
-	if err != nil {
-		return err
-	}
-	for _, d := range found {
-		line, err := describe(d)
-		if err != nil {
-			return err
-		}
+	for _, line := range lines {
 		fmt.Fprintln(stdout, line)
 	}
-	if len(found) > 0 {
-		return fmt.Errorf("board %s: %w in %d places", board, errDiffers, len(found))
+	if more > 0 {
+		fmt.Fprintf(stdout, "… and %d more\n", more)
+	}
+	if len(lines) > 0 {
+		return fmt.Errorf("board %s: %w in %d places", board, errDiffers, len(lines)+more)
 	}
 	fmt.Fprintf(stdout, "board %s: every standing matches the ledger\n", board)
 	return nil
 }
 
-// laptopScores returns the URL of the laptop's scores database.
-func laptopScores(file string) (string, error) {
-	text, err := os.ReadFile(file)
+// differencesOfStack has db-check recompute the standings.
+func differencesOfStack(ctx context.Context, stack place, stdin io.Reader, board string) (lines []string, more int, err error) {
+	check, err := stack.checker(ctx, stdin)
 	if err != nil {
-		return "", fmt.Errorf("no laptop cloud runs here; start one with `make run`, or name a database with --dsn: %w", err)
+		return nil, 0, err
 	}
-	var run struct {
-		Databases map[string]struct{ URL string }
+	err = check.pieces(ctx, map[string]any{"do": "boards-check", "board": board}, func(answer []byte, _ bool) error {
+		var r struct {
+			Findings []string
+			More     int
+		}
+		err := json.Unmarshal(answer, &r)
+		lines, more = append(lines, r.Findings...), more+r.More
+		return err
+	})
+	return lines, more, err
+}
+
+// differencesOfDatabase recomputes the standings in a database that can be reached.
+func differencesOfDatabase(ctx context.Context, dsn, board string) (lines []string, more int, err error) {
+	database, err := databaseConfig(ctx, dsn)
+	if err != nil {
+		return nil, 0, err
 	}
-	if err := json.Unmarshal(text, &run); err != nil {
-		return "", fmt.Errorf("%s: %w", file, err)
+	found, err := pgscores.CheckBoard(ctx, database, board)
+	if fault.Is(err, fault.NotFound) {
+		return nil, 0, fmt.Errorf("the board %q does not exist", board)
 	}
-	scores, ok := run.Databases["scores"]
-	if !ok {
-		return "", fmt.Errorf("%s has no scores database", file)
+	if err != nil {
+		return nil, 0, err
 	}
-	return scores.URL, nil
+	for _, d := range found {
+		line, err := d.Describe()
+		if err != nil {
+			return nil, 0, err
+		}
+		lines = append(lines, line)
+	}
+	return lines, 0, nil
 }
 
 // databaseConfig uses the password of the DSN, or IAM with the caller's AWS
@@ -105,47 +114,4 @@ func databaseConfig(ctx context.Context, dsn string) (postgres.Config, error) {
 	}
 	c.Region, c.Credentials = account.Region, account.Credentials
 	return c, nil
-}
-
-// describe returns a line with the standing and each field that differs.
-func describe(d pgscores.Difference) (string, error) {
-	var stored, ledger map[string]json.RawMessage
-	for doc, to := range map[*[]byte]*map[string]json.RawMessage{&d.Stored: &stored, &d.Ledger: &ledger} {
-		if *doc == nil {
-			continue
-		}
-		if err := json.Unmarshal(*doc, to); err != nil {
-			return "", fmt.Errorf("read a difference: %w", err)
-		}
-	}
-	where := d.Period
-	if d.StartAt != nil {
-		where += " from " + d.StartAt.UTC().Format(time.RFC3339)
-	}
-	has := "the ledger has"
-	if d.Period == pgscores.Attributes {
-		has = "the attributes have"
-	}
-	var parts []string
-	switch {
-	case stored == nil:
-		parts = append(parts, fmt.Sprintf("no standing, but the ledger has score %s", ledger["score"]))
-	case ledger == nil:
-		parts = append(parts, fmt.Sprintf("score %s, but the ledger has no standing", stored["score"]))
-	default:
-		for name := range ledger {
-			if string(stored[name]) != string(ledger[name]) {
-				parts = append(parts, fmt.Sprintf("%s %s, but %s %s", name, orNothing(stored[name]), has, ledger[name]))
-			}
-		}
-		slices.Sort(parts)
-	}
-	return fmt.Sprintf("%s, player %s: %s", where, d.Player, strings.Join(parts, "; ")), nil
-}
-
-func orNothing(text json.RawMessage) string {
-	if text == nil {
-		return "nothing"
-	}
-	return string(text)
 }

@@ -3,11 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/url"
-	"os"
-	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -31,27 +29,18 @@ func TestBoardsCheck(t *testing.T) {
 	if _, err := adder.Add(ctx, owner, "POST", "demo", score.Submission{Player: "p", Points: &points}); err != nil {
 		t.Fatal(err)
 	}
-	// As `make run` writes it: the master user, with the password in the URL.
-	config := d.Config("plaudit")
+	config := d.Config("plaudit") // the master user
 	u, err := url.Parse(config.DSN)
 	if err != nil {
 		t.Fatal(err)
 	}
 	u.User = url.UserPassword("plaudit", config.Password)
-	file := filepath.Join(t.TempDir(), "run.json")
-	content, err := json.Marshal(map[string]any{"databases": map[string]any{"scores": map[string]any{"url": u.String()}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	check := func(args ...string) (string, error) {
 		var out, diag bytes.Buffer
 		err := run(context.Background(), append([]string{"boards", "check"}, args...), nil, &out, &diag)
 		return out.String() + diag.String(), err
 	}
-	if out, err := check("demo", "--run", file); err != nil || out != "board demo: every standing matches the ledger\n" {
+	if out, err := check("demo", "--dsn", u.String()); err != nil || out != "board demo: every standing matches the ledger\n" {
 		t.Errorf("got %q, %v", out, err)
 	}
 	d.Owner().MustExec(`UPDATE standings SET score = 7`)
@@ -59,15 +48,38 @@ func TestBoardsCheck(t *testing.T) {
 	if !errors.Is(err, errDiffers) || out != "all, player p: score 7, but the ledger has 5\n" {
 		t.Errorf("got %q, %v", out, err)
 	}
-	if _, err := check("none", "--run", file); err == nil || !strings.Contains(err.Error(), `the board "none" does not exist`) {
+	if _, err := check("none", "--dsn", u.String()); err == nil || !strings.Contains(err.Error(), `the board "none" does not exist`) {
 		t.Errorf("an unknown board: %v", err)
 	}
-	for _, args := range [][]string{{}, {"--run", file}, {"demo", "other"}} {
+	for _, args := range [][]string{{}, {"--run", "x"}, {"demo", "other"}} {
 		if _, err := check(args...); !errors.Is(err, errUsage) {
 			t.Errorf("%q: %v", args, err)
 		}
 	}
-	if _, err := check("demo", "--run", file+"x"); err == nil || strings.Contains(err.Error(), config.Password) {
-		t.Errorf("a missing file: %v", err)
+}
+
+// Without --dsn, db-check recomputes them.
+func TestBoardsCheckOfAStack(t *testing.T) {
+	stack := newStack(t, func(request map[string]any) (string, error) {
+		switch request["board"] {
+		case "good":
+			return `{"place": null, "findings": [], "more": 0}`, nil
+		case "bad":
+			return `{"place": null, "findings": ["all, player p: score 7, but the ledger has 5"], "more": 2}`, nil
+		}
+		return "", errors.New("the board \"none\" does not exist")
+	})
+	if out, _, err := runCommand("", "boards", "check", "good", "--run", stack.file); err != nil || out != "board good: every standing matches the ledger\n" {
+		t.Errorf("got %q, %v", out, err)
+	}
+	out, _, err := runCommand("", "boards", "check", "bad", "--run", stack.file)
+	if !errors.Is(err, errDiffers) || !strings.Contains(err.Error(), "in 3 places") || out != "all, player p: score 7, but the ledger has 5\n… and 2 more\n" {
+		t.Errorf("got %q, %v", out, err)
+	}
+	if _, _, err := runCommand("", "boards", "check", "none", "--run", stack.file); err == nil || !strings.Contains(err.Error(), `the board "none" does not exist`) {
+		t.Errorf("an unknown board: %v", err)
+	}
+	if want := map[string]any{"do": "boards-check", "board": "good"}; !reflect.DeepEqual(stack.requests[0], want) {
+		t.Errorf("the request is %v, want %v", stack.requests[0], want)
 	}
 }

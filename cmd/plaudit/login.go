@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 )
@@ -22,16 +20,9 @@ func login(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
-	text, err := os.ReadFile(*file)
+	run, err := readRunFile(*file)
 	if err != nil {
-		return fmt.Errorf("no laptop cloud runs here; start one with `make run`: %w", err)
-	}
-	var run struct {
-		URL, AWS, Region string
-		Admin            credentialsIn
-	}
-	if err := json.Unmarshal(text, &run); err != nil {
-		return fmt.Errorf("%s: %w", *file, err)
+		return err
 	}
 	api := &client{url: run.URL, http: &http.Client{Timeout: 15 * time.Second}}
 	if err := api.login(ctx, run.Admin); err != nil {

@@ -4,6 +4,7 @@
 //	plaudit secrets   makes keys and passwords before the first start
 //	plaudit setup     migrates the databases once they are running
 //	plaudit boards    checks a board's standings against its ledger
+//	plaudit audit     follows, checks and restores the audit log
 //	plaudit login     logs a shell in to the laptop's stack
 package main
 
@@ -38,11 +39,31 @@ const usage = `plaudit does the product's own steps of a deployment.
       OUTPUTS is the JSON of the stack's outputs, e.g. of
       sam list stack-outputs --stack-name plaudit-dev --output json
 
-  plaudit boards check BOARD [--dsn URL] [--run FILE]
+  plaudit boards check BOARD [--run FILE | --outputs OUTPUTS | --dsn URL]
       Recomputes the board's standings from its ledger and prints each
-      difference. Adds can continue meanwhile. Exits with 1 if it finds one. Without --dsn it
-      reads the database of "make run" (from FILE, by default .local/run.json);
-      with --dsn, the URL's user must own the scores database.
+      difference. Adds can continue meanwhile. Exits with 1 if it finds one.
+      With --dsn it reads a database directly, whose owner the URL's user must be.
+
+  plaudit audit tail [--subject SUBJECT] [--actor ACTOR] [--type TYPE]
+                     [--since 10m] [--json] [--run FILE]
+      Prints the events of the audit log as they come, until Ctrl-C.
+      'board/demo/*' as SUBJECT selects a board with all its players. It reads
+      the stack of URL and TOKEN, else that of "make run".
+
+  plaudit audit check [--run FILE | --outputs OUTPUTS]
+      Compares the audit log with both databases, and prints a line for each
+      event that is missing, differs, or belongs to no change. Changes can
+      continue meanwhile. Exits with 1 if it finds one.
+
+  plaudit audit restore [--from TIME] [--to TIME] [--run FILE | --outputs OUTPUTS]
+      Has the events that the databases still have sent to the audit log again,
+      all of them or those recorded from TIME on and before TIME, and waits
+      until they are there. Nothing is written twice, and nobody is told twice.
+      It can be interrupted and repeated.
+
+  The commands check and restore work on the stack of "make run" (from FILE, by
+  default .local/run.json) or, with --outputs, on one in the cloud; OUTPUTS is a
+  file as setup reads it, or - for standard input.
 
   eval "$(plaudit login)"
       Logs the admin of "make run" in. Sets URL and TOKEN in the shell, and the
@@ -85,7 +106,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			fmt.Fprint(stdout, usage)
 			return nil
 		}
-		return boards(ctx, args[1:], text.Terminal(stdout), stderr)
+		return boards(ctx, args[1:], stdin, text.Terminal(stdout), stderr)
+	case "audit":
+		if slices.ContainsFunc(args[1:], isHelp) {
+			fmt.Fprint(stdout, usage)
+			return nil
+		}
+		return auditLog(ctx, args[1:], stdin, text.Terminal(stdout), stderr)
 	case "login":
 		return login(ctx, args[1:], stdout, stderr)
 	case "help", "-h", "--help":

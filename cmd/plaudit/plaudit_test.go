@@ -100,6 +100,9 @@ func TestWrongArgumentsEndWithTheError(t *testing.T) {
 		{[]string{"setup", "--wait", "x"}, `plaudit setup: invalid value "x" for flag -wait`},
 		{[]string{"login", "--nothing"}, "plaudit login: flag provided but not defined: -nothing; see "},
 		{[]string{"boards"}, "plaudit boards: the command is `plaudit boards check BOARD`; see "},
+		{[]string{"audit"}, "plaudit audit: the command is `plaudit audit tail`, `check` or `restore`; see "},
+		{[]string{"audit", "check", "x"}, "plaudit audit check: unexpected argument \"x\"; see "},
+		{[]string{"audit", "tail", "--since", "-1m"}, "plaudit audit tail: --since must not be negative; see "},
 		{[]string{"boards", "check", "b", "--nothing"}, "plaudit boards check: flag provided but not defined: -nothing; see "},
 	} {
 		_, stderr, err := runCommand("", c.args...)
@@ -113,7 +116,7 @@ func TestWrongArgumentsEndWithTheError(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"boards", "--help"}, {"boards", "check", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"boards", "--help"}, {"boards", "check", "--help"}, {"audit", "--help"}, {"audit", "tail", "--help"}} {
 		if out, _, err := runCommand("", args...); err != nil || out != usage {
 			t.Errorf("%q: %v, %q", args, err, out)
 		}

@@ -20,8 +20,8 @@ import (
 
 // stack holds the stack's outputs that setup needs.
 type stack struct {
-	url, adminEmail, adminPasswordSecret, migrate string
-	masters                                       map[string]string // database → secret of its master
+	url, adminEmail, adminPasswordSecret, migrate, check string
+	masters                                              map[string]string // database → secret of its master
 }
 
 // output is one of the stack's outputs, in the form of
@@ -30,14 +30,23 @@ type output struct {
 	OutputKey, OutputValue string
 }
 
-func readStack(r io.Reader) (stack, error) {
+// readOutputs returns the stack's outputs by their keys.
+func readOutputs(r io.Reader) (map[string]string, error) {
 	var outputs []output
 	if err := json.NewDecoder(r).Decode(&outputs); err != nil {
-		return stack{}, fmt.Errorf("the stack's outputs are not the JSON list that `sam list stack-outputs --output json` prints: %w", err)
+		return nil, fmt.Errorf("the stack's outputs are not the JSON list that `sam list stack-outputs --output json` prints: %w", err)
 	}
 	values := map[string]string{}
 	for _, o := range outputs {
 		values[o.OutputKey] = o.OutputValue
+	}
+	return values, nil
+}
+
+func readStack(r io.Reader) (stack, error) {
+	values, err := readOutputs(r)
+	if err != nil {
+		return stack{}, err
 	}
 	var missing []string
 	need := func(key string) string {
@@ -48,6 +57,7 @@ func readStack(r io.Reader) (stack, error) {
 	}
 	s := stack{
 		url: need("Url"), adminEmail: need("AdminEmail"), adminPasswordSecret: need("AdminPasswordSecretArn"), migrate: need("DbMigrateFunctionName"),
+		check:   values["DbCheckFunctionName"],
 		masters: map[string]string{"scores": need("ScoresDbMasterSecretArn"), "users": need("UsersDbMasterSecretArn")},
 	}
 	if len(missing) > 0 {
@@ -56,8 +66,8 @@ func readStack(r io.Reader) (stack, error) {
 	return s, nil
 }
 
-// setup migrates the databases and waits until both can be used. It can be repeated at
-// any time.
+// setup migrates the databases, waits until both can be used, and restores the audit log
+// if it lacks some of what they have. It can be repeated at any time.
 func setup(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("setup", flag.ContinueOnError)
 	demo := flags.Bool("demo", false, "also create the board `demo` of the sample events, and print the admin's address and password (for a laptop)")
@@ -90,6 +100,11 @@ func setup(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 			return fmt.Errorf("%s at %s is not ready (%w); %s", part.name, st.url, err, part.hint)
 		}
 		fmt.Fprintln(stderr, part.name+" is ready")
+	}
+	if st.check != "" {
+		if err := restoreIfEmptier(ctx, checker{lambda.NewFromConfig(cfg), st.check}, stderr); err != nil {
+			return fmt.Errorf("compare the audit log with the databases: %w", err)
+		}
 	}
 	if !*demo {
 		return nil

@@ -114,4 +114,24 @@ var direct = []struct {
 	{"db-migrate", "again", "ok", "databases that are already up to date", `{}`},
 	{"db-migrate", "database-unknown", "error", "a master's password for an unknown database", `{"masters":{"nowhere":{"username":"plaudit","password":"x"}}}`},
 	{"db-migrate", "masters-no-object", "error", "an event with the wrong structure", `{"masters":"plaudit"}`},
+
+	{"db-check", "audit-check", "ok", "the first piece of a check of the audit log", `{"do":"audit-check","place":null}`},
+	{"db-check", "audit-sample", "ok", "a look at some events of the audit log", `{"do":"audit-sample"}`},
+	{"db-check", "audit-restore", "ok", "a restore of a time from which there are no events", `{"do":"audit-restore","from":"2000-01-01T00:00:00Z","to":"2000-01-02T00:00:00Z"}`},
+	{"db-check", "boards-check", "ok", "the demo board's standings", `{"do":"boards-check","board":"demo"}`},
+	{"db-check", "board-unknown", "error", "a board that does not exist", `{"do":"boards-check","board":"nowhere"}`},
+	{"db-check", "do-unknown", "error", "something that the function does not do", `{"do":"audit"}`},
+	{"db-check", "field-unknown", "error", "a misspelt field, which must not restore everything", `{"do":"audit-restore","form":"2000-01-01T00:00:00Z"}`},
+	{"db-check", "place-unknown", "error", "a place that no earlier answer contained", `{"do":"audit-check","place":"here"}`},
+
+	{"outbox-relay", "wake", "ok", "a record of the wake table's stream", wake()},
+	{"outbox-relay", "schedule", "ok", "the event of the schedule", schedule()},
+
+	{"audit-publish", "event", "ok", "an event of the log that is new", logged()},
+	{"audit-publish", "not-an-event", "ok", "a record without an event, which is skipped", foreign("events", "logid")},
+	{"audit-publish", "no-records", "error", "an event that does not come from a stream", `{}`},
+
+	{"player-sync", "profile", "ok", "a user's new name and country", profile()},
+	{"player-sync", "not-a-profile", "ok", "a record without a profile, which is skipped", foreign("profiles", "id")},
+	{"player-sync", "no-records", "error", "an event that does not come from a stream", `{}`},
 }

@@ -267,7 +267,7 @@ func TestOutboxesRefuseAMalformedTraceparent(t *testing.T) {
 	for kind, d := range databases(t) {
 		insert := func(traceparent any) error {
 			_, err := d.Owner().Exec(`INSERT INTO outbox (kind, type, subject, actor, data, recordedtime, traceparent)
-				VALUES ('event', 'plaudit.user.created', 'user/u', 'user/u', '{}', now(), $1)`, traceparent)
+				VALUES ('event', 'plaudit.user.erased', 'user/u', 'user/u', '{}', now(), $1)`, traceparent)
 			return err
 		}
 		if err := insert(valid); err != nil {

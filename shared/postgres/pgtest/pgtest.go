@@ -27,6 +27,8 @@ import (
 
 	"plaudit/local/process"
 	"plaudit/local/rds"
+	"plaudit/shared/event"
+	"plaudit/shared/event/eventtest"
 	"plaudit/shared/postgres"
 	"plaudit/shared/postgres/migrate"
 )
@@ -237,11 +239,39 @@ func create(t testing.TB, kind, template string) *Database {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
+		if kind != "empty" {
+			shared.validate(ctx, t, d.name)
+		}
 		if err := shared.exec(ctx, "DROP DATABASE "+d.name+" WITH (FORCE)"); err != nil {
 			t.Errorf("pgtest: drop database %s: %v", d.name, err)
 		}
 	})
 	return d
+}
+
+// validate holds what a test has put into the outbox to the schemas of docs/events. An
+// entry's row has no data; its event is rendered from the ledger.
+func (s *server) validate(ctx context.Context, t testing.TB, database string) {
+	t.Helper()
+	db, err := sqlx.Open("postgres", s.cluster.URL(master, s.password, database))
+	if err != nil {
+		t.Errorf("pgtest: %v", err)
+		return
+	}
+	defer db.Close()
+	var events []struct {
+		Type event.Type
+		Data []byte
+	}
+	err = db.SelectContext(ctx, &events, `SELECT type, data FROM outbox WHERE kind = 'event' AND data IS NOT NULL`)
+	if err != nil {
+		t.Errorf("pgtest: read the outbox: %v", err)
+	}
+	for _, e := range events {
+		if err := eventtest.Data(e.Type, e.Data); err != nil {
+			t.Errorf("an event differs from docs/events: %v", err)
+		}
+	}
 }
 
 // Config logs in as one of the database's roles. The pool has 4 connections;

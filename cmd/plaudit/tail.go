@@ -1,0 +1,234 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+)
+
+const (
+	// tailEvery is the time between two looks at the log.
+	tailEvery = time.Second
+	// An event may come after others with a later recordedtime, so each look goes back a
+	// bit, and every few looks further back, for those that a relay sent late.
+	lookBack, lookFarBack = 2 * time.Second, time.Minute
+	farEvery              = 15
+)
+
+// auditTail prints events as they come, until ctx ends.
+func auditTail(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("audit tail", flag.ContinueOnError)
+	file := flags.String("run", ".local/run.json", "`FILE` that `make run` writes; it is read if URL and TOKEN are not set, and to log in again")
+	filters := map[string]*string{
+		"subject": flags.String("subject", "", "only events on this `SUBJECT`, e.g. board/demo; or on all below a root, e.g. 'board/demo/*'"),
+		"actor":   flags.String("actor", "", "only events of this `ACTOR`, e.g. user/<id>"),
+		"type":    flags.String("type", "", "only events of this `TYPE`, e.g. plaudit.entry.reversed"),
+	}
+	since := flags.Duration("since", 10*time.Minute, "begin with the events of the last `TIME`")
+	plain := flags.Bool("json", false, "print each event as one line of JSON")
+	if err := parse(flags, args, stderr); err != nil {
+		return err
+	}
+	if *since < 0 {
+		return wrong(flags, stderr, errors.New("--since must not be negative"))
+	}
+	t := &tail{
+		query: url.Values{"order": {"asc"}, "limit": {"100"}}, from: time.Now().Add(-*since), seen: map[string]time.Time{},
+		out: stdout, errs: stderr, line: describeEvent, runFile: *file,
+	}
+	if *plain {
+		t.line = func(item json.RawMessage) (string, error) {
+			var line bytes.Buffer
+			err := json.Compact(&line, item)
+			return line.String(), err
+		}
+	}
+	for name, value := range filters {
+		if *value != "" {
+			t.query.Set(name, *value)
+		}
+	}
+	if err := t.connect(ctx); err != nil {
+		return err
+	}
+	err := t.follow(ctx)
+	if ctx.Err() != nil {
+		return nil // Ctrl-C is how it ends
+	}
+	return err
+}
+
+type tail struct {
+	api     *client
+	query   url.Values
+	from    time.Time            // of the first look, then of the newest event
+	seen    map[string]time.Time // recordedtime of those that were printed lately, by logid
+	out     io.Writer
+	errs    io.Writer
+	line    func(json.RawMessage) (string, error)
+	runFile string
+	newest  time.Time
+	down    bool // the last look failed
+}
+
+// connect finds the stack: that of the variables of `plaudit login`, else the laptop's.
+func (t *tail) connect(ctx context.Context) error {
+	t.api = &client{url: os.Getenv("URL"), token: os.Getenv("TOKEN"), http: &http.Client{Timeout: 15 * time.Second}}
+	if t.api.url != "" && t.api.token != "" {
+		return nil
+	}
+	run, err := readRunFile(t.runFile)
+	if err != nil {
+		return err
+	}
+	t.api.url = run.URL
+	return t.api.login(ctx, run.Admin)
+}
+
+// errAgain is an error that may be gone at the next look.
+type errAgain struct{ error }
+
+// follow looks at the log again and again.
+func (t *tail) follow(ctx context.Context) error {
+	tick := time.NewTicker(tailEvery)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		back := lookBack
+		if n%farEvery == 0 {
+			back = lookFarBack
+		}
+		err := t.look(ctx, back)
+		var again errAgain
+		switch {
+		case errors.As(err, &again):
+			if !t.down && ctx.Err() == nil {
+				fmt.Fprintf(t.errs, "waiting for %s: %v\n", t.api.url, err)
+			}
+			t.down = true
+		case err != nil:
+			return err
+		case t.down:
+			t.down = false
+			fmt.Fprintf(t.errs, "%s answers again\n", t.api.url)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// look prints the events that were not printed yet, and forgets old ones.
+func (t *tail) look(ctx context.Context, back time.Duration) error {
+	from := t.from
+	if newest := t.newest.Add(-back); newest.After(from) {
+		from = newest
+	}
+	query := url.Values{}
+	for name, values := range t.query {
+		query[name] = values
+	}
+	query.Set("from", from.UTC().Format(time.RFC3339Nano))
+	for {
+		var page struct {
+			Items []json.RawMessage
+			Next  *string
+		}
+		if err := t.get(ctx, query, &page); err != nil {
+			return err
+		}
+		for _, item := range page.Items {
+			if err := t.print(item); err != nil {
+				return err
+			}
+		}
+		if page.Next == nil {
+			break
+		}
+		query.Set("cursor", *page.Next)
+	}
+	for id, at := range t.seen {
+		if at.Before(t.newest.Add(-2 * lookFarBack)) {
+			delete(t.seen, id)
+		}
+	}
+	return nil
+}
+
+func (t *tail) print(item json.RawMessage) error {
+	var e struct {
+		LogID        string
+		RecordedTime time.Time
+	}
+	if err := json.Unmarshal(item, &e); err != nil {
+		return fmt.Errorf("read an event: %w", err)
+	}
+	if _, known := t.seen[e.LogID]; known {
+		return nil
+	}
+	line, err := t.line(item)
+	if err != nil {
+		return fmt.Errorf("read the event %s: %w", e.LogID, err)
+	}
+	if _, err := fmt.Fprintln(t.out, line); err != nil {
+		return err
+	}
+	t.seen[e.LogID] = e.RecordedTime
+	if e.RecordedTime.After(t.newest) {
+		t.newest = e.RecordedTime
+	}
+	return nil
+}
+
+// get reads a page of the list of events. A server that cannot answer is an errAgain.
+func (t *tail) get(ctx context.Context, query url.Values, into any) error {
+	status, answer, err := t.api.call(ctx, http.MethodGet, "/v1/audit/events?"+query.Encode(), nil, nil)
+	switch {
+	case err != nil:
+		return errAgain{err}
+	case status == http.StatusUnauthorized:
+		return t.renew(ctx)
+	case status == http.StatusTooManyRequests || status >= 500:
+		return errAgain{fmt.Errorf("it answers %d", status)}
+	case status != http.StatusOK:
+		return refusal(status, answer)
+	}
+	if err := json.Unmarshal(answer, into); err != nil {
+		return fmt.Errorf("GET /v1/audit/events returned something else than a list: %w", err)
+	}
+	return nil
+}
+
+// renew logs in again, if the stack is the laptop's. Access tokens live 15 minutes.
+func (t *tail) renew(ctx context.Context) error {
+	run, err := readRunFile(t.runFile)
+	if err != nil || run.URL != t.api.url {
+		return errors.New("the token is not valid, or no longer; set TOKEN to a new one")
+	}
+	t.api.token = ""
+	if err := t.api.login(ctx, run.Admin); err != nil {
+		return errAgain{err}
+	}
+	return errAgain{errors.New("the token had expired")}
+}
+
+// refusal returns the server's own words.
+func refusal(status int, answer []byte) error {
+	var problem struct{ Detail, Field string }
+	if json.Unmarshal(answer, &problem) != nil || problem.Detail == "" {
+		return fmt.Errorf("GET /v1/audit/events returned %d %s", status, http.StatusText(status))
+	}
+	if problem.Field != "" {
+		return fmt.Errorf("%s: %s", problem.Field, problem.Detail)
+	}
+	return errors.New(problem.Detail)
+}

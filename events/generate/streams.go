@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"plaudit/shared/event"
+)
+
+// traceparent is that of the samples' changes.
+const traceparent = "00-00000000000000000000000000000001-0000000000000001-01"
+
+// attribute is a value of an item in the form of a stream record:
+// https://docs.aws.amazon.com/lambda/latest/dg/with-ddb-example.html
+type attribute map[string]any
+
+func text(s string) attribute { return attribute{"S": s} }
+func number(n int) attribute  { return attribute{"N": fmt.Sprint(n)} }
+func truth(b bool) attribute  { return attribute{"BOOL": b} }
+func bytes64(b []byte) attribute {
+	return attribute{"B": base64.StdEncoding.EncodeToString(b)}
+}
+
+// record returns an event with one record of the stream of a table, as Lambda passes it
+// on. The name is INSERT or MODIFY.
+func record(table, name, key string, item map[string]attribute) string {
+	size := 0
+	for name, value := range item {
+		size += len(name)
+		for _, v := range value {
+			size += len(fmt.Sprint(v))
+		}
+	}
+	return marshal(map[string]any{"Records": []any{map[string]any{
+		"eventID": "00000000000000000000000000000001", "eventName": name, "eventVersion": "1.1", "eventSource": "aws:dynamodb", "awsRegion": "ap-northeast-2",
+		"dynamodb": map[string]any{
+			"ApproximateCreationDateTime": recorded.Unix(),
+			"Keys":                        map[string]attribute{key: item[key]},
+			"NewImage":                    item,
+			"SequenceNumber":              "100000000000000000001",
+			"SizeBytes":                   size,
+			"StreamViewType":              "NEW_IMAGE",
+		},
+		"eventSourceARN": "arn:aws:dynamodb:ap-northeast-2:000000000000:table/plaudit-local-" + table + "/stream/2026-01-05T09:00:00.000",
+	}}})
+}
+
+func marshal(v any) string {
+	out, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // nothing in it can fail
+	}
+	return string(out)
+}
+
+// recorded is when the samples' changes were made.
+var recorded = time.Date(2026, 1, 5, 9, 30, 0, 123456000, time.UTC)
+
+// wake is what score-add writes into the wake table.
+func wake() string {
+	return record("wake", "INSERT", "id", map[string]attribute{"id": text("sample"), "expires": number(int(recorded.Add(time.Hour).Unix()))})
+}
+
+// schedule is what EventBridge sends at the times of a rule.
+func schedule() string {
+	return marshal(map[string]any{
+		"version": "0", "id": "00000000-0000-4000-8000-000000000001", "detail-type": "Scheduled Event", "source": "aws.events",
+		"account": "000000000000", "time": "2026-01-05T09:30:00Z", "region": "ap-northeast-2",
+		"resources": []string{"arn:aws:events:ap-northeast-2:000000000000:rule/plaudit-local-outbox-relay"}, "detail": map[string]any{},
+	})
+}
+
+// logged is what the relay writes into the events table. The outbox has no row 0, so that
+// it is nobody's event.
+func logged() string {
+	e := event.Event{
+		ID: "0", Source: event.Users, Type: event.UserCreated, Subject: event.User(member), Time: recorded, RecordedTime: recorded,
+		LogID: event.LogID(event.Users, "0"), Actor: event.User(member), TraceParent: traceparent, SubjectSeq: 1,
+		DataContentType: "application/json", DataSchema: "/docs/events/plaudit.user.created.json", JSON: []byte(`{"role":"member"}`),
+	}
+	document, err := e.Encode()
+	if err != nil {
+		panic(err) // it is constant
+	}
+	return record("events", "INSERT", "logid", map[string]attribute{
+		"logid": text(e.LogID), "enc": number(event.Encoding), "event": bytes64(document),
+	})
+}
+
+// profile is what the users service writes into the profiles table.
+func profile() string {
+	return record("profiles", "MODIFY", "id", map[string]attribute{
+		"id": text(member), "version": number(2), "display_name": text("Sam Pell"), "country": text("KR"), "erased": truth(false), "traceparent": text(traceparent),
+	})
+}
+
+// foreign is a record of an item that has nothing but a key.
+func foreign(table, key string) string {
+	return record(table, "INSERT", key, map[string]attribute{key: text("sample")})
+}
