@@ -16,17 +16,17 @@ var linked = map[string][]string{
 	"board-admin":   scoring,
 	"audit-add":     auditing,
 	"audit-query":   auditing,
-	"outbox-relay":  with(logging, "shared/postgres", "shared/postgres/scores", "shared/score"),
+	"outbox-relay":  with(logging, "shared/postgres", "shared/postgres/outbox", "shared/postgres/scores", "shared/score"),
 	"audit-publish": logging,
-	"player-sync":   with(logging, "shared/postgres", "shared/postgres/scores", "shared/score"),
+	"player-sync":   with(logging, "shared/postgres", "shared/postgres/outbox", "shared/postgres/scores", "shared/score"),
 	"db-migrate":    {"shared/boot", "shared/edge", "shared/cloud", "shared/postgres", "shared/postgres/migrate", "shared/fault", "shared/trace"},
-	"db-check":      with(logging, "shared/postgres", "shared/postgres/scores", "shared/score", "shared/postgres/users", "shared/user"),
+	"db-check":      with(logging, "shared/postgres", "shared/postgres/outbox", "shared/postgres/scores", "shared/postgres/users", "shared/score", "shared/user"),
 }
 
 var logging = with(bottom, "shared/boot", "shared/edge", "shared/cloud", "shared/event", "shared/audit", "shared/ddb")
 
 var scoring = with(bottom, "shared/event", "shared/score", "shared/problem", "shared/edge", "shared/alb", "shared/boot", "shared/jose",
-	"shared/web", "shared/web/scores", "shared/cloud", "shared/postgres", "shared/postgres/scores", "functions/internal/httplambda")
+	"shared/web", "shared/web/scores", "shared/cloud", "shared/audit", "shared/ddb", "shared/postgres", "shared/postgres/outbox", "shared/postgres/scores", "functions/internal/httplambda")
 
 var auditing = with(logging, "shared/problem", "shared/alb", "shared/jose", "shared/web", "shared/web/audit", "functions/internal/httplambda")
 
