@@ -57,7 +57,7 @@ var layers = []struct {
 	// What only tests import: pgtest starts a real database, boottest builds
 	// and runs programs, webtest reads the OpenAPI document, ddbtest starts an engine
 	// that speaks DynamoDB's protocol.
-	{"test tools", []string{"shared/postgres/pgtest", "shared/boot/boottest", "shared/web/webtest", "shared/ddb/ddbtest", "shared/event/eventtest"}, []string{"shared/postgres/...", "shared/event", "shared/event/eventtest", "shared/web", "local/rds", "local/process", "local/ministack/enginetest"}},
+	{"test tools", []string{"shared/postgres/pgtest", "shared/boot/boottest", "shared/web/webtest", "shared/ddb/ddbtest", "shared/event/eventtest"}, []string{"shared/postgres/...", "shared/audit", "shared/event", "shared/event/eventtest", "shared/web", "local/rds", "local/process", "local/ministack/enginetest"}},
 }
 
 func with(packages []string, more ...string) []string { return slices.Concat(packages, more) }
