@@ -43,7 +43,9 @@ var rights = map[string]string{
 		dynamodb:GetItem EventsTable
 		dynamodb:BatchGetItem IndexTable
 		dynamodb:DescribeTable IndexTable
-		dynamodb:Query IndexTable`,
+		dynamodb:Query IndexTable
+		dynamodb:DescribeTable WakeTable
+		dynamodb:PutItem WakeTable`,
 	"AuditAddFunctionRole": `
 		managed AWSLambdaBasicExecutionRole AWSXrayWriteOnlyAccess
 		dynamodb:DescribeTable EventsTable
