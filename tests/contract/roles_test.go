@@ -391,8 +391,8 @@ func TestRolesTrustOneService(t *testing.T) {
 	}
 }
 
-// Whoever invokes a function is named: a target group of this stack or one of its
-// rules.
+// Each permission to invoke a function names a target group of this stack or one of
+// its rules.
 func TestInvokersAreNamed(t *testing.T) {
 	stack := named(t, "prod")
 	for _, p := range of(stack, "AWS::Lambda::Permission") {
