@@ -9,16 +9,18 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/boot/boottest"
+	"plaudit/shared/ddb/ddbtest"
 	"plaudit/shared/jose"
 	"plaudit/shared/postgres/pgtest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// stack is what functions need as they are built: one database, and an organizer's token.
+// stack is what functions need as they are built: one database, the tables of the log, and an organizer's token.
 type stack struct {
 	*testing.T
 	db          *pgtest.Database
+	tables      ddbtest.Stack
 	jwks, token string
 }
 
@@ -36,7 +38,7 @@ func newStack(t *testing.T) stack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stack{t, pgtest.Scores(t), jwks, token}
+	return stack{t, pgtest.Scores(t), ddbtest.Tables(t), jwks, token}
 }
 
 type answer struct {
@@ -52,7 +54,7 @@ func (s stack) start(dir, role string, env ...string) (*boottest.Process, func(m
 	config, runtime := s.db.Config(role), boottest.StartRuntime(s)
 	p := boottest.Run(s, boottest.Build(s, dir), append([]string{runtime.Env, "STAGE=local", "AWS_REGION=ap-northeast-2",
 		"JWKS=" + s.jwks, "SAMPLE_JWKS=", "ALLOWED_ORIGINS=", "DB_AUTH=password", "SCORES_DSN=" + config.DSN, "SCORES_PASSWORD=" + config.Password,
-		"BOARDS_PER_ACCOUNT=100", "CATALOGUE_BYTES=100000"}, env...)...)
+		"BOARDS_PER_ACCOUNT=100", "CATALOGUE_BYTES=100000"}, append(s.tables.Env(), env...)...)...)
 	return p, func(method, path, body string, headers ...string) answer {
 		s.Helper()
 		h := map[string][]string{"host": {"example.org"}, "authorization": {"Bearer " + s.token}, "content-type": {"application/json"}, "x-forwarded-for": {"192.0.2.1"}}

@@ -69,8 +69,8 @@ func TestFunctionsLinkOnlyWhatTheyUse(t *testing.T) {
 }
 
 // maxBinary is the size of the largest binary, in bytes. A cold start loads and
-// unpacks all of it. DynamoDB's client is 1.2 MB.
-const maxBinary = 10_500_000
+// unpacks all of it. DynamoDB's client is 1.4 MB.
+const maxBinary = 11_000_000
 
 // larger are the limits of functions that read two databases and the log, and whose cold
 // start no request waits for.
