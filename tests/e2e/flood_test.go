@@ -125,12 +125,13 @@ type flood struct {
 // written is what successful answers reported, and the rows that may differ.
 type written struct {
 	boards, entries, accounts map[string]bool // made
+	events                    map[string]bool // made in the audit log, by logid
 	users, changed, players   map[string]bool // users, boards, board/player
 }
 
 func newFlood(t *testing.T) *flood {
 	f := &flood{bodies: map[string]any{}, queries: map[string][]string{}, statuses: map[int]int{}}
-	f.done = written{map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}}
+	f.done = written{map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}}
 	doc, err := openapi.Load(web.OpenAPI())
 	if err != nil {
 		t.Fatal(err)
@@ -314,7 +315,12 @@ func (f *flood) send(t *testing.T, r *rand.Rand, n uint64) {
 func (f *flood) note(t *testing.T, in request, a answer) {
 	var out struct {
 		ID, Board, Player string
-		User              struct{ ID string }
+		LogID             string
+		Items             []struct {
+			LogID    string
+			Replayed bool
+		}
+		User struct{ ID string }
 		Entries           []struct {
 			ID, Board, Player string
 			Replayed          bool
@@ -328,6 +334,15 @@ func (f *flood) note(t *testing.T, in request, a answer) {
 	f.done.users[in.owner], f.done.users[out.User.ID] = true, true
 	made := a.status == http.StatusCreated
 	switch segments := strings.Split(path, "/"); {
+	case path == logged:
+		if made && out.LogID != "" {
+			f.done.events[out.LogID] = true
+		}
+		for _, e := range out.Items {
+			if !e.Replayed {
+				f.done.events[e.LogID] = true
+			}
+		}
 	case path == "/v1/boards" && made:
 		f.done.boards[out.ID] = true
 	case path == "/v1/tokens":

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"plaudit/shared/event"
+	"plaudit/shared/event/eventtest"
 )
 
 const events = "/v1/audit/events"
@@ -318,7 +319,7 @@ func TestDataComesBackByteForByte(t *testing.T) {
 	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		n++
-		id, data := fmt.Sprint(n), jsonText(4).Draw(rt, "data")
+		id, data := fmt.Sprint(n), eventtest.JSON(4).Draw(rt, "data")
 		raw := func() string {
 			return s.want(200, "admin", "GET", events+"/"+event.LogID("/tracker", id)+"?raw=true", "").Body.String()
 		}
@@ -338,40 +339,5 @@ func TestDataComesBackByteForByte(t *testing.T) {
 		if err := json.Unmarshal([]byte(list), &p); err != nil || !strings.Contains(list, `"data":`+data+"}") {
 			rt.Fatalf("%q is listed as %s", data, list)
 		}
-	})
-}
-
-// jsonText draws the text of a JSON value.
-func jsonText(depth int) *rapid.Generator[string] {
-	return rapid.Custom(func(t *rapid.T) string {
-		space := func() string { return rapid.StringOfN(rapid.SampledFrom([]rune(" \t\r\n")), 0, 2, -1).Draw(t, "space") }
-		text := func() string {
-			return `"` + strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{
-				"a", "é", "서울", "😀", `\u00e9`, `\ud83d\ude00`, `\"`, `\\`, `\/`, `\n`, " ", "<&>", "\u2028", "'", "", "=1", "\u007f", "\ufeff",
-			}), 0, 6).Draw(t, "text"), "") + `"`
-		}
-		kinds := 4
-		if depth > 0 {
-			kinds = 6
-		}
-		value := ""
-		switch rapid.IntRange(0, kinds-1).Draw(t, "kind") {
-		case 0:
-			value = rapid.SampledFrom([]string{"null", "true", "false"}).Draw(t, "word")
-		case 1:
-			value = rapid.SampledFrom([]string{"0", "-0", "1e400", "1.0", "-1.50E+10", "123456789012345678901234567890", "9007199254740993", "0.1000"}).Draw(t, "number")
-		case 2, 3:
-			value = text()
-		case 4:
-			value = "[" + strings.Join(rapid.SliceOfN(jsonText(depth-1), 0, 4).Draw(t, "list"), ",") + space() + "]"
-		case 5:
-			var members []string
-			for i, v := range rapid.SliceOfN(jsonText(depth-1), 0, 4).Draw(t, "object") {
-				name := text()
-				members = append(members, space()+fmt.Sprintf(`%s%d"`, name[:len(name)-1], 9-i)+space()+":"+v)
-			}
-			value = "{" + strings.Join(members, ",") + space() + "}"
-		}
-		return space() + value + space()
 	})
 }
