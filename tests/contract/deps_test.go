@@ -19,7 +19,7 @@ var linked = map[string][]string{
 	"player-sync":   with(logging, "shared/postgres", "shared/postgres/scores", "shared/score"),
 	"audit-add":     auditing,
 	"audit-query":   auditing,
-	"db-migrate":    {"shared/boot", "shared/edge", "shared/cloud", "shared/postgres", "shared/postgres/migrate", "shared/fault", "shared/trace"},
+	"db-migrate":    {"shared/boot", "shared/crash", "shared/edge", "shared/cloud", "shared/postgres", "shared/postgres/migrate", "shared/fault", "shared/trace"},
 	"db-check":      with(logging, "shared/postgres", "shared/postgres/scores", "shared/score", "shared/postgres/users", "shared/user"),
 }
 
