@@ -47,6 +47,15 @@ const StatementTimeout = 1600 * time.Millisecond
 // ended waits this long.
 const LongStatementTimeout = 5 * time.Second
 
+// idleInTransaction is how long a session may be idle in a transaction before the server
+// ends it.
+const idleInTransaction = 5 * time.Second
+
+// LongestWrite is the longest that a transaction takes from its last statement's begin to
+// its commit: the statement and, in InLongTx, the pause before the commit. Only the commit
+// itself may take longer, on a disk that hangs.
+const LongestWrite = LongStatementTimeout + idleInTransaction
+
 // retryAfter is how long a client should wait before it repeats a request.
 const retryAfter = time.Second
 
@@ -84,7 +93,7 @@ func Open(c Config) (*sqlx.DB, error) {
 		"statement_timeout": strconv.FormatInt(StatementTimeout.Milliseconds(), 10),
 		// A Lambda that is frozen in the middle of a transaction would keep
 		// its locks.
-		"idle_in_transaction_session_timeout": "5000",
+		"idle_in_transaction_session_timeout": strconv.FormatInt(idleInTransaction.Milliseconds(), 10),
 	}})
 }
 

@@ -14,7 +14,7 @@ var linked = map[string][]string{
 	"score-add":     scoring,
 	"score-query":   scoring,
 	"board-admin":   scoring,
-	"outbox-relay":  with(logging, "shared/postgres", "shared/postgres/scores", "shared/score"),
+	"outbox-relay":  with(logging, "shared/postgres", "shared/postgres/outbox", "shared/postgres/scores", "shared/score"),
 	"audit-publish": logging,
 	"player-sync":   with(logging, "shared/postgres", "shared/postgres/scores", "shared/score"),
 	"audit-add":     auditing,
@@ -26,7 +26,7 @@ var linked = map[string][]string{
 var logging = with(bottom, "shared/boot", "shared/edge", "shared/cloud", "shared/event", "shared/audit", "shared/ddb")
 
 var scoring = with(bottom, "shared/event", "shared/score", "shared/problem", "shared/edge", "shared/alb", "shared/boot", "shared/jose",
-	"shared/web", "shared/web/scores", "shared/cloud", "shared/postgres", "shared/postgres/scores", "functions/internal/httplambda")
+	"shared/web", "shared/web/scores", "shared/cloud", "shared/audit", "shared/postgres", "shared/postgres/outbox", "shared/postgres/scores", "functions/internal/httplambda")
 
 var auditing = with(bottom, "shared/event", "shared/audit", "shared/problem", "shared/edge", "shared/alb", "shared/boot", "shared/jose",
 	"shared/web", "shared/web/audit", "shared/cloud", "shared/ddb", "functions/internal/httplambda")

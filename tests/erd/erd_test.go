@@ -26,7 +26,7 @@ var refers = map[string][]string{
 	"scores": {
 		"players.board boards", "runs.board boards", "entries.board boards", "entry_keys.board boards",
 		"standings.run runs", "standings.player players", "entries.player players", "entry_keys.entry entries",
-		"entries.reverses entries", "outbox.entry entries",
+		"entries.reverses entries", "outbox.entry entries", "outbox_failed.entry entries",
 	},
 	"users": nil,
 }

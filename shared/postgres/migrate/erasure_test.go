@@ -33,7 +33,7 @@ $$;
 // them.
 func beforeErasure(t *testing.T) (before, all folder) {
 	_, all = upgrade(t)
-	before = all.with(folder{changesPath: valued})
+	before = previous(t, "scores", all, eventLog).with(folder{changesPath: valued})
 	for path := range all {
 		if strings.HasPrefix(path, "migrations/") && path >= erasure {
 			before = before.with(folder{path: ""})

@@ -82,7 +82,7 @@ func TestMigrateMakesRolesAndSchema(t *testing.T) {
 	if err := service.Select(&limits, `SELECT rolname, rolconnlimit FROM pg_roles WHERE rolname IN ('db_migrate', 'users_service') ORDER BY 1`); err != nil {
 		t.Fatal(err)
 	}
-	if len(limits) != 2 || limits[0].Limit != 8 || limits[1].Limit != 40 {
+	if len(limits) != 2 || limits[0].Limit != 8 || limits[1].Limit != 44 {
 		t.Errorf("connection limits %+v", limits)
 	}
 
@@ -123,7 +123,7 @@ func TestMigrateMakesRolesAndSchema(t *testing.T) {
 		wanted := migration(c, `se"c'o\nd $$`, nil)
 		wanted.Database = "scores"
 		_, err := migrate.Up(ctx, wanted)
-		says(t, err, "scores database", "the roles score_add, score_query, board_admin, outbox_relay are missing", `{"masters": {"scores"`)
+		says(t, err, "scores database", "the roles score_add, score_query, board_admin, outbox_relay, player_sync are missing", `{"masters": {"scores"`)
 	})
 }
 

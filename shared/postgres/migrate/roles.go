@@ -37,15 +37,22 @@ var rolesOf = map[string][]role{
 		{"score_query", scorers},
 		{"board_admin", others},
 		{"outbox_relay", others},
+		{"player_sync", others},
+		{"db_check", checkers},
 	},
 	"users": {
 		{owner, others},
 		{"users_service", func(Config) int { return 44 }},
+		{"db_check", checkers},
 	},
 }
 
 func scorers(c Config) int { return 2 * c.ScoreConcurrency }
 func others(c Config) int  { return 2 * c.OtherConcurrency }
+
+// checkers need few: somebody runs a check now and then, and waits for it. Each has a
+// connection besides that of its pool for a check of a board.
+func checkers(Config) int { return 8 }
 
 // makeRoles creates the database's roles as its master user, or brings them up to
 // date, in one transaction. The caller must hold the lock, because two calls at once

@@ -50,14 +50,18 @@ func texts(t *testing.T, database string) map[string]string {
 // statements returns SQL without its comments.
 func statements(text string) string { return regexp.MustCompile(`--[^\n]*`).ReplaceAllString(text, "") }
 
-// store returns the Go of a database's store, tests aside.
+// store returns the Go of a database's store with that of its outbox, tests aside.
 func store(t *testing.T, database string) (text string) {
 	t.Helper()
 	files, err := filepath.Glob("../" + database + "/*.go")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no Go in %s: %v", database, err)
 	}
-	for _, file := range files {
+	shared, err := filepath.Glob("../outbox/*.go")
+	if err != nil || len(shared) == 0 {
+		t.Fatalf("no Go of the outbox: %v", err)
+	}
+	for _, file := range append(files, shared...) {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}

@@ -64,10 +64,12 @@ func (s *Store) Create(ctx context.Context, c score.Creation) (score.CreationOut
 		Wait  float64 // seconds
 		Full  bool
 		Taken bool
+		Wake  bool
 	}
 	if err := json.Unmarshal(doc, &out); err != nil {
 		return score.CreationOutcome{}, fmt.Errorf("read a created board: %w", err)
 	}
+	s.wake(ctx, out.Wake)
 	if out.Board == nil {
 		return score.CreationOutcome{Wait: time.Duration(out.Wait * float64(time.Second)), Full: out.Full, Taken: out.Taken}, nil
 	}
@@ -98,10 +100,12 @@ func (s *Store) Change(ctx context.Context, c score.Change) (score.ChangeOutcome
 		Stale      bool
 		HasEntries bool `json:"has_entries"`
 		HasPlayers bool `json:"has_players"`
+		Wake       bool
 	}
 	if err := json.Unmarshal(doc, &out); err != nil {
 		return score.ChangeOutcome{}, fmt.Errorf("read a changed board: %w", err)
 	}
+	s.wake(ctx, out.Wake)
 	b, err := parseBoard(out.Board)
 	return score.ChangeOutcome{Board: b, Stale: out.Stale, HasEntries: out.HasEntries, HasPlayers: out.HasPlayers}, err
 }

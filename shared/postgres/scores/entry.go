@@ -18,17 +18,27 @@ import (
 	"github.com/lib/pq"
 	"github.com/lib/pq/pqerror"
 
+	"plaudit/shared/audit"
+	"plaudit/shared/event"
 	"plaudit/shared/postgres"
+	"plaudit/shared/postgres/outbox"
 	"plaudit/shared/score"
 )
 
 // Store is the scores database. The role that the pool logs in as decides which
 // methods work: score_add adds, score_query reads, board_admin creates and changes
-// boards.
-type Store struct{ db *sqlx.DB }
+// boards, player_sync follows the users' profiles.
+type Store struct {
+	*outbox.Outbox // for outbox_relay and db_check
+
+	db    *sqlx.DB
+	waker audit.Waker // nil: the relay's schedule sends the changes
+}
 
 // New returns the store over a pool.
-func New(db *sqlx.DB) *Store { return &Store{db} }
+func New(db *sqlx.DB) *Store {
+	return &Store{Outbox: outbox.New(db, event.Scores, readEntry), db: db}
+}
 
 var (
 	_ score.Ledger   = (*Store)(nil)
@@ -122,7 +132,8 @@ func (s *Store) Add(ctx context.Context, a score.Addition) (score.Outcome, error
 	if err != nil {
 		return score.Outcome{}, postgres.Wrap(fmt.Errorf("add %d entries: %w", len(a.Items), err))
 	}
-	out, err := parseOutcome(a, doc)
+	out, wake, err := parseOutcome(a, doc)
+	s.wake(ctx, wake)
 	if err != nil {
 		return score.Outcome{}, fmt.Errorf("add %d entries: %w", len(a.Items), err)
 	}
@@ -158,13 +169,14 @@ func refusalOf(err error) (*score.Refusal, error) {
 }
 
 // parseOutcome reads what add_entries_v3 returns.
-func parseOutcome(a score.Addition, doc []byte) (out score.Outcome, err error) {
+func parseOutcome(a score.Addition, doc []byte) (out score.Outcome, wake bool, err error) {
 	var d struct {
 		Stale    []json.RawMessage
 		Cause    score.Cause
 		Items    []int
 		Entry    *entryDoc
 		Replayed bool
+		Wake     bool
 		Batch    string
 		Entries  []struct {
 			Item     int
@@ -176,14 +188,14 @@ func parseOutcome(a score.Addition, doc []byte) (out score.Outcome, err error) {
 		}
 	}
 	if err := json.Unmarshal(doc, &d); err != nil {
-		return score.Outcome{}, err
+		return score.Outcome{}, false, err
 	}
 	switch {
 	case d.Stale != nil:
 		for _, doc := range d.Stale {
 			b, err := parseBoard(doc)
 			if err != nil {
-				return score.Outcome{}, err
+				return score.Outcome{}, false, err
 			}
 			out.Stale = append(out.Stale, b)
 		}
@@ -202,7 +214,7 @@ func parseOutcome(a score.Addition, doc []byte) (out score.Outcome, err error) {
 			}
 		}
 	default:
-		return score.Outcome{}, fmt.Errorf("add_entries_v3 returned %.100s", doc)
+		return score.Outcome{}, false, fmt.Errorf("add_entries_v3 returned %.100s", doc)
 	}
-	return out, nil
+	return out, d.Wake, nil
 }

@@ -109,7 +109,7 @@ func TestErasureReturnsToWhatItPassed(t *testing.T) {
 	if s.count(t, "entries WHERE metadata IS NOT NULL") != 3 || s.count(t, erasures) != 0 {
 		t.Error("it erased something")
 	}
-	sameJSON(t, "a step from the beginning", call(nil), `{"more": false}`)
+	sameJSON(t, "a step from the beginning", call(nil), `{"more": false, "wake": true}`)
 	sameJSON(t, "a step at the end of what is erased", call(last), `{"more": false}`)
 	if s.count(t, "entries WHERE metadata IS NOT NULL") != 0 || s.count(t, erasures) != 1 {
 		t.Error("it did not erase all")

@@ -58,9 +58,15 @@ func (s *Store) AcceptLink(ctx context.Context, board, player, user, actor strin
 	if doc == nil {
 		return l, false, nil
 	}
-	if err := json.Unmarshal(doc, &l); err != nil {
+	var out struct {
+		score.Link
+		Wake bool
+	}
+	if err := json.Unmarshal(doc, &out); err != nil {
 		return l, false, fmt.Errorf("read a link: %w", err)
 	}
+	s.wake(ctx, out.Wake)
+	l = out.Link
 	l.ProposedAt = l.ProposedAt.UTC()
 	return l, true, nil
 }
@@ -69,9 +75,11 @@ func (s *Store) AcceptLink(ctx context.Context, board, player, user, actor strin
 func (s *Store) EndLink(ctx context.Context, board, player, user, actor string) (ok bool, err error) {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
-	err = s.db.GetContext(ctx, &ok, `SELECT end_link_v1($1, $2, $3, $4, $5)`, board, player, user, actor, postgres.TraceParent(ctx))
+	var out struct{ Known, Wake bool }
+	err = s.db.GetContext(ctx, &out, `SELECT known, wake FROM end_link_v2($1, $2, $3, $4, $5)`, board, player, user, actor, postgres.TraceParent(ctx))
 	if err != nil {
 		return false, postgres.Wrap(fmt.Errorf("end the link to player %s of board %s: %w", player, board, err))
 	}
-	return ok, nil
+	s.wake(ctx, out.Wake)
+	return out.Known, nil
 }

@@ -33,10 +33,12 @@ func (s *Store) ChangePlayer(ctx context.Context, b score.Board, player string, 
 		Stale  json.RawMessage
 		Player *score.Player
 		Made   bool
+		Wake   bool
 	}
 	if err := json.Unmarshal(doc, &out); err != nil {
 		return score.PlayerOutcome{}, fmt.Errorf("read a changed player: %w", err)
 	}
+	s.wake(ctx, out.Wake)
 	if out.Stale != nil {
 		now, err := parseBoard(out.Stale)
 		return score.PlayerOutcome{Stale: &now}, err
@@ -65,10 +67,12 @@ func (s *Store) ErasePlayer(ctx context.Context, b score.Board, player, after st
 		Stale json.RawMessage
 		More  bool
 		After string
+		Wake  bool
 	}
 	if err := json.Unmarshal(doc, &out); err != nil {
 		return score.ErasureStep{}, fmt.Errorf("read a step of an erasure: %w", err)
 	}
+	s.wake(ctx, out.Wake)
 	if out.Stale != nil {
 		now, err := parseBoard(out.Stale)
 		return score.ErasureStep{Stale: &now}, err

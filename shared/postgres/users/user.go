@@ -17,14 +17,20 @@ import (
 	"plaudit/shared/event"
 	"plaudit/shared/fault"
 	"plaudit/shared/postgres"
+	"plaudit/shared/postgres/outbox"
 	"plaudit/shared/user"
 )
 
 // Store is the users database.
-type Store struct{ db *sqlx.DB }
+type Store struct {
+	*outbox.Outbox
 
-// New returns the store over a pool that logs in as users_service.
-func New(db *sqlx.DB) *Store { return &Store{db} }
+	db *sqlx.DB
+}
+
+// New returns the store over a pool that logs in as users_service, or as db_check for
+// checks and restores.
+func New(db *sqlx.DB) *Store { return &Store{outbox.New(db, event.Users, nil), db} }
 
 var _ user.Store = (*Store)(nil)
 

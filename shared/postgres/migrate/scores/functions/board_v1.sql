@@ -7,4 +7,4 @@ BEGIN
 END $$;
 
 REVOKE ALL ON FUNCTION board_v1 FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION board_v1 TO score_add, score_query, board_admin, pg_database_owner; -- the last for boards check
+GRANT EXECUTE ON FUNCTION board_v1 TO score_add, score_query, board_admin, pg_database_owner, db_check; -- the last two for boards check

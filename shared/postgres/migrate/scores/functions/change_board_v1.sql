@@ -1,5 +1,6 @@
 -- Writes a changed board and its event if the board still has p_board's version,
--- and returns {board} with the board as it is afterwards. If it wrote nothing, the
+-- and returns {board, wake}, the board as it is afterwards and whether the caller must
+-- wake the relay. If it wrote nothing, the
 -- result contains the reason: stale, the version has changed; has_entries, although
 -- p_no_entries requires that it has none; has_players, although its players were to
 -- become registered ones. Nobody adds to the board while it runs, so that a draft
@@ -37,7 +38,7 @@ BEGIN
         state = v_new.state, version = b.version + 1,
         -- By the clock alone, so that what is past closes at once.
         opened_at = CASE WHEN v_new.state <> 'draft' THEN coalesce(b.opened_at, plaudit_now()) END,
-        changed_at = greatest(plaudit_now(), b.changed_at + interval '1 microsecond')
+        changed_at = greatest(plaudit_now(), b.changed_at + interval '1 microsecond'), events = b.events + 1
     WHERE b.no = v_old.no
     RETURNING * INTO v_row;
     IF v_row.categories <> v_old.categories THEN
@@ -47,9 +48,9 @@ BEGIN
             cat3 = p.attributes ->> v_row.categories[3], cat4 = p.attributes ->> v_row.categories[4]
         WHERE p.board = v_row.no AND p.attributes <> '{}';
     END IF;
-    PERFORM internal.report('plaudit.board.updated', 'board/' || v_row.id, p_actor, NULL,
-        jsonb_build_object('version', v_row.version, 'owners', v_row.owners, 'changes', p_changes), v_row.changed_at, p_traceparent);
-    RETURN jsonb_build_object('board', internal.board_json(v_row));
+    PERFORM internal.report_board('plaudit.board.updated', v_row, p_actor,
+        jsonb_build_object('version', v_row.version, 'owners', v_row.owners, 'changes', p_changes), p_traceparent);
+    RETURN jsonb_build_object('board', internal.board_json(v_row), 'wake', internal.wake());
 END $$;
 
 REVOKE ALL ON FUNCTION change_board_v1 FROM PUBLIC;

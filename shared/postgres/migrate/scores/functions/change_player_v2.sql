@@ -2,8 +2,8 @@
 -- note and attributes (a JSON merge patch, RFC 7396) if the board's version is
 -- still p_version. `user` is whom the player is proposed to be, see
 -- internal.change_links. p_user is the person who acts: of an API key, its owner.
--- Returns {stale: board} or {player, made}. An empty patch of an existing player
--- changes nothing.
+-- Returns {stale: board} or {player, made, wake}: whether the caller must wake the relay.
+-- An empty patch of an existing player changes nothing.
 --
 -- It shares the board's lock with adds, and meets those to the same player at
 -- the player's row.
@@ -44,7 +44,7 @@ BEGIN
             status = v_new ->> 'status', note = v_new ->> 'note', attributes = v_new -> 'attributes',
             cat1 = v_new -> 'attributes' ->> v_board.categories[1], cat2 = v_new -> 'attributes' ->> v_board.categories[2],
             cat3 = v_new -> 'attributes' ->> v_board.categories[3], cat4 = v_new -> 'attributes' ->> v_board.categories[4],
-            recorded_at = CASE WHEN v_made THEN v_row.recorded_at ELSE greatest(plaudit_now(), v_row.recorded_at + interval '1 microsecond') END
+            recorded_at = CASE WHEN v_made THEN v_row.recorded_at ELSE greatest(plaudit_now(), v_row.recorded_at + interval '1 microsecond') END, events = events + 1
         WHERE board = v_board.no AND id = p_player
         RETURNING * INTO v_row;
         PERFORM internal.follow_players(ARRAY[v_board.no], ARRAY[p_player], v_now);
@@ -52,17 +52,17 @@ BEGIN
             -- The link that was accepted until now: the same patch may end it.
             v_notify := internal.opened_notified(v_board.no, 'plaudit.player.changed', p_user, v_row.user_id);
         END IF;
-        PERFORM internal.report('plaudit.player.changed', 'board/' || p_board || '/player/' || p_player, p_actor, v_notify,
+        PERFORM internal.report_player('plaudit.player.changed', p_board, v_row, p_actor, v_notify,
             jsonb_build_object('changes', internal.player_changes(CASE WHEN v_made THEN '{}' ELSE v_old END,
                 CASE WHEN v_made THEN jsonb_strip_nulls(v_new) ELSE v_new END)),
-            v_row.recorded_at, p_traceparent);
+            p_traceparent);
     END IF;
 
     IF p_patch ? 'user' THEN
         PERFORM internal.change_links(ARRAY[v_board.no], ARRAY[p_player], ARRAY[p_patch ->> 'user'], ARRAY[0], p_actor, p_user, p_traceparent);
         SELECT * INTO STRICT v_row FROM players WHERE board = v_board.no AND id = p_player;
     END IF;
-    RETURN jsonb_build_object('made', v_made, 'player', v_new || jsonb_build_object('board', p_board, 'player', p_player,
+    RETURN jsonb_build_object('made', v_made, 'wake', (v_made OR v_new <> v_old OR p_patch ? 'user') AND internal.wake(), 'player', v_new || jsonb_build_object('board', p_board, 'player', p_player,
         'user', v_row.user_id, 'proposed_user', v_row.proposed_user, 'link_state', v_row.link_state));
 END $$;
 

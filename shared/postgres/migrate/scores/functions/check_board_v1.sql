@@ -6,7 +6,7 @@
 -- player whose copies of the categories differ from the attributes.
 --
 -- It is one statement, so all of it is one moment, and adds go on. Only the
--- owner of the database may call it: the master user.
+-- owner of the database, the master user, and db_check may call it.
 CREATE OR REPLACE FUNCTION check_board_v1(p_board text)
 RETURNS TABLE (period text, start_at timestamptz, player text, stored jsonb, ledger jsonb)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
@@ -71,4 +71,4 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
 $$;
 
 REVOKE ALL ON FUNCTION check_board_v1 FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION check_board_v1 TO pg_database_owner;
+GRANT EXECUTE ON FUNCTION check_board_v1 TO pg_database_owner, db_check;

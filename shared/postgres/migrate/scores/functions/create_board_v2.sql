@@ -1,5 +1,5 @@
--- Writes a board and its event for the user who creates it, and returns {board}. If it
--- wrote no board, the result contains the reason: wait, the seconds until the user may
+-- Writes a board and its event for the user who creates it, and returns {board, wake}:
+-- whether the caller must wake the relay. If it wrote no board, the result contains the reason: wait, the seconds until the user may
 -- try again, after p_refusals attempts in the last hour with ids that are taken (null:
 -- any number, and none is counted); full, the user has created p_boards boards (null: any
 -- number); taken, the id is, which counts as such an attempt. The first two do not depend
@@ -31,7 +31,7 @@ BEGIN
     END IF;
     v_doc := internal.create_board(p_board, p_user, p_actor, p_traceparent);
     IF v_doc IS NOT NULL THEN
-        RETURN jsonb_build_object('board', v_doc);
+        RETURN jsonb_build_object('board', v_doc, 'wake', internal.wake());
     END IF;
     IF p_refusals IS NULL THEN
         RETURN jsonb_build_object('taken', true);

@@ -1,6 +1,6 @@
 -- Does a step of the erasure of a player's personal data if the board's version is still
 -- p_version, see internal.erase_player. p_user is the person who acts: of an API key, its
--- owner. Returns {stale: board}, {more, after}, or null if the board has no such player.
+-- owner. Returns {stale: board}, {more, after, wake}, or null if the board has no such player.
 -- The state of the board does not matter.
 --
 -- Entries never change otherwise: no role may update them.

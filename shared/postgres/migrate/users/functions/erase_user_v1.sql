@@ -15,11 +15,12 @@ BEGIN
     v_now := greatest(plaudit_now(), v_old.changed_at + interval '1 microsecond');
     INSERT INTO erased_users (id, at) VALUES (p_id, v_now);
     DELETE FROM outbox WHERE kind = 'profile' AND subject = 'user/' || p_id;
-    INSERT INTO outbox (kind, type, subject, actor, data, recordedtime, traceparent)
-    VALUES ('event', 'plaudit.user.erased', 'user/' || p_id, p_actor, '{}', v_now, p_traceparent),
+    DELETE FROM outbox_failed WHERE kind = 'profile' AND subject = 'user/' || p_id;
+    INSERT INTO outbox (kind, type, subject, actor, data, recordedtime, traceparent, subjectseq)
+    VALUES ('event', 'plaudit.user.erased', 'user/' || p_id, p_actor, '{}', v_now, p_traceparent, v_old.events + 1),
            ('profile', NULL, 'user/' || p_id, NULL,
             json_build_object('id', p_id, 'version', v_old.version + 1, 'display_name', NULL, 'country', NULL, 'erased', true),
-            v_now + interval '1 microsecond', p_traceparent);
+            v_now + interval '1 microsecond', p_traceparent, NULL);
     RETURN true;
 END $$;
 

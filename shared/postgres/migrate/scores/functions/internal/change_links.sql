@@ -55,13 +55,13 @@ BEGIN
     PERFORM internal.count_proposals(v_users, v_items);
 
     WITH change AS MATERIALIZED (
-        SELECT c.board, c.player, c.user_id AS proposed, coalesce(p.user_id, p.proposed_user) AS ended, p.link_state, p.user_id AS linked,
+        SELECT c.board, c.player, c.user_id AS proposed, coalesce(p.user_id, p.proposed_user) AS ended, p.link_state, p.user_id AS linked, p.events,
             greatest(plaudit_now(), p.recorded_at + interval '1 microsecond') AS at
         FROM unnest(v_boards, v_players, v_users) AS c (board, player, user_id)
         CROSS JOIN LATERAL (
-            SELECT p.user_id, p.proposed_user, p.link_state, p.recorded_at FROM players p WHERE p.board = c.board AND p.id = c.player COLLATE "C" LIMIT 1) p
+            SELECT p.user_id, p.proposed_user, p.link_state, p.recorded_at, p.events FROM players p WHERE p.board = c.board AND p.id = c.player COLLATE "C" LIMIT 1) p
     ), event AS MATERIALIZED (
-        SELECT c.board, c.player, e.*
+        SELECT c.board, c.player, c.events + row_number() OVER (PARTITION BY c.board, c.player ORDER BY e.at) AS seq, e.*
         FROM change c
         CROSS JOIN LATERAL (VALUES
             ('plaudit.player.link-ended', c.ended, c.linked, jsonb_build_object('user', c.ended, 'state', CASE WHEN c.linked IS NULL THEN c.link_state ELSE 'accepted' END), c.at),
@@ -73,12 +73,13 @@ BEGIN
         UPDATE players p
         SET user_id = NULL, proposed_user = c.proposed, proposed_by = CASE WHEN c.proposed IS NOT NULL THEN p_person END,
             proposed_at = CASE WHEN c.proposed IS NOT NULL THEN c.at END, link_state = CASE WHEN c.proposed IS NOT NULL THEN 'proposed' END,
-            recorded_at = (SELECT max(e.at) FROM event e WHERE e.board = c.board AND e.player = c.player)
+            (recorded_at, events) = (SELECT max(e.at), max(e.seq) FROM event e WHERE e.board = c.board AND e.player = c.player)
         FROM change c
         WHERE p.board = c.board AND p.id = c.player COLLATE "C"
     )
-    INSERT INTO outbox (kind, type, subject, actor, notify, data, recordedtime, traceparent)
-    SELECT 'event', e.type, 'board/' || b.id || '/player/' || e.player, p_actor, internal.opened_notified(e.board, e.type, p_person, e.told), e.data::text, e.at, p_traceparent
+    INSERT INTO outbox (kind, type, subject, actor, notify, data, recordedtime, traceparent, subjectseq, extensions)
+    SELECT 'event', e.type, 'board/' || b.id || '/player/' || e.player, p_actor, internal.opened_notified(e.board, e.type, p_person, e.told), e.data::text, e.at, p_traceparent,
+        e.seq, internal.player_extensions(e.board, e.player, NULL)
     FROM event e
     CROSS JOIN LATERAL (SELECT b.id FROM boards b WHERE b.no = e.board LIMIT 1) b
     ORDER BY e.board, e.player, e.at;

@@ -5,9 +5,10 @@
 -- internal.notified. The caller holds the board's lock.
 --
 -- A player can have a million entries, so one call clears the metadata of at most
--- p_limit, in the order of their ids after p_after. It returns {more, after}: while there
+-- p_limit, in the order of their ids after p_after. It returns {more, after, wake}: while there
 -- is more, call it again with this p_after. Null, as in the first call, is always valid,
--- but may read what was cleared. It returns null if there is no such player.
+-- but may read what was cleared. wake is true if the caller
+-- must wake the relay. It returns null if there is no such player.
 --
 -- The name goes last, so that no erasure looks complete before it is. The call that
 -- clears the last metadata also clears the rest and writes the event, while the player is
@@ -22,7 +23,7 @@ AS $$
 DECLARE
     v_row    players;
     v_now    timestamptz;
-    v_at     timestamptz; -- of the event
+    v_new    players;
     v_ids    uuid[]; -- of entries with metadata
     v_more   boolean;
     v_after  uuid;
@@ -69,12 +70,11 @@ BEGIN
     UPDATE players SET
         display_name = NULL, country = NULL, attributes = '{}', cat1 = NULL, cat2 = NULL, cat3 = NULL, cat4 = NULL, note = NULL,
         user_id = NULL, proposed_user = NULL, proposed_by = NULL, proposed_at = NULL, link_state = NULL,
-        recorded_at = greatest(plaudit_now(), v_row.recorded_at + interval '1 microsecond')
+        recorded_at = greatest(plaudit_now(), v_row.recorded_at + interval '1 microsecond'), events = events + 1
     WHERE board = p_board.no AND id = v_row.id
-    RETURNING recorded_at INTO v_at;
+    RETURNING * INTO v_new;
     PERFORM internal.follow_players(ARRAY[p_board.no], ARRAY[v_row.id], v_now);
-    PERFORM internal.report('plaudit.player.erased', 'board/' || p_board.id || '/player/' || v_row.id, p_actor,
-        internal.opened_notified(p_board.no, 'plaudit.player.erased', p_person, v_row.user_id),
-        jsonb_build_object('changes', v_erased), v_at, p_traceparent);
-    RETURN '{"more": false}';
+    PERFORM internal.report_player('plaudit.player.erased', p_board.id, v_new, p_actor,
+        internal.opened_notified(p_board.no, 'plaudit.player.erased', p_person, v_row.user_id), jsonb_build_object('changes', v_erased), p_traceparent);
+    RETURN jsonb_build_object('more', false, 'wake', internal.wake());
 END $$;

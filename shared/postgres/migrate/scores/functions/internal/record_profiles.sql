@@ -8,14 +8,15 @@ AS $$
 BEGIN
     WITH changed AS (
         UPDATE players p
-        SET recorded_at = p.recorded_at + interval '1 microsecond'
+        SET recorded_at = p.recorded_at + interval '1 microsecond', events = p.events + 1
         FROM unnest(p_changes) c
         WHERE p.board = c.board AND p.id = c.player
-        RETURNING p.board, p.id, p.recorded_at, c.old, c.new
+        RETURNING p.board, p.id, p.user_id, p.recorded_at, p.events, c.old, c.new
     )
-    INSERT INTO outbox (kind, type, subject, actor, data, recordedtime, traceparent)
+    INSERT INTO outbox (kind, type, subject, actor, data, recordedtime, traceparent, subjectseq, extensions)
     SELECT 'event', 'plaudit.player.changed', 'board/' || b.id || '/player/' || c.id, p_actor,
-        jsonb_build_object('changes', internal.player_changes(c.old, c.new))::text, c.recorded_at, p_traceparent
+        jsonb_build_object('changes', internal.player_changes(c.old, c.new))::text, c.recorded_at, p_traceparent,
+        c.events, internal.player_extensions(c.board, c.id, c.user_id)
     FROM changed c
     JOIN boards b ON b.no = c.board
     ORDER BY c.board, c.id;

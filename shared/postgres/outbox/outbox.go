@@ -1,0 +1,321 @@
+// Package outbox reads the outbox of a database: for its relay, and for checks and
+// restores of the audit log. Both databases have the same table and functions.
+package outbox
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"plaudit/shared/audit"
+	"plaudit/shared/event"
+	"plaudit/shared/postgres"
+)
+
+// maxBytes is about how much data a batch has.
+const maxBytes = 8_000_000
+
+// Outbox is the outbox of one database. The role that the pool logs in as decides which
+// methods work: the relay's takes and purges, db_check reads and restores.
+type Outbox struct {
+	db     *sqlx.DB
+	source string
+	entry  EntryReader
+}
+
+// Entry is what the ledger adds to the event of an entry.
+type Entry struct {
+	Subject, Actor string
+	OccurredAt     time.Time
+	Data           []byte
+}
+
+// EntryReader reads what internal.entry_data returned. batchSize is 0 for an entry that
+// was written alone.
+type EntryReader func(doc []byte, batchSize int) (Entry, error)
+
+var (
+	_ audit.Outbox = (*Outbox)(nil)
+	_ audit.Source = (*Outbox)(nil)
+)
+
+// New returns the outbox over a pool. source is that of its events, and entry reads the
+// entries; it is nil for a database without them.
+func New(db *sqlx.DB, source string, entry EntryReader) *Outbox { return &Outbox{db, source, entry} }
+
+// row is a row of the outbox, as the type outbox_row_v1 has it.
+type row struct {
+	ID           int64
+	Kind         string
+	Type         sql.NullString
+	Subject      sql.NullString
+	Actor        sql.NullString
+	Notify       sql.NullString
+	Data         []byte
+	EntryData    []byte    `db:"entry_data"`
+	RecordedTime time.Time `db:"recordedtime"`
+	TraceParent  string    `db:"traceparent"`
+	SubjectSeq   sql.NullInt64
+	Extensions   []byte
+	Enc          int
+	BatchSize    sql.NullInt64 `db:"batch_size"`
+	Restored     sql.NullBool
+	SentAt       sql.NullTime `db:"sent_at"`
+}
+
+const columns = `id, kind, type, subject, actor, notify, data, entry_data, recordedtime, traceparent, subjectseq, extensions, enc, batch_size, restored, sent_at`
+
+// event returns the row's event. It depends only on what the transaction of the change has
+// fixed, so that a row that is sent twice is the same event, byte for byte.
+func (o *Outbox) event(r row) (event.Event, error) {
+	id := strconv.FormatInt(r.ID, 10)
+	e := event.Event{
+		ID: id, Source: o.source, Type: event.Type(r.Type.String), Subject: r.Subject.String, Actor: r.Actor.String, Notify: r.Notify.String,
+		Time: r.RecordedTime.UTC(), RecordedTime: r.RecordedTime.UTC(), LogID: event.LogID(o.source, id), TraceParent: r.TraceParent,
+		SubjectSeq: r.SubjectSeq.Int64, DataContentType: "application/json", DataSchema: Schema(event.Type(r.Type.String)), JSON: r.Data,
+	}
+	var err error
+	if e.Extensions, err = extensions(r.Extensions); err != nil {
+		return e, err
+	}
+	if r.Enc != event.Encoding {
+		return e, fmt.Errorf("its encoding is %d, and this version of Plaudit knows %d", r.Enc, event.Encoding)
+	}
+	if r.Data == nil {
+		if r.EntryData == nil || o.entry == nil {
+			return e, errors.New("it has neither data nor an entry")
+		}
+		entry, err := o.entry(r.EntryData, int(r.BatchSize.Int64))
+		if err != nil {
+			return e, err
+		}
+		e.Subject, e.Actor, e.Time, e.JSON = entry.Subject, entry.Actor, entry.OccurredAt, entry.Data
+	}
+	return e, nil
+}
+
+// Schema returns the dataschema of our own events.
+func Schema(t event.Type) string { return "/docs/events/" + string(t) + ".json" }
+
+// extensions reads the attributes of an event, a JSON object or nil.
+func extensions(text []byte) (found map[string]any, err error) {
+	if text == nil {
+		return nil, nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&found); err != nil {
+		return nil, fmt.Errorf("its extensions cannot be read: %w", err)
+	}
+	for name, value := range found {
+		if n, ok := value.(json.Number); ok {
+			i, err := strconv.ParseInt(n.String(), 10, 32)
+			if err != nil {
+				return nil, fmt.Errorf("its extension %s is not a small integer: %w", name, err)
+			}
+			found[name] = int32(i)
+		}
+	}
+	return found, nil
+}
+
+func (o *Outbox) message(r row) (audit.Message, error) {
+	m := audit.Message{ID: r.ID, Restored: r.Restored.Bool}
+	switch r.Kind {
+	case "event":
+		e, err := o.event(r)
+		m.Event = &e
+		return m, err
+	case "profile":
+		p, err := profile(r)
+		m.Profile = &p
+		return m, err
+	}
+	return m, fmt.Errorf("its kind %q is neither event nor profile", r.Kind)
+}
+
+func profile(r row) (audit.Profile, error) {
+	var d struct {
+		ID          string  `json:"id"`
+		Version     int64   `json:"version"`
+		DisplayName *string `json:"display_name"`
+		Country     *string `json:"country"`
+		Erased      bool    `json:"erased"`
+	}
+	if err := json.Unmarshal(r.Data, &d); err != nil {
+		return audit.Profile{}, fmt.Errorf("its profile cannot be read: %w", err)
+	}
+	return audit.Profile{User: d.ID, Version: d.Version, DisplayName: d.DisplayName, Country: d.Country, Erased: d.Erased, TraceParent: r.TraceParent}, nil
+}
+
+// Take implements audit.Outbox. Its statements do not end with the context, so that a
+// message that was sent before is marked.
+func (o *Outbox) Take(ctx context.Context, limit int, send func(context.Context, []audit.Message) []error) (int, error) {
+	n, err := o.take(ctx, limit, send)
+	if err != nil {
+		return 0, postgres.Wrap(fmt.Errorf("relay the outbox of %s: %w", o.source, err))
+	}
+	return n, nil
+}
+
+func (o *Outbox) take(ctx context.Context, limit int, send func(context.Context, []audit.Message) []error) (int, error) {
+	// Nothing else bounds the wait for a connection of a full pool.
+	waiting, stop := postgres.Bounded(ctx)
+	defer stop()
+	conn, err := o.db.Connx(waiting)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	lasting := context.WithoutCancel(ctx)
+	tx, err := conn.BeginTxx(lasting, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer tx.Rollback() // does nothing after a commit
+	var rows []row
+	err = tx.SelectContext(lasting, &rows, `SELECT `+columns+` FROM outbox_take_v1($1, $2, $3)`, event.Encoding, limit, maxBytes)
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	// Empty, because nil would be null.
+	sent, failed, reasons := pq.Int64Array{}, pq.Int64Array{}, pq.StringArray{}
+	var messages []audit.Message
+	for _, r := range rows {
+		m, err := o.message(r)
+		if err != nil {
+			failed, reasons = append(failed, r.ID), append(reasons, err.Error())
+			continue
+		}
+		messages = append(messages, m)
+	}
+	if len(messages) > 0 {
+		errs := send(ctx, messages)
+		if len(errs) != len(messages) {
+			return 0, fmt.Errorf("%d messages were sent with %d results", len(messages), len(errs))
+		}
+		for i, err := range errs {
+			var never audit.Unwritable
+			switch {
+			case err == nil:
+				sent = append(sent, messages[i].ID)
+			case errors.As(err, &never):
+				failed, reasons = append(failed, messages[i].ID), append(reasons, never.Reason)
+			}
+		}
+	}
+	if _, err := tx.ExecContext(lasting, `SELECT outbox_done_v1($1, $2, $3)`, sent, failed, reasons); err != nil {
+		return 0, err
+	}
+	return len(rows), tx.Commit()
+}
+
+// Depth implements audit.Outbox.
+func (o *Outbox) Depth(ctx context.Context, limit int) (waiting int, oldest time.Duration, err error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	var seconds float64
+	err = o.db.QueryRowContext(ctx, `SELECT waiting, extract(epoch FROM oldest)::float8 FROM outbox_depth_v1($1)`, limit).Scan(&waiting, &seconds)
+	if err != nil {
+		return 0, 0, postgres.Wrap(fmt.Errorf("count the outbox of %s: %w", o.source, err))
+	}
+	return waiting, time.Duration(seconds * float64(time.Second)), nil
+}
+
+// Purge implements audit.Outbox.
+func (o *Outbox) Purge(ctx context.Context, keep time.Duration, limit int) (n int, err error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	if err := o.db.GetContext(ctx, &n, `SELECT outbox_purge_v1(make_interval(secs => $1), $2)`, keep.Seconds(), limit); err != nil {
+		return 0, postgres.Wrap(fmt.Errorf("delete sent rows of the outbox of %s: %w", o.source, err))
+	}
+	return n, nil
+}
+
+// Kept implements audit.Source.
+func (o *Outbox) Kept(ctx context.Context, after int64, limit int) ([]audit.Kept, error) {
+	return o.kept(ctx, after, nil, limit)
+}
+
+// KeptByID implements audit.Source.
+func (o *Outbox) KeptByID(ctx context.Context, ids []int64) ([]audit.Kept, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return o.kept(ctx, 0, ids, 0)
+}
+
+func (o *Outbox) kept(ctx context.Context, after int64, ids pq.Int64Array, limit int) ([]audit.Kept, error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	var rows []row
+	if err := o.db.SelectContext(ctx, &rows, `SELECT `+columns+` FROM outbox_kept_v1($1, $2, $3)`, after, ids, limit); err != nil {
+		return nil, postgres.Wrap(fmt.Errorf("read the outbox of %s: %w", o.source, err))
+	}
+	found := make([]audit.Kept, len(rows))
+	for i, r := range rows {
+		e, err := o.event(r)
+		found[i] = audit.Kept{ID: r.ID, Event: e}
+		if r.SentAt.Valid {
+			found[i].Sent = r.SentAt.Time.UTC()
+		}
+		if err != nil {
+			found[i].Fault = err.Error()
+		}
+	}
+	return found, nil
+}
+
+// LastID implements audit.Source.
+func (o *Outbox) LastID(ctx context.Context) (last int64, err error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	err = o.db.GetContext(ctx, &last, `SELECT coalesce((SELECT id FROM outbox WHERE kind = 'event' ORDER BY id DESC LIMIT 1), 0)`)
+	if err != nil {
+		return 0, postgres.Wrap(fmt.Errorf("read the newest row of the outbox of %s: %w", o.source, err))
+	}
+	return last, nil
+}
+
+// Failed implements audit.Source.
+func (o *Outbox) Failed(ctx context.Context, after int64, limit int) ([]audit.Failed, error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	var found []audit.Failed
+	err := o.db.SelectContext(ctx, &found, `SELECT id, coalesce(type, '') AS type, reason FROM outbox_failed WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
+	if err != nil {
+		return nil, postgres.Wrap(fmt.Errorf("read the failed rows of %s: %w", o.source, err))
+	}
+	return found, nil
+}
+
+// Restore implements audit.Source.
+func (o *Outbox) Restore(ctx context.Context, after int64, from, to time.Time, limit int) (marked int, last int64, err error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	at := func(t time.Time) sql.NullTime { return sql.NullTime{Time: t, Valid: !t.IsZero()} }
+	err = o.db.QueryRowContext(ctx, `SELECT marked, last FROM outbox_restore_v1($1, $2, $3, $4)`, after, at(from), at(to), limit).Scan(&marked, &last)
+	if err != nil {
+		return 0, 0, postgres.Wrap(fmt.Errorf("restore from the outbox of %s: %w", o.source, err))
+	}
+	return marked, last, nil
+}
+
+// Restoring implements audit.Source.
+func (o *Outbox) Restoring(ctx context.Context, limit int) (n int, err error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	err = o.db.GetContext(ctx, &n, `SELECT count(*) FROM (SELECT FROM outbox WHERE sent_at IS NULL AND restored LIMIT $1) r`, limit)
+	if err != nil {
+		return 0, postgres.Wrap(fmt.Errorf("count what is restored from the outbox of %s: %w", o.source, err))
+	}
+	return n, nil
+}
