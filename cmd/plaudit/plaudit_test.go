@@ -80,7 +80,7 @@ func TestSetupNamesMissingOutputs(t *testing.T) {
 	for stdin, want := range map[string]string{
 		"":   "stack-outputs",
 		"{}": "stack-outputs",
-		`[{"OutputKey": "Url", "OutputValue": "http://127.0.0.1:1"}]`: "AdminEmail, AdminPasswordSecretArn, DbMigrateFunctionName, ScoresDbMasterSecretArn, UsersDbMasterSecretArn",
+		`[{"OutputKey": "Url", "OutputValue": "http://127.0.0.1:1"}]`: "AdminEmail, AdminPasswordSecretArn, DbMigrateFunctionName, DbCheckFunctionName, ScoresDbMasterSecretArn, UsersDbMasterSecretArn",
 	} {
 		if _, _, err := runCommand(stdin, "setup"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", stdin, err)

@@ -57,7 +57,7 @@ func readStack(r io.Reader) (stack, error) {
 	}
 	s := stack{
 		url: need("Url"), adminEmail: need("AdminEmail"), adminPasswordSecret: need("AdminPasswordSecretArn"), migrate: need("DbMigrateFunctionName"),
-		check:   values["DbCheckFunctionName"],
+		check:   need("DbCheckFunctionName"),
 		masters: map[string]string{"scores": need("ScoresDbMasterSecretArn"), "users": need("UsersDbMasterSecretArn")},
 	}
 	if len(missing) > 0 {
@@ -101,10 +101,8 @@ func setup(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 		}
 		fmt.Fprintln(stderr, part.name+" is ready")
 	}
-	if st.check != "" {
-		if err := restoreIfEmptier(ctx, checker{lambda.NewFromConfig(cfg), st.check}, stderr); err != nil {
-			return fmt.Errorf("compare the audit log with the databases: %w", err)
-		}
+	if err := restoreIfEmptier(ctx, checker{lambda.NewFromConfig(cfg), st.check}, stderr); err != nil {
+		return fmt.Errorf("compare the audit log with the databases: %w", err)
 	}
 	if !*demo {
 		return nil

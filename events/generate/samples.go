@@ -1,6 +1,10 @@
 package main
 
-import "strings"
+import (
+	"strings"
+
+	"plaudit/shared/event"
+)
 
 // The sample users do not exist; their ids are only in the tokens.
 const (
@@ -20,6 +24,12 @@ type sample struct {
 
 // unknownEntry has the form of an entry's id, but does not exist.
 const unknownEntry = "00000000-0000-7000-8000-000000000000"
+
+// moved is an event of a task tracker, without the brace at its end.
+const moved = `{"specversion":"1.0","id":"sample-1","source":"/tracker","type":"com.example.task.moved","subject":"task/17","team":"web","data":{"from":"to do","to":"doing"}`
+
+// movedID is its logid.
+var movedID = event.LogID("/tracker", "sample-1")
 
 var samples = []sample{
 	{function: "score-add", name: "one-entry", status: "201", about: "a result without a key; each time it adds an entry, and the score stays the same, because the board combines by best",
@@ -103,6 +113,47 @@ var samples = []sample{
 		who: admin, method: "DELETE", target: "/v1/boards/demo"},
 	{function: "board-admin", name: "board-taken", status: "409", about: "the id of another board",
 		who: admin, method: "POST", target: "/v1/boards", body: `{"id":"demo","title":"Mine"}`},
+
+	// `plaudit setup` sends this one first.
+	{function: "audit-add", name: "replay", status: "200", about: "an event that the log has; the first response again, and no second event",
+		who: admin, method: "POST", target: "/v1/audit/events", body: moved + "}"},
+	{function: "audit-add", name: "list", status: "200", about: "a list of events, all of which the log has",
+		who: admin, method: "POST", target: "/v1/audit/events", body: "[" + moved + "}]"},
+	{function: "audit-add", name: "two-faults", status: "400", about: "an event of one of Plaudit's own types about one of its own subjects; the response names both",
+		who: admin, method: "POST", target: "/v1/audit/events", body: `{"specversion":"1.0","id":"1","source":"/tracker","type":"plaudit.entry.added","subject":"board/demo"}`},
+	{function: "audit-add", name: "foreign-actor", status: "400", about: "an event that claims to be somebody else's",
+		who: admin, method: "POST", target: "/v1/audit/events", body: moved + `,"actor":"user/` + member + `"}`},
+	{function: "audit-add", name: "no-token", status: "401", about: "no token",
+		method: "POST", target: "/v1/audit/events", body: moved + "}"},
+	{function: "audit-add", name: "not-an-admin", status: "403", about: "a caller who may not add events",
+		who: member, method: "POST", target: "/v1/audit/events", body: moved + "}"},
+	{function: "audit-add", name: "method", status: "405", about: "an event is never deleted",
+		who: admin, method: "DELETE", target: "/v1/audit/events/" + movedID},
+	{function: "audit-add", name: "id-reused", status: "422", about: "another event with the source and id of one that the log has",
+		who: admin, method: "POST", target: "/v1/audit/events", body: moved + `,"sprint":4}`},
+
+	{function: "audit-query", name: "subject", status: "200", about: "the events of a subject",
+		who: admin, method: "GET", target: "/v1/audit/events?subject=task%2F17"},
+	{function: "audit-query", name: "board", status: "200", about: "the events of a board and of its players, the oldest first",
+		who: admin, method: "GET", target: "/v1/audit/events?subject=board%2Fdemo%2F%2A&order=asc"},
+	{function: "audit-query", name: "type", status: "200", about: "the events of a type that somebody caused",
+		who: admin, method: "GET", target: "/v1/audit/events?type=com.example.task.moved&actor=user%2F" + admin},
+	{function: "audit-query", name: "own", status: "200", about: "what a user did, which is nothing",
+		who: member, method: "GET", target: "/v1/audit/events?actor=user%2F" + member},
+	{function: "audit-query", name: "event", status: "200", about: "one event, byte for byte",
+		who: admin, method: "GET", target: "/v1/audit/events/" + movedID + "?raw=true"},
+	{function: "audit-query", name: "export", status: "200", about: "an export of a year without events",
+		who: admin, method: "GET", target: "/v1/audit/export?from=2000-01-01T00%3A00%3A00Z&to=2001-01-01T00%3A00%3A00Z"},
+	{function: "audit-query", name: "prefix", status: "400", about: "a prefix that is not the first two segments of a subject",
+		who: admin, method: "GET", target: "/v1/audit/events?subject=board%2Fdemo%2Fplayer%2F%2A"},
+	{function: "audit-query", name: "no-subject", status: "400", about: "all events, for a caller who may not read them",
+		who: member, method: "GET", target: "/v1/audit/events"},
+	{function: "audit-query", name: "no-token", status: "401", about: "no token",
+		method: "GET", target: "/v1/audit/events?subject=task%2F17"},
+	{function: "audit-query", name: "not-an-owner", status: "403", about: "a board's events, for a caller who is not an owner; the response is the same if there is no such board",
+		who: member, method: "GET", target: "/v1/audit/events?subject=board%2Fdemo%2F%2A"},
+	{function: "audit-query", name: "event-unknown", status: "404", about: "an event that does not exist; a caller who may not read one gets the same",
+		who: admin, method: "GET", target: "/v1/audit/events/" + event.LogID("/tracker", "none")},
 }
 
 // direct lists the events of functions that are not behind a load balancer.

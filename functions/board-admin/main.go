@@ -3,6 +3,7 @@
 // function takes.
 //
 //	ALB -> board-admin -> scores DB (board, player, outbox)
+//	                   -> wake table -> outbox-relay, if it does not run
 package main
 
 import (
@@ -10,6 +11,8 @@ import (
 
 	"plaudit/functions/internal/httplambda"
 	"plaudit/shared/boot"
+	"plaudit/shared/cloud"
+	"plaudit/shared/ddb"
 	"plaudit/shared/postgres"
 	pgscores "plaudit/shared/postgres/scores"
 	"plaudit/shared/score"
@@ -24,6 +27,7 @@ type config struct {
 	DB             postgres.Env
 	ScoresDSN      string `env:"SCORES_DSN,notEmpty"`   // the scores database, as board_admin
 	ScoresPassword string `env:"SCORES_PASSWORD,unset"` // empty if DB_AUTH is iam
+	WakeTable      string `env:"WAKE_TABLE,notEmpty"`   // an item in it wakes the relay
 
 	BoardsPerAccount int `env:"BOARDS_PER_ACCOUNT,notEmpty"` // boards that an account may create
 	CatalogueBytes   int `env:"CATALOGUE_BYTES,notEmpty"`    // of a board's catalogue as compact JSON
@@ -37,7 +41,8 @@ func run(ctx context.Context, cfg config) error {
 		return err
 	}
 	defer db.Close()
+	waker := ddb.NewWaker(cloud.Config(), cfg.WakeTable)
 	quotas := score.Quotas{Boards: cfg.BoardsPerAccount, Catalogue: cfg.CatalogueBytes}
-	boards := &score.Boards{Registry: pgscores.New(db), Quotas: quotas}
+	boards := &score.Boards{Registry: pgscores.New(db).Waking(waker), Quotas: quotas}
 	return httplambda.Serve(ctx, "board-admin", cfg.HTTP, scores.Admin(boards))
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"plaudit/shared/audit"
@@ -30,20 +29,7 @@ func connect(ctx context.Context, cfg config) (*checks, error) {
 	if err != nil {
 		return nil, err
 	}
-	databases, err := databasesOf(pgscores.New(scoresDB), pgusers.New(usersDB))
-	if err != nil {
-		return nil, err
-	}
+	ledger, accounts := pgscores.New(scoresDB), pgusers.New(usersDB)
+	databases := audit.Databases{Scores: ledger, Users: accounts, Ledger: ledger}
 	return &checks{log: log, waker: waker, databases: databases, scores: scores, keep: time.Duration(cfg.OutboxDays) * 24 * time.Hour}, nil
-}
-
-// databasesOf returns the stores as what checks and restores read.
-func databasesOf(scores, users any) (d audit.Databases, err error) {
-	ledger, ok := scores.(audit.Ledger)
-	source, isSource := scores.(audit.Source)
-	accounts, isAccounts := users.(audit.Source)
-	if !ok || !isSource || !isAccounts {
-		return d, fmt.Errorf("%T and %T do not read their outboxes for a check", scores, users)
-	}
-	return audit.Databases{Scores: source, Users: accounts, Ledger: ledger}, nil
 }

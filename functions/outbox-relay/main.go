@@ -42,11 +42,7 @@ func run(ctx context.Context, cfg config) error {
 	if err := errors.Join(log.Check(ctx), waker.Check(ctx)); err != nil {
 		return err
 	}
-	outbox, ok := any(pgscores.New(db)).(leased)
-	if !ok {
-		return errors.New("the scores database has no outbox that can be read")
-	}
-	return boot.Invoke(ctx, newRelays(outbox, log, waker, time.Duration(cfg.OutboxDays)*24*time.Hour).handle)
+	return boot.Invoke(ctx, newRelays(pgscores.New(db), log, waker, time.Duration(cfg.OutboxDays)*24*time.Hour).handle)
 }
 
 // leased is an outbox with the relay's lease.

@@ -6,11 +6,9 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"plaudit/shared/audit"
 	"plaudit/shared/boot"
 	"plaudit/shared/cloud"
 	"plaudit/shared/ddb"
@@ -39,11 +37,7 @@ func run(ctx context.Context, cfg config) error {
 	if err := waker.Check(ctx); err != nil {
 		return err
 	}
-	players, ok := any(pgscores.New(db)).(audit.Players)
-	if !ok {
-		return errors.New("the scores database takes no profiles")
-	}
-	return boot.Batch(ctx, syncer{players, waker}.handle, func(r events.DynamoDBEventRecord) string {
+	return boot.Batch(ctx, syncer{pgscores.New(db), waker}.handle, func(r events.DynamoDBEventRecord) string {
 		return ddb.Image(r.Change.NewImage).TraceParent()
 	})
 }

@@ -2,6 +2,7 @@
 // reversals and batches.
 //
 //	ALB -> score-add -> scores DB (entry, standings, outbox)
+//	                 -> wake table -> outbox-relay, if it does not run
 package main
 
 import (
@@ -10,6 +11,8 @@ import (
 
 	"plaudit/functions/internal/httplambda"
 	"plaudit/shared/boot"
+	"plaudit/shared/cloud"
+	"plaudit/shared/ddb"
 	"plaudit/shared/postgres"
 	pgscores "plaudit/shared/postgres/scores"
 	"plaudit/shared/score"
@@ -24,6 +27,7 @@ type config struct {
 	DB             postgres.Env
 	ScoresDSN      string `env:"SCORES_DSN,notEmpty"`   // the scores database, as score_add
 	ScoresPassword string `env:"SCORES_PASSWORD,unset"` // empty if DB_AUTH is iam
+	WakeTable      string `env:"WAKE_TABLE,notEmpty"`   // an item in it wakes the relay
 }
 
 func main() { boot.Main("score-add", run) }
@@ -34,6 +38,7 @@ func run(ctx context.Context, cfg config) error {
 		return err
 	}
 	defer db.Close()
-	adder := &score.Adder{Ledger: pgscores.New(db), Now: time.Now}
+	waker := ddb.NewWaker(cloud.Config(), cfg.WakeTable)
+	adder := &score.Adder{Ledger: pgscores.New(db).Waking(waker), Now: time.Now}
 	return httplambda.Serve(ctx, "score-add", cfg.HTTP, scores.Add(adder))
 }

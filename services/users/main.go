@@ -17,7 +17,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	_ "golang.org/x/crypto/x509roots/fallback"
 
-	"plaudit/shared/audit"
 	"plaudit/shared/boot"
 	"plaudit/shared/ddb"
 	"plaudit/shared/postgres"
@@ -81,12 +80,8 @@ func relay(ctx context.Context, cfg config, account aws.Config) (observe func(co
 	if err != nil {
 		return nil, nil, err
 	}
-	outbox, ok := any(pgusers.New(db)).(audit.Outbox)
-	if !ok {
-		return boot.Observe, func() { db.Close() }, nil
-	}
 	log, profiles := ddb.NewLog(account, cfg.EventsTable, cfg.IndexTable), ddb.NewProfiles(account, cfg.ProfilesTable)
-	d := newDrain(outbox, log, profiles, time.Duration(cfg.OutboxDays)*24*time.Hour, log.Check, profiles.Check)
+	d := newDrain(pgusers.New(db), log, profiles, time.Duration(cfg.OutboxDays)*24*time.Hour, log.Check, profiles.Check)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
 	go func() {

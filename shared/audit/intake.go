@@ -235,7 +235,7 @@ func (s Submission) check(faults *fault.List) {
 	s.checkOurs(faults)
 	s.checkForms(faults)
 	if len(e.Extensions) > MaxExtensions {
-		faults.Add(s.Field(slices.Max(slices.Collect(maps.Keys(e.Extensions)))), "is one attribute too many: an event may have %d besides those of CloudEvents; put what describes the change into data", MaxExtensions)
+		faults.Add(s.Field(slices.Max(slices.Collect(maps.Keys(e.Extensions)))), "is one attribute too many: an event must have at most %d besides those of CloudEvents; put what describes the change into data", MaxExtensions)
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Extensions)) {

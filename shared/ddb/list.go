@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/guregu/dynamo/v2"
 	"golang.org/x/sync/errgroup"
@@ -108,10 +109,10 @@ func (l *Log) merge(ctx context.Context, q audit.Query) (*merge, error) {
 	m := &merge{log: l, query: q, from: "0", to: "~", piece: min(q.Limit, q.Limit/shards*2+8)}
 	// No key equals the form of a time alone, and those of that time follow it.
 	if !q.From.IsZero() {
-		m.from = timeKey(q.From)
+		m.from = timeKey(upToMicrosecond(q.From))
 	}
 	if !q.To.IsZero() {
-		m.to = timeKey(q.To)
+		m.to = timeKey(upToMicrosecond(q.To))
 	}
 	if q.After != (audit.Place{}) {
 		after := sortKey(q.After)
@@ -132,6 +133,12 @@ func (l *Log) merge(ctx context.Context, q audit.Query) (*merge, error) {
 		all.Go(func() error { return m.fill(ctx, i) })
 	}
 	return m, all.Wait()
+}
+
+// upToMicrosecond rounds a bound up: events are recorded to the microsecond, so none is
+// between the two.
+func upToMicrosecond(t time.Time) time.Time {
+	return t.Add(time.Microsecond - time.Nanosecond).Truncate(time.Microsecond)
 }
 
 // fill reads the next piece of a shard.

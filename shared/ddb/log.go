@@ -70,7 +70,10 @@ func (l *Log) Put(ctx context.Context, e audit.Stored) (*audit.Stored, error) {
 		return nil, nil
 	}
 	other, err := there.stored()
-	return &other, err
+	if err != nil {
+		return nil, audit.Unwritable{Reason: "the log has an item with its logid that cannot be read: " + err.Error()}
+	}
+	return &other, nil
 }
 
 // Index implements audit.Log.

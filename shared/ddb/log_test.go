@@ -133,6 +133,25 @@ func TestAMissingTableIsReportedClearly(t *testing.T) {
 	}
 }
 
+// An item that this version cannot read, under the logid of an event, holds up nobody.
+func TestAnUnreadableItemMakesAnEventUnwritable(t *testing.T) {
+	log, stack := newLog(t)
+	e := stored(t, numbered(1))
+	_, err := dynamodb.NewFromConfig(stack.Config).PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &stack.Events, Item: map[string]types.AttributeValue{
+		"logid": &types.AttributeValueMemberS{Value: e.Event.LogID}, "enc": &types.AttributeValueMemberN{Value: "2"}, "event": &types.AttributeValueMemberB{Value: e.Document},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var never audit.Unwritable
+	if _, err := log.Put(t.Context(), e); !errors.As(err, &never) || !strings.Contains(never.Reason, "encoding 2") {
+		t.Errorf("put: %v", err)
+	}
+	if _, err := log.Get(t.Context(), e.Event.LogID); err == nil || !strings.Contains(err.Error(), "encoding 2") {
+		t.Errorf("get: %v", err)
+	}
+}
+
 // A list is the events of a value in order, whatever the page, the direction and the
 // bounds.
 func TestListMergesTheShardsInOrder(t *testing.T) {
@@ -167,6 +186,7 @@ func TestListMergesTheShardsInOrder(t *testing.T) {
 		{"a type", audit.Query{Dimension: audit.ByType, Value: "org.example.moved"}, []string{"1000"}},
 		{"none", audit.Query{Dimension: audit.BySubject, Value: "board/seoul-2026"}, nil},
 		{"from, to exclusive", audit.Query{Dimension: audit.All, From: at(100), To: at(110)}, of(func(e event.Event) bool { return e.RecordedTime.Sub(at(100)) >= 0 && e.RecordedTime.Before(at(110)) })},
+		{"bounds between microseconds", audit.Query{Dimension: audit.All, From: at(99).Add(1), To: at(109).Add(999)}, of(func(e event.Event) bool { return e.RecordedTime.Sub(at(100)) >= 0 && e.RecordedTime.Before(at(110)) })},
 		{"to before from", audit.Query{Dimension: audit.All, From: at(110), To: at(100)}, nil},
 	} {
 		for _, ascending := range []bool{true, false} {

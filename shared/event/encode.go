@@ -99,9 +99,13 @@ func (w *writer) text(name, text string) {
 }
 
 func (w *writer) time(name string, at time.Time) {
-	if !at.IsZero() {
-		w.quoted(name, at.UTC().Format(time.RFC3339Nano))
+	if at.IsZero() {
+		return
 	}
+	if year := at.UTC().Year(); (year < 0 || year > 9999) && w.err == nil {
+		w.err = fmt.Errorf("%s is in the year %d, which RFC 3339 cannot write", name, year)
+	}
+	w.quoted(name, at.UTC().Format(time.RFC3339Nano))
 }
 
 func (w *writer) quote(text string) {
@@ -123,6 +127,9 @@ func Decode(doc []byte) (Event, error) {
 
 func decode(doc []byte) (e Event, err error) {
 	dec := jsontext.NewDecoder(bytes.NewReader(doc))
+	if dec.PeekKind() != '{' {
+		return e, errors.New("it is not a JSON object")
+	}
 	if _, err := dec.ReadToken(); err != nil {
 		return e, err
 	}
@@ -144,8 +151,8 @@ func decode(doc []byte) (e Event, err error) {
 				return e, err
 			}
 			rest := bytes.TrimSpace(doc[dec.InputOffset():])
-			if len(rest) != 1 {
-				return e, errors.New("the data does not end the document")
+			if string(rest) != "}" || e.Binary != nil {
+				return e, errors.New("the data does not end the document, or is not the only data")
 			}
 			begin := bytes.IndexByte(doc[at:], ':')
 			e.JSON = bytes.Clone(doc[int(at)+begin+1 : bytes.LastIndexByte(doc, '}')])
@@ -154,18 +161,29 @@ func decode(doc []byte) (e Event, err error) {
 		if token, err = dec.ReadToken(); err != nil {
 			return e, err
 		}
+		text := ""
+		if token.Kind() == '"' {
+			text = token.String()
+		}
 		switch to := texts[name]; {
-		case to != nil:
-			*to = token.String()
-		case name == "specversion":
-		case name == "time":
-			e.Time, err = time.Parse(time.RFC3339, token.String())
-		case name == "recordedtime":
-			e.RecordedTime, err = time.Parse(time.RFC3339, token.String())
-		case name == "subjectseq":
+		case name == "subjectseq" && token.Kind() == '0':
 			e.SubjectSeq, err = token.Int()
+		case slices.Contains(attributes, name) && token.Kind() != '"':
+			err = fmt.Errorf("has the wrong type, %s", token.Kind())
+		case to != nil:
+			*to = text
+		case name == "specversion":
+			if text != "1.0" {
+				err = errors.New("must be 1.0")
+			}
+		case name == "time":
+			e.Time, err = parseTime(text)
+		case name == "recordedtime":
+			e.RecordedTime, err = parseTime(text)
+		case name == "subjectseq":
+			err = errors.New("must be an integer")
 		case name == "data_base64":
-			e.Binary, err = base64.StdEncoding.DecodeString(token.String())
+			e.Binary, err = base64.StdEncoding.DecodeString(text)
 		default:
 			if e.Extensions == nil {
 				e.Extensions = map[string]any{}
@@ -176,7 +194,18 @@ func decode(doc []byte) (e Event, err error) {
 			return e, fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	if _, err := dec.ReadToken(); err != nil {
+		return e, err
+	}
+	if len(bytes.TrimSpace(doc[dec.InputOffset():])) > 0 {
+		return e, errors.New("something follows the document")
+	}
 	return e, nil
+}
+
+func parseTime(text string) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339, text)
+	return at.UTC(), err
 }
 
 func extension(token jsontext.Token) (any, error) {

@@ -67,6 +67,7 @@ func TestEncodeRefusesWhatIsNoEvent(t *testing.T) {
 		"two values as data":                    func(e *event.Event) { e.JSON = []byte("1 2") },
 		"no value as data":                      func(e *event.Event) { e.JSON = []byte(" ") },
 		"text that is not UTF-8":                func(e *event.Event) { e.Subject = "\xff" },
+		"a time after the year 9999":            func(e *event.Event) { e.Time = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
 		"two kinds of data":                     func(e *event.Event) { e.Binary = []byte("x") },
 	} {
 		e := sample()

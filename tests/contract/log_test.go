@@ -143,7 +143,7 @@ func TestNothingChangesAnEvent(t *testing.T) {
 			t.Errorf("statement %d can be removed, and this test does not find it", i)
 		}
 	}
-	// Whoever may put events is let through, and nobody else.
+	// The policy lets through the roles that may put events, and no other.
 	var may []string
 	for _, role := range of(stack, "AWS::IAM::Role") {
 		lines, err := rightsOf(stack, role)
@@ -241,7 +241,7 @@ func wrongConsumers(stack *template.Stack) (wrong []string) {
 	}
 	for stream, n := range readers {
 		if n > 2 { // more of them are throttled
-			wrong = append(wrong, fmt.Sprintf("%v has %d consumers, but may have 2", stream, n))
+			wrong = append(wrong, fmt.Sprintf("%v has %d consumers, but must have at most 2", stream, n))
 		}
 	}
 	if n := len(of(stack, "AWS::Lambda::EventSourceMapping")); n != len(consumers) {

@@ -37,8 +37,9 @@ var layers = []struct {
 
 	{"the cloud", []string{"shared/cloud"}, nil},
 	{"postgres", []string{"shared/postgres"}, []string{"shared/cloud", "shared/crash", "shared/fault", "shared/trace"}},
-	{"postgres of scores", []string{"shared/postgres/scores"}, with(bottom, "shared/postgres", "shared/score", "shared/event")},
-	{"postgres of users", []string{"shared/postgres/users"}, with(bottom, "shared/postgres", "shared/user", "shared/event")},
+	{"the outbox", []string{"shared/postgres/outbox"}, []string{"shared/postgres", "shared/audit", "shared/event"}},
+	{"postgres of scores", []string{"shared/postgres/scores"}, with(bottom, "shared/postgres", "shared/postgres/outbox", "shared/score", "shared/audit", "shared/event")},
+	{"postgres of users", []string{"shared/postgres/users"}, with(bottom, "shared/postgres", "shared/postgres/outbox", "shared/user", "shared/audit", "shared/event")},
 	{"migrations", []string{"shared/postgres/migrate"}, []string{"shared/postgres"}},
 	{"DynamoDB", []string{"shared/ddb"}, []string{"shared/audit", "shared/event", "shared/fault"}},
 	{"jose", []string{"shared/jose"}, []string{"shared/access", "shared/fault"}},

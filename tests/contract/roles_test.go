@@ -43,7 +43,9 @@ var rights = map[string]string{
 		dynamodb:GetItem EventsTable
 		dynamodb:BatchGetItem IndexTable
 		dynamodb:DescribeTable IndexTable
-		dynamodb:Query IndexTable`,
+		dynamodb:Query IndexTable
+		dynamodb:DescribeTable WakeTable
+		dynamodb:PutItem WakeTable`,
 	"AuditAddFunctionRole": `
 		managed AWSLambdaBasicExecutionRole AWSXrayWriteOnlyAccess
 		dynamodb:DescribeTable EventsTable
@@ -389,8 +391,8 @@ func TestRolesTrustOneService(t *testing.T) {
 	}
 }
 
-// Whoever invokes a function is named: a target group of this stack or one of its
-// rules.
+// Each permission to invoke a function names a target group of this stack or one of
+// its rules.
 func TestInvokersAreNamed(t *testing.T) {
 	stack := named(t, "prod")
 	for _, p := range of(stack, "AWS::Lambda::Permission") {

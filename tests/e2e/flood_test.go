@@ -187,7 +187,7 @@ func (f *flood) good(r *rand.Rand, n uint64) (request, map[string]any) {
 	switch {
 	case route.For == web.People && route.Method != "GET":
 		who = pick(r, f.victims)
-	case route.For == web.Admins || route.For == web.Staff:
+	case route.For == web.Admins || route.For == web.Staff || route.For == web.EventSenders:
 		who = f.root
 	}
 	out := request{method: route.Method, token: who.token, owner: who.id}
@@ -202,7 +202,7 @@ func (f *flood) good(r *rand.Rand, n uint64) (request, map[string]any) {
 		id = pick(r, f.entries) // no session has this id
 	}
 	out.path = strings.NewReplacer("{board}", pick(r, f.boards), "{entry}", pick(r, f.entries), "{player}", fmt.Sprintf("bib-%d", r.IntN(6)),
-		"{user}", pick(r, f.victims).id, "{id}", id, "{token}", strings.Repeat("A", 43)).Replace(route.Pattern)
+		"{user}", pick(r, f.victims).id, "{id}", id, "{token}", strings.Repeat("A", 43), "{logid}", strings.Repeat("A", 43)).Replace(route.Pattern)
 
 	var query []string
 	for _, name := range f.queries[row] {
@@ -227,6 +227,8 @@ func (f *flood) good(r *rand.Rand, n uint64) (request, map[string]any) {
 		body["current_password"] = password
 	case "POST /v1/tokens":
 		body["key"] = f.key
+	case "POST /v1/audit/events":
+		body["id"] = fmt.Sprintf("flood-%d", r.IntN(200))
 	case "PATCH /v1/boards/{board}":
 		delete(body, "state") // other requests need the board open
 	case "POST /v1/entries/batch":
@@ -249,6 +251,7 @@ func (f *flood) parameter(r *rand.Rand, name string) string {
 		"player": {"bib-1"}, "around": {"bib-1"}, "players": {"bib-1,bib-2"}, "batch": f.entries, "actor": {"user/" + f.organizer.id}, "reason": {"full"},
 		"kind": {"result", "reversal"}, "from": {"2026-01-01T00:00:00Z"}, "to": {"2999-01-01T00:00:00%2B09:00"}, "at": {"2026-01-01T00:00:00Z"},
 		"category": {"age_group:M40"}, "min": {"-5"}, "max": {"5"}, "country": {"KR"}, "status": {"ranked", "dnf,dns"},
+		"subject": {"task/17", "board/" + f.boards[0] + "/*", "user/" + f.organizer.id}, "type": {"plaudit.entry.added"}, "order": {"asc", "desc"}, "raw": {"true", "false"},
 	}
 	if values[name] == nil {
 		return "x"

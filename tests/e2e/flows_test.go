@@ -56,6 +56,26 @@ func TestReadmeDemo(t *testing.T) {
 	}
 }
 
+// The change log of a task tracker, of which nothing is declared.
+func TestReadmeChangeLog(t *testing.T) {
+	got := pasted(t, "# 1. log in, and add")
+	for text, times := range map[string]int{
+		`"id":"17-1"`:   2, // added, by subject
+		`"id":"17-2"`:   4, // also by type, and by actor and type
+		`"id":"18-1"`:   2, // by the subjects below its own
+		`"id":"17-3"`:   2,
+		`{"from": null`: 1, // data come back as they were sent
+		"recordedtime,": 1, // the table
+	} {
+		if n := strings.Count(got, text); n != times {
+			t.Errorf("%s is there %d times, want %d", text, n, times)
+		}
+	}
+	if t.Failed() {
+		t.Log(got)
+	}
+}
+
 // The stack of these tests does not use the default ports, so a command that names
 // one fails or reaches another stack.
 func TestReadmeInvokesOneFunction(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -212,6 +213,36 @@ func injections(t *testing.T) []injection {
 		add(injection{route: route, path: "/v1/players/§/" + list})
 		add(injection{route: route, path: "/v1/players/" + self.id + "/" + list + "?cursor=§"})
 	}
+	const task = `"specversion": "1.0", "id": "1", "type": "t", "source": "/hostile", "subject": "task"`
+	taker := injection{route: "POST /v1/audit/events", path: "/v1/audit/events", token: root}
+	for _, name := range []string{"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "notify", "traceparent", "team", "actor", "data_base64"} {
+		i, members := taker, strings.Split(task, ", ")
+		// Each text is also the id: another event with the same one would be refused.
+		members = slices.DeleteFunc(members, func(m string) bool { return strings.HasPrefix(m, `"`+name+`"`) || strings.HasPrefix(m, `"id"`) })
+		i.body = `{` + strings.Join(members, ", ") + `, "id": §}`
+		if name != "id" {
+			i.body = strings.Replace(i.body, "{", `{"`+name+`": §, `, 1)
+		}
+		if name == "id" || name == "type" || name == "subject" || name == "team" {
+			i.back, i.suffix = name, unique("")
+		}
+		add(i)
+	}
+	for field, back := range map[string]string{`"data": {"a": [§]}`: "data.a.0", `"data": {§: "42"}`: "data.§", `§: "42"`: ""} {
+		i := taker
+		i.body, i.back = `{`+strings.Replace(task, `"1"`, `"`+unique("hostile")+`"`, 1)+`, `+field+`}`, back
+		add(i)
+	}
+	for _, name := range []string{"Ce-Id", "Ce-Subject", "Ce-Team", "Content-Type"} {
+		i := taker
+		i.body, i.header = `{`+task+`}`, name
+		add(i)
+	}
+	add(injection{route: "GET /v1/audit/events/{logid}", path: "/v1/audit/events/§", token: root})
+	for _, name := range []string{"subject", "actor", "type", "from", "to", "order", "limit", "cursor"} {
+		add(injection{route: "GET /v1/audit/events", path: "/v1/audit/events?" + name + "=§", token: root})
+		add(injection{route: "GET /v1/audit/export", path: "/v1/audit/export?" + name + "=§", token: root})
+	}
 	return all
 }
 
@@ -238,7 +269,7 @@ func (i injection) kept(text string) string {
 	switch {
 	case i.back == "note":
 		return strings.ReplaceAll(text, "\r\n", "\n")
-	case strings.HasPrefix(i.back, "metadata"):
+	case strings.HasPrefix(i.back, "metadata"), i.route == "POST /v1/audit/events":
 		return text
 	}
 	return norm.NFC.String(text)

@@ -70,6 +70,15 @@ DELETE /v1/players/me/links/{board}/{player}       public   401  404  404  404  
 DELETE /v1/players/me/links/{board}/{player}       private  401  204  204  204  204  204  204  204  403  403  403  403  403  204  204  401  401  401  401  401
 GET    /v1/players/{user}/standings                -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 GET    /v1/players/{user}/entries                  -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+POST   /v1/audit/events                            -        401  403  403  403  403  403  403  403  403  403  403  201  403  403  201  401  401  401  401  401
+GET    /v1/audit/events                            all      401  400  400  400  400  400  400  400  400  403  403  403  400  200  200  401  401  401  401  401
+GET    /v1/audit/events                            own      401  200  200  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
+GET    /v1/audit/events                            public   401  403  403  200  403  403  403  403  200  403  403  403  403  200  200  401  401  401  401  401
+GET    /v1/audit/events                            private  401  403  403  200  403  403  403  403  200  403  403  403  403  200  200  401  401  401  401  401
+GET    /v1/audit/events                            player   401  403  403  200  403  403  200  403  200  403  403  403  403  200  200  401  401  401  401  401
+GET    /v1/audit/events/{logid}                    -        401  404  404  200  404  404  404  404  200  403  403  403  404  200  200  401  401  401  401  401
+GET    /v1/audit/export                            all      401  400  400  400  400  400  400  400  400  403  403  403  400  200  200  401  401  401  401  401
+GET    /v1/audit/export                            private  401  403  403  200  403  403  403  403  200  403  403  403  403  200  200  401  401  401  401  401
 POST   /v1/users                                   -        201  201  201  201  201  201  201  201  201  201  201  201  201  201  201  401  401  401  401  401
 GET    /v1/users                                   list     401  403  403  403  403  403  403  403  403  403  403  403  403  200  200  401  401  401  401  401
 GET    /v1/users                                   find     401  403  200  200  403  403  403  403  200  403  403  403  200  200  200  401  401  401  401  401
@@ -110,6 +119,7 @@ type cast struct {
 	key     string              // spare's API key
 	keyID   string
 	session string // the id of one of spare's sessions
+	logid   string // of an event of the private board
 }
 
 func newCast(t *testing.T) *cast {
@@ -144,11 +154,33 @@ func newCast(t *testing.T) *cast {
 	_, _, c.tokens["boar"] = owner.key(t, []string{"boards:write"})
 	_, _, c.tokens["even"] = root.key(t, []string{"events:write"})
 	_, _, c.tokens["othr"] = owner.key(t, []string{"read", "entries:write", "boards:write"}, owner.board(t, ""))
+	c.logid = c.listed(t)
 	false := forged(t, root)
 	for caller, name := range map[string]string{"expi": "expired", "fore": "foreign", "alg0": "none", "hs25": "hs256", "malf": "malformed"} {
 		c.tokens[caller] = false[name]
 	}
 	return c
+}
+
+// listed waits until the log has what the cast did to its boards, and returns the logid of
+// an event of the private one.
+func (c *cast) listed(t *testing.T) (logid string) {
+	t.Helper()
+	for kind, board := range c.boards {
+		for _, subject := range []string{"board/" + board, "board/" + board + "/player/link"} {
+			eventually(t, "the log has events of "+subject, func() bool {
+				a := want(t, 200, "GET", "/v1/audit/events?subject="+subject, c.tokens["admi"], "")
+				items, _ := a.json(t, "items").([]any)
+				// Of the player: the entry, the proposal and the accepted link.
+				there := len(items) > 0 && (strings.HasSuffix(subject, board) || len(items) > 2)
+				if there && kind == "private" && strings.HasSuffix(subject, board) {
+					logid = a.text(t, "items", 0, "logid")
+				}
+				return there
+			})
+		}
+	}
+	return logid
 }
 
 // newSession opens another session and returns its id.
@@ -199,6 +231,22 @@ func (c *cast) request(t *testing.T, method, pattern, kind, caller string) (path
 			}
 			return "/v1/players/me/links/" + c.boards[kind] + "/own-" + caller, ""
 		}
+	case "POST /v1/audit/events":
+		return path, fmt.Sprintf(`{"specversion": "1.0", "id": %q, "source": "/matrix", "type": "t", "subject": "task/1"}`, unique("matrix"))
+	case "GET /v1/audit/events", "GET /v1/audit/export":
+		switch user := c.spare.id; kind {
+		case "public", "private":
+			return path + "?subject=board/" + c.boards[kind] + "/*", ""
+		case "player":
+			return path + "?subject=board/" + c.boards["private"] + "/player/link", ""
+		case "own":
+			if self != nil {
+				user = self.id
+			}
+			return path + "?subject=user/" + user, ""
+		}
+	case "GET /v1/audit/events/{logid}":
+		return "/v1/audit/events/" + c.logid, ""
 	case "POST /v1/users":
 		return path, fmt.Sprintf(`{"email": "%s@example.com", "password": %q, "display_name": "New"}`, unique("matrix"), password)
 	case "GET /v1/users":

@@ -76,7 +76,7 @@ func TestQueryParametersAreTheDocumentedOnes(t *testing.T) {
 			}
 		}
 		slices.Sort(names)
-		path := strings.NewReplacer("{board}", board, "{entry}", root.id, "{player}", "p", "{user}", root.id, "{id}", root.id, "{token}", "x").Replace(r.Pattern)
+		path := strings.NewReplacer("{board}", board, "{entry}", root.id, "{player}", "p", "{user}", root.id, "{id}", root.id, "{token}", "x", "{logid}", "x").Replace(r.Pattern)
 		a := want(t, 400, r.Method, path+"?nonsense=1", root.token, "{}")
 		_, list, _ := strings.Cut(a.text(t, "detail"), "which accepts ")
 		known := strings.Split(list, ", ")

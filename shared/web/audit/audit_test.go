@@ -53,7 +53,7 @@ func (t tokens) Verify(token string) (access.Caller, error) {
 // stack is both functions over one log.
 type stack struct {
 	*testing.T
-	log      *audittest.Log
+	log      *audittest.Log          // nil if it is another one
 	handlers map[string]http.Handler // by deployable
 
 	mu  sync.Mutex
@@ -61,10 +61,17 @@ type stack struct {
 }
 
 func newStack(t *testing.T) *stack {
-	s := &stack{T: t, log: audittest.New(), now: time.Date(2026, 4, 5, 12, 0, 0, 0, time.UTC), handlers: map[string]http.Handler{}}
+	log := audittest.New()
+	s := newStackOn(t, log)
+	s.log = log
+	return s
+}
+
+func newStackOn(t *testing.T, log audit.Log) *stack {
+	s := &stack{T: t, now: time.Date(2026, 4, 5, 12, 0, 0, 0, time.UTC), handlers: map[string]http.Handler{}}
 	for deployable, endpoints := range map[string]map[string]web.Endpoint{
-		"audit-add":   Add(&audit.Intake{Log: s.log, Now: s.clock}),
-		"audit-query": Query(&audit.Reader{Log: s.log, Now: s.clock}),
+		"audit-add":   Add(&audit.Intake{Log: log, Now: s.clock}),
+		"audit-query": Query(&audit.Reader{Log: log, Now: s.clock}),
 	} {
 		s.handlers[deployable] = web.New(web.Config{Deployable: deployable, Verifier: tokens(people)}, endpoints)
 	}
