@@ -201,7 +201,9 @@ func InLongTx(ctx context.Context, db *sqlx.DB, f func(ctx context.Context, tx *
 func commit(tx *sqlx.Tx) error {
 	crash.At(crash.BeforeCommit)
 	err := tx.Commit()
-	crash.At(crash.AfterCommit)
+	if err == nil {
+		crash.At(crash.AfterCommit)
+	}
 	return err
 }
 
