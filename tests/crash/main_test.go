@@ -44,6 +44,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer stack.Remove()
+	defer stack.stop()
 	return m.Run()
 }
 
@@ -111,6 +112,14 @@ func (c *checkout) start(t *testing.T, flags ...string) {
 	c.url.Store(&url)
 	c.args = []string{"-http-port", port(url), "-aws-port", port(c.Info.AWS)}
 	c.started = true
+}
+
+// stop ends the laptop cloud as Ctrl-C does.
+func (c *checkout) stop() {
+	if c.started {
+		c.Stop()
+	}
+	c.started = false
 }
 
 func port(url string) string { return url[strings.LastIndexByte(url, ':')+1:] }

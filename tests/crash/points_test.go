@@ -41,18 +41,13 @@ func TestPoints(t *testing.T) {
 				c.choose(t, p.point, program, 1+turn%3)
 				eventually(t, func() error {
 					if p.point == crash.AfterWake {
-						// Nobody polls, as far as writers know, so that they wake the relay.
-						if _, err := v.scores.Exec(`UPDATE relay_lease SET until = '-infinity'`); err != nil {
-							return err
-						}
+						// As far as writers know, nobody polls, so that they wake the relay.
+						v.exec(v.scores, `UPDATE relay_lease SET until = '-infinity'`)
 					}
 					if t.Failed() {
 						return nil
 					}
-					if _, err := os.Stat(c.file("choice")); err == nil {
-						return errors.New("no process has died")
-					}
-					return nil
+					return c.died()
 				})
 				l.some(20)
 				l.stop().complete()
@@ -76,4 +71,12 @@ func (c *checkout) choose(t *testing.T, p crash.Point, program string, times int
 	if err := os.Rename(next, c.file("choice")); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// died returns an error until the chosen process has killed itself.
+func (c *checkout) died() error {
+	if _, err := os.Stat(c.file("choice")); err == nil {
+		return errors.New("no process has died")
+	}
+	return nil
 }

@@ -3,8 +3,10 @@ package crash
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"slices"
@@ -68,7 +70,7 @@ func plaudit(args ...string) (string, error) {
 // view reads what everything has.
 type view struct {
 	t             *testing.T
-	scores, users *sqlx.DB
+	scores, users *sqlx.DB // as the roles that own the tables
 	tables        *dynamodb.Client
 	objects       *s3.Client
 	rows, events  int
@@ -77,10 +79,11 @@ type view struct {
 func look(t *testing.T) *view {
 	t.Helper()
 	open := func(name string) *sqlx.DB {
-		db, err := sqlx.Open("postgres", stack.Info.Databases[name].URL)
+		db, err := sqlx.Open("postgres", stack.owner(t, name))
 		if err != nil {
 			t.Fatal(err)
 		}
+		db.SetMaxIdleConns(0) // the connections would outlive a start
 		t.Cleanup(func() { db.Close() })
 		return db
 	}
@@ -89,6 +92,22 @@ func look(t *testing.T) *view {
 		t: t, scores: open("scores"), users: open("users"), tables: dynamodb.NewFromConfig(config),
 		objects: s3.NewFromConfig(config, func(o *s3.Options) { o.UsePathStyle = true }),
 	}
+}
+
+// owner returns the address of a database for the role that owns its tables.
+func (c *checkout) owner(t *testing.T, name string) string {
+	t.Helper()
+	var secrets map[string]string
+	text, err := os.ReadFile(c.File("secrets.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &secrets)
+	}
+	address, err2 := url.Parse(c.Info.Databases[name].URL)
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	address.User = url.UserPassword("db_migrate", secrets[map[string]string{"scores": "ScoresDbPassword", "users": "UsersDbPassword"}[name]])
+	return address.String()
 }
 
 // compare returns how what clients were told and what is there differ.
@@ -385,4 +404,12 @@ func (v *view) nothingDiscarded(ctx context.Context) error {
 		return nil
 	}
 	return errors.New("there is no bucket for failures")
+}
+
+// exec runs a statement as the owner of the tables.
+func (v *view) exec(db *sqlx.DB, statement string, args ...any) {
+	v.t.Helper()
+	if _, err := db.Exec(statement, args...); err != nil {
+		v.t.Fatalf("%s: %v", statement, err)
+	}
 }
