@@ -632,3 +632,58 @@ func TestNoWakeIsLost(t *testing.T) {
 		t.Errorf("%d messages of %d were sent", len(i.sent), i.n+1)
 	}
 }
+
+// The largest change of a board: everything in it changes, and is as long as it may be.
+func TestTheLargestEventFitsIntoTheLog(t *testing.T) {
+	t.Parallel()
+	s := newScores(t, 1)
+	full := func(b *score.Board, letter string, n int64) {
+		b.Title = strings.Repeat("😀", 200)[:4*199] + letter
+		b.Catalogue = map[string]int64{}
+		// 139 bytes each, with the quotes, the colon and the comma.
+		for i := range int64(1000) {
+			b.Catalogue[fmt.Sprintf("%s%s%03d", strings.Repeat("한", 38), letter, i)] = n - 1000 - i
+		}
+		var people []string
+		for i := range 99 {
+			people = append(people, fmt.Sprintf("%s%s%03d", strings.Repeat("u", 60), letter, i))
+		}
+		b.Owners, b.Writers, b.Viewers = append([]string{owner.User}, people...), people, people
+		b.Periods, b.Categories = []score.Period{{Name: score.All}}, nil
+		for i := range 7 {
+			b.Periods = append(b.Periods, score.Period{Name: fmt.Sprint(strings.Repeat("기", 38), letter, i), Cron: "0 0 1 1 *"})
+		}
+		for i := range 4 {
+			b.Categories = append(b.Categories, fmt.Sprint(strings.Repeat("분", 38), letter, i))
+		}
+	}
+	boards := &score.Boards{Registry: pgscores.New(s.db.Open("board_admin")), Quotas: score.Quotas{Catalogue: score.MaxCatalogue}}
+	if _, err := boards.Create(ctxOf(t), owner, "b", nil, func(b *score.Board) { full(b, "a", -score.MaxPoints+2000) }); err != nil {
+		t.Fatal(err)
+	}
+	before := s.largest(t)
+	if _, err := boards.Change(ctxOf(t), owner, "b", nil, func(b *score.Board) { full(b, "b", -score.MaxPoints+2000) }); err != nil {
+		t.Fatal(err)
+	}
+	// Without the catalogue's size the test would show nothing.
+	if after := s.largest(t); after <= before || after > audit.MaxDocument || after < 2*score.MaxCatalogue*95/100 {
+		t.Errorf("the largest event has %d bytes, before it %d", after, before)
+	}
+}
+
+// largest returns the size of the largest event.
+func (s *scores) largest(t *testing.T) (size int) {
+	t.Helper()
+	rows, err := pgscores.New(s.db.Open("db_check")).Kept(t.Context(), 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		document, err := r.Event.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		size = max(size, len(document))
+	}
+	return size
+}
