@@ -44,7 +44,6 @@ type wants struct {
 	name     string            // the newest one of the account
 	named    int               // how often it was changed
 	foreign  map[string]string // ids of other systems' events: their data
-	lastTry  string            // the last failure
 	requests map[string]int    // by kind
 }
 
