@@ -320,8 +320,8 @@ func (f *flood) note(t *testing.T, in request, a answer) {
 			LogID    string
 			Replayed bool
 		}
-		User struct{ ID string }
-		Entries           []struct {
+		User    struct{ ID string }
+		Entries []struct {
 			ID, Board, Player string
 			Replayed          bool
 		}
