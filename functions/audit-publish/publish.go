@@ -10,6 +10,7 @@ import (
 
 	"plaudit/shared/audit"
 	"plaudit/shared/boot"
+	"plaudit/shared/crash"
 	"plaudit/shared/ddb"
 	"plaudit/shared/event"
 )
@@ -37,6 +38,7 @@ func (p publisher) handle(ctx context.Context, r events.DynamoDBEventRecord) err
 			return err
 		}
 	}
+	crash.Handled(stored.Event.LogID)
 	boot.Count(ctx, "Events", 1)
 	boot.Tally(ctx, "types", typeName(stored.Event))
 	return nil

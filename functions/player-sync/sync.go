@@ -10,6 +10,7 @@ import (
 
 	"plaudit/shared/audit"
 	"plaudit/shared/boot"
+	"plaudit/shared/crash"
 	"plaudit/shared/ddb"
 )
 
@@ -44,5 +45,6 @@ func (s syncer) handle(ctx context.Context, r events.DynamoDBEventRecord) error 
 		boot.Count(ctx, "WakeFailures", 1)
 		slog.WarnContext(ctx, "the relay could not be woken; its schedule will run it", "error", err)
 	}
+	crash.At(crash.AfterWake)
 	return nil
 }

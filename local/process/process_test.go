@@ -65,7 +65,7 @@ func parent() {
 	select {}
 }
 
-// awaitNextGuard waits for the guard after a killed one. Whoever kills the parent
+// awaitNextGuard waits for the guard after a killed one. A test that kills the parent
 // before it runs leaves the children without a guard.
 func awaitNextGuard(g *Group, first *guard) {
 	for {

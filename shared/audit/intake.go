@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"plaudit/shared/access"
+	"plaudit/shared/crash"
 	"plaudit/shared/event"
 	"plaudit/shared/fault"
 	"plaudit/shared/trace"
@@ -96,7 +97,9 @@ func (in *Intake) Add(ctx context.Context, c access.Caller, submissions []Submis
 		if err != nil {
 			return err
 		}
+		crash.At(crash.IntakeBeforePut)
 		other, err := in.Log.Put(ctx, Stored{Event: e, Document: document})
+		crash.At(crash.IntakeAfterPut)
 		switch {
 		case err != nil:
 			return err
@@ -119,6 +122,7 @@ func (in *Intake) Add(ctx context.Context, c access.Caller, submissions []Submis
 			err = err2
 		}
 	}
+	crash.At(crash.IntakeAfterAll)
 	if err != nil {
 		return nil, err
 	}

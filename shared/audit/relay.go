@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"plaudit/shared/crash"
 	"plaudit/shared/event"
 )
 
@@ -136,6 +137,9 @@ func (r *run) drain(ctx context.Context) (ended bool, err error) {
 		if err == nil {
 			taken, err = r.Outbox.Take(ctx, r.Batch, r.send)
 		}
+		if taken > 0 {
+			crash.At(crash.AfterMark)
+		}
 		worked = taken > 0
 		switch {
 		case err != nil && ctx.Err() == nil:
@@ -204,6 +208,7 @@ func (r *run) send(ctx context.Context, messages []Message) []error {
 		}
 	})
 	r.report(ctx, messages, errs)
+	crash.At(crash.BeforeMark)
 	return errs
 }
 
@@ -227,6 +232,13 @@ func (r *run) put(ctx context.Context, m Message) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err // a batch that takes too long ends here
 	}
+	crash.At(crash.BeforePut)
+	err = r.write(ctx, m)
+	crash.At(crash.AfterPut)
+	return err
+}
+
+func (r *run) write(ctx context.Context, m Message) error {
 	switch {
 	case m.Event != nil:
 		return r.putEvent(ctx, *m.Event, m.Restored)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"plaudit/shared/crash"
 	"plaudit/shared/trace"
 )
 
@@ -119,7 +120,9 @@ func handleRecord[R Record](ctx context.Context, r R, id string, handle func(con
 	if err != nil {
 		err = fmt.Errorf("not begun: %w", err)
 	} else {
+		crash.At(crash.BeforeConsume)
 		err = handle(ctx, r)
+		crash.At(crash.AfterConsume)
 	}
 	if err != nil {
 		slog.ErrorContext(ctx, "a record failed", "record", id, "error", err)

@@ -9,3 +9,7 @@ type Point string
 // At does nothing. tests/crash builds the programs with another file in place of this
 // one, in which it kills the process if the test has chosen the point.
 func At(Point) {}
+
+// Handled does nothing. In the build of tests/crash it notes that a consumer of the log
+// has handled an event.
+func Handled(logID string) {}

@@ -4,7 +4,7 @@ package crash
 const (
 	BeforeCommit    Point = "before-commit"     // a writer of the outbox, before its transaction commits
 	AfterCommit     Point = "after-commit"      // the transaction is committed, and nobody knows
-	AfterWake       Point = "after-wake"        // the relay is woken, and the client has no answer
+	AfterWake       Point = "after-wake"        // the relay is woken, and nobody has an answer
 	BeforePut       Point = "before-put"        // the relay, before it writes an event into the log
 	AfterPut        Point = "after-put"         // the event is there, and its index items are not
 	BeforeMark      Point = "before-mark"       // all of a batch is written, and the rows are not marked as sent

@@ -20,6 +20,7 @@ import (
 	"github.com/lib/pq"
 	"github.com/lib/pq/pqerror"
 
+	"plaudit/shared/crash"
 	"plaudit/shared/fault"
 	"plaudit/shared/trace"
 )
@@ -161,7 +162,7 @@ func InTx(ctx context.Context, db *sqlx.DB, f func(ctx context.Context, tx *sqlx
 	if err := f(ctx, tx); err != nil {
 		return Wrap(err)
 	}
-	return Wrap(tx.Commit())
+	return Wrap(commit(tx))
 }
 
 // patienceKey is the context's key of a patience that replaces the pool's.
@@ -194,7 +195,16 @@ func InLongTx(ctx context.Context, db *sqlx.DB, f func(ctx context.Context, tx *
 	if err := f(long, tx); err != nil {
 		return Wrap(err)
 	}
-	return Wrap(tx.Commit())
+	return Wrap(commit(tx))
+}
+
+func commit(tx *sqlx.Tx) error {
+	crash.At(crash.BeforeCommit)
+	err := tx.Commit()
+	if err == nil {
+		crash.At(crash.AfterCommit)
+	}
+	return err
 }
 
 // TraceParent returns the traceparent of the context's request, or a new one for

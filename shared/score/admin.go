@@ -89,8 +89,13 @@ type Boards struct {
 // Quotas limit what an account can store. 0 means no limit.
 type Quotas struct {
 	Boards    int // boards that an account has created, in any state
-	Catalogue int // bytes of a board's catalogue as compact JSON
+	Catalogue int // bytes of a board's catalogue as compact JSON, at most MaxCatalogue
 }
+
+// MaxCatalogue is the largest limit of a catalogue. The event of a board's change has the
+// catalogue before and after it, and the audit log takes no event of more than 350,000
+// bytes.
+const MaxCatalogue = 140_000
 
 // maxRefusals is how many ids that are taken an account may try in an hour. A refusal
 // reveals that a board has the id, even if nobody may know about the board. Admins know

@@ -12,7 +12,7 @@ import (
 )
 
 // bottom are the packages that import no other package of this module.
-var bottom = []string{"shared/fault", "shared/access", "shared/trace", "shared/timezone", "shared/id", "shared/text"}
+var bottom = []string{"shared/fault", "shared/access", "shared/trace", "shared/timezone", "shared/id", "shared/text", "shared/crash"}
 
 // layers lists which packages of this module each group of packages may import.
 // A package belongs to the group with the longest folder that contains it, and may
@@ -25,7 +25,6 @@ var layers = []struct {
 	may   []string
 }{
 	{"the bottom", bottom, nil},
-	{"crash points", []string{"shared/crash"}, nil},
 	{"the event", []string{"shared/event"}, bottom},
 	{"the domains", []string{"shared/score", "shared/user", "shared/audit"}, with(bottom, "shared/event")},
 	{"problem", []string{"shared/problem"}, []string{"shared/fault", "shared/trace"}},
@@ -37,7 +36,7 @@ var layers = []struct {
 	{"pages", []string{"shared/web/pages"}, with(bottom, "shared/web", "shared/user", "shared/problem")},
 
 	{"the cloud", []string{"shared/cloud"}, nil},
-	{"postgres", []string{"shared/postgres"}, []string{"shared/cloud", "shared/fault", "shared/trace"}},
+	{"postgres", []string{"shared/postgres"}, []string{"shared/cloud", "shared/crash", "shared/fault", "shared/trace"}},
 	{"the outbox", []string{"shared/postgres/outbox"}, []string{"shared/postgres", "shared/audit", "shared/event"}},
 	{"postgres of scores", []string{"shared/postgres/scores"}, with(bottom, "shared/postgres", "shared/postgres/outbox", "shared/score", "shared/audit", "shared/event")},
 	{"postgres of users", []string{"shared/postgres/users"}, with(bottom, "shared/postgres", "shared/postgres/outbox", "shared/user", "shared/audit", "shared/event")},
@@ -47,7 +46,7 @@ var layers = []struct {
 
 	{"edge", []string{"shared/edge"}, nil},
 	{"the Lambda edge", []string{"shared/alb"}, []string{"shared/edge", "shared/problem", "shared/fault", "shared/trace"}},
-	{"start-up", []string{"shared/boot"}, []string{"shared/edge", "shared/trace"}},
+	{"start-up", []string{"shared/boot"}, []string{"shared/crash", "shared/edge", "shared/trace"}},
 
 	{"the deployables", []string{"functions/...", "services/..."}, []string{"shared/...", "functions/internal/..."}},
 	{"the command line", []string{"cmd/..."}, []string{"shared/...", "events/..."}},

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"plaudit/local/template"
+	"plaudit/shared/score"
 	"plaudit/shared/web"
 )
 
@@ -319,6 +320,22 @@ func TestConcurrencyFitsInConnections(t *testing.T) {
 		}
 		if sum == 0 || sum*100 > limit*80 {
 			t.Errorf("%s: the functions could use %d connections of %d", name, sum, limit)
+		}
+	}
+}
+
+// The audit log takes the event of every board's change.
+func TestCataloguesFitIntoEvents(t *testing.T) {
+	config, err := template.ReadConfig(filepath.Join(root, "samconfig.toml"), "local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size, fits := range map[int]bool{score.MaxCatalogue: true, score.MaxCatalogue + 1: false} {
+		params := maps.Clone(config.Parameters)
+		params["CatalogueBytes"] = strconv.Itoa(size)
+		_, err := template.Load(filepath.Join(root, "template.yaml"), template.Pseudo{StackName: config.StackName, Region: config.Region, AccountID: "000000000000"}, params)
+		if refused := err != nil && strings.Contains(err.Error(), "CatalogueBytes"); refused == fits {
+			t.Errorf("template.yaml allows a catalogue of %d bytes: %t (%v)", size, fits, err)
 		}
 	}
 }

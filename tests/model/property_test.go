@@ -144,7 +144,37 @@ func (h theme) check(t *testing.T) {
 		m.createBoardAs(t, "organizer", "a")
 		t.Repeat(map[string]func(*rapid.T){"do": func(t *rapid.T) { pick(t, "operation", shares)(m, t) }})
 		m.sweep(t)
+		m.outbox(t)
 	})
+}
+
+// outbox checks the events: each entry has one, and those of each subject are numbered
+// 1, 2, 3 … in the order of strictly increasing times.
+func (m *machine) outbox(t *rapid.T) {
+	var wrong []string
+	err := m.db.Owner().Select(&wrong, `
+		SELECT 'the events of ' || subject || ' have the numbers ' || string_agg(coalesce(subjectseq::text, 'none'), ',' ORDER BY recordedtime)
+		FROM (SELECT *, row_number() OVER (PARTITION BY subject ORDER BY recordedtime) AS n, lag(recordedtime) OVER (PARTITION BY subject ORDER BY recordedtime) AS before
+			FROM outbox WHERE kind = 'event' AND entry IS NULL) o
+		GROUP BY subject
+		HAVING bool_or(subjectseq IS DISTINCT FROM n OR recordedtime = before)
+		UNION ALL
+		SELECT 'entry ' || coalesce(e.id, o.entry) || ' has ' || coalesce(o.events, 0) || ' events'
+		FROM entries e
+		FULL JOIN (SELECT entry, count(*) AS events FROM outbox WHERE entry IS NOT NULL GROUP BY entry) o ON o.entry = e.id
+		WHERE e.id IS NULL OR o.events IS DISTINCT FROM 1
+		UNION ALL
+		SELECT 'player ' || p.id || ' has an entry and an event at one time'
+		FROM outbox o
+		JOIN boards b ON b.id = split_part(o.subject, '/', 2)
+		JOIN players p ON p.board = b.no AND p.id = split_part(o.subject, '/', 4)
+		JOIN entries e ON e.board = p.board AND e.player = p.id AND e.recorded_at = o.recordedtime`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(wrong) > 0 {
+		m.fail(t, "%s", strings.Join(wrong, "\n"))
+	}
 }
 
 func (m *machine) set(now time.Time) {

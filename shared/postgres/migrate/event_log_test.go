@@ -1,10 +1,19 @@
 package migrate_test
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"plaudit/shared/postgres"
+	"plaudit/shared/postgres/pgtest"
 )
 
 // eventLog are the migrations that prepare the outboxes for the relay, by database.
@@ -55,4 +64,278 @@ func newFunction(path string) bool {
 		}
 	}
 	return false
+}
+
+const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+// addOne calls add_entries_v3 with one entry, the way the previous release does.
+const addOne = `SELECT add_entries_v3(ARRAY[$1], ARRAY[
+		(0, gen_random_uuid(), $1, (SELECT version FROM boards WHERE id = $1), $2, NULL, NULL, false, false, 'result', 1, 0, NULL, NULL, $3::timestamptz, NULL, NULL, NULL, NULL, NULL, NULL, 1)]::add_item_v1[],
+		ARRAY[(1, $1, 'all', NULL, NULL)]::add_run_v1[], 'user/o', 'o', '` + parent + `', $4::uuid, '{}')`
+
+// account is a user's id, and that of a player on a board of registered players.
+const account = "018f0000-0000-7000-8000-000000000001"
+
+// eventsOf returns the events of the outbox, in the order of their ids.
+func eventsOf(t *testing.T, db *sqlx.DB) (rows []string) {
+	t.Helper()
+	err := db.Select(&rows, `
+		SELECT replace(concat_ws(' ', substr(o.type, 9), coalesce(o.subject, (SELECT 'board/' || b.id || '/player/' || e.player FROM entries e JOIN boards b ON b.no = e.board WHERE e.id = o.entry)),
+			o.subjectseq, o.extensions, 'of ' || o.batch_size), '`+account+`', 'A')
+		FROM outbox o ORDER BY o.id`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+// The events that are there are numbered in their order, and name owners and users as
+// later ones do.
+func TestEarlierEventsAreNumbered(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Empty(t).Owner()
+	_, all := upgrade(t)
+	previous(t, "scores", all, eventLog).must(t, db)
+	create := func(id, more string) {
+		db.MustExec(`SELECT create_board_v2($1::jsonb || $2::jsonb, 'o', NULL, NULL, 'user/o', $3)`, `{"id": "`+id+`", "title": "", "combine": "sum", "order": "desc", "ties": "first",
+			"periods": ["all"], "categories": [], "time_zone": "UTC", "catalogue": null, "min": 0, "decimals": 0, "unit": "points", "grace": "24h", "players": "any",
+			"public": true, "owners": ["o"], "writers": [], "viewers": [], "state": "open", "version": 1}`, more, parent)
+	}
+	patch := func(id, set, changes string) {
+		db.MustExec(`SELECT change_board_v1(internal.board_json(b) || $2::jsonb, $3, false, 'user/o', $4) FROM boards b WHERE id = $1`, id, set, changes, parent)
+	}
+	player := func(board, id, patch string) {
+		db.MustExec(`SELECT change_player_v2($1, (SELECT version FROM boards WHERE id = $1), $2, $3, 'user/o', 'o', $4)`, board, id, patch, parent)
+	}
+	add := func(board, player string, batch any) { db.MustExec(addOne, board, player, "2026-04-05 12:00Z", batch) }
+	create("b", `{"state": "draft"}`)
+	patch("b", `{"state": "open"}`, `{"state": {"from": "draft", "to": "open"}}`)
+	patch("b", `{"title": "T"}`, `{"title": {"from": "", "to": "T"}}`)
+	add("b", "p", "00000000-0000-7000-8000-00000000000b")
+	player("b", "p", `{"display_name": "Kim", "user": "u"}`)
+	patch("b", `{"owners": ["o", "p"], "public": false}`, `{"public": {"from": true, "to": false}, "owners": {"from": ["o"], "to": ["o", "p"]}}`)
+	db.MustExec(`SELECT accept_link_v1('b', 'p', 'u', 'user/u', $1)`, parent)
+	add("b", "p", nil)
+	player("b", "p", `{"status": "dnf"}`)
+	db.MustExec(`SELECT end_link_v1('b', 'p', 'u', 'user/u', $1)`, parent)
+	add("b", "p", nil)
+	create("r", `{"players": "registered"}`)
+	add("r", account, nil)
+	player("r", account, `{"attributes": {"club": "Han"}}`)
+	player("b", account, `{"attributes": {"club": "Han"}}`)
+	db.MustExec(`UPDATE outbox SET sent_at = now() WHERE id < 4`)
+
+	want := []string{
+		`board.created board/b 1 {"owners": "o", "public": false}`,
+		`board.updated board/b 2 {"owners": "o", "public": true}`,
+		`board.updated board/b 3 {"owners": "o", "public": true}`,
+		`entry.added board/b/player/p of 1`,
+		`player.changed board/b/player/p 1`,
+		`player.link-proposed board/b/player/p 2`,
+		`board.updated board/b 4 {"owners": "o,p", "public": false}`,
+		`player.link-accepted board/b/player/p 3 {"user": "u"}`,
+		`entry.added board/b/player/p {"user": "u"}`,
+		`player.changed board/b/player/p 4 {"user": "u"}`,
+		`player.link-ended board/b/player/p 5`,
+		`entry.added board/b/player/p`,
+		`board.created board/r 1 {"owners": "o", "public": true}`,
+		`entry.added board/r/player/A {"user": "A"}`,
+		`player.changed board/r/player/A 1 {"user": "A"}`,
+		`player.changed board/b/player/A 1`,
+	}
+	for _, name := range []string{"first", "again"} {
+		all.must(t, db)
+		if got := eventsOf(t, db); !slices.Equal(got, want) {
+			t.Errorf("%s, the events are\n%s\nwant\n%s", name, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		// As if it had ended before its last statement.
+		db.MustExec(`DELETE FROM goose_db_version WHERE version_id = 8; DELETE FROM applied_files WHERE path = '` + eventLog["scores"] + `'`)
+	}
+	all.must(t, db)
+
+	// The counters go on.
+	patch("b", `{"title": "U"}`, `{"title": {"from": "T", "to": "U"}}`)
+	player("b", "p", `{"status": "ranked"}`)
+	player("r", account, `{"status": "dnf"}`)
+	want = append(want, `board.updated board/b 5 {"owners": "o,p", "public": false}`, `player.changed board/b/player/p 6`, `player.changed board/r/player/A 2 {"user": "A"}`)
+	if got := eventsOf(t, db); !slices.Equal(got, want) {
+		t.Errorf("with later ones, the events are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// wrongNumbers lists subjects whose events are not numbered 1, 2, 3 … in their order, or
+// whose counter is another.
+const wrongNumbers = `
+	SELECT e.subject || ' ' || string_agg(coalesce(e.subjectseq::text, '-'), ',' ORDER BY e.recordedtime)
+	FROM (SELECT o.*, row_number() OVER (PARTITION BY subject ORDER BY recordedtime) AS n FROM outbox o WHERE kind = 'event' AND entry IS NULL) e
+	GROUP BY e.subject
+	HAVING bool_or(e.subjectseq IS DISTINCT FROM e.n)`
+
+// Sessions of the previous release write while the migration runs, until after the new
+// functions are there.
+func TestEventsWrittenMeanwhileAreNumbered(t *testing.T) {
+	t.Parallel()
+	d := pgtest.Empty(t)
+	db := d.Owner()
+	_, all := upgrade(t)
+	previous(t, "scores", all, eventLog).must(t, db)
+	db.MustExec(makePlayers)
+	session := func() *sqlx.DB {
+		t.Helper()
+		db, err := postgres.OpenWithin(d.Config("db_migrate"), postgres.Limits{Patience: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		return db
+	}
+	stop := make(chan struct{})
+	var writers sync.WaitGroup
+	for w := range 4 {
+		db := session()
+		writers.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				player := fmt.Sprint("p", n%7)
+				_, err := db.ExecContext(t.Context(), change, player, fmt.Sprintf(`{"note": "%d-%d"}`, w, n))
+				if err == nil {
+					_, err = db.ExecContext(t.Context(), addOne, "b", player, "2026-04-05 12:00Z", nil)
+				}
+				if err == nil && w == 0 {
+					_, err = db.ExecContext(t.Context(), `SELECT change_board_v1(internal.board_json(b) || jsonb_build_object('title', $1::text), '{"title": {}}', false, 'user/o', $2) FROM boards b WHERE id = 'b'`, fmt.Sprint(n), parent)
+				}
+				// The version of the board may have changed between its look and the lock.
+				if err != nil && !strings.Contains(err.Error(), "does not exist") {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	time.Sleep(200 * time.Millisecond)
+	all.must(t, session())
+	time.Sleep(200 * time.Millisecond)
+	close(stop)
+	writers.Wait()
+	var wrong []string
+	if err := db.Select(&wrong, wrongNumbers); err != nil || len(wrong) > 0 {
+		t.Errorf("%d subjects, %v:\n%s", len(wrong), err, strings.Join(wrong, "\n"))
+	}
+	var counters bool
+	err := db.Get(&counters, `
+		SELECT (SELECT b.events = (SELECT count(*) FROM outbox o WHERE o.subject = 'board/b') FROM boards b)
+			AND bool_and(p.events = (SELECT count(*) FROM outbox o WHERE o.subject = 'board/b/player/' || p.id)) FROM players p`)
+	if err != nil || !counters {
+		t.Errorf("the counters are right: %t, %v", counters, err)
+	}
+}
+
+// The users service of the previous release writes events without numbers, before, while
+// and after the migration runs.
+func TestEventsOfAccountsAreNumbered(t *testing.T) {
+	t.Parallel()
+	d := pgtest.Empty(t)
+	db := d.Owner()
+	all := folder{}
+	for path, text := range texts(t, "users") {
+		all[path] = text
+	}
+	pgtest.Users(t) // makes the roles
+	previous(t, "users", all, eventLog).must(t, db)
+	const accounts = 5
+	id := func(n int) string { return fmt.Sprintf("018f0000-0000-7000-8000-%012d", n) }
+	for n := range accounts {
+		db.MustExec(`INSERT INTO users (id, email, email_key, password_hash, display_name, role, locale, time_zone, created_at, changed_at)
+			VALUES ($1::uuid, $1, $1, '$argon2id$', 'x', 'member', 'en', 'UTC', now(), now())`, id(n))
+	}
+	// As shared/postgres/users does it.
+	report := func(db *sqlx.DB, n int) error {
+		_, err := db.ExecContext(t.Context(), `
+			WITH account AS (
+				UPDATE users SET changed_at = greatest(plaudit_now(), changed_at + interval '1 microsecond')
+				WHERE id = $1
+				RETURNING id, changed_at
+			)
+			INSERT INTO outbox (kind, type, subject, actor, data, recordedtime, traceparent)
+			SELECT 'event', 'plaudit.user.updated', 'user/' || id, 'user/' || id, '{}', changed_at, $2 FROM account`, id(n), parent)
+		return err
+	}
+	erase := func(n int) { db.MustExec(`SELECT erase_user_v1($1, 'user/a', $2)`, id(n), parent) }
+	for n := range accounts {
+		for range 1 + n {
+			if err := report(db, n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	erase(0)
+	stop := make(chan struct{})
+	var writers sync.WaitGroup
+	for w := range 3 {
+		session := d.Open("db_migrate")
+		writers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := report(session, 2+w%2); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.must(t, db)
+	close(stop)
+	writers.Wait()
+	erase(1)
+	erase(4)
+	var wrong []string
+	if err := db.Select(&wrong, wrongNumbers); err != nil || len(wrong) > 0 {
+		t.Errorf("%d subjects, %v:\n%s", len(wrong), err, strings.Join(wrong, "\n"))
+	}
+	var counters bool
+	if err := db.Get(&counters, `SELECT bool_and(u.events = (SELECT count(*) FROM outbox o WHERE o.subject = 'user/' || u.id AND o.kind = 'event')) FROM users u`); err != nil || !counters {
+		t.Errorf("the counters are right: %t, %v", counters, err)
+	}
+}
+
+// The functions of the outbox are the same in both databases, except for who may call
+// them.
+func TestOutboxFunctionsAreAlike(t *testing.T) {
+	t.Parallel()
+	scores, users := texts(t, "scores"), texts(t, "users")
+	compared := 0
+	for path, text := range users {
+		if !strings.HasPrefix(path, "functions/outbox_") {
+			continue
+		}
+		compared++
+		if want := strings.ReplaceAll(scores[path], "outbox_relay;", "users_service;"); text != want {
+			t.Errorf("%s differs between the databases", path)
+		}
+	}
+	if compared != 6 {
+		t.Errorf("%d functions were compared", compared)
+	}
+}
+
+// What is set aside is a whole row of the outbox.
+func TestFailedRowsAreWhole(t *testing.T) {
+	t.Parallel()
+	for kind, d := range databases(t) {
+		var missing []string
+		err := d.Owner().Select(&missing, `
+			SELECT attname FROM pg_attribute WHERE attrelid = 'outbox'::regclass AND attnum > 0 AND NOT attisdropped AND attname <> 'sent_at'
+			EXCEPT SELECT attname FROM pg_attribute WHERE attrelid = 'outbox_failed'::regclass AND attnum > 0`)
+		if err != nil || len(missing) > 0 {
+			t.Errorf("%s: outbox_failed lacks %q (%v)", kind, missing, err)
+		}
+	}
 }

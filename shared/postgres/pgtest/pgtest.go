@@ -27,10 +27,12 @@ import (
 
 	"plaudit/local/process"
 	"plaudit/local/rds"
-	"plaudit/shared/event"
+	"plaudit/shared/audit"
 	"plaudit/shared/event/eventtest"
 	"plaudit/shared/postgres"
 	"plaudit/shared/postgres/migrate"
+	"plaudit/shared/postgres/scores"
+	"plaudit/shared/postgres/users"
 )
 
 const (
@@ -240,7 +242,7 @@ func create(t testing.TB, kind, template string) *Database {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if kind != "empty" {
-			shared.validate(ctx, t, d.name)
+			shared.validate(ctx, t, kind, d.name)
 		}
 		if err := shared.exec(ctx, "DROP DATABASE "+d.name+" WITH (FORCE)"); err != nil {
 			t.Errorf("pgtest: drop database %s: %v", d.name, err)
@@ -249,28 +251,52 @@ func create(t testing.TB, kind, template string) *Database {
 	return d
 }
 
-// validate holds what a test has put into the outbox to the schemas of docs/events. An
-// entry's row has no data; its event is rendered from the ledger.
-func (s *server) validate(ctx context.Context, t testing.TB, database string) {
+// validate holds the events that a test has put into the outbox to the schemas of
+// docs/events, and to the numbers of their subjects.
+func (s *server) validate(ctx context.Context, t testing.TB, kind, database string) {
 	t.Helper()
-	db, err := sqlx.Open("postgres", s.cluster.URL(master, s.password, database))
+	db, err := postgres.Open(s.config("db_migrate", database))
 	if err != nil {
 		t.Errorf("pgtest: %v", err)
 		return
 	}
 	defer db.Close()
-	var events []struct {
-		Type event.Type
-		Data []byte
+	source := audit.Source(scores.New(db))
+	if kind == "users" {
+		source = users.New(db)
 	}
-	err = db.SelectContext(ctx, &events, `SELECT type, data FROM outbox WHERE kind = 'event' AND data IS NOT NULL`)
-	if err != nil {
-		t.Errorf("pgtest: read the outbox: %v", err)
-	}
-	for _, e := range events {
-		if err := eventtest.Data(e.Type, e.Data); err != nil {
-			t.Errorf("an event differs from docs/events: %v", err)
+	for last := int64(-1); ; {
+		rows, err := source.Kept(ctx, last, 200)
+		if err != nil {
+			t.Errorf("pgtest: read the outbox: %v", err)
+			return
 		}
+		for _, r := range rows {
+			if r.Fault != "" {
+				t.Errorf("the row %d of the outbox cannot be sent: %s", r.ID, r.Fault)
+			} else if err := eventtest.Data(r.Event.Type, r.Event.JSON); err != nil {
+				t.Errorf("an event differs from docs/events: %v", err)
+			}
+			last = r.ID
+		}
+		if len(rows) == 0 {
+			break
+		}
+	}
+	var wrong []string
+	// Tests may have deleted rows, the first ones too.
+	err = db.SelectContext(ctx, &wrong, `
+		SELECT concat_ws(' ', e.subject, 'has', coalesce(e.subjectseq::text, 'none'), 'after', coalesce(e.before::text, 'none'), 'at', e.recordedtime, 'after', e.earlier)
+		FROM (
+			SELECT o.*, lag(o.subjectseq) OVER w AS before, lag(o.recordedtime) OVER w AS earlier
+			FROM (SELECT id, subject, subjectseq, recordedtime FROM outbox WHERE kind = 'event' AND entry IS NULL
+				UNION ALL SELECT id, subject, subjectseq, recordedtime FROM outbox_failed WHERE kind = 'event' AND entry IS NULL) o
+			WINDOW w AS (PARTITION BY o.subject ORDER BY o.subjectseq, o.id)
+		) e
+		WHERE e.subjectseq IS NULL OR e.subjectseq <> e.before + 1 OR e.recordedtime <= e.earlier OR e.subjectseq < 1
+		LIMIT 5`)
+	if err != nil || len(wrong) > 0 {
+		t.Errorf("the numbers of events: %q (%v)", wrong, err)
 	}
 }
 

@@ -54,7 +54,7 @@ func (s *Store) Create(ctx context.Context, c score.Creation) (score.CreationOut
 	}
 	limit := func(n int) sql.NullInt64 { return sql.NullInt64{Int64: int64(n), Valid: n > 0} }
 	var doc []byte
-	err = s.db.GetContext(ctx, &doc, `SELECT create_board_v2($1, $2, $3, $4, $5, $6)`,
+	err = change(ctx, s.db, &doc, `SELECT create_board_v2($1, $2, $3, $4, $5, $6)`,
 		string(in), c.User, limit(c.Boards), limit(c.Refusals), c.Actor, postgres.TraceParent(ctx))
 	if err != nil {
 		return score.CreationOutcome{}, postgres.Wrap(fmt.Errorf("create board %s: %w", c.Board.ID, err))
@@ -90,7 +90,7 @@ func (s *Store) Change(ctx context.Context, c score.Change) (score.ChangeOutcome
 		return score.ChangeOutcome{}, err
 	}
 	var doc []byte
-	err = s.db.GetContext(ctx, &doc, `SELECT change_board_v1($1, $2, $3, $4, $5)`,
+	err = change(ctx, s.db, &doc, `SELECT change_board_v1($1, $2, $3, $4, $5)`,
 		string(board), string(changes), c.NoEntries, c.Actor, postgres.TraceParent(ctx))
 	if err != nil {
 		return score.ChangeOutcome{}, postgres.Wrap(fmt.Errorf("change board %s: %w", c.Board.ID, err))

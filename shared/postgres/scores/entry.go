@@ -115,16 +115,16 @@ func (s *Store) Add(ctx context.Context, a score.Addition) (score.Outcome, error
 		}
 	}
 	var doc []byte
-	call := func(ctx context.Context, db sqlx.QueryerContext) error {
-		return sqlx.GetContext(ctx, db, &doc, `SELECT add_entries_v3($1, $2, $3, $4, $5, $6, nullif($7, '')::uuid, $8)`,
+	call := func(ctx context.Context, db sqlx.QueryerContext, get getter) error {
+		return get(ctx, db, &doc, `SELECT add_entries_v3($1, $2, $3, $4, $5, $6, nullif($7, '')::uuid, $8)`,
 			pq.Array(boards), pq.Array(items), pq.Array(runs), a.Actor, a.User, postgres.TraceParent(ctx), a.Batch, pq.Array(renames))
 	}
 	if len(a.Items) >= many {
-		err = postgres.InLongTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error { return call(ctx, tx) })
+		err = postgres.InLongTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error { return call(ctx, tx, sqlx.GetContext) })
 	} else {
 		ctx, cancel := postgres.Bounded(ctx)
 		defer cancel()
-		err = call(ctx, s.db)
+		err = call(ctx, s.db, change)
 	}
 	if refusal, err := refusalOf(err); refusal != nil || err != nil {
 		return score.Outcome{Refusal: refusal}, err

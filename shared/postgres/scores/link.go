@@ -51,7 +51,7 @@ func (s *Store) AcceptLink(ctx context.Context, board, player, user, actor strin
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
 	var doc []byte
-	err = s.db.GetContext(ctx, &doc, `SELECT accept_link_v1($1, $2, $3, $4, $5)`, board, player, user, actor, postgres.TraceParent(ctx))
+	err = change(ctx, s.db, &doc, `SELECT accept_link_v1($1, $2, $3, $4, $5)`, board, player, user, actor, postgres.TraceParent(ctx))
 	if err != nil {
 		return l, false, postgres.Wrap(fmt.Errorf("accept the link to player %s of board %s: %w", player, board, err))
 	}
@@ -76,7 +76,7 @@ func (s *Store) EndLink(ctx context.Context, board, player, user, actor string) 
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
 	var out struct{ Known, Wake bool }
-	err = s.db.GetContext(ctx, &out, `SELECT known, wake FROM end_link_v2($1, $2, $3, $4, $5)`, board, player, user, actor, postgres.TraceParent(ctx))
+	err = change(ctx, s.db, &out, `SELECT known, wake FROM end_link_v2($1, $2, $3, $4, $5)`, board, player, user, actor, postgres.TraceParent(ctx))
 	if err != nil {
 		return false, postgres.Wrap(fmt.Errorf("end the link to player %s of board %s: %w", player, board, err))
 	}

@@ -8,7 +8,10 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/jmoiron/sqlx"
+
 	"plaudit/shared/audit"
+	"plaudit/shared/crash"
 	"plaudit/shared/event"
 	"plaudit/shared/postgres"
 	"plaudit/shared/postgres/outbox"
@@ -45,6 +48,20 @@ func (s *Store) wake(ctx context.Context, due bool) {
 	if err := s.waker.Wake(ctx); err != nil {
 		slog.WarnContext(ctx, "the relay could not be woken; its schedule will run it", "error", err)
 	}
+	crash.At(crash.AfterWake)
+}
+
+type getter func(ctx context.Context, db sqlx.QueryerContext, to any, query string, args ...any) error
+
+// change is a getter for a statement that writes the outbox, and is a transaction of its
+// own: the server commits it, and the answer can be lost.
+func change(ctx context.Context, db sqlx.QueryerContext, to any, query string, args ...any) error {
+	crash.At(crash.BeforeCommit)
+	err := sqlx.GetContext(ctx, db, to, query, args...)
+	if err == nil {
+		crash.At(crash.AfterCommit)
+	}
+	return err
 }
 
 // Extend implements audit.Lease.
@@ -171,9 +188,9 @@ func (s *Store) ApplyProfile(ctx context.Context, p audit.Profile) error {
 		ctx, cancel := postgres.Bounded(ctx)
 		defer cancel()
 		if p.Erased {
-			err = s.db.GetContext(ctx, &doc, `SELECT erase_user_players_v1($1, $2, $3, $4, $5)`, p.User, p.Version, parent, place, erasedAtOnce)
+			err = change(ctx, s.db, &doc, `SELECT erase_user_players_v1($1, $2, $3, $4, $5)`, p.User, p.Version, parent, place, erasedAtOnce)
 		} else {
-			err = s.db.GetContext(ctx, &doc, `SELECT sync_profile_v1($1, $2, $3, $4, $5, $6, $7)`, p.User, p.Version, p.DisplayName, p.Country, parent, place, followAtOnce)
+			err = change(ctx, s.db, &doc, `SELECT sync_profile_v1($1, $2, $3, $4, $5, $6, $7)`, p.User, p.Version, p.DisplayName, p.Country, parent, place, followAtOnce)
 		}
 		return doc, err
 	}

@@ -21,7 +21,7 @@ func (s *Store) ChangePlayer(ctx context.Context, b score.Board, player string, 
 		return score.PlayerOutcome{}, err
 	}
 	var doc []byte
-	err = s.db.GetContext(ctx, &doc, `SELECT change_player_v2($1, $2, $3, $4, $5, $6, $7)`,
+	err = change(ctx, s.db, &doc, `SELECT change_player_v2($1, $2, $3, $4, $5, $6, $7)`,
 		b.ID, b.Version, player, string(patch), who.Actor(), who.User, postgres.TraceParent(ctx))
 	if refusal, err := refusalOf(err); refusal != nil || err != nil {
 		return score.PlayerOutcome{Refusal: refusal}, err
@@ -55,7 +55,7 @@ func (s *Store) ErasePlayer(ctx context.Context, b score.Board, player, after st
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
 	var doc []byte
-	err := s.db.GetContext(ctx, &doc, `SELECT erase_player_v1($1, $2, $3, nullif($4, '')::uuid, $5, $6, $7, $8)`,
+	err := change(ctx, s.db, &doc, `SELECT erase_player_v1($1, $2, $3, nullif($4, '')::uuid, $5, $6, $7, $8)`,
 		b.ID, b.Version, player, after, erasedAtOnce, who.Actor(), who.User, postgres.TraceParent(ctx))
 	if err != nil {
 		return score.ErasureStep{}, postgres.Wrap(fmt.Errorf("erase player %s of board %s: %w", player, b.ID, err))

@@ -58,25 +58,31 @@ REVOKE ALL ON outbox_failed, relay_lease, profiles FROM PUBLIC;
 
 -- A row of the outbox as the relay and checks read it. entry_data has what the event of
 -- an entry shows.
-DROP TYPE IF EXISTS outbox_row_v1;
-CREATE TYPE outbox_row_v1 AS (
-    id           bigint,
-    kind         text,
-    type         text,
-    subject      text,
-    actor        text,
-    notify       text,
-    data         text,
-    entry_data   json,
-    recordedtime timestamptz,
-    traceparent  text,
-    subjectseq   bigint,
-    extensions   text,
-    enc          smallint,
-    batch_size   integer,
-    restored     boolean,
-    sent_at      timestamptz
-);
+-- +goose StatementBegin
+DO $do$
+BEGIN
+    IF to_regtype('outbox_row_v1') IS NULL THEN
+        CREATE TYPE outbox_row_v1 AS (
+            id           bigint,
+            kind         text,
+            type         text,
+            subject      text,
+            actor        text,
+            notify       text,
+            data         text,
+            entry_data   json,
+            recordedtime timestamptz,
+            traceparent  text,
+            subjectseq   bigint,
+            extensions   text,
+            enc          smallint,
+            batch_size   integer,
+            restored     boolean,
+            sent_at      timestamptz
+        );
+    END IF;
+END $do$;
+-- +goose StatementEnd
 
 -- The relay and checks call functions, which leave out the metadata of entries.
 REVOKE ALL ON outbox FROM outbox_relay;

@@ -39,25 +39,31 @@ REVOKE ALL ON outbox_failed FROM PUBLIC;
 CREATE SCHEMA IF NOT EXISTS internal;
 
 -- A row of the outbox as the relay and checks read it.
-DROP TYPE IF EXISTS outbox_row_v1;
-CREATE TYPE outbox_row_v1 AS (
-    id           bigint,
-    kind         text,
-    type         text,
-    subject      text,
-    actor        text,
-    notify       text,
-    data         text,
-    entry_data   json, -- null in this database
-    recordedtime timestamptz,
-    traceparent  text,
-    subjectseq   bigint,
-    extensions   text,
-    enc          smallint,
-    batch_size   integer,
-    restored     boolean,
-    sent_at      timestamptz
-);
+-- +goose StatementBegin
+DO $do$
+BEGIN
+    IF to_regtype('outbox_row_v1') IS NULL THEN
+        CREATE TYPE outbox_row_v1 AS (
+            id           bigint,
+            kind         text,
+            type         text,
+            subject      text,
+            actor        text,
+            notify       text,
+            data         text,
+            entry_data   json, -- null in this database
+            recordedtime timestamptz,
+            traceparent  text,
+            subjectseq   bigint,
+            extensions   text,
+            enc          smallint,
+            batch_size   integer,
+            restored     boolean,
+            sent_at      timestamptz
+        );
+    END IF;
+END $do$;
+-- +goose StatementEnd
 
 GRANT SELECT (id, kind, sent_at, restored) ON outbox TO db_check;
 GRANT SELECT (id, type, reason) ON outbox_failed TO db_check;
