@@ -249,6 +249,8 @@ func (r *run) put(ctx context.Context, m Message) (err error) {
 
 func (r *run) write(ctx context.Context, m Message) error {
 	switch {
+	case m.Fault != "":
+		return Unwritable{m.Fault}
 	case m.Event != nil:
 		return r.putEvent(ctx, *m.Event, m.Restored)
 	case m.Profile != nil && r.Profiles != nil:

@@ -313,31 +313,32 @@ func TestASlowLogTakesSomeOfEachBatch(t *testing.T) {
 func TestUnwritableMessagesBlockNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, l := &outbox{}, newLog()
-		large, broken, taken, odd := message(1), message(2), message(3), message(4)
+		large, broken, taken, odd, riddle := message(1), message(2), message(3), message(4), message(5)
 		large.Event.JSON = fmt.Appendf(nil, "%q", strings.Repeat("x", audit.MaxDocument))
 		broken.Event.JSON = []byte("{")
 		taken.Event.JSON = []byte(`{"another": true}`)
 		odd.Event = nil
+		riddle.Event, riddle.Fault = nil, "its extensions cannot be read"
 		other := message(3)
 		document, err := other.Event.Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
 		l.events[other.Event.LogID] = document
-		o.add(large, broken, taken, odd)
+		o.add(large, broken, taken, odd, riddle)
 		o.add(messages(10, 30)...)
 		relay, m := newRelay(o, l)
 		if err := relay.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for i, want := range []string{"must have at most 350000", "not valid JSON", "another event with the logid", "neither an event nor a profile"} {
+		for i, want := range []string{"must have at most 350000", "not valid JSON", "another event with the logid", "neither an event nor a profile", "its extensions cannot be read"} {
 			if got := o.rows[i].reason; !strings.Contains(got, want) {
 				t.Errorf("message %d: %q", i+1, got)
 			}
 		}
-		o.rows = o.rows[4:]
+		o.rows = o.rows[5:]
 		check(t, o, l)
-		if m.of("UnwritableRows") != 4 || m.of("Relayed") != 20 {
+		if m.of("UnwritableRows") != 5 || m.of("Relayed") != 20 {
 			t.Errorf("%d unwritable, %d relayed", m.of("UnwritableRows"), m.of("Relayed"))
 		}
 	})
