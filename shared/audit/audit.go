@@ -14,6 +14,7 @@ type Message struct {
 	ID       int64
 	Event    *event.Event
 	Profile  *Profile
+	Fault    string // why it is neither, and can never be sent
 	Restored bool // it is sent again by a restore, so that nobody is told twice
 }
 
@@ -33,7 +34,7 @@ type Outbox interface {
 	// locked, at most limit of them and not more than a few megabytes, and passes them to
 	// send. What send returns is parallel to its messages: those with nil are marked as
 	// sent (a profile's row is deleted), those with an Unwritable are set aside with its
-	// reason, and the others stay. All of it is one transaction. It returns how many
+	// reason, as are those with a Fault, and the others stay. All of it is one transaction. It returns how many
 	// messages it took; 0 if none waits.
 	Take(ctx context.Context, limit int, send func(context.Context, []Message) []error) (int, error)
 	// Depth returns how many messages wait, up to limit, and how old the oldest is.

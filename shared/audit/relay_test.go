@@ -133,10 +133,21 @@ type log struct {
 	events  map[string][]byte
 	indexed map[string]int
 	fault   func(call string, e event.Event) error
+	slow    time.Duration // that each call takes
 	profile []audit.Profile
 }
 
 func newLog() *log { return &log{events: map[string][]byte{}, indexed: map[string]int{}} }
+
+// take waits as long as a call takes, or until ctx ends.
+func (l *log) take(ctx context.Context) error {
+	select {
+	case <-time.After(l.slow):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 func (l *log) fails(call string, e event.Event) error {
 	if l.fault == nil {
@@ -146,6 +157,9 @@ func (l *log) fails(call string, e event.Event) error {
 }
 
 func (l *log) Put(ctx context.Context, e audit.Stored) (*audit.Stored, error) {
+	if err := l.take(ctx); err != nil {
+		return nil, err
+	}
 	err := l.fails("put", e.Event)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -163,7 +177,10 @@ func (l *log) Put(ctx context.Context, e audit.Stored) (*audit.Stored, error) {
 	return &audit.Stored{Event: other, Document: there}, nil
 }
 
-func (l *log) Index(_ context.Context, events []event.Event) error {
+func (l *log) Index(ctx context.Context, events []event.Event) error {
+	if err := l.take(ctx); err != nil {
+		return err
+	}
 	for _, e := range events {
 		if err := l.fails("index", e); err != nil {
 			return err
@@ -274,35 +291,54 @@ func TestTheRelayDrainsTheOutbox(t *testing.T) {
 	})
 }
 
+// However little of a batch a slow log takes in time, that is done and not begun again.
+func TestASlowLogTakesSomeOfEachBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, l := &outbox{}, newLog()
+		l.slow = 1900 * time.Millisecond
+		o.add(messages(0, 40)...)
+		relay, m := newRelay(o, l)
+		relay.Batch = 40
+		if err := relay.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		check(t, o, l)
+		if m.of("Relayed") != 40 {
+			t.Errorf("%d messages relayed", m.of("Relayed"))
+		}
+	})
+}
+
 // A message that can never be sent is set aside with its reason and holds up nobody.
 func TestUnwritableMessagesBlockNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, l := &outbox{}, newLog()
-		large, broken, taken, odd := message(1), message(2), message(3), message(4)
+		large, broken, taken, odd, riddle := message(1), message(2), message(3), message(4), message(5)
 		large.Event.JSON = fmt.Appendf(nil, "%q", strings.Repeat("x", audit.MaxDocument))
 		broken.Event.JSON = []byte("{")
 		taken.Event.JSON = []byte(`{"another": true}`)
 		odd.Event = nil
+		riddle.Event, riddle.Fault = nil, "its extensions cannot be read"
 		other := message(3)
 		document, err := other.Event.Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
 		l.events[other.Event.LogID] = document
-		o.add(large, broken, taken, odd)
+		o.add(large, broken, taken, odd, riddle)
 		o.add(messages(10, 30)...)
 		relay, m := newRelay(o, l)
 		if err := relay.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for i, want := range []string{"must have at most 350000", "not valid JSON", "another event with the logid", "neither an event nor a profile"} {
+		for i, want := range []string{"must have at most 350000", "not valid JSON", "another event with the logid", "neither an event nor a profile", "its extensions cannot be read"} {
 			if got := o.rows[i].reason; !strings.Contains(got, want) {
 				t.Errorf("message %d: %q", i+1, got)
 			}
 		}
-		o.rows = o.rows[4:]
+		o.rows = o.rows[5:]
 		check(t, o, l)
-		if m.of("UnwritableRows") != 4 || m.of("Relayed") != 20 {
+		if m.of("UnwritableRows") != 5 || m.of("Relayed") != 20 {
 			t.Errorf("%d unwritable, %d relayed", m.of("UnwritableRows"), m.of("Relayed"))
 		}
 	})

@@ -46,10 +46,16 @@ func (l *load) complete() {
 	l.t.Logf("%d entries, %d events of others, %d requests failed and were repeated; %d rows, %d events", len(l.wants.entries), len(l.wants.foreign), l.errors.Load(), v.rows, v.events)
 }
 
-// tail returns the end of the laptop cloud's log.
+// tail returns the last warnings and errors of the laptop cloud's log.
 func (c *checkout) tail() string {
 	text, _ := os.ReadFile(c.File("laptop.log"))
-	return string(text[max(0, len(text)-6000):])
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, "ERROR") || strings.Contains(line, "WARN") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-20):], "")
 }
 
 // check runs `plaudit audit check`.

@@ -188,28 +188,25 @@ func (o *Outbox) take(ctx context.Context, limit int, send func(context.Context,
 	}
 	// Empty, because nil would be null.
 	sent, failed, reasons := pq.Int64Array{}, pq.Int64Array{}, pq.StringArray{}
-	var messages []audit.Message
-	for _, r := range rows {
-		m, err := o.message(r)
-		if err != nil {
-			failed, reasons = append(failed, r.ID), append(reasons, err.Error())
-			continue
+	messages := make([]audit.Message, len(rows))
+	for i, r := range rows {
+		if messages[i], err = o.message(r); err != nil {
+			messages[i] = audit.Message{ID: r.ID, Fault: err.Error()}
 		}
-		messages = append(messages, m)
 	}
-	if len(messages) > 0 {
-		errs := send(ctx, messages)
-		if len(errs) != len(messages) {
-			return 0, fmt.Errorf("%d messages were sent with %d results", len(messages), len(errs))
-		}
-		for i, err := range errs {
-			var never audit.Unwritable
-			switch {
-			case err == nil:
-				sent = append(sent, messages[i].ID)
-			case errors.As(err, &never):
-				failed, reasons = append(failed, messages[i].ID), append(reasons, never.Reason)
-			}
+	errs := send(ctx, messages)
+	if len(errs) != len(messages) {
+		return 0, fmt.Errorf("%d messages were sent with %d results", len(messages), len(errs))
+	}
+	for i, err := range errs {
+		var never audit.Unwritable
+		switch {
+		case messages[i].Fault != "":
+			failed, reasons = append(failed, messages[i].ID), append(reasons, messages[i].Fault)
+		case err == nil:
+			sent = append(sent, messages[i].ID)
+		case errors.As(err, &never):
+			failed, reasons = append(failed, messages[i].ID), append(reasons, never.Reason)
 		}
 	}
 	if _, err := tx.ExecContext(lasting, `SELECT outbox_done_v1($1, $2, $3)`, sent, failed, reasons); err != nil {
