@@ -167,19 +167,27 @@ func (l *laptop) idle(watch time.Duration) error {
 	before := cpu(folders)
 	time.Sleep(watch)
 	var sum float64
-	for name, ticks := range cpu(folders) {
-		percent := float64(ticks-before[name]) / watch.Seconds() // 100 ticks a second
-		if sum += percent; percent >= 0.1 {
-			fmt.Printf("idle: %-24s %.1f %%\n", name, percent)
+	used := map[string]float64{} // by program
+	for process, ticks := range cpu(folders) {
+		percent := float64(ticks-before[process]) / watch.Seconds() // 100 ticks a second
+		used[process.program] += percent
+		sum += percent
+	}
+	for program, percent := range used {
+		if percent >= 0.1 {
+			fmt.Printf("idle: %-24s %.1f %%\n", program, percent)
 		}
 	}
 	fmt.Printf("idle: all together %.1f %% of one processor\n", sum)
 	return nil
 }
 
-// cpu returns the processor time of the processes in folders, in ticks, by program.
-func cpu(folders []string) map[string]int {
-	used := map[string]int{}
+// process is a process that runs. One that ends while it is watched does not count.
+type process struct{ pid, program string }
+
+// cpu returns the processor time of the processes in folders, in ticks.
+func cpu(folders []string) map[process]int {
+	used := map[process]int{}
 	files, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is valid
 	for _, file := range files {
 		stat, err := os.ReadFile(file)
@@ -192,7 +200,7 @@ func cpu(folders []string) map[string]int {
 		if fields := strings.Fields(rest); len(fields) > 12 && filepath.Dir(file) != fmt.Sprintf("/proc/%d", os.Getpid()) {
 			user, _ := strconv.Atoi(fields[11])
 			system, _ := strconv.Atoi(fields[12])
-			used[name] += user + system
+			used[process{filepath.Base(filepath.Dir(file)), name}] = user + system
 		}
 	}
 	return used
