@@ -134,7 +134,18 @@ func (m *mapping) open(ctx context.Context) error {
 	if err := m.reopen(); err != nil {
 		return err
 	}
-	return m.discover(ctx)
+	if err := m.discover(ctx); err != nil {
+		return err
+	}
+	// The table's own shards wait for those of its other streams, so none of these may
+	// wait for them. One does if its label is the newer one: after some time with
+	// another engine.
+	for _, s := range m.shards {
+		if s.stream != m.stream {
+			s.parents = slices.DeleteFunc(s.parents, func(parent *shard) bool { return parent.stream == m.stream })
+		}
+	}
+	return nil
 }
 
 func (m *mapping) reopen() error {

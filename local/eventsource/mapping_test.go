@@ -530,6 +530,29 @@ func TestATableThatIsMadeAgain(t *testing.T) {
 	b.want("1", "2", "3")
 }
 
+// Somebody used another engine for a while, whose table is younger, and of neither table
+// all records were handled.
+func TestATableThatIsTheOldOneAgain(t *testing.T) {
+	b := newBench(t, nil)
+	b.change = func(m *mapping) { m.grace = time.Millisecond }
+	release := filepath.Join(t.TempDir(), "released")
+	b.stream.put("shard-0", "hold:"+release)
+	b.start()
+	eventually(t, "the invocation", func() bool { return len(b.invocations()) == 1 })
+	b.stream.again(strings.Replace(testStream, "2026", "2027", 1))
+	b.stream.put("shard-0", "")
+	eventually(t, "the journal", func() bool {
+		found, _ := filepath.Glob(filepath.Join(b.mapping.dir, "*2027*", "*", "position"))
+		return len(found) == 1
+	})
+	b.halt()
+	touch(t, release)
+	b.stream.again(testStream)
+	b.stream.put("shard-0", "")
+	b.start()
+	b.want("1", "2", "1 3")
+}
+
 func TestADrainPutsWhatTheStreamHasIntoTheJournal(t *testing.T) {
 	b := newBench(t, func(c *Config) {
 		c.BatchSize = 2000
