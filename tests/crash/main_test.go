@@ -179,7 +179,7 @@ func alive(pid int) bool {
 
 // limit only keeps a test from hanging. The longest that anything here may take is a
 // minute, until the relay's schedule finds what crashes have left.
-const limit = 1 * time.Minute
+const limit = 4 * time.Minute
 
 // eventually waits until ok returns nil.
 func eventually(t *testing.T, ok func() error) {

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -46,7 +47,8 @@ func TestDynamoDBIsDown(t *testing.T) {
 	v := look(t)
 	// The relay cannot extend its promise, so that adds try to wake it, and wait for that.
 	v.exec(v.scores, `UPDATE relay_lease SET until = '-infinity'`)
-	for before := l.first.Load(); l.first.Load() < before+60 && !t.Failed(); {
+	began := time.Now()
+	for before := l.first.Load(); (l.first.Load() < before+60 || time.Since(began) < outage(t)) && !t.Failed(); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if err := syscall.Kill(engine, syscall.SIGCONT); err != nil {
@@ -55,6 +57,20 @@ func TestDynamoDBIsDown(t *testing.T) {
 	l.some(20)
 	l.stop().complete()
 	check(t)
+}
+
+// outage returns how long DynamoDB is down at least. `make crash` takes a minute.
+func outage(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv("CRASH_OUTAGE")
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("CRASH_OUTAGE: %v", err)
+	}
+	return d
 }
 
 // Whatever ends the laptop cloud, it continues where it was.

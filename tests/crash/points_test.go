@@ -3,17 +3,24 @@ package crash
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"plaudit/shared/crash"
 )
 
-// passes lists which programs pass a point, and so die there.
-var passes = []struct {
+type pass struct {
 	point    crash.Point
 	programs []string
-}{
+}
+
+// passes lists which programs pass a point, and so die there.
+var passes = []pass{
 	{crash.BeforeCommit, []string{"score-add", "board-admin", "users", "player-sync"}},
 	{crash.AfterCommit, []string{"score-add", "board-admin", "users", "player-sync"}},
 	{crash.AfterWake, []string{"score-add", "board-admin", "player-sync"}},
@@ -26,6 +33,66 @@ var passes = []struct {
 	{crash.IntakeAfterAll, []string{"audit-add"}},
 	{crash.BeforeConsume, []string{"audit-publish", "player-sync"}},
 	{crash.AfterConsume, []string{"audit-publish", "player-sync"}},
+}
+
+// placed lists the files in which a point is, as often as it is there.
+var placed = map[crash.Point][]string{
+	crash.BeforeCommit:    {"postgres/postgres.go", "postgres/scores/outbox.go"},
+	crash.AfterCommit:     {"postgres/postgres.go", "postgres/scores/outbox.go"},
+	crash.AfterWake:       {"functions/player-sync/sync.go", "postgres/scores/outbox.go"},
+	crash.BeforePut:       {"audit/relay.go"},
+	crash.AfterPut:        {"audit/relay.go"},
+	crash.BeforeMark:      {"audit/relay.go"},
+	crash.AfterMark:       {"audit/relay.go"},
+	crash.IntakeBeforePut: {"audit/intake.go"},
+	crash.IntakeAfterPut:  {"audit/intake.go"},
+	crash.IntakeAfterAll:  {"audit/intake.go"},
+	crash.BeforeConsume:   {"boot/batch.go"},
+	crash.AfterConsume:    {"boot/batch.go"},
+}
+
+// Each point is in the product, nothing else is a point, and a process dies at each.
+func TestEveryPointIsPlacedAndUsed(t *testing.T) {
+	found := map[string][]string{}
+	call := regexp.MustCompile(`crash\.At\(crash\.(\w+)\)`)
+	for _, folder := range []string{"shared", "functions", "services"} {
+		err := filepath.WalkDir(filepath.Join("../..", folder), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			for _, m := range call.FindAllSubmatch(text, -1) {
+				found[string(m[1])] = append(found[string(m[1])], strings.TrimPrefix(strings.TrimPrefix(filepath.ToSlash(path), "../../"), "shared/"))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	points := crash.Points()
+	for _, p := range points {
+		name := nameOf(p)
+		slices.Sort(found[name])
+		if !slices.Equal(found[name], placed[p]) {
+			t.Errorf("%s is in %v, want %v", name, found[name], placed[p])
+		}
+		if !slices.ContainsFunc(passes, func(e pass) bool { return e.point == p && len(e.programs) > 0 }) {
+			t.Errorf("no process dies at %s", name)
+		}
+		delete(found, name)
+	}
+	if len(found) > 0 || len(placed) != len(points) || len(passes) != len(points) {
+		t.Errorf("%v are not among the %d points; %d are placed, and processes die at %d", found, len(points), len(placed), len(passes))
+	}
+}
+
+// nameOf returns the name of a point's constant.
+func nameOf(p crash.Point) (name string) {
+	for word := range strings.SplitSeq(string(p), "-") {
+		name += strings.ToUpper(word[:1]) + word[1:]
+	}
+	return name
 }
 
 // A process dies at each point that it passes, under load.

@@ -41,7 +41,7 @@ func (l *load) complete() {
 	}
 	v := look(l.t)
 	if err := wait(func() error { return l.compare(v) }); err != nil {
-		l.t.Fatalf("%v\n%s", err, stack.tail())
+		l.t.Fatalf("%v\n%s\n%s", err, stack.Log.String(), stack.tail())
 	}
 	l.t.Logf("%d entries, %d events of others, %d requests failed and were repeated; %d rows, %d events", len(l.wants.entries), len(l.wants.foreign), l.errors.Load(), v.rows, v.events)
 }

@@ -30,7 +30,7 @@ func TestDynamoDBIsThrottled(t *testing.T) {
 	l.some(20)
 	f.on.Store(true)
 	for kind, n := range f.of {
-		for n.Load() < 100 && !t.Failed() {
+		for n.Load() < 10 && !t.Failed() {
 			l.some(10)
 		}
 		t.Logf("%s: %d", kind, n.Load())
