@@ -15,3 +15,11 @@ const (
 	BeforeConsume   Point = "before-consume"    // a consumer of a stream, before its effect
 	AfterConsume    Point = "after-consume"     // the effect is there, and the batch has no answer
 )
+
+// Points returns every point above.
+func Points() []Point {
+	return []Point{
+		BeforeCommit, AfterCommit, AfterWake, BeforePut, AfterPut, BeforeMark, AfterMark,
+		IntakeBeforePut, IntakeAfterPut, IntakeAfterAll, BeforeConsume, AfterConsume,
+	}
+}
