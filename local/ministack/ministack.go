@@ -1,5 +1,5 @@
 // Package ministack installs and runs MiniStack, the program behind the laptop's
-// DynamoDB, S3 and SQS: https://pypi.org/project/ministack/, MIT.
+// DynamoDB, S3 and SQS: the PyPI package ministack, MIT.
 //
 // MiniStack keeps its state in memory. It reads it when it starts and saves it
 // when it gets SIGTERM; after SIGKILL everything since its start is gone. Stream
