@@ -15,7 +15,7 @@ type Message struct {
 	Event    *event.Event
 	Profile  *Profile
 	Fault    string // why it is neither, and can never be sent
-	Restored bool // it is sent again by a restore, so that nobody is told twice
+	Restored bool   // it is sent again by a restore, so that nobody is told twice
 }
 
 // Profile is a user's public profile, as the users service hands it to the scores.
