@@ -339,6 +339,32 @@ func TestAKilledParentLosesNothing(t *testing.T) {
 	}
 }
 
+// A large state takes long to be saved, and the person who waits is told why. The engine
+// of this test does nothing for longer than 15 s, which were too few.
+func TestStopWaitsForALargeState(t *testing.T) {
+	t.Parallel()
+	data, s := filepath.Join(t.TempDir(), "engine"), &said{}
+	e := begin(t, config(newGroup(t), data, s))
+	if status := bucket(t, http.MethodPut, e.URL()); status != http.StatusOK {
+		t.Fatal(status)
+	}
+	pid := e.PID()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(17*time.Second, func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+	if err := e.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(s.all(), "the engine saves its tables") {
+		t.Errorf("it says %q", s.all())
+	}
+	again := begin(t, config(newGroup(t), data, &said{}))
+	if status := bucket(t, http.MethodGet, again.URL()); status != http.StatusOK {
+		t.Errorf("the bucket is gone: %d", status)
+	}
+}
+
 func TestRemoveWaitsForTheEngine(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "engine")
 	e := begin(t, config(newGroup(t), data, &said{}))

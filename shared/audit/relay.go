@@ -186,30 +186,39 @@ func (r *run) extend(ctx context.Context) error {
 func (r *run) send(ctx context.Context, messages []Message) []error {
 	ctx, cancel := context.WithTimeout(ctx, r.SendTime)
 	defer cancel()
+	// What was put in the first half can be indexed in the second one. So a slow log
+	// takes some messages of each batch, and not all of them halfway.
+	putting, stop := context.WithTimeout(ctx, r.SendTime/2)
+	defer stop()
 	errs := make([]error, len(messages))
-	r.together(len(messages), func(i int) { errs[i] = r.put(ctx, messages[i]) })
-
-	var events []int // those that are in the log now
-	for i, err := range errs {
-		if err == nil && messages[i].Event != nil {
-			events = append(events, i)
-		}
-	}
-	r.together((len(events)+indexed-1)/indexed, func(n int) {
-		part := events[n*indexed : min((n+1)*indexed, len(events))]
-		batch := make([]event.Event, len(part))
-		for i, at := range part {
-			batch[i] = *messages[at].Event
-		}
-		if err := r.index(ctx, batch); err != nil {
-			for _, at := range part {
-				errs[at] = fmt.Errorf("index: %w", err)
-			}
-		}
+	r.together((len(messages)+indexed-1)/indexed, func(n int) {
+		from, to := n*indexed, min((n+1)*indexed, len(messages))
+		r.sendGroup(putting, ctx, messages[from:to], errs[from:to])
 	})
 	r.report(ctx, messages, errs)
 	crash.At(crash.BeforeMark)
 	return errs
+}
+
+// sendGroup writes messages while putting lasts, and then indexes those that are events.
+// Its errors go to errs.
+func (r *run) sendGroup(putting, ctx context.Context, messages []Message, errs []error) {
+	var events []event.Event // those that are in the log now
+	for i, m := range messages {
+		if errs[i] = r.put(putting, m); errs[i] == nil && m.Event != nil {
+			events = append(events, *m.Event)
+		}
+	}
+	if len(events) == 0 {
+		return
+	}
+	if err := r.index(ctx, events); err != nil {
+		for i, m := range messages {
+			if errs[i] == nil && m.Event != nil {
+				errs[i] = fmt.Errorf("index: %w", err)
+			}
+		}
+	}
 }
 
 // together calls f with each number below n, as many at a time as the relay has

@@ -133,10 +133,21 @@ type log struct {
 	events  map[string][]byte
 	indexed map[string]int
 	fault   func(call string, e event.Event) error
+	slow    time.Duration // that each call takes
 	profile []audit.Profile
 }
 
 func newLog() *log { return &log{events: map[string][]byte{}, indexed: map[string]int{}} }
+
+// take waits as long as a call takes, or until ctx ends.
+func (l *log) take(ctx context.Context) error {
+	select {
+	case <-time.After(l.slow):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 func (l *log) fails(call string, e event.Event) error {
 	if l.fault == nil {
@@ -146,6 +157,9 @@ func (l *log) fails(call string, e event.Event) error {
 }
 
 func (l *log) Put(ctx context.Context, e audit.Stored) (*audit.Stored, error) {
+	if err := l.take(ctx); err != nil {
+		return nil, err
+	}
 	err := l.fails("put", e.Event)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -163,7 +177,10 @@ func (l *log) Put(ctx context.Context, e audit.Stored) (*audit.Stored, error) {
 	return &audit.Stored{Event: other, Document: there}, nil
 }
 
-func (l *log) Index(_ context.Context, events []event.Event) error {
+func (l *log) Index(ctx context.Context, events []event.Event) error {
+	if err := l.take(ctx); err != nil {
+		return err
+	}
 	for _, e := range events {
 		if err := l.fails("index", e); err != nil {
 			return err
@@ -270,6 +287,24 @@ func TestTheRelayDrainsTheOutbox(t *testing.T) {
 		o.add(audit.Message{ID: 95, Profile: &audit.Profile{User: "u", Version: 3}})
 		if err := relay.Run(t.Context()); err != nil || len(l.profile) != 1 || l.profile[0].Version != 3 {
 			t.Errorf("profiles: %v, %v", l.profile, err)
+		}
+	})
+}
+
+// However little of a batch a slow log takes in time, that is done and not begun again.
+func TestASlowLogTakesSomeOfEachBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, l := &outbox{}, newLog()
+		l.slow = 1900 * time.Millisecond
+		o.add(messages(0, 40)...)
+		relay, m := newRelay(o, l)
+		relay.Batch = 40
+		if err := relay.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		check(t, o, l)
+		if m.of("Relayed") != 40 {
+			t.Errorf("%d messages relayed", m.of("Relayed"))
 		}
 	})
 }

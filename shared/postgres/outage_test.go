@@ -246,7 +246,7 @@ func TestLostStatementIsNotSentAgain(t *testing.T) {
 func TestConnectionLimitIsAnOutage(t *testing.T) {
 	t.Parallel()
 	f := newFreezer(t)
-	for range 40 {
+	for range 44 { // see shared/postgres/migrate/roles.go
 		db := f.open(1)
 		if err := pgtest.Ping(t.Context(), db); err != nil {
 			t.Fatal(err)

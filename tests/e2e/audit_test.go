@@ -489,3 +489,20 @@ func TestAnExportCanBeResumed(t *testing.T) {
 		}
 	}
 }
+
+// What no other test does: imports, and a refresh token that is
+// used twice.
+func TestRareChangesAreInTheLog(t *testing.T) {
+	owner, me := person(t, access.Organizer), person(t, access.Member)
+	board := owner.board(t, "")
+	want(t, 201, "POST", "/v1/boards/"+board+"/entries", owner.token, `{"player": "p", "points": 5, "kind": "import"}`)
+	stolen := fmt.Sprintf(`{"refresh_token": %q}`, me.refresh)
+	again := want(t, 200, "POST", "/v1/sessions/refresh", "", stolen).text(t, "refresh_token")
+	want(t, 200, "POST", "/v1/sessions/refresh", "", fmt.Sprintf(`{"refresh_token": %q}`, again))
+	want(t, 401, "POST", "/v1/sessions/refresh", "", stolen)
+	for query, typ := range map[string]event.Type{under(board): event.EntryImported, "subject=user/" + me.id: event.SessionReused} {
+		eventually(t, "the log has an event of the type "+string(typ), func() bool {
+			return slices.ContainsFunc(events(t, rolesBy(t), query), func(e event.Event) bool { return e.Type == typ })
+		})
+	}
+}

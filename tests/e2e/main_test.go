@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -43,8 +44,9 @@ func run(m *testing.M) int {
 		return fatal(err)
 	}
 	code := m.Run()
+	log := stack.checkLog(flag.Lookup("test.run").Value.String() == "")
 	stack.Stop()
-	if err := errors.Join(stack.searchLogs(), documented.err()); err != nil {
+	if err := errors.Join(log, stack.searchLogs(), documented.err()); err != nil {
 		return fatal(err)
 	}
 	return code

@@ -3,6 +3,7 @@ package scores_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 	"time"
 
@@ -22,6 +23,11 @@ func (s *scores) check(t testing.TB, board string) []string {
 	found, err := pgscores.CheckBoard(t.Context(), s.db.Config("plaudit"), board)
 	if err != nil {
 		t.Fatal(err)
+	}
+	// The function db-check finds the same.
+	again, err := pgscores.CheckBoard(t.Context(), s.db.Config("db_check"), board)
+	if err != nil || !reflect.DeepEqual(again, found) {
+		t.Errorf("db_check finds %v, %v, the owner %v", again, err, found)
 	}
 	var out []string
 	for _, d := range found {
