@@ -89,13 +89,14 @@ func TestPoisonRows(t *testing.T) {
 			return nil
 		})
 	}
+	l.stop()
 	out, err := plaudit("audit", "check")
 	if err == nil || !strings.Contains(out, "it could not be written") {
 		t.Errorf("plaudit audit check: %v\n%s", err, out)
 	}
 	v.exec(v.scores, `DELETE FROM outbox_failed`)
 	v.exec(v.users, `DELETE FROM outbox_failed`)
-	l.stop().complete()
+	l.complete()
 	check(t)
 }
 
