@@ -483,7 +483,7 @@ func TestEntriesAreListedWholeWhileOthersAreAdded(t *testing.T) {
 		s.accepted()
 	}
 	for _, target := range []string{"/v1/boards/b/entries?limit=1", "/v1/boards/b/entries?limit=1&player=p", "/v1/players/u/entries?limit=1"} {
-		s.db.Owner().MustExec(`TRUNCATE entries, players, runs, standings CASCADE`)
+		s.db.Owner().MustExec(`TRUNCATE entries, players, runs, standings, outbox CASCADE`)
 		for i := range 4 {
 			add(i, fmt.Sprintf("0%dT00:00:00", i+1))
 		}
