@@ -331,8 +331,8 @@ func TestRecordEntries(t *testing.T) {
 		item(0, "p", "result", "u", []int{3, 7}, fields{"reason": "full", "metadata": `{"a": 1}`}),
 		item(1, "q", "reversal", "u", []int{5}, fields{"reverses": entryID(99), "note": "wrong"}),
 		item(3, "q", "import", "u", []int{5}, nil),
-		item(4, "q", "adjustment", "o", []int{5}, nil),
-		item(5, "q", "reversal", nil, []int{9}, fields{"reverses": entryID(98)}),
+		item(4, "q", "adjustment", "o", []int{5}, fields{"note": "own"}),
+		item(5, "q", "reversal", nil, []int{9}, fields{"reverses": entryID(98), "note": "wrong"}),
 	), parent, batch)
 	sameJSON(t, "the ledger", s.get(t, `SELECT jsonb_agg(jsonb_build_array(e.player, e.seq, e.kind, e.points, e.tiebreak, e.reason, e.note, e.metadata, right(e.reverses::text, 2), e.runs, e.scores, extract(microseconds FROM e.recorded_at - $1)) ORDER BY e.id)
 		FROM entries e WHERE e.actor = 'key/k' AND e.board = 1 AND e.batch = $2 AND e.occurred_at = $1 - interval '1 hour'`, noon, batch), `[
@@ -340,12 +340,12 @@ func TestRecordEntries(t *testing.T) {
 		["q", 2, "reversal", 1, -1, null, "wrong", null, "99", [5], [50], 1],
 		["p", 3, "adjustment", 2, -2, null, "why", null, null, [7, 3, 5], [70, 30, null], 2],
 		["q", 4, "import", 3, -3, null, null, null, null, [5], [50], 3],
-		["q", 5, "adjustment", 4, -4, null, null, null, null, [5], [50], 4],
-		["q", 6, "reversal", 5, -5, null, null, null, "98", [9], [null], 5]]`)
-	sameJSON(t, "the outbox", s.get(t, `SELECT jsonb_agg(jsonb_build_array(o.type, right(o.entry::text, 1), o.notify, extract(microseconds FROM o.recordedtime - $1)) ORDER BY o.id)
-		FROM outbox o WHERE o.kind = 'event' AND o.subject IS NULL AND o.actor IS NULL AND o.data IS NULL AND o.traceparent = $2`, noon, parent), `[
-		["plaudit.entry.added", "0", null, 0], ["plaudit.entry.reversed", "1", "u", 1], ["plaudit.entry.adjusted", "2", "u", 2],
-		["plaudit.entry.imported", "3", null, 3], ["plaudit.entry.adjusted", "4", null, 4], ["plaudit.entry.reversed", "5", null, 5]]`)
+		["q", 5, "adjustment", 4, -4, null, "own", null, null, [5], [50], 4],
+		["q", 6, "reversal", 5, -5, null, "wrong", null, "98", [9], [null], 5]]`)
+	sameJSON(t, "the outbox", s.get(t, `SELECT jsonb_agg(jsonb_build_array(o.type, right(o.entry::text, 1), o.notify, extract(microseconds FROM o.recordedtime - $1), o.extensions::jsonb ->> 'user') ORDER BY o.id)
+		FROM outbox o WHERE o.kind = 'event' AND o.batch_size = 6 AND o.subjectseq IS NULL AND o.subject IS NULL AND o.actor IS NULL AND o.data IS NULL AND o.traceparent = $2`, noon, parent), `[
+		["plaudit.entry.added", "0", null, 0, "u"], ["plaudit.entry.reversed", "1", "u", 1, "u"], ["plaudit.entry.adjusted", "2", "u", 2, "u"],
+		["plaudit.entry.imported", "3", null, 3, "u"], ["plaudit.entry.adjusted", "4", null, 4, "o"], ["plaudit.entry.reversed", "5", null, 5, null]]`)
 }
 
 func TestRecordProfiles(t *testing.T) {
@@ -361,10 +361,10 @@ func TestRecordProfiles(t *testing.T) {
 		fields{"board": b, "player": "q", "old": player, "new": player.with(fields{"display_name": "Lee", "attributes": fields{"sex": "f"}})},
 		fields{"board": b, "player": "p", "old": player, "new": player.with(fields{"display_name": "Lee", "country": "KR"})},
 	), parent)
-	sameJSON(t, "the outbox", s.get(t, `SELECT jsonb_agg(jsonb_build_array(o.subject, o.notify, o.data::jsonb, extract(microseconds FROM o.recordedtime - $1)) ORDER BY o.id)
+	sameJSON(t, "the outbox", s.get(t, `SELECT jsonb_agg(jsonb_build_array(o.subject, o.notify, o.data::jsonb, extract(microseconds FROM o.recordedtime - $1), o.subjectseq, o.extensions::jsonb) ORDER BY o.id)
 		FROM outbox o WHERE o.kind = 'event' AND o.type = 'plaudit.player.changed' AND o.actor = 'user/o' AND o.entry IS NULL AND o.traceparent = $2`, noon, parent), `[
-		["board/b/player/p", null, {"changes": {"display_name": {}, "country": {}}}, 1],
-		["board/b/player/q", null, {"changes": {"display_name": {}, "attributes": {}}}, 1]]`)
+		["board/b/player/p", null, {"changes": {"display_name": {}, "country": {}}}, 1, 1, null],
+		["board/b/player/q", null, {"changes": {"display_name": {}, "attributes": {}}}, 1, 1, {"user": "u"}]]`)
 	sameJSON(t, "the players' times", s.get(t, `SELECT jsonb_object_agg(id, extract(microseconds FROM recorded_at - $1)) FROM players`, noon), `{"p": 1, "q": 1, "r": 0}`)
 }
 
