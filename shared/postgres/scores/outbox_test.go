@@ -138,8 +138,14 @@ func TestUnreadableRowsAreSetAside(t *testing.T) {
 		UPDATE outbox SET extensions = '[' WHERE id = 1;
 		UPDATE outbox SET enc = 2 WHERE id = 2;
 		UPDATE outbox SET kind = 'mail' WHERE id = 3;`)
-	if got := ids(relayed(t, s.relay(t), 9, nil)); !slices.Equal(got, []int64{4}) {
-		t.Errorf("sent are %d", got)
+	taken := relayed(t, s.relay(t), 9, nil)
+	if got := ids(taken); !slices.Equal(got, []int64{1, 3, 4}) {
+		t.Fatalf("taken are %d", got)
+	}
+	for i, unreadable := range []bool{true, true, false} {
+		if m := taken[i]; (m.Fault != "") != unreadable || (m.Event == nil) != unreadable {
+			t.Errorf("message %d: %+v", m.ID, m)
+		}
 	}
 	checker := pgscores.New(s.db.Open("db_check"))
 	failed, err := checker.Failed(t.Context(), 0, 9)
