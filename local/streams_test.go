@@ -88,17 +88,20 @@ func TestStreamRecordsOutliveTheLaptopCloud(t *testing.T) {
 		l := begin(t, dir)
 		l.ready(t)
 		var added atomic.Int64
+		var ending atomic.Bool
 		load := make(chan struct{})
 		go func() {
 			defer close(load)
 			client := l.tables()
 			for {
 				next := n + added.Load() + 1
-				if addNumber(client, next) != nil {
+				switch err := addNumber(client, next); {
+				case err == nil:
+					added.Add(1)
+				case ending.Load():
 					n = next // it may be there or not
 					return
 				}
-				added.Add(1)
 			}
 		}()
 		eventually(t, "a load", func() error {
@@ -107,6 +110,7 @@ func TestStreamRecordsOutliveTheLaptopCloud(t *testing.T) {
 			}
 			return nil
 		})
+		ending.Store(true)
 		if err := l.cmd.Process.Signal(signal); err != nil {
 			t.Fatal(err)
 		}

@@ -96,7 +96,7 @@ func TestAParentShardComesFirstAfterARestart(t *testing.T) {
 	b.halt()
 	b.change = nil
 	b.start()
-	b.want("1", "2", "1 3")
+	b.want("1", "1", "2", "3")
 }
 
 func TestOneBatchOfAShardRunsAtATime(t *testing.T) {
