@@ -93,7 +93,8 @@ func (r *Reader) readsSubject(ctx context.Context, c access.Caller, subject stri
 	if slices.Contains(strings.Split(owners, ","), c.User) {
 		return true, nil
 	}
-	if all || root == event.Board(board) {
+	// A draft is seen by nobody else, its players included.
+	if draft, _ := latest.Extensions["draft"].(bool); draft || all || root == event.Board(board) {
 		return false, nil
 	}
 	if latest, err = r.latest(ctx, root); err != nil || latest == nil {

@@ -18,7 +18,7 @@ import (
 // ours are the attributes that only the log and our own events set, and names that are
 // kept for marks of the log's items.
 var ours = []string{
-	"actor", "recordedtime", "logid", "subjectseq", "owners", "public", "user", "restored", "enc", "event", "seal", "proof",
+	"actor", "recordedtime", "logid", "subjectseq", "owners", "public", "draft", "user", "restored", "enc", "event", "seal", "proof",
 }
 
 // extensionName is the form of attribute names: CloudEvents recommends at most 20

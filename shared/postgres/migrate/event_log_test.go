@@ -126,7 +126,7 @@ func TestEarlierEventsAreNumbered(t *testing.T) {
 	db.MustExec(`UPDATE outbox SET sent_at = now() WHERE id < 4`)
 
 	want := []string{
-		`board.created board/b 1 {"owners": "o", "public": false}`,
+		`board.created board/b 1 {"draft": true, "owners": "o", "public": false}`,
 		`board.updated board/b 2 {"owners": "o", "public": true}`,
 		`board.updated board/b 3 {"owners": "o", "public": true}`,
 		`entry.added board/b/player/p of 1`,

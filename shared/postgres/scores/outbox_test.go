@@ -299,7 +299,7 @@ func TestExtensionsOfEvents(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %s %d %s", strings.TrimPrefix(string(r.Event.Type), "plaudit."), strings.ReplaceAll(r.Event.Subject, account, "A"), r.Event.SubjectSeq, strings.ReplaceAll(string(text), account, "A")))
 	}
 	want := []string{
-		`board.created board/b 1 {"owners":"` + owner.User + `","public":false}`,
+		`board.created board/b 1 {"draft":true,"owners":"` + owner.User + `","public":false}`,
 		`board.updated board/b 2 {"owners":"` + owner.User + `","public":true}`,
 		`board.updated board/b 3 {"owners":"` + owner.User + `,second","public":false}`,
 		`board.created board/r 1 {"owners":"` + owner.User + `","public":true}`,

@@ -209,7 +209,7 @@ func TestWrongEventsAreRefused(t *testing.T) {
 	} {
 		s.refused(400, c.field, "sender", "POST", events, c.body)
 	}
-	for _, name := range []string{"actor", "recordedtime", "logid", "subjectseq", "owners", "public", "user", "restored", "enc", "seal", "proof"} {
+	for _, name := range []string{"actor", "recordedtime", "logid", "subjectseq", "owners", "public", "draft", "user", "restored", "enc", "seal", "proof"} {
 		s.refused(400, name, "sender", "POST", events, with(`"`+name+`": "user/a"`))
 		s.refused(400, "ce-"+name, "sender", "POST", events, "", "Ce-"+name, "user/a", "Ce-Specversion", "1.0", "Ce-Id", "1", "Ce-Source", "/t", "Ce-Type", "t", "Ce-Subject", "task")
 	}

@@ -364,6 +364,21 @@ func player(board, id, user string) event.Event {
 	return e
 }
 
+// A draft is read by its owners alone, until it is opened.
+func TestPlayersDoNotReadDrafts(t *testing.T) {
+	s := newStack(t)
+	draft := board("x", "o")
+	draft.Extensions["draft"] = true
+	s.ours(draft, player("x", "7", "p"))
+	s.pass(time.Minute)
+	const list = events + "?subject=board/x/player/7"
+	s.want(403, "player", "GET", list, "")
+	s.want(200, "owner", "GET", list, "")
+	s.ours(board("x", "o"))
+	s.pass(time.Minute)
+	s.want(200, "player", "GET", list, "")
+}
+
 // Each caller lists what concerns them, and nothing else; a single event follows the
 // same rule.
 func TestWhoReadsWhat(t *testing.T) {

@@ -166,7 +166,8 @@ BEGIN
     -- Files of the same names replace these bodies right after the migrations.
     CREATE OR REPLACE FUNCTION internal.board_extensions(b boards) RETURNS text
     LANGUAGE sql STABLE AS $$
-        SELECT jsonb_build_object('owners', array_to_string(b.owners, ','), 'public', b.public AND b.state <> 'draft')::text
+        SELECT (jsonb_build_object('owners', array_to_string(b.owners, ','), 'public', b.public AND b.state <> 'draft')
+            || CASE WHEN b.state = 'draft' THEN '{"draft": true}'::jsonb ELSE '{}' END)::text
     $$;
     CREATE OR REPLACE FUNCTION internal.player_extensions(p_board integer, p_player text, p_user text) RETURNS text
     LANGUAGE plpgsql STABLE AS $$
@@ -229,7 +230,8 @@ DROP INDEX CONCURRENTLY IF EXISTS outbox_unnumbered;
 -- What events carry from now on, for those that exist: of a board its owners, and
 -- whether anybody may read it.
 UPDATE outbox o
-SET extensions = jsonb_build_object('owners', array_to_string(ARRAY(SELECT jsonb_array_elements_text(e.owners)), ','), 'public', e.public AND e.state <> 'draft')::text
+SET extensions = (jsonb_build_object('owners', array_to_string(ARRAY(SELECT jsonb_array_elements_text(e.owners)), ','), 'public', e.public AND e.state <> 'draft')
+    || CASE WHEN e.state = 'draft' THEN '{"draft": true}'::jsonb ELSE '{}' END)::text
 FROM (
     SELECT e.id,
         coalesce(e.data -> 'owners', to_jsonb(b.owners)) AS owners,
