@@ -37,7 +37,7 @@ func run(ctx context.Context, cfg config) error {
 	if err := waker.Check(ctx); err != nil {
 		return err
 	}
-	return boot.Batch(ctx, syncer{pgscores.New(db), waker}.handle, func(r events.DynamoDBEventRecord) string {
+	return boot.Batch(ctx, syncer{pgscores.New(db).Waking(waker)}.handle, func(r events.DynamoDBEventRecord) string {
 		return ddb.Image(r.Change.NewImage).TraceParent()
 	})
 }

@@ -4,23 +4,15 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
 	"plaudit/shared/audit"
 	"plaudit/shared/boot"
-	"plaudit/shared/crash"
 	"plaudit/shared/ddb"
 )
 
-// wakeTime bounds a wake. The schedule of the relay covers one that fails.
-const wakeTime = 300 * time.Millisecond
-
-type syncer struct {
-	players audit.Players
-	waker   audit.Waker
-}
+type syncer struct{ players audit.Players }
 
 // handle takes one record of the profiles table's stream. One that is not a profile can
 // never become one, so it is skipped instead of holding up its shard.
@@ -39,12 +31,5 @@ func (s syncer) handle(ctx context.Context, r events.DynamoDBEventRecord) error 
 		return fmt.Errorf("apply version %d of the profile of user %s: %w", profile.Version, profile.User, err)
 	}
 	boot.Count(ctx, "AppliedProfiles", 1)
-	ctx, cancel := context.WithTimeout(ctx, wakeTime)
-	defer cancel()
-	if err := s.waker.Wake(ctx); err != nil {
-		boot.Count(ctx, "WakeFailures", 1)
-		slog.WarnContext(ctx, "the relay could not be woken; its schedule will run it", "error", err)
-	}
-	crash.At(crash.AfterWake)
 	return nil
 }

@@ -11,12 +11,10 @@ import (
 	"plaudit/shared/audit"
 )
 
-// scores takes profiles and wakes.
+// scores takes profiles.
 type scores struct {
 	applied []audit.Profile
-	wakes   int
 	down    error
-	asleep  error
 }
 
 func (s *scores) ApplyProfile(_ context.Context, p audit.Profile) error {
@@ -25,8 +23,6 @@ func (s *scores) ApplyProfile(_ context.Context, p audit.Profile) error {
 	}
 	return s.down
 }
-
-func (s *scores) Wake(context.Context) error { s.wakes++; return s.asleep }
 
 func record(t *testing.T, name, image string) (r events.DynamoDBEventRecord) {
 	t.Helper()
@@ -43,12 +39,12 @@ func TestProfilesAreApplied(t *testing.T) {
 		record(t, "INSERT", `{"id":{"S":"u"},"version":{"N":"1"},"display_name":{"S":"Kim"},"country":{"S":"KR"},"erased":{"BOOL":false},"traceparent":{"S":"t"}}`),
 		record(t, "MODIFY", `{"id":{"S":"u"},"version":{"N":"2"},"erased":{"BOOL":true}}`),
 	} {
-		if err := (syncer{s, s}).handle(t.Context(), r); err != nil {
+		if err := (syncer{s}).handle(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(s.applied) != 2 || s.wakes != 2 {
-		t.Fatalf("%d applied, %d wakes", len(s.applied), s.wakes)
+	if len(s.applied) != 2 {
+		t.Fatalf("%d applied", len(s.applied))
 	}
 	if p := s.applied[0]; p.User != "u" || p.Version != 1 || *p.DisplayName != "Kim" || *p.Country != "KR" || p.Erased || p.TraceParent != "t" {
 		t.Errorf("the first is %+v", p)
@@ -68,7 +64,7 @@ func TestARecordThatIsNoProfileIsSkipped(t *testing.T) {
 		record(t, "INSERT", `{"id":{"S":"u"},"version":{"N":"1.5"}}`),
 		record(t, "REMOVE", `{"id":{"S":"u"},"version":{"N":"1"}}`),
 	} {
-		if err := (syncer{s, s}).handle(t.Context(), r); err != nil || len(s.applied) > 0 || s.wakes > 0 {
+		if err := (syncer{s}).handle(t.Context(), r); err != nil || len(s.applied) > 0 {
 			t.Errorf("%v: %v", r.Change.NewImage, err)
 		}
 	}
@@ -77,11 +73,7 @@ func TestARecordThatIsNoProfileIsSkipped(t *testing.T) {
 func TestOnlyTheDatabaseFailsARecord(t *testing.T) {
 	r := record(t, "INSERT", `{"id":{"S":"u"},"version":{"N":"1"}}`)
 	s := &scores{down: errors.New("the database is down")}
-	if err := (syncer{s, s}).handle(t.Context(), r); !errors.Is(err, s.down) || s.wakes != 0 {
-		t.Errorf("%v, %d wakes", err, s.wakes)
-	}
-	s = &scores{asleep: errors.New("no wake")}
-	if err := (syncer{s, s}).handle(t.Context(), r); err != nil || len(s.applied) != 1 {
-		t.Errorf("a wake that fails: %v", err)
+	if err := (syncer{s}).handle(t.Context(), r); !errors.Is(err, s.down) {
+		t.Errorf("%v", err)
 	}
 }

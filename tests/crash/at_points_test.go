@@ -39,7 +39,7 @@ var passes = []pass{
 var placed = map[crash.Point][]string{
 	crash.BeforeCommit:    {"postgres/postgres.go", "postgres/scores/outbox.go"},
 	crash.AfterCommit:     {"postgres/postgres.go", "postgres/scores/outbox.go"},
-	crash.AfterWake:       {"functions/player-sync/sync.go", "postgres/scores/outbox.go"},
+	crash.AfterWake:       {"postgres/scores/outbox.go"},
 	crash.BeforePut:       {"audit/relay.go"},
 	crash.AfterPut:        {"audit/relay.go"},
 	crash.BeforeMark:      {"audit/relay.go"},
