@@ -34,8 +34,8 @@ type Outbox interface {
 	// locked, at most limit of them and not more than a few megabytes, and passes them to
 	// send. What send returns is parallel to its messages: those with nil are marked as
 	// sent (a profile's row is deleted), those with an Unwritable are set aside with its
-	// reason, as are those with a Fault, and the others stay. All of it is one transaction. It returns how many
-	// messages it took; 0 if none waits.
+	// reason, those with a Fault with that, and the others stay. All of it is one
+	// transaction. It returns how many messages it took; 0 if none waits.
 	Take(ctx context.Context, limit int, send func(context.Context, []Message) []error) (int, error)
 	// Depth returns how many messages wait, up to limit, and how old the oldest is.
 	Depth(ctx context.Context, limit int) (waiting int, oldest time.Duration, err error)

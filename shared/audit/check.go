@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"plaudit/shared/event"
 )
 
@@ -292,7 +290,7 @@ func compare(ctx context.Context, log Log, rows []Kept, r *Report) (wrong []Kept
 		}
 	}
 	stored := make([]*Stored, len(rows))
-	err = each(ctx, len(rows), func(ctx context.Context, i int) (err error) {
+	err = each(ctx, readers, len(rows), func(ctx context.Context, i int) (err error) {
 		stored[i], err = log.Get(ctx, rows[i].Event.LogID)
 		return err
 	})
@@ -352,7 +350,7 @@ func (c *Checker) checkOrphans(ctx context.Context, at *place, r *Report) (bool,
 		what[i], err = c.orphan(ctx, found[i])
 		return err
 	}
-	if err := each(ctx, len(found), look); err != nil {
+	if err := each(ctx, readers, len(found), look); err != nil {
 		return false, err
 	}
 	waited := false
@@ -376,16 +374,6 @@ func (c *Checker) checkOrphans(ctx context.Context, at *place, r *Report) (bool,
 	r.Entries += len(found)
 	at.Entry = last
 	return last == "", nil
-}
-
-// each calls f with each number below n, some at a time.
-func each(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(readers)
-	for i := range n {
-		group.Go(func() error { return f(ctx, i) })
-	}
-	return group.Wait()
 }
 
 // orphan returns what is wrong with the event of an entry; "" if nothing is.

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"plaudit/shared/access"
 	"plaudit/shared/crash"
 	"plaudit/shared/event"
@@ -73,7 +71,7 @@ func (in *Intake) Add(ctx context.Context, c access.Caller, submissions []Submis
 		return nil, err
 	}
 	added := make([]Added, len(submissions))
-	if err := tryAll(ctx, len(added), func(ctx context.Context, i int) error {
+	if err := each(ctx, atOnce, len(added), func(ctx context.Context, i int) error {
 		there, err := in.Log.Get(ctx, logID(submissions[i]))
 		if err != nil || there == nil {
 			return err
@@ -84,7 +82,7 @@ func (in *Intake) Add(ctx context.Context, c access.Caller, submissions []Submis
 		return nil, err
 	}
 	at := in.times(len(added))
-	err := tryAll(ctx, len(added), func(ctx context.Context, i int) error {
+	err := each(ctx, atOnce, len(added), func(ctx context.Context, i int) error {
 		if added[i].Replayed {
 			return nil
 		}
@@ -139,24 +137,6 @@ func (in *Intake) times(n int) time.Time {
 	}
 	in.last = at.Add(time.Duration(n-1) * time.Microsecond)
 	return at
-}
-
-// tryAll calls do for the numbers below n, some at a time. It calls all of them, unless
-// ctx ends, and returns the error of the lowest.
-func tryAll(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
-	errs := make([]error, n)
-	var all errgroup.Group
-	all.SetLimit(atOnce)
-	for i := range n {
-		all.Go(func() error { errs[i] = do(ctx, i); return nil })
-	}
-	all.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func logID(s Submission) string { return event.LogID(s.Event.Source, s.Event.ID) }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"plaudit/shared/crash"
@@ -191,9 +189,10 @@ func (r *run) send(ctx context.Context, messages []Message) []error {
 	putting, stop := context.WithTimeout(ctx, r.SendTime/2)
 	defer stop()
 	errs := make([]error, len(messages))
-	r.together((len(messages)+indexed-1)/indexed, func(n int) {
+	_ = each(ctx, r.Writers, (len(messages)+indexed-1)/indexed, func(ctx context.Context, n int) error {
 		from, to := n*indexed, min((n+1)*indexed, len(messages))
 		r.sendGroup(putting, ctx, messages[from:to], errs[from:to])
+		return nil // errs has what fails
 	})
 	r.report(ctx, messages, errs)
 	crash.At(crash.BeforeMark)
@@ -219,21 +218,6 @@ func (r *run) sendGroup(putting, ctx context.Context, messages []Message, errs [
 			}
 		}
 	}
-}
-
-// together calls f with each number below n, as many at a time as the relay has
-// writers.
-func (r *run) together(n int, f func(int)) {
-	var next atomic.Int64
-	var writers sync.WaitGroup
-	for range min(r.Writers, n) {
-		writers.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				f(i)
-			}
-		})
-	}
-	writers.Wait()
 }
 
 func (r *run) put(ctx context.Context, m Message) (err error) {
