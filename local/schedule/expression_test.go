@@ -115,7 +115,7 @@ func TestWrongExpressions(t *testing.T) {
 		"cron(0 0 ? * 0 *)":               "day of week",
 		"cron(0 0 ? * 8L *)":              "day of week",
 		"cron(0 0 ? * 2#6 *)":             "day of week",
-		"cron(0 0 ? * XXX *)":             "day of week",
+		"cron(0 0 ? * DAY *)":             "day of week",
 		"cron(0 0 1 1 ? 1969)":            "year",
 		"cron(5-1 0 1 1 ? *)":             "minutes",
 		"cron(0/0 0 1 1 ? *)":             "minutes",
