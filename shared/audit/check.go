@@ -255,17 +255,6 @@ func (c *Checker) again(ctx context.Context, s Source, rows []Kept) ([]Kept, err
 	return s.KeptByID(ctx, ids)
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
 // checkKept checks rows and puts what is wrong into r, unless r is nil. It also returns
 // the rows that are wrong, and how many wait.
 func (c *Checker) checkKept(ctx context.Context, rows []Kept, r *Report) (wrong []Kept, waiting int, err error) {

@@ -156,7 +156,7 @@ func (r *run) drain(ctx context.Context) (ended bool, err error) {
 			if !begun.Before(r.pollEnd) {
 				return true, nil
 			}
-			sleep(waiting, poll)
+			_ = pause(waiting, poll)
 		case r.sent == before && r.failed != nil:
 			r.pause.wait(waiting)
 			continue
@@ -338,14 +338,5 @@ type backoff time.Duration
 // wait waits a random time, up to twice as long as the last one, at most five seconds.
 func (b *backoff) wait(ctx context.Context) {
 	*b = min(max(2**b, backoff(100*time.Millisecond)), backoff(5*time.Second))
-	sleep(ctx, time.Duration(*b)/2+rand.N(time.Duration(*b)/2))
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	_ = pause(ctx, time.Duration(*b)/2+rand.N(time.Duration(*b)/2))
 }

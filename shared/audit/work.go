@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -25,4 +26,16 @@ func each(ctx context.Context, atOnce, n int, do func(ctx context.Context, i int
 		}
 	}
 	return nil
+}
+
+// pause waits, or returns the error of ctx if that ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }
