@@ -212,7 +212,7 @@ func (s *Service) makeAll(ctx context.Context) error {
 	client := s.client()
 	var errs []error
 	for _, t := range s.tables {
-		if err := t.make(ctx, client, s.laptop.Say); err != nil {
+		if err := engine.Settle(func() error { return t.make(ctx, client, s.laptop.Say) }); err != nil {
 			errs = append(errs, fmt.Errorf("%s: table %s: %w", t.id, *t.create.TableName, err))
 		}
 	}

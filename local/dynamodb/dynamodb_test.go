@@ -2,8 +2,12 @@ package dynamodb
 
 import (
 	"errors"
+	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -127,6 +131,49 @@ func TestATableFollowsTheTemplate(t *testing.T) {
 		}
 		if want := r.Values(resource("Things", nil))["Arn"]; *table.TableArn != want {
 			t.Errorf("%s: the table's ARN is %s, and the template's value %s", step.name, *table.TableArn, want)
+		}
+	}
+}
+
+// A call that had its effect is repeated if its answer was lost, and then refused.
+func TestLostAnswersAreNoErrors(t *testing.T) {
+	laptop := enginetest.Laptop(t, nil)
+	target, err := url.Parse(laptop.Engine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	var mu sync.Mutex
+	lost := map[string]int{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		mu.Lock()
+		lost[operation]++
+		lose := lost[operation] == 1 && operation != "" && !strings.HasPrefix(operation, "Describe") && !strings.HasPrefix(operation, "List")
+		mu.Unlock()
+		if lose {
+			proxy.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	laptop.Engine = server.URL
+	change := map[string]any{"TimeToLiveSpecification": map[string]any{"AttributeName": "until", "Enabled": true}}
+	for range 2 { // made, and then given a stream
+		r, err := start(t, laptop, resource("Things", change))
+		if err != nil {
+			t.Fatal(err)
+		}
+		table, ttl := r.describe(t, "shop-things")
+		if _, wanted := change["StreamSpecification"]; ttl != "until" || (view(table) != "") != wanted {
+			t.Errorf("TTL %q, stream %q", ttl, view(table))
+		}
+		change["StreamSpecification"] = map[string]any{"StreamViewType": "NEW_IMAGE"}
+	}
+	for _, operation := range []string{"CreateTable", "UpdateTimeToLive", "UpdateTable"} {
+		if lost[operation] < 2 {
+			t.Errorf("%s was called %d times", operation, lost[operation])
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/smithy-go"
 
 	"plaudit/local/ministack"
 	"plaudit/local/part"
@@ -208,6 +209,18 @@ func isClosed(c chan struct{}) bool {
 	default:
 		return false
 	}
+}
+
+// Settle calls do, which looks at what the engine has and then makes or changes it, and
+// calls it again if the engine refuses something. The SDK repeats a call whose answer was
+// lost, and the engine refuses the repetition if the call had its effect: the second look
+// finds that.
+func Settle(do func() error) error {
+	err := do()
+	if refused := smithy.APIError(nil); errors.As(err, &refused) {
+		return do()
+	}
+	return err
 }
 
 // answers returns an error if nothing answers HTTP at an address. Any status

@@ -150,7 +150,7 @@ func (s *Service) makeAll(ctx context.Context) error {
 	client := s.client()
 	var errs []error
 	for _, b := range s.buckets {
-		if err := b.make(ctx, client, s.laptop.Region); err != nil {
+		if err := engine.Settle(func() error { return b.make(ctx, client, s.laptop.Region) }); err != nil {
 			errs = append(errs, fmt.Errorf("%s: bucket %s: %w", b.id, b.name, err))
 		}
 	}

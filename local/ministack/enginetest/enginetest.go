@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -25,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"plaudit/local/ministack"
 	"plaudit/local/part"
@@ -147,7 +149,9 @@ func newAccount() string {
 func Table(t testing.TB, config aws.Config, in *dynamodb.CreateTableInput) {
 	t.Helper()
 	client := dynamodb.NewFromConfig(config)
-	if _, err := client.CreateTable(t.Context(), in); err != nil {
+	// The second attempt of a call whose answer was lost finds the table.
+	var exists *types.ResourceInUseException
+	if _, err := client.CreateTable(t.Context(), in); err != nil && !errors.As(err, &exists) {
 		t.Fatal(err)
 	}
 	waiter := dynamodb.NewTableExistsWaiter(client)
