@@ -234,6 +234,35 @@ func TestEventsWrittenMeanwhileAreNumbered(t *testing.T) {
 	}
 }
 
+// Between the migration and the new functions, those of the previous release write every
+// kind of event.
+func TestPreviousFunctionsWriteAfterTheMigration(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Empty(t).Owner()
+	_, all := upgrade(t)
+	path := eventLog["scores"]
+	previous(t, "scores", all, eventLog).with(folder{path: all[path]}).must(t, db)
+	db.MustExec(makePlayers)
+	player := func(patch string) {
+		db.MustExec(`SELECT change_player_v2('b', (SELECT version FROM boards WHERE id = 'b'), 'p', $1, 'user/o', 'o', $2)`, patch, parent)
+	}
+	player(`{"display_name": "Kim", "user": "u"}`)
+	db.MustExec(`SELECT accept_link_v1('b', 'p', 'u', 'user/u', $1)`, parent)
+	player(`{"user": "v"}`)
+	db.MustExec(`SELECT end_link_v1('b', 'p', 'v', 'user/v', $1)`, parent)
+	db.MustExec(addOne, "b", "p", "2026-04-05 12:00Z", nil)
+	db.MustExec(`SELECT change_board_v1(internal.board_json(b) || '{"title": "T"}', '{"title": {}}', false, 'user/o', $1) FROM boards b WHERE id = 'b'`, parent)
+	db.MustExec(`SELECT erase_player_v1('b', (SELECT version FROM boards WHERE id = 'b'), 'p', NULL, 10, 'user/o', 'o', $1)`, parent)
+	var wrong []string
+	if err := db.Select(&wrong, wrongNumbers); err != nil || len(wrong) > 0 {
+		t.Errorf("%d subjects, %v:\n%s", len(wrong), err, strings.Join(wrong, "\n"))
+	}
+	var n int
+	if err := db.Get(&n, `SELECT count(*) FROM outbox WHERE subject = 'board/b/player/p'`); err != nil || n != 7 {
+		t.Errorf("%d events of the player, %v:\n%s", n, err, strings.Join(eventsOf(t, db), "\n"))
+	}
+}
+
 // The users service of the previous release writes events without numbers, before, while
 // and after the migration runs.
 func TestEventsOfAccountsAreNumbered(t *testing.T) {

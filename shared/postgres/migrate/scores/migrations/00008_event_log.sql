@@ -179,18 +179,22 @@ BEGIN
     END $$;
     CREATE OR REPLACE FUNCTION internal.number_event() RETURNS trigger
     LANGUAGE plpgsql VOLATILE AS $$
+    DECLARE
+        v_seq        bigint;
+        v_extensions text;
     BEGIN
         IF split_part(NEW.subject, '/', 3) = '' THEN
             UPDATE boards b SET events = b.events + 1
             WHERE b.id = split_part(NEW.subject, '/', 2)
-            RETURNING b.events, internal.board_extensions(b) INTO NEW.subjectseq, NEW.extensions;
+            RETURNING b.events, internal.board_extensions(b) INTO v_seq, v_extensions;
         ELSE
             UPDATE players p SET events = p.events + 1
             FROM boards b
             WHERE b.id = split_part(NEW.subject, '/', 2) AND p.board = b.no AND p.id = split_part(NEW.subject, '/', 4)
-            RETURNING p.events, internal.player_extensions(p.board, p.id, p.user_id) INTO NEW.subjectseq, NEW.extensions;
+            RETURNING p.events, internal.player_extensions(p.board, p.id, p.user_id) INTO v_seq, v_extensions;
         END IF;
-        RETURN NEW;
+        UPDATE outbox SET subjectseq = v_seq, extensions = v_extensions WHERE id = NEW.id;
+        RETURN NULL;
     END $$;
     CREATE OR REPLACE FUNCTION internal.record_entries(p_items internal.item[], p_actor text, p_user text, p_traceparent text, p_batch uuid) RETURNS void
     LANGUAGE plpgsql VOLATILE AS $$
@@ -217,7 +221,8 @@ BEGIN
     BEGIN
         RETURN NULL; -- nobody writes profiles yet
     END $$;
-    CREATE OR REPLACE TRIGGER outbox_numbered BEFORE INSERT ON outbox
+    -- After the statement, because the one of change_links changes the player itself.
+    CREATE OR REPLACE TRIGGER outbox_numbered AFTER INSERT ON outbox
         FOR EACH ROW WHEN (NEW.subjectseq IS NULL AND NEW.kind = 'event' AND NEW.entry IS NULL AND starts_with(NEW.subject, 'board/'))
         EXECUTE FUNCTION internal.number_event();
     -- After, so that an add to a player who exists does not call it.
