@@ -10,6 +10,7 @@ import (
 	"context"
 
 	"plaudit/functions/internal/httplambda"
+	"plaudit/shared/audit"
 	"plaudit/shared/boot"
 	"plaudit/shared/cloud"
 	"plaudit/shared/ddb"
@@ -41,7 +42,7 @@ func run(ctx context.Context, cfg config) error {
 		return err
 	}
 	defer db.Close()
-	waker := ddb.NewWaker(cloud.Config(), cfg.WakeTable)
+	waker := audit.Seldom(ddb.NewWaker(cloud.Config(), cfg.WakeTable))
 	quotas := score.Quotas{Boards: cfg.BoardsPerAccount, Catalogue: cfg.CatalogueBytes}
 	boards := &score.Boards{Registry: pgscores.New(db).Waking(waker), Quotas: quotas}
 	return httplambda.Serve(ctx, "board-admin", cfg.HTTP, scores.Admin(boards))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"plaudit/shared/audit"
 	"plaudit/shared/boot"
 	"plaudit/shared/cloud"
 	"plaudit/shared/ddb"
@@ -37,7 +38,7 @@ func run(ctx context.Context, cfg config) error {
 	if err := waker.Check(ctx); err != nil {
 		return err
 	}
-	return boot.Batch(ctx, syncer{pgscores.New(db).Waking(waker)}.handle, func(r events.DynamoDBEventRecord) string {
+	return boot.Batch(ctx, syncer{pgscores.New(db).Waking(audit.Seldom(waker))}.handle, func(r events.DynamoDBEventRecord) string {
 		return ddb.Image(r.Change.NewImage).TraceParent()
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"plaudit/functions/internal/httplambda"
+	"plaudit/shared/audit"
 	"plaudit/shared/boot"
 	"plaudit/shared/cloud"
 	"plaudit/shared/ddb"
@@ -38,7 +39,7 @@ func run(ctx context.Context, cfg config) error {
 		return err
 	}
 	defer db.Close()
-	waker := ddb.NewWaker(cloud.Config(), cfg.WakeTable)
+	waker := audit.Seldom(ddb.NewWaker(cloud.Config(), cfg.WakeTable))
 	adder := &score.Adder{Ledger: pgscores.New(db).Waking(waker), Now: time.Now}
 	return httplambda.Serve(ctx, "score-add", cfg.HTTP, scores.Add(adder))
 }
