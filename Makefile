@@ -51,7 +51,7 @@ invoke: ## one function alone, while `make run` is on: make invoke F=score-add E
 	@$(BIN)/local invoke "$(F)" "$(E)"
 
 crash: ## kill every process at every point under load, N times, and compare the audit log with the changes: make crash N=100
-	@for i in $$(seq $(or $(N),1)); do echo "crash tests, run $$i"; CRASH_OUTAGE=1m go test -count=1 -timeout 30m ./tests/crash || exit 1; done
+	@for i in $$(seq $(or $(N),1)); do echo "crash tests, run $$i"; CRASH_OUTAGE=1m go test -v -count=1 -timeout 30m ./tests/crash || exit 1; done
 
 bench: ## benchmarks; compare their figures within one run only
 	go test -run '^$$' -bench . -benchmem ./...
