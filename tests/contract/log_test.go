@@ -14,13 +14,25 @@ import (
 	"plaudit/local/template"
 )
 
-// tables are the tables of the log, as the code that uses them expects them.
-var tables = map[string]struct{ name, keys, stream, ttl, deletion string }{
-	"EventsTable":   {"-events", "logid HASH", "NEW_IMAGE", "", "Retain"},
-	"IndexTable":    {"-event-index", "k HASH, s RANGE", "", "", "Retain"},
-	"WakeTable":     {"-wake", "id HASH", "NEW_IMAGE", "expires", "Delete"},
-	"ProfilesTable": {"-profiles", "id HASH", "NEW_IMAGE", "", "Delete"},
+// tables are the tables of the log, as the code that uses them expects them. Those
+// that are guarded outlive the stack, and are protected and backed up by stage.
+var tables = map[string]struct {
+	name, keys, stream, ttl string
+	guarded                 bool
+}{
+	"EventsTable":   {"-events", "logid HASH", "NEW_IMAGE", "", true},
+	"IndexTable":    {"-event-index", "k HASH, s RANGE", "", "", true},
+	"WakeTable":     {"-wake", "id HASH", "NEW_IMAGE", "expires", false},
+	"ProfilesTable": {"-profiles", "id HASH", "NEW_IMAGE", "", false},
 }
+
+// keptAttributes and deletedAttributes are what CloudFormation does with a resource.
+// Retain would also keep what a first deployment has made that failed, with its name,
+// and the next one could not make it.
+const (
+	keptAttributes    = "    DeletionPolicy: RetainExceptOnCreate\n    UpdateReplacePolicy: Retain\n"
+	deletedAttributes = "    DeletionPolicy: Delete\n    UpdateReplacePolicy: Delete\n"
+)
 
 func TestTables(t *testing.T) {
 	text := read(t, "template.yaml")
@@ -34,6 +46,13 @@ func TestTables(t *testing.T) {
 				continue
 			}
 			seen++
+			// Protection would stop the deletion of a table that is not kept, with the stack
+			// or after a deployment that failed.
+			var guard any
+			attributes := deletedAttributes
+			if want.guarded {
+				guard, attributes = protected, keptAttributes
+			}
 			var keys []string
 			for _, k := range either(r.Properties["KeySchema"]) {
 				keys = append(keys, fmt.Sprint(at(k, "AttributeName"), " ", at(k, "KeyType")))
@@ -44,8 +63,8 @@ func TestTables(t *testing.T) {
 				"billing":             {r.Properties["BillingMode"], "PAY_PER_REQUEST"},
 				"stream":              {textOr(at(r.Properties, "StreamSpecification", "StreamViewType"), ""), want.stream},
 				"TTL":                 {textOr(at(r.Properties, "TimeToLiveSpecification", "AttributeName"), ""), want.ttl},
-				"recovery":            {at(r.Properties, "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled"), protected},
-				"deletion protection": {r.Properties["DeletionProtectionEnabled"], protected},
+				"recovery":            {at(r.Properties, "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled"), guard},
+				"deletion protection": {r.Properties["DeletionProtectionEnabled"], guard},
 				"key of KMS":          {r.Properties["SSESpecification"], nil}, // the VPC has no way to KMS
 			} {
 				if pair[0] != pair[1] {
@@ -57,9 +76,8 @@ func TestTables(t *testing.T) {
 					t.Errorf("%s: the key %v is not text", r.ID, attribute)
 				}
 			}
-			policies := "  " + r.ID + ":\n    Type: AWS::DynamoDB::Table\n    DeletionPolicy: " + want.deletion + "\n    UpdateReplacePolicy: " + want.deletion + "\n"
-			if !strings.Contains(text, policies) {
-				t.Errorf("%s is not one of the resources that CloudFormation must %s", r.ID, strings.ToLower(want.deletion))
+			if !strings.Contains(text, "  "+r.ID+":\n    Type: AWS::DynamoDB::Table\n"+attributes) {
+				t.Errorf("%s does not have the attributes\n%s", r.ID, attributes)
 			}
 		}
 		if seen != len(tables) {
@@ -373,7 +391,48 @@ func TestBucketOfFailures(t *testing.T) {
 	if !found {
 		t.Error("requests without TLS are not refused")
 	}
-	if !regexp.MustCompile(`(?m)^  FailuresBucket:\n    Type: AWS::S3::Bucket\n    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain$`).MatchString(read(t, "template.yaml")) {
+	if !strings.Contains(read(t, "template.yaml"), "  FailuresBucket:\n    Type: AWS::S3::Bucket\n"+keptAttributes) {
 		t.Error("a bucket with objects in it cannot be deleted, and would hold up the stack's deletion")
+	}
+}
+
+// Recovery and protection are apart: who must delete a table need not end what can be
+// restored.
+func TestProtectionOfTheLogIsNotItsRecovery(t *testing.T) {
+	for _, c := range []struct{ protection, recovery bool }{{true, false}, {false, true}} {
+		stack := changed(t, "prod", map[string]string{"LogProtection": strconv.FormatBool(c.protection), "LogRecovery": strconv.FormatBool(c.recovery)})
+		for _, id := range []string{"EventsTable", "IndexTable"} {
+			table, _ := stack.Resource(id)
+			if got := at(table.Properties, "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled"); got != c.recovery {
+				t.Errorf("%s with %+v: the recovery is %v", id, c, got)
+			}
+			if got := table.Properties["DeletionProtectionEnabled"]; got != c.protection {
+				t.Errorf("%s with %+v: the protection is %v", id, c, got)
+			}
+		}
+	}
+}
+
+// CloudFormation can take back a first deployment as docs/operating.md describes it:
+// nothing that it makes is protected, or kept under a fixed name.
+func TestAFirstDeploymentCanBeTakenBack(t *testing.T) {
+	for _, name := range []string{"dev", "prod"} {
+		stack := changed(t, name, map[string]string{"DbDeletionProtection": "false", "LogProtection": "false"})
+		for _, r := range stack.Resources {
+			for property, value := range r.Properties {
+				if strings.HasPrefix(property, "DeletionProtection") && fmt.Sprint(value) != "false" {
+					t.Errorf("%s: %s of %s is %v", name, property, r.ID, value)
+				}
+			}
+		}
+		// There is no image before the first deployment, so a task cannot start.
+		for _, s := range of(stack, "AWS::ECS::Service") {
+			if fmt.Sprint(s.Properties["DesiredCount"]) != "0" {
+				t.Errorf("%s: the service %s waits for %v tasks", name, s.ID, s.Properties["DesiredCount"])
+			}
+		}
+	}
+	if found := regexp.MustCompile(`(?m)^    DeletionPolicy: Retain$`).FindAllString(read(t, "template.yaml"), -1); found != nil {
+		t.Errorf("%d resources are kept even if their creation is taken back", len(found))
 	}
 }

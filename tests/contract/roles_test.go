@@ -137,7 +137,13 @@ var wildcards = map[string]string{
 // <logical id>.<attribute>, so that tests tell a table from its stream.
 func named(t *testing.T, name string) *template.Stack {
 	t.Helper()
-	return resolved(t, name, func(r template.Resource, attribute string) (any, error) {
+	return changed(t, name, nil)
+}
+
+// changed does so after a change of parameters.
+func changed(t *testing.T, name string, parameters map[string]string) *template.Stack {
+	t.Helper()
+	return resolvedWith(t, name, parameters, func(r template.Resource, attribute string) (any, error) {
 		if attribute == "Ref" {
 			return r.ID, nil
 		}

@@ -30,6 +30,12 @@ func stage(t *testing.T, name string) *template.Stack {
 // resolved resolves template.yaml with the parameters of a stage.
 func resolved(t *testing.T, name string, attribute template.Attribute) *template.Stack {
 	t.Helper()
+	return resolvedWith(t, name, nil, attribute)
+}
+
+// resolvedWith does so after a change of parameters.
+func resolvedWith(t *testing.T, name string, changes map[string]string, attribute template.Attribute) *template.Stack {
+	t.Helper()
 	config, err := template.ReadConfig(filepath.Join(root, "samconfig.toml"), name)
 	if err != nil {
 		t.Fatal(err)
@@ -44,6 +50,7 @@ func resolved(t *testing.T, name string, attribute template.Attribute) *template
 	if params["DbAuth"] == "password" {
 		params["ScoresDbPassword"], params["UsersDbPassword"] = "a", "b"
 	}
+	maps.Copy(params, changes)
 	pseudo := template.Pseudo{StackName: config.StackName, Region: config.Region, AccountID: "000000000000"}
 	tmpl, err := template.Load(filepath.Join(root, "template.yaml"), pseudo, params)
 	if err != nil {
