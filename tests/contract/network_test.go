@@ -38,6 +38,35 @@ var ways = map[string][]string{
 	"UsersDbSecurityGroup":  {"252-86 255.255.255.255/32"},
 }
 
+// descriptions are texts that CloudFormation cannot change in place: a new one makes
+// a new group, and what has the old one may be cut off until it has moved.
+var descriptions = map[string]string{
+	"LoadBalancerSecurityGroup": "The load balancer, open to the world on the port of its listener",
+	"FunctionSecurityGroup":     "Functions that use a database",
+	"UsersSecurityGroup":        "Tasks of the users service",
+	"ScoresDbSecurityGroup":     "The scores database, open to functions only",
+	"UsersDbSecurityGroup":      "The users database, open to the users service and to db-migrate",
+	"MigrateSecurityGroup":      "db-migrate, the only function that reaches both databases",
+	"CheckSecurityGroup":        "db-check, which reaches both databases and the log",
+	"DbParameters":              "Both databases",
+}
+
+// An upgrade replaces no group: the descriptions stay as they were first written.
+func TestGroupsKeepTheirDescriptions(t *testing.T) {
+	got := map[string]string{}
+	for _, r := range named(t, "prod").Resources {
+		switch r.Type {
+		case "AWS::EC2::SecurityGroup":
+			got[r.ID] = fmt.Sprint(r.Properties["GroupDescription"])
+		case "AWS::RDS::DBParameterGroup":
+			got[r.ID] = fmt.Sprint(r.Properties["Description"])
+		}
+	}
+	if !maps.Equal(got, descriptions) {
+		t.Errorf("the groups have the descriptions\n%q, want\n%q", got, descriptions)
+	}
+}
+
 // member is a function or the users task, with what its network needs.
 type member struct {
 	name            string
