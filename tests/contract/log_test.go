@@ -192,7 +192,10 @@ var consumers = map[string]struct{ table, filter string }{
 }
 
 const (
-	maxRetries  = 1000
+	// mostRetries is the highest number of retries that Lambda takes. The age must be
+	// what ends them: Lambda does not promise how long it waits between two, so that a
+	// number that seems large may be used up before a database is back.
+	mostRetries = 10_000
 	streamKeeps = 24 * 60 * 60 // seconds
 )
 
@@ -226,8 +229,8 @@ func wrongConsumers(stack *template.Stack) (wrong []string) {
 		if p["StartingPosition"] != "TRIM_HORIZON" {
 			bad("StartingPosition is %v", p["StartingPosition"])
 		}
-		number("MaximumRetryAttempts", 0, maxRetries) // -1, the default: until the stream forgets the record
-		number("MaximumRecordAgeInSeconds", 60, streamKeeps*3/4)
+		number("MaximumRetryAttempts", mostRetries, mostRetries) // -1, the default: until the stream forgets the record
+		number("MaximumRecordAgeInSeconds", 60*60, streamKeeps*3/4)
 		number("BatchSize", 1, 1000)
 		if p["BisectBatchOnFunctionError"] != true {
 			bad("BisectBatchOnFunctionError is %v", p["BisectBatchOnFunctionError"])
