@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -34,8 +35,39 @@ var ways = map[string][]string{
 	"MigrateSecurityGroup":      {"5432 10.20.0.0/16"},
 	"LoadBalancerSecurityGroup": {"8080 10.20.0.0/16"},
 	// An impossible rule: without any, CloudFormation would make one to everywhere.
-	"ScoresDbSecurityGroup": {"252-86 255.255.255.255/32"},
-	"UsersDbSecurityGroup":  {"252-86 255.255.255.255/32"},
+	"ScoresDbSecurityGroup": {"icmp 252-86 255.255.255.255/32"},
+	"UsersDbSecurityGroup":  {"icmp 252-86 255.255.255.255/32"},
+}
+
+// entries are whom a security group lets connect to its members. One that is not here
+// lets nobody.
+var entries = map[string][]string{
+	"LoadBalancerSecurityGroup": {"443 0.0.0.0/0", "80 0.0.0.0/0"}, // 443 with a certificate
+	"UsersSecurityGroup":        {"8080 LoadBalancerSecurityGroup.GroupId"},
+	"ScoresDbSecurityGroup":     {"5432 CheckSecurityGroup.GroupId", "5432 FunctionSecurityGroup.GroupId", "5432 MigrateSecurityGroup.GroupId"},
+	"UsersDbSecurityGroup":      {"5432 CheckSecurityGroup.GroupId", "5432 MigrateSecurityGroup.GroupId", "5432 UsersSecurityGroup.GroupId"},
+}
+
+// network is everything of the network but its security groups and the policies of its
+// endpoints, with all properties but tags. What is not here does not exist: no other
+// route, and no other way into the VPC or out of it.
+var network = map[string]string{
+	"AWS::EC2::VPC Vpc":                                          `{"CidrBlock":"10.20.0.0/16","EnableDnsHostnames":true,"EnableDnsSupport":true}`,
+	"AWS::EC2::InternetGateway InternetGateway":                  `{}`,
+	"AWS::EC2::VPCGatewayAttachment InternetGatewayAttachment":   `{"InternetGatewayId":"InternetGateway","VpcId":"Vpc"}`,
+	"AWS::EC2::Subnet PublicSubnetA":                             `{"AvailabilityZone":"ap-northeast-2a","CidrBlock":"10.20.0.0/20","VpcId":"Vpc"}`,
+	"AWS::EC2::Subnet PublicSubnetB":                             `{"AvailabilityZone":"ap-northeast-2b","CidrBlock":"10.20.16.0/20","VpcId":"Vpc"}`,
+	"AWS::EC2::Subnet PrivateSubnetA":                            `{"AvailabilityZone":"ap-northeast-2a","CidrBlock":"10.20.128.0/20","VpcId":"Vpc"}`,
+	"AWS::EC2::Subnet PrivateSubnetB":                            `{"AvailabilityZone":"ap-northeast-2b","CidrBlock":"10.20.144.0/20","VpcId":"Vpc"}`,
+	"AWS::EC2::RouteTable PublicRouteTable":                      `{"VpcId":"Vpc"}`,
+	"AWS::EC2::RouteTable PrivateRouteTable":                     `{"VpcId":"Vpc"}`,
+	"AWS::EC2::Route PublicDefaultRoute":                         `{"DestinationCidrBlock":"0.0.0.0/0","GatewayId":"InternetGateway","RouteTableId":"PublicRouteTable"}`,
+	"AWS::EC2::SubnetRouteTableAssociation PublicSubnetARoutes":  `{"RouteTableId":"PublicRouteTable","SubnetId":"PublicSubnetA"}`,
+	"AWS::EC2::SubnetRouteTableAssociation PublicSubnetBRoutes":  `{"RouteTableId":"PublicRouteTable","SubnetId":"PublicSubnetB"}`,
+	"AWS::EC2::SubnetRouteTableAssociation PrivateSubnetARoutes": `{"RouteTableId":"PrivateRouteTable","SubnetId":"PrivateSubnetA"}`,
+	"AWS::EC2::SubnetRouteTableAssociation PrivateSubnetBRoutes": `{"RouteTableId":"PrivateRouteTable","SubnetId":"PrivateSubnetB"}`,
+	"AWS::EC2::VPCEndpoint DynamoDbEndpoint":                     `{"RouteTableIds":["PrivateRouteTable"],"ServiceName":"com.amazonaws.ap-northeast-2.dynamodb","VpcEndpointType":"Gateway","VpcId":"Vpc"}`,
+	"AWS::EC2::VPCEndpoint S3Endpoint":                           `{"RouteTableIds":["PrivateRouteTable"],"ServiceName":"com.amazonaws.ap-northeast-2.s3","VpcEndpointType":"Gateway","VpcId":"Vpc"}`,
 }
 
 // descriptions are texts that CloudFormation cannot change in place: a new one makes
@@ -111,38 +143,32 @@ func (m member) uses() (databases []string, tables bool) {
 	return databases, tables
 }
 
-// ports writes the ports of a rule.
-func ports(rule any) string {
-	from, to := fmt.Sprint(at(rule, "FromPort")), fmt.Sprint(at(rule, "ToPort"))
-	if from == to {
-		return from
-	}
-	return from + "-" + to
-}
-
-// egress lists where a group lets its members connect to, sorted.
-func egress(group template.Resource) []string {
+// rules lists the rules of a group in one direction, sorted: the protocol unless it is
+// TCP, the ports, and the other side.
+func rules(group template.Resource, direction string) []string {
 	var out []string
-	for _, rule := range either(group.Properties["SecurityGroupEgress"]) {
-		to := at(rule, "DestinationPrefixListId")
-		if to == nil {
-			to = at(rule, "CidrIp")
+	for _, item := range either(group.Properties["SecurityGroup"+direction]) {
+		rule, _ := item.(map[string]any)
+		text := fmt.Sprint(rule["FromPort"])
+		if to := fmt.Sprint(rule["ToPort"]); to != text {
+			text += "-" + to
 		}
-		out = append(out, ports(rule)+" "+fmt.Sprint(to))
+		if protocol := rule["IpProtocol"]; protocol != "tcp" {
+			text = fmt.Sprint(protocol, " ", text)
+		}
+		for _, key := range slices.Sorted(maps.Keys(rule)) {
+			if !slices.Contains([]string{"Description", "IpProtocol", "FromPort", "ToPort"}, key) {
+				text += " " + fmt.Sprint(rule[key])
+			}
+		}
+		out = append(out, text)
 	}
 	slices.Sort(out)
 	return out
 }
 
-// admits reports whether a group lets members of another group in on a port.
-func admits(group template.Resource, from, port string) bool {
-	for _, rule := range either(group.Properties["SecurityGroupIngress"]) {
-		if ports(rule) == port && at(rule, "SourceSecurityGroupId") == from+".GroupId" {
-			return true
-		}
-	}
-	return false
-}
+func egress(group template.Resource) []string  { return rules(group, "Egress") }
+func ingress(group template.Resource) []string { return rules(group, "Ingress") }
 
 // A function is in the VPC if it uses a database, and nowhere else.
 func TestOnlyWhatUsesADatabaseIsInTheVPC(t *testing.T) {
@@ -195,7 +221,7 @@ func unreachable(stack *template.Stack) (wrong []string) {
 			d, _ := stack.Resource(database)
 			id, _, _ := strings.Cut(fmt.Sprint(at(d.Properties, "VPCSecurityGroups", 0)), ".")
 			of, _ := stack.Resource(id)
-			if !slices.Contains(out, "5432 10.20.0.0/16") || !admits(of, group.ID, "5432") {
+			if !slices.Contains(out, "5432 10.20.0.0/16") || !slices.Contains(ingress(of), "5432 "+group.ID+".GroupId") {
 				wrong = append(wrong, m.name+" does not reach "+database)
 			}
 		}
@@ -240,6 +266,149 @@ func unreachable(stack *template.Stack) (wrong []string) {
 		}
 	}
 	return wrong
+}
+
+// opened reports how the network of a stack differs from network and entries, and
+// which of its parts are in other groups than their own.
+func opened(t *testing.T, stack *template.Stack) (wrong []string) {
+	t.Helper()
+	got := map[string]string{}
+	for _, r := range stack.Resources {
+		if !strings.HasPrefix(r.Type, "AWS::EC2::") || r.Type == "AWS::EC2::SecurityGroup" {
+			continue
+		}
+		properties := maps.Clone(r.Properties)
+		delete(properties, "Tags")
+		delete(properties, "PolicyDocument") // in documents
+		text, err := json.Marshal(properties)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[r.Type+" "+r.ID] = string(text)
+	}
+	for id, text := range got {
+		if text != network[id] {
+			wrong = append(wrong, fmt.Sprintf("%s is %s, want %q", id, text, network[id]))
+		}
+	}
+	for id := range network {
+		if got[id] == "" {
+			wrong = append(wrong, "the network has no "+id)
+		}
+	}
+	for id := range ways {
+		if _, ok := stack.Resource(id); !ok {
+			wrong = append(wrong, "the network has no group "+id)
+		}
+	}
+	for _, g := range of(stack, "AWS::EC2::SecurityGroup") {
+		if got, want := ingress(g), entries[g.ID]; !slices.Equal(got, want) {
+			wrong = append(wrong, fmt.Sprintf("%s lets in %q, want %q", g.ID, got, want))
+		}
+	}
+	for id, want := range map[string]string{"LoadBalancer": "LoadBalancerSecurityGroup", "ScoresDb": "ScoresDbSecurityGroup", "UsersDb": "UsersDbSecurityGroup"} {
+		r, _ := stack.Resource(id)
+		for _, property := range []string{"SecurityGroups", "VPCSecurityGroups"} {
+			if r.Properties[property] != nil && !slices.Equal(texts(r.Properties[property]), []string{want + ".GroupId"}) {
+				wrong = append(wrong, fmt.Sprintf("%s is in %v, want %s", id, r.Properties[property], want))
+			}
+		}
+	}
+	return wrong
+}
+
+// There is no way into the VPC or out of it but those that are listed.
+func TestTheNetworkIsClosed(t *testing.T) {
+	certificate := map[string]string{"CertificateArn": "arn:aws:acm:ap-northeast-2:000000000000:certificate/0a"}
+	for _, name := range []string{"dev", "prod"} {
+		for _, wrong := range opened(t, changed(t, name, certificate)) {
+			t.Errorf("%s: %s", name, wrong)
+		}
+	}
+	// Without a certificate nothing listens on 443.
+	balancer, _ := named(t, "prod").Resource("LoadBalancerSecurityGroup")
+	if got := ingress(balancer); !slices.Equal(got, []string{"80 0.0.0.0/0"}) {
+		t.Errorf("without a certificate, the load balancer lets in %q", got)
+	}
+}
+
+// One route, rule or part of the network more or less is found, whichever it is.
+func TestAnotherWayIsFound(t *testing.T) {
+	whole := changed(t, "prod", map[string]string{"CertificateArn": "arn:aws:acm:ap-northeast-2:000000000000:certificate/0a"})
+	find := func(what string, change func(s *template.Stack)) {
+		t.Helper()
+		stack := copied(t, whole)
+		change(stack)
+		if len(opened(t, stack))+len(unreachable(stack)) == 0 {
+			t.Errorf("%s is not found", what)
+		}
+	}
+	for i, r := range whole.Resources {
+		if !strings.HasPrefix(r.Type, "AWS::EC2::") {
+			continue
+		}
+		find("the removal of "+r.ID, func(s *template.Stack) { s.Resources = slices.Delete(s.Resources, i, i+1) })
+		find("another "+r.ID, func(s *template.Stack) {
+			more := s.Resources[i]
+			more.ID += "Again"
+			s.Resources = append(s.Resources, more)
+		})
+		for _, direction := range []string{"SecurityGroupIngress", "SecurityGroupEgress"} {
+			list := either(r.Properties[direction])
+			for n := range list {
+				find(fmt.Sprintf("%s of %s without %d", direction, r.ID, n), func(s *template.Stack) {
+					s.Resources[i].Properties[direction] = slices.Delete(either(s.Resources[i].Properties[direction]), n, n+1)
+				})
+				find(fmt.Sprintf("every protocol in %d of %s of %s", n, direction, r.ID), func(s *template.Stack) {
+					either(s.Resources[i].Properties[direction])[n].(map[string]any)["IpProtocol"] = "-1"
+				})
+			}
+			if r.Type == "AWS::EC2::SecurityGroup" {
+				find("another rule in "+direction+" of "+r.ID, func(s *template.Stack) {
+					all := map[string]any{"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "CidrIp": "0.0.0.0/0"}
+					s.Resources[i].Properties[direction] = append(either(s.Resources[i].Properties[direction]), all)
+				})
+			}
+		}
+	}
+	find("a way out of the private subnets", func(s *template.Stack) {
+		s.Resources = append(s.Resources, template.Resource{ID: "PrivateDefaultRoute", Type: "AWS::EC2::Route", Properties: map[string]any{
+			"RouteTableId": "PrivateRouteTable", "DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "InternetGateway",
+		}})
+	})
+	for i, r := range whole.Resources {
+		if r.Properties["VPCSecurityGroups"] != nil {
+			find("another group of "+r.ID, func(s *template.Stack) {
+				s.Resources[i].Properties["VPCSecurityGroups"] = append(either(s.Resources[i].Properties["VPCSecurityGroups"]), "UsersSecurityGroup.GroupId")
+			})
+		}
+	}
+}
+
+// The databases are reached from the VPC alone, encrypted on disk, and have no password
+// in the template.
+func TestDatabasesAreClosed(t *testing.T) {
+	for _, name := range []string{"dev", "prod"} {
+		stack := named(t, name)
+		for _, d := range of(stack, "AWS::RDS::DBInstance") {
+			for property, want := range map[string]any{
+				"PubliclyAccessible": false, "StorageEncrypted": true, "EnableIAMDatabaseAuthentication": true,
+				"ManageMasterUserPassword": true, "MasterUserPassword": nil, "DBSubnetGroupName": "DbSubnetGroup",
+			} {
+				if got := d.Properties[property]; got != want {
+					t.Errorf("%s, %s: %s is %v, want %v", name, d.ID, property, got, want)
+				}
+			}
+		}
+		subnets, _ := stack.Resource("DbSubnetGroup")
+		if got := texts(subnets.Properties["SubnetIds"]); !slices.Equal(got, []string{"PrivateSubnetA", "PrivateSubnetB"}) {
+			t.Errorf("%s: the databases are in %v", name, got)
+		}
+		parameters, _ := stack.Resource("DbParameters")
+		if got := at(parameters.Properties, "Parameters", "rds.force_ssl"); got != "1" {
+			t.Errorf("%s: rds.force_ssl is %v", name, got)
+		}
+	}
 }
 
 // Everything in the VPC reaches its databases and tables, and nothing else.

@@ -396,21 +396,87 @@ func TestRolesTrustOneService(t *testing.T) {
 }
 
 // Each permission to invoke a function names a target group of this stack or one of
-// its rules.
+// its rules, and each of these has one.
 func TestInvokersAreNamed(t *testing.T) {
-	stack := named(t, "prod")
+	whole := named(t, "prod")
+	for _, wrong := range wrongInvokers(whole) {
+		t.Error(wrong)
+	}
+	for i, r := range whole.Resources {
+		if r.Type != "AWS::Lambda::Permission" {
+			continue
+		}
+		stack := copied(t, whole)
+		stack.Resources = slices.Delete(stack.Resources, i, i+1)
+		for j := range stack.Resources { // nor does anything depend on it
+			stack.Resources[j].DependsOn = slices.DeleteFunc(stack.Resources[j].DependsOn, func(id string) bool { return id == r.ID })
+		}
+		if len(wrongInvokers(stack)) == 0 {
+			t.Errorf("the removal of %s is not found", r.ID)
+		}
+		stack = copied(t, whole)
+		for j := range stack.Resources {
+			stack.Resources[j].DependsOn = slices.DeleteFunc(stack.Resources[j].DependsOn, func(id string) bool { return id == r.ID })
+		}
+		if r.Properties["Principal"] == "elasticloadbalancing.amazonaws.com" && len(wrongInvokers(stack)) == 0 {
+			t.Errorf("a target group that does not depend on %s is not found", r.ID)
+		}
+		for _, property := range slices.Sorted(maps.Keys(r.Properties)) {
+			stack := copied(t, whole)
+			delete(stack.Resources[i].Properties, property)
+			if len(wrongInvokers(stack)) == 0 {
+				t.Errorf("%s without %s is not found", r.ID, property)
+			}
+		}
+	}
+}
+
+// wrongInvokers reports what a stack's permissions to invoke functions allow beyond its
+// target groups and rules, and which of these lack theirs.
+func wrongInvokers(stack *template.Stack) (wrong []string) {
+	type invoker struct{ function, source string }
+	permissions := map[invoker]string{}
 	for _, p := range of(stack, "AWS::Lambda::Permission") {
+		for property := range p.Properties {
+			if !slices.Contains([]string{"FunctionName", "Action", "Principal", "SourceArn"}, property) {
+				wrong = append(wrong, p.ID+" has "+property)
+			}
+		}
 		arn, principal := fmt.Sprint(p.Properties["SourceArn"]), p.Properties["Principal"]
 		function, _, _ := strings.Cut(fmt.Sprint(p.Properties["FunctionName"]), ".")
 		f, ok := stack.Resource(function)
 		group := "arn:aws:elasticloadbalancing:ap-northeast-2:000000000000:targetgroup/plaudit-prod-" + folder(f) + "/*"
+		if permissions[invoker{function, arn}] != "" {
+			wrong = append(wrong, p.ID+" is there twice")
+		}
+		permissions[invoker{function, arn}] = p.ID
 		rule, _ := stack.Resource(strings.TrimSuffix(arn, ".Arn"))
 		byGroup := principal == "elasticloadbalancing.amazonaws.com" && arn == group
 		byRule := principal == "events.amazonaws.com" && rule.Type == "AWS::Events::Rule"
 		if !ok || p.Properties["Action"] != "lambda:InvokeFunction" || !byGroup && !byRule {
-			t.Errorf("%s lets %v of %s invoke %s", p.ID, principal, arn, function)
+			wrong = append(wrong, fmt.Sprintf("%s lets %v of %s invoke %s", p.ID, principal, arn, function))
 		}
 	}
+	for _, g := range of(stack, "AWS::ElasticLoadBalancingV2::TargetGroup") {
+		if g.Properties["TargetType"] != "lambda" {
+			continue
+		}
+		targets := either(g.Properties["Targets"])
+		function := strings.TrimSuffix(fmt.Sprint(at(targets, 0, "Id")), ".Arn")
+		id := permissions[invoker{function, fmt.Sprintf("arn:aws:elasticloadbalancing:%s:%s:targetgroup/%v/*", stack.Pseudo.Region, stack.Pseudo.AccountID, g.Properties["Name"])}]
+		// Registering a target checks the permission.
+		if len(targets) != 1 || id == "" || !slices.Contains(g.DependsOn, id) {
+			wrong = append(wrong, fmt.Sprintf("%s has the targets %v, and depends on the permission %q", g.ID, targets, id))
+		}
+	}
+	for _, r := range of(stack, "AWS::Events::Rule") {
+		for _, target := range either(r.Properties["Targets"]) {
+			if permissions[invoker{strings.TrimSuffix(fmt.Sprint(at(target, "Arn")), ".Arn"), r.ID + ".Arn"}] == "" {
+				wrong = append(wrong, fmt.Sprintf("%s has no permission to invoke %v", r.ID, at(target, "Arn")))
+			}
+		}
+	}
+	return wrong
 }
 
 // harmful are actions on tables that no role has: they change or remove what is
