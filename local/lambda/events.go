@@ -14,19 +14,26 @@ import (
 // maxEvents is how many asynchronous invocations may wait or run at once.
 const maxEvents = 1000
 
+// Limits of Async, which are its defaults too.
+const (
+	maxRetries  = 2
+	minEventAge = time.Minute
+	maxEventAge = 6 * time.Hour
+)
+
 // retryDelays are the pauses before the second and the third attempt of an
 // asynchronous invocation whose function failed, throttleDelays the first and
 // the longest pause of one that was throttled.
 // https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 var (
-	retryDelays    = [...]time.Duration{time.Minute, 2 * time.Minute}
+	retryDelays    = [maxRetries]time.Duration{time.Minute, 2 * time.Minute}
 	throttleDelays = [...]time.Duration{time.Second, 5 * time.Minute}
 )
 
 // events are the asynchronous invocations. They live in memory: those that
 // have not succeeded when the service closes are lost, which is logged.
 type events struct {
-	delays    [2]time.Duration
+	delays    [maxRetries]time.Duration
 	throttled [2]time.Duration
 
 	ctx    context.Context
@@ -43,8 +50,8 @@ func (e *events) init() {
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 }
 
-// add runs an invocation in the background, with two more attempts if the
-// function fails. It returns ErrThrottled when too many wait already.
+// add runs an invocation in the background, with more attempts if the function
+// fails, as its Async says. It returns ErrThrottled when too many wait already.
 func (e *events) add(f *Function, inv invocation) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -67,8 +74,8 @@ func (e *events) add(f *Function, inv invocation) error {
 }
 
 // InvokeAsync invokes the function in the background, as services do that do not
-// wait for its answer. Lambda tries twice more if the function fails. The error
-// is ErrThrottled, ErrClosed or that of a payload over 1 MB.
+// wait for its answer. If the function fails, Lambda tries again as often as the
+// function's EventInvokeConfig says, by default twice. The error is ErrThrottled, ErrClosed or that of a payload over 1 MB.
 func (f *Function) InvokeAsync(payload []byte) error {
 	if len(payload) > maxAsyncRequest {
 		return fmt.Errorf("the payload is larger than %d bytes", maxAsyncRequest)
@@ -78,6 +85,7 @@ func (f *Function) InvokeAsync(payload []byte) error {
 
 func (e *events) run(f *Function, first invocation) {
 	log := f.service.log.With("function", f.config.Name, "request_id", first.id)
+	arrived := time.Now()
 	throttled := e.throttled[0]
 	for attempt := 0; ; {
 		inv := first // an attempt leaves marks on its invocation
@@ -91,12 +99,16 @@ func (e *events) run(f *Function, first invocation) {
 			return
 		case out.functionError == "":
 			return
-		case attempt >= len(e.delays):
+		case attempt >= f.config.Async.Retries:
 			log.Error("asynchronous invocation failed for the last time and is dropped", "reason", reason(out.response))
 			return
 		default:
 			pause = e.delays[attempt]
 			attempt++
+		}
+		if time.Since(arrived)+pause > f.config.Async.MaxAge {
+			log.Error("asynchronous invocation would be too old at the next attempt and is dropped", "maximum_age", f.config.Async.MaxAge)
+			return
 		}
 		log.Log(e.ctx, slog.LevelInfo, "asynchronous invocation is tried again", "in", pause)
 		select {

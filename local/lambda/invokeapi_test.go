@@ -296,3 +296,54 @@ func TestEventInvocations(t *testing.T) {
 		t.Errorf("an event after Close: %v", err)
 	}
 }
+
+// A function's EventInvokeConfig limits the attempts, and the age of an event at each.
+func TestEventInvocationsHaveLimits(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		async    Async
+		delay    time.Duration
+		attempts int
+		log      string
+	}{
+		{"no retry", Async{Retries: 0, MaxAge: time.Hour}, 0, 1, "for the last time and is dropped"},
+		{"one retry", Async{Retries: 1, MaxAge: time.Hour}, 0, 2, "for the last time and is dropped"},
+		{"too old for a retry", Async{Retries: 2, MaxAge: time.Minute}, time.Minute, 1, "would be too old at the next attempt and is dropped"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, log := newService(t)
+			s.events.delays = [2]time.Duration{c.delay, c.delay}
+			f := add(t, s, Config{Async: &c.async})
+			file := filepath.Join(t.TempDir(), "attempts")
+			payload, err := json.Marshal(map[string]any{"do": "count", "file": file, "n": 99})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := f.InvokeAsync(payload); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the event is dropped", func() bool { return strings.Contains(log.String(), c.log) })
+			text, err := os.ReadFile(file)
+			if n := strings.Count(string(text), "\n"); err != nil || n != c.attempts {
+				t.Errorf("%d attempts (%v), want %d", n, err, c.attempts)
+			}
+		})
+	}
+}
+
+// An event that is throttled until it is too old is dropped.
+func TestAThrottledEventBecomesTooOld(t *testing.T) {
+	s, log := newService(t)
+	s.events.throttled = [2]time.Duration{time.Minute, time.Minute}
+	f := add(t, s, Config{Concurrency: 1, Async: &Async{Retries: 2, MaxAge: time.Minute}})
+	held := newHold(t)
+	var busy sync.WaitGroup
+	busy.Go(func() { _, _, _ = f.Invoke(context.Background(), []byte(held.event), "") })
+	held.begun(t, 1)
+	if err := f.InvokeAsync([]byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the event is dropped", func() bool { return strings.Contains(log.String(), "would be too old at the next attempt") })
+	held.release(t)
+	busy.Wait()
+}

@@ -60,9 +60,18 @@ type Config struct {
 	// LogFormat is Text or JSON, LogLevel the ApplicationLogLevel. They are
 	// told to the function.
 	LogFormat, LogLevel string
+	// Async is how asynchronous invocations are retried; nil is Lambda's default.
+	Async *Async
 	// Endpoint, if any, is where the function finds every AWS service
 	// (AWS_ENDPOINT_URL).
 	Endpoint string
+}
+
+// Async is a function's EventInvokeConfig.
+// https://docs.aws.amazon.com/lambda/latest/dg/API_PutFunctionEventInvokeConfig.html
+type Async struct {
+	Retries int           // after the first attempt, if the function failed; 0 to 2
+	MaxAge  time.Duration // of an event when it is handed to the function; 1 min to 6 h
 }
 
 // reserved are the environment variables that a function cannot be given.
@@ -124,6 +133,7 @@ func (s *Service) Add(c Config) (*Function, error) {
 	setDefault(&c.Handler, "bootstrap")
 	setDefault(&c.LogFormat, "Text")
 	setDefault(&c.Dir, filepath.Dir(c.Binary))
+	setDefault(&c.Async, &Async{Retries: maxRetries, MaxAge: maxEventAge})
 
 	s.mu.Lock()
 	defer s.mu.Unlock()

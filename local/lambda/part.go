@@ -2,11 +2,13 @@ package lambda
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +16,8 @@ import (
 	"plaudit/local/template"
 )
 
-// Part is the part of a stack's functions and of the permissions to invoke them.
+// Part is the part of a stack's functions, of the permissions to invoke them, and of
+// what becomes of asynchronous invocations that fail.
 type Part struct {
 	laptop      part.Laptop
 	idle        time.Duration
@@ -22,12 +25,19 @@ type Part struct {
 	names       map[string]string // of the stack's functions, by ARN
 	planned     []planned
 	permissions []permission
+	async       []async
 }
 
 // planned is a function of the template.
 type planned struct {
 	pkg    string // Go package, ./functions/score-add
 	config Config
+}
+
+// async is an EventInvokeConfig of the template.
+type async struct {
+	id, function string
+	config       Async
 }
 
 type permission struct{ id, function, action, principal, source string }
@@ -41,16 +51,20 @@ func NewPart(l part.Laptop, idleAfter time.Duration) *Part {
 const (
 	functionType   = "AWS::Lambda::Function"
 	permissionType = "AWS::Lambda::Permission"
+	asyncType      = "AWS::Lambda::EventInvokeConfig"
 )
 
 // Types implements part.Part.
-func (p *Part) Types() []string { return []string{functionType, permissionType} }
+func (p *Part) Types() []string { return []string{functionType, permissionType, asyncType} }
 
 // Values implements part.Part.
 func (p *Part) Values(r template.Resource) map[string]any {
 	n := p.laptop.Names
-	if r.Type == permissionType {
+	switch r.Type {
+	case permissionType:
 		return map[string]any{"Ref": n.Name(r, ""), "Id": n.Name(r, "")}
+	case asyncType:
+		return map[string]any{"Ref": n.Name(r, "")}
 	}
 	name := n.Short(r, "FunctionName", 64)
 	return map[string]any{"Ref": name, "Arn": n.ARN("lambda", "function:"+name)}
@@ -71,8 +85,11 @@ func decode(r template.Resource, out any) error { return template.Decode(r, out,
 
 // Read implements part.Part.
 func (p *Part) Read(r template.Resource) error {
-	if r.Type == permissionType {
+	switch r.Type {
+	case permissionType:
 		return p.readPermission(r)
+	case asyncType:
+		return p.readAsync(r)
 	}
 	values := p.Values(r)
 	p.names[values["Arn"].(string)] = values["Ref"].(string)
@@ -159,6 +176,60 @@ func (p *Part) readPermission(r template.Resource) error {
 		p.permissions = append(p.permissions, permission{r.ID, in.FunctionName, in.Action, in.Principal, in.SourceARN})
 	}
 	return err
+}
+
+func (p *Part) readAsync(r template.Resource) error {
+	var in struct {
+		FunctionName      string         `cfn:"FunctionName,required"`
+		Qualifier         string         `cfn:"Qualifier,required"`
+		Retries           *int           `cfn:"MaximumRetryAttempts"`
+		MaxAge            *int           `cfn:"MaximumEventAgeInSeconds"`
+		DestinationConfig map[string]any `cfn:"DestinationConfig"`
+	}
+	if err := decode(r, &in); err != nil {
+		return err
+	}
+	var errs []error
+	wrong := func(property, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s: %s", r.ID, property, fmt.Sprintf(format, args...)))
+	}
+	out := async{r.ID, in.FunctionName, Async{Retries: maxRetries, MaxAge: maxEventAge}}
+	if in.Qualifier != "$LATEST" {
+		wrong("Qualifier", "it must be $LATEST, not %q: the laptop cloud has no versions and aliases", in.Qualifier)
+	}
+	if in.Retries != nil {
+		if out.config.Retries = *in.Retries; *in.Retries < 0 || *in.Retries > maxRetries {
+			wrong("MaximumRetryAttempts", "it must be between 0 and %d, not %d", maxRetries, *in.Retries)
+		}
+	}
+	if in.MaxAge != nil {
+		out.config.MaxAge = time.Duration(*in.MaxAge) * time.Second
+		if out.config.MaxAge < minEventAge || out.config.MaxAge > maxEventAge {
+			wrong("MaximumEventAgeInSeconds", "it must be between %.0f and %.0f, not %d", minEventAge.Seconds(), maxEventAge.Seconds(), *in.MaxAge)
+		}
+	}
+	if len(in.DestinationConfig) > 0 {
+		wrong("DestinationConfig", "the laptop cloud does not support destinations of asynchronous invocations")
+	}
+	p.async = append(p.async, out)
+	return errors.Join(errs...)
+}
+
+// Link implements part.Linker.
+func (p *Part) Link(*template.Stack) error {
+	var errs []error
+	for _, one := range p.async {
+		i := slices.IndexFunc(p.planned, func(f planned) bool { return one.function == f.config.Name || one.function == f.config.ARN })
+		switch {
+		case i < 0:
+			errs = append(errs, fmt.Errorf("%s: FunctionName: the stack has no function %s", one.id, one.function))
+		case p.planned[i].config.Async != nil:
+			errs = append(errs, fmt.Errorf("%s: the function %s has another %s", one.id, one.function, asyncType))
+		default:
+			p.planned[i].config.Async = &one.config
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Permissions returns the logical ids of the permissions by which a service

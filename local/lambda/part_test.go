@@ -82,6 +82,43 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
+func TestReadEventInvokeConfig(t *testing.T) {
+	const config = `
+  Config: { Type: AWS::Lambda::EventInvokeConfig, Properties: { FunctionName: !Ref HelloFunction, Qualifier: $LATEST, MaximumRetryAttempts: 0, MaximumEventAgeInSeconds: 60 } }
+`
+	for _, test := range []struct {
+		old, new string
+		want     Async
+	}{
+		{"", "", Async{Retries: 0, MaxAge: time.Minute}},
+		{"!Ref HelloFunction", "!GetAtt HelloFunction.Arn", Async{Retries: 0, MaxAge: time.Minute}},
+		{", MaximumRetryAttempts: 0, MaximumEventAgeInSeconds: 60", "", Async{Retries: 2, MaxAge: 6 * time.Hour}},
+	} {
+		p := NewPart(parttest.Laptop(), time.Minute)
+		if _, err := parttest.Read(t, part.List{p}, hello+strings.Replace(config, test.old, test.new, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.planned[0].config.Async; got == nil || *got != test.want {
+			t.Errorf("%s: %+v, want %+v", test.new, got, test.want)
+		}
+	}
+	for _, test := range []struct{ old, new, want string }{
+		{"MaximumRetryAttempts: 0", "MaximumRetryAttempts: 3", "Config: MaximumRetryAttempts"},
+		{"MaximumRetryAttempts: 0", "MaximumRetryAttempts: -1", "Config: MaximumRetryAttempts"},
+		{"MaximumEventAgeInSeconds: 60", "MaximumEventAgeInSeconds: 59", "Config: MaximumEventAgeInSeconds"},
+		{"MaximumEventAgeInSeconds: 60", "MaximumEventAgeInSeconds: 21601", "Config: MaximumEventAgeInSeconds"},
+		{"$LATEST", "live", "Config: Qualifier"},
+		{"Qualifier: $LATEST", "Qualifier: $LATEST, DestinationConfig: { OnFailure: { Destination: q } }", "Config: DestinationConfig"},
+		{"!Ref HelloFunction", "other", "no function other"},
+		{"  Config:", config + "  Again:", "has another"},
+	} {
+		_, err := parttest.Read(t, part.List{NewPart(parttest.Laptop(), time.Minute)}, hello+strings.Replace(config, test.old, test.new, 1))
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", test.new, err, test.want)
+		}
+	}
+}
+
 func TestARNLike(t *testing.T) {
 	const arn = "arn:aws:elasticloadbalancing:ap-northeast-2:000000000000:targetgroup/small-hello/1a2b"
 	for pattern, want := range map[string]bool{

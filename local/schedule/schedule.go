@@ -216,8 +216,8 @@ func (r *rule) due(now time.Time) bool {
 // byClock reports whether the rule follows the wall clock. A rate does not.
 func (r *rule) byClock() bool { _, ok := r.expression.(cron); return ok }
 
-// fire invokes the rule's functions asynchronously: Lambda tries twice more if
-// the function fails.
+// fire invokes the rule's functions asynchronously: if a function fails, Lambda tries
+// again as the function's EventInvokeConfig says.
 func (s *Service) fire(r *rule, now time.Time) {
 	for _, t := range r.targets {
 		event := []byte(t.input)

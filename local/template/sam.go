@@ -20,14 +20,14 @@ var passedThrough = []string{
 }
 
 // transformed are the properties that become something else.
-var transformed = []string{"CodeUri", "Policies", "Tags", "Tracing", "AssumeRolePolicyDocument", "RolePath", "PermissionsBoundary", "Events"}
+var transformed = []string{"CodeUri", "Policies", "Tags", "Tracing", "AssumeRolePolicyDocument", "RolePath", "PermissionsBoundary", "Events", "EventInvokeConfig"}
 
 // notGlobal are the properties above that Globals cannot give.
 var notGlobal = []string{"FunctionName", "Role", "Policies", "Events"}
 
 // transform replaces each AWS::Serverless::Function by the resources that
 // aws-sam-translator makes of it: the function; unless it names a Role, the
-// role <id>Role; and those of its events. A test compares the two.
+// role <id>Role; its EventInvokeConfig; and those of its events. A test compares the two.
 func (t *Template) transform(p *problems, doc document) {
 	globals := t.globals(p, doc)
 	taken := map[string]bool{}
@@ -143,12 +143,37 @@ func (t *Template) expand(p *problems, r *resource, globals *mapping) []*resourc
 		if name, _, _ := given.call(); name == "Fn::If" {
 			p.add(given.line, at+".Role", "Fn::If is not supported here")
 		}
-		return append([]*resource{function}, f.events(nil)...)
+		return slices.Concat([]*resource{function}, f.invokeConfig(), f.events(nil))
 	}
 	id := r.id + "Role"
 	function.properties.set("Role", object(r.line, "Fn::GetAtt", &node{line: r.line, value: []*node{{line: r.line, value: id}, {line: r.line, value: "Arn"}}}))
 	role := &resource{id: id, kind: "AWS::IAM::Role", line: r.line, condition: r.condition, metadata: newMapping(), properties: f.role(id, tags, tracing != nil)}
-	return append([]*resource{function, role}, f.events(role)...)
+	return slices.Concat([]*resource{function, role}, f.invokeConfig(), f.events(role))
+}
+
+// invokeConfig makes the resource of the property EventInvokeConfig, if there is one.
+func (f *expansion) invokeConfig() []*resource {
+	n := f.in.values["EventInvokeConfig"]
+	if n == nil {
+		return nil
+	}
+	given, ok := n.mapping()
+	if !ok || isFunction(n) {
+		f.p.add(n.line, f.at+".EventInvokeConfig", "wants a map, not %s", describe(n))
+		return nil
+	}
+	out := newMapping()
+	out.set("FunctionName", object(n.line, "Ref", &node{line: n.line, value: f.r.id}))
+	out.set("Qualifier", &node{line: n.line, value: "$LATEST"})
+	out.set("DestinationConfig", &node{line: n.line, value: newMapping()})
+	for _, key := range given.keys {
+		if key != "MaximumEventAgeInSeconds" && key != "MaximumRetryAttempts" {
+			f.p.add(given.values[key].line, join(f.at+".EventInvokeConfig", key), "the property is not supported")
+			continue
+		}
+		out.set(key, given.values[key])
+	}
+	return []*resource{{id: f.r.id + "EventInvokeConfig", kind: "AWS::Lambda::EventInvokeConfig", line: n.line, condition: f.r.condition, metadata: f.r.metadata, properties: out}}
 }
 
 // unclaimed returns the resources that a function is transformed into, without

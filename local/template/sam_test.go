@@ -59,8 +59,8 @@ func TestTheTransformIsThatOfAwsSamTranslator(t *testing.T) {
 		{"policies and conditions", "testdata/sam-policies.yaml", small, 9},
 		{"the other side of the conditions", "testdata/sam-policies.yaml", map[string]string{"Stage": "prod"}, 0},
 		{"no function", "testdata/sam-none.yaml", small, 1},
-		{"events", "testdata/sam-events.yaml", small, 22},
-		{"events of a function behind a condition", "testdata/sam-events.yaml", map[string]string{"Stage": "prod"}, 27},
+		{"events", "testdata/sam-events.yaml", small, 23},
+		{"events of a function behind a condition", "testdata/sam-events.yaml", map[string]string{"Stage": "prod"}, 29},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.name == "the other side of the conditions" {
@@ -179,6 +179,8 @@ func TestWhatTheTransformDoesNotKnowIsAnError(t *testing.T) {
 		{"a dead-letter queue that SAM would make", function("Events: { S: { Type: Schedule, Properties: { Schedule: rate(1 day), DeadLetterConfig: { Type: SQS } } } }"), []string{"Events.S.Properties.DeadLetterConfig", "Arn"}},
 		{"a schedule of the other service", function("Events: { S: { Type: ScheduleV2, Properties: { ScheduleExpression: rate(1 day) } } }"), []string{"ScheduleV2 is not supported"}},
 		{"an event's name is taken", function("Events: { S: { Type: Schedule, Properties: { Schedule: rate(1 day) } } }") + "\n  FS: { Type: AWS::SNS::Topic }", []string{"Resources.F:", "FS"}},
+		{"a config of asynchronous invocations as text", function("EventInvokeConfig: never"), []string{"Resources.F.Properties.EventInvokeConfig", "map"}},
+		{"a destination of asynchronous invocations", function("EventInvokeConfig: { DestinationConfig: {} }"), []string{"EventInvokeConfig.DestinationConfig", "not supported"}},
 		{"an alias", function("AutoPublishAlias: live"), []string{"Resources.F.Properties.AutoPublishAlias"}},
 		{"no code", "Transform: AWS::Serverless-2016-10-31\nResources: { F: { Type: AWS::Serverless::Function } }", []string{"Resources.F.Properties: CodeUri is missing"}},
 		{"code in S3", function("CodeUri: s3://bucket/key"), []string{"Resources.F.Properties.CodeUri", "folder"}},

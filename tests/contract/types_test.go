@@ -34,6 +34,7 @@ var types = map[string]string{
 	"AWS::ElasticLoadBalancingV2::TargetGroup":  "TestInvokersAreNamed",
 	"AWS::Events::Rule":                         "TestScheduleOfTheRelay",
 	"AWS::IAM::Role":                            "TestRolesMayDoWhatIsListed",
+	"AWS::Lambda::EventInvokeConfig":            "TestScheduleOfTheRelay",
 	"AWS::Lambda::EventSourceMapping":           "TestStreamsHaveConsumersThatGiveUp",
 	"AWS::Lambda::Function":                     "TestOnlyWhatUsesADatabaseIsInTheVPC",
 	"AWS::Lambda::Permission":                   "TestInvokersAreNamed",
