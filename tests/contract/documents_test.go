@@ -84,7 +84,7 @@ func documentsIn(path string, v any) map[string]map[string]any {
 		}
 	case string:
 		var document map[string]any
-		if json.Unmarshal([]byte(v), &document) == nil && document["Statement"] != nil {
+		if strings.Contains(v, "Statement") && json.Unmarshal([]byte(v), &document) == nil && document["Statement"] != nil {
 			out[path] = document
 		}
 	}
@@ -214,13 +214,14 @@ func TestAChangedPolicyIsFound(t *testing.T) {
 		}
 		// A policy of a resource that has none, such as that of a table's stream.
 		for _, property := range []string{"ResourcePolicy", "RepositoryPolicyText", "StreamSpecification"} {
-			stack := copied(t, whole)
 			policy := map[string]any{"Version": "2012-10-17", "Statement": []any{map[string]any{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}}}
 			text, err := json.Marshal(policy)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for form, value := range map[string]any{"map": policy, "text": string(text)} {
+				stack := &template.Stack{Pseudo: whole.Pseudo, Resources: slices.Clone(whole.Resources)}
+				stack.Resources[i].Properties = maps.Clone(r.Properties)
 				stack.Resources[i].Properties[property] = map[string]any{"Nested": []any{value}}
 				if len(wrongDocuments(stack)) == 0 {
 					t.Errorf("a policy in %s of %s, as %s, is not found", property, r.ID, form)

@@ -315,7 +315,8 @@ func TestRolesMayDoWhatIsListed(t *testing.T) {
 
 // A statement that is removed, and one that is widened, is found, whichever it is.
 func TestAChangedStatementIsFound(t *testing.T) {
-	for path, list := range policies(named(t, "prod")) {
+	whole := named(t, "prod")
+	for path, list := range policies(whole) {
 		for i := range list {
 			for change, apply := range map[string]func(s map[string]any){
 				"another action":   func(s map[string]any) { s["Action"] = append(either(s["Action"]), "dynamodb:DeleteItem") },
@@ -323,7 +324,7 @@ func TestAChangedStatementIsFound(t *testing.T) {
 				"every action":     func(s map[string]any) { s["Action"] = "*" },
 				"a removal":        nil,
 			} {
-				stack := copied(t, named(t, "prod"))
+				stack := copied(t, whole)
 				document := path.in(stack)
 				all := document["Statement"].([]any)
 				if apply == nil {
