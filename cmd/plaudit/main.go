@@ -48,7 +48,8 @@ const usage = `plaudit does the product's own steps of a deployment.
                      [--since 10m] [--json] [--run FILE]
       Prints the events of the audit log as they come, until Ctrl-C.
       'board/demo/*' as SUBJECT selects a board with all its players. It reads
-      the stack of URL and TOKEN, else that of "make run".
+      the server URL with the access token TOKEN, until that expires; if neither
+      is set, the log of "make run" as its admin.
 
   plaudit audit check [--run FILE | --outputs OUTPUTS]
       Compares the audit log with both databases, and prints a line for each

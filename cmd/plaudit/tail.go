@@ -26,7 +26,7 @@ const (
 // auditTail prints events as they come, until ctx ends.
 func auditTail(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("audit tail", flag.ContinueOnError)
-	file := flags.String("run", ".local/run.json", "`FILE` that `make run` writes; it is read if URL and TOKEN are not set, and to log in again")
+	file := flags.String("run", ".local/run.json", "`FILE` that `make run` writes: the stack whose admin is logged in if URL and TOKEN are not set")
 	filters := map[string]*string{
 		"subject": flags.String("subject", "", "only events on this `SUBJECT`, e.g. board/demo; or on all below a root, e.g. 'board/demo/*'"),
 		"actor":   flags.String("actor", "", "only events of this `ACTOR`, e.g. user/<id>"),
@@ -42,7 +42,7 @@ func auditTail(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	}
 	t := &tail{
 		query: url.Values{"order": {"asc"}, "limit": {"100"}}, from: time.Now().Add(-*since), seen: map[string]time.Time{},
-		out: stdout, errs: stderr, line: describeEvent, runFile: *file,
+		out: stdout, errs: stderr, line: describeEvent, api: &client{http: &http.Client{Timeout: 15 * time.Second}},
 	}
 	if *plain {
 		t.line = func(item json.RawMessage) (string, error) {
@@ -56,8 +56,18 @@ func auditTail(ctx context.Context, args []string, stdout, stderr io.Writer) err
 			t.query.Set(name, *value)
 		}
 	}
-	if err := t.connect(ctx); err != nil {
-		return err
+	switch server, token := os.Getenv("URL"), os.Getenv("TOKEN"); {
+	case server != "" && token == "":
+		return wrong(flags, stderr, errors.New("URL is set, but TOKEN is not: set TOKEN to an access token of that server (POST /v1/sessions), or unset URL to follow the log of `make run` as its admin"))
+	case server == "" && token != "":
+		return wrong(flags, stderr, errors.New("TOKEN is set, but URL is not: set URL to the server that issued the token, or unset TOKEN to follow the log of `make run` as its admin"))
+	case token != "":
+		t.api.url, t.api.token = server, token
+	default:
+		t.runFile = *file
+		if err := t.logIn(ctx); err != nil {
+			return err
+		}
 	}
 	err := t.follow(ctx)
 	if ctx.Err() != nil {
@@ -74,22 +84,18 @@ type tail struct {
 	out     io.Writer
 	errs    io.Writer
 	line    func(json.RawMessage) (string, error)
-	runFile string
+	runFile string // of the laptop whose admin this is; "" if TOKEN says who it is
 	newest  time.Time
 	down    bool // the last look failed
 }
 
-// connect finds the stack: that of the variables of `plaudit login`, else the laptop's.
-func (t *tail) connect(ctx context.Context) error {
-	t.api = &client{url: os.Getenv("URL"), token: os.Getenv("TOKEN"), http: &http.Client{Timeout: 15 * time.Second}}
-	if t.api.url != "" && t.api.token != "" {
-		return nil
-	}
+// logIn finds the laptop's stack and logs its admin in.
+func (t *tail) logIn(ctx context.Context) error {
 	run, err := readRunFile(t.runFile)
 	if err != nil {
 		return err
 	}
-	t.api.url = run.URL
+	t.api.url, t.api.token = run.URL, ""
 	return t.api.login(ctx, run.Admin)
 }
 
@@ -208,14 +214,13 @@ func (t *tail) get(ctx context.Context, query url.Values, into any) error {
 	return nil
 }
 
-// renew logs in again, if the stack is the laptop's. Access tokens live 15 minutes.
+// renew logs the laptop's admin in again, because access tokens live 15 minutes. A token
+// of somebody else is theirs to renew: another account reads other events.
 func (t *tail) renew(ctx context.Context) error {
-	run, err := readRunFile(t.runFile)
-	if err != nil || run.URL != t.api.url {
-		return errors.New("the token is not valid, or no longer; set TOKEN to a new one")
+	if t.runFile == "" {
+		return errors.New("TOKEN has expired or is not valid: log in again (POST /v1/sessions; as the laptop's admin, eval \"$(plaudit login)\"), set TOKEN to the new access token, and start again with a --since that covers the pause")
 	}
-	t.api.token = ""
-	if err := t.api.login(ctx, run.Admin); err != nil {
+	if err := t.logIn(ctx); err != nil {
 		return errAgain{err}
 	}
 	return errAgain{errors.New("the token had expired")}

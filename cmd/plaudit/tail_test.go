@@ -24,6 +24,7 @@ type fakeLog struct {
 	events []string // by recordedtime
 	answer func(w http.ResponseWriter, r *http.Request) bool
 	asked  []string
+	logins int
 	url    string
 	run    string // its run.json
 }
@@ -45,6 +46,7 @@ func (l *fakeLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r.URL.Path == "/v1/sessions" {
+		l.logins++
 		w.WriteHeader(http.StatusCreated)
 		io.WriteString(w, `{"access_token": "fresh"}`)
 		return
@@ -190,8 +192,6 @@ func TestTailLooksBack(t *testing.T) {
 func TestTailSurvivesARestartAndAnExpiredToken(t *testing.T) {
 	l := newFakeLog(t)
 	l.add("a", time.Second)
-	t.Setenv("URL", l.url)
-	t.Setenv("TOKEN", "expired")
 	step := 0
 	l.answer = func(w http.ResponseWriter, r *http.Request) bool {
 		step++
@@ -206,21 +206,43 @@ func TestTailSurvivesARestartAndAnExpiredToken(t *testing.T) {
 				conn.Close()
 			}
 			return true
+		case 3:
+			w.WriteHeader(http.StatusUnauthorized)
+			return true
 		}
+		return r.Header.Get("Authorization") != "Bearer fresh"
+	}
+	out, errs, err := tailUntil(t, func(out string) bool { return strings.Contains(out, "task/a") }, "--run", l.run)
+	if err != nil || strings.Count(errs, "waiting for ") != 1 || l.logins != 2 {
+		t.Errorf("got %q, %q, %v after %d logins", out, errs, err, l.logins)
+	}
+}
+
+// Somebody's token is never replaced by another account's, which may read more.
+func TestTailStaysWhoItIs(t *testing.T) {
+	l := newFakeLog(t)
+	l.add("a", time.Second)
+	t.Setenv("URL", l.url)
+	t.Setenv("TOKEN", "a member's")
+	l.answer = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Header.Get("Authorization") != "Bearer fresh" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return true
 		}
 		return false
 	}
-	out, errs, err := tailUntil(t, func(out string) bool { return strings.Contains(out, "task/a") }, "--run", l.run)
-	if err != nil || strings.Count(errs, "waiting for ") != 1 {
-		t.Errorf("got %q, %q, %v", out, errs, err)
+	out, _, err := tailUntil(t, func(out string) bool { return out != "" }, "--run", l.run)
+	if err == nil || !strings.Contains(err.Error(), "log in again") || errors.Is(err, errUsage) || out != "" || l.logins != 0 {
+		t.Errorf("got %q, %v after %d logins", out, err, l.logins)
 	}
-	// Without the means to log in, it ends.
-	l.answer = func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusUnauthorized); return true }
-	if _, _, err := tailUntil(t, func(string) bool { return false }, "--run", l.run+".none"); err == nil || !strings.Contains(err.Error(), "set TOKEN") {
-		t.Errorf("got %v", err)
+	for name, want := range map[string]string{"TOKEN": "URL is set, but TOKEN is not", "URL": "TOKEN is set, but URL is not"} {
+		t.Run("without "+name, func(t *testing.T) {
+			t.Setenv(name, "")
+			_, errs, err := tailUntil(t, func(out string) bool { return true }, "--run", l.run)
+			if !errors.Is(err, errUsage) || !strings.Contains(errs, want) || l.logins != 0 {
+				t.Errorf("got %q, %v after %d logins", errs, err, l.logins)
+			}
+		})
 	}
 }
 
