@@ -14,14 +14,20 @@ import (
 	"time"
 )
 
-const (
-	// tailEvery is the time between two looks at the log.
-	tailEvery = time.Second
-	// An event may come after others with a later recordedtime, so each look goes back a
-	// bit, and every few looks further back, for those that a relay sent late.
-	lookBack, lookFarBack = 2 * time.Second, time.Minute
-	farEvery              = 15
-)
+// tailEvery is the time between two looks at the log.
+const tailEvery = time.Second
+
+// maxLate is how late an event may come into the list, counted from its recordedtime, to
+// be printed for sure. Lists are by recordedtime, so one that a relay brings late is
+// before others that were printed; nothing but looking back finds it.
+const maxLate = 15 * time.Minute
+
+// looks are how far back looks go: each goes back a bit, every few further, and every
+// minute as far as maxLate. The first that applies counts.
+var looks = []struct {
+	every int
+	back  time.Duration
+}{{60, maxLate}, {15, time.Minute}, {1, 2 * time.Second}}
 
 // auditTail prints events as they come, until ctx ends.
 func auditTail(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -79,14 +85,15 @@ func auditTail(ctx context.Context, args []string, stdout, stderr io.Writer) err
 type tail struct {
 	api     *client
 	query   url.Values
-	from    time.Time            // of the first look, then of the newest event
+	from    time.Time            // of the first look
 	seen    map[string]time.Time // recordedtime of those that were printed lately, by logid
 	out     io.Writer
 	errs    io.Writer
 	line    func(json.RawMessage) (string, error)
 	runFile string // of the laptop whose admin this is; "" if TOKEN says who it is
 	newest  time.Time
-	down    bool // the last look failed
+	done    time.Time // what was newest when the last look by maxLate began
+	down    bool      // the last look failed
 }
 
 // logIn finds the laptop's stack and logs its admin in.
@@ -106,10 +113,13 @@ type errAgain struct{ error }
 func (t *tail) follow(ctx context.Context) error {
 	tick := time.NewTicker(tailEvery)
 	defer tick.Stop()
-	for n := 0; ; n++ {
-		back := lookBack
-		if n%farEvery == 0 {
-			back = lookFarBack
+	for n := 0; ; {
+		var back time.Duration
+		for _, l := range looks {
+			if n%l.every == 0 {
+				back = l.back
+				break
+			}
 		}
 		err := t.look(ctx, back)
 		var again errAgain
@@ -121,9 +131,12 @@ func (t *tail) follow(ctx context.Context) error {
 			t.down = true
 		case err != nil:
 			return err
-		case t.down:
-			t.down = false
-			fmt.Fprintf(t.errs, "%s answers again\n", t.api.url)
+		default:
+			if t.down {
+				t.down = false
+				fmt.Fprintf(t.errs, "%s answers again\n", t.api.url)
+			}
+			n++ // a look that failed is repeated
 		}
 		select {
 		case <-ctx.Done():
@@ -135,9 +148,14 @@ func (t *tail) follow(ctx context.Context) error {
 
 // look prints the events that were not printed yet, and forgets old ones.
 func (t *tail) look(ctx context.Context, back time.Duration) error {
-	from := t.from
-	if newest := t.newest.Add(-back); newest.After(from) {
-		from = newest
+	newest, from := t.newest, t.newest.Add(-back)
+	if back == maxLate {
+		// Counted from the last such look, so that no event falls between the two,
+		// however long the second one had to wait for the server.
+		from = t.done.Add(-back)
+	}
+	if from.Before(t.from) {
+		from = t.from
 	}
 	query := url.Values{}
 	for name, values := range t.query {
@@ -162,9 +180,12 @@ func (t *tail) look(ctx context.Context, back time.Duration) error {
 		}
 		query.Set("cursor", *page.Next)
 	}
-	for id, at := range t.seen {
-		if at.Before(t.newest.Add(-2 * lookFarBack)) {
-			delete(t.seen, id)
+	if back == maxLate {
+		t.done = newest
+		for id, at := range t.seen {
+			if at.Before(t.done.Add(-maxLate)) {
+				delete(t.seen, id)
+			}
 		}
 	}
 	return nil

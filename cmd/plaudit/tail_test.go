@@ -166,26 +166,51 @@ func TestTailLooksBack(t *testing.T) {
 	}
 	var out bytes.Buffer
 	tail.out = &out
-	look := func(back time.Duration) string {
-		t.Helper()
+	const near = 2 * time.Second
+	for _, step := range []struct {
+		name string
+		add  map[string]time.Duration // what is new, and its age
+		back time.Duration
+		want string
+	}{
+		{"at first it prints all", map[string]time.Duration{"a": 30 * time.Minute, "b": 20 * time.Minute}, maxLate, "ab"},
+		{"then what is newer", map[string]time.Duration{"c": 20*time.Minute + time.Second, "d": 40 * time.Minute}, near, "c"},
+		{"and what came late, counted from the look before", map[string]time.Duration{"e": 10 * time.Second}, maxLate, "de"},
+		{"a look that fails is not counted", map[string]time.Duration{"f": 34 * time.Minute}, 0, ""},
+		{"the next one goes back as far", map[string]time.Duration{"g": 0}, maxLate, "fg"},
+		{"now the look before began with e, 10 s ago", map[string]time.Duration{"h": 15 * time.Minute, "i": 16 * time.Minute}, maxLate, "h"},
+		{"nothing is printed twice", nil, maxLate, ""},
+	} {
+		for id, age := range step.add {
+			l.add(id, age)
+		}
 		out.Reset()
-		if err := tail.look(t.Context(), back); err != nil {
+		if step.back == 0 {
+			l.answer = func(w http.ResponseWriter, r *http.Request) bool { w.WriteHeader(http.StatusBadGateway); return true }
+			if err := tail.look(t.Context(), maxLate); err == nil {
+				t.Fatal("the look does not fail")
+			}
+			l.answer = nil
+			continue
+		}
+		if err := tail.look(t.Context(), step.back); err != nil {
 			t.Fatal(err)
 		}
-		return out.String()
+		got := ""
+		for line := range strings.Lines(out.String()) {
+			_, id, _ := strings.Cut(line, "task/")
+			got += id[:1]
+		}
+		if got != step.want {
+			t.Errorf("%s: it prints %q, want %q", step.name, got, step.want)
+		}
 	}
-	l.add("a", 30*time.Second)
-	l.add("b", 20*time.Second)
-	if got := look(lookBack); strings.Count(got, "\n") != 2 {
-		t.Errorf("at first it prints %q", got)
-	}
-	l.add("late", 40*time.Second)
-	l.add("c", 21*time.Second)
-	if got := look(lookBack); strings.Contains(got, "late") || strings.Count(got, "task/c") != 1 || strings.Count(got, "\n") != 1 {
-		t.Errorf("then it prints %q", got)
-	}
-	if got := look(lookFarBack); strings.Count(got, "task/late") != 1 || strings.Count(got, "\n") != 1 {
-		t.Errorf("looking further back it prints %q", got)
+}
+
+// Whatever pauses there are, the furthest looks come every minute and the first is one.
+func TestLooksAreOrdered(t *testing.T) {
+	if looks[0].back != maxLate || time.Duration(looks[0].every)*tailEvery > time.Minute || looks[len(looks)-1].every != 1 {
+		t.Errorf("the looks are %v", looks)
 	}
 }
 
