@@ -45,7 +45,7 @@ const usage = `plaudit does the product's own steps of a deployment.
       With --dsn it reads a database directly, whose owner the URL's user must be.
 
   plaudit audit tail [--subject SUBJECT] [--actor ACTOR] [--type TYPE]
-                     [--since TIME] [--json] [--run FILE]
+                     [--since 10m] [--json] [--run FILE]
       Prints the events of the audit log as they come, until Ctrl-C.
       'board/demo/*' as SUBJECT selects a board with all its players. It reads
       the server URL with the access token TOKEN, until that expires; if neither
