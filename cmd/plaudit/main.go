@@ -48,7 +48,12 @@ const usage = `plaudit does the product's own steps of a deployment.
                      [--since 10m] [--json] [--run FILE]
       Prints the events of the audit log as they come, until Ctrl-C.
       'board/demo/*' as SUBJECT selects a board with all its players. It reads
-      the stack of URL and TOKEN, else that of "make run".
+      the server URL with the access token TOKEN, until that expires; if neither
+      is set, the log of "make run" as its admin.
+      It begins with the events recorded in the last 10 minutes, or as --since
+      says. One that reaches the log more than 15 minutes after it was recorded,
+      because a relay was down for so long, may be missing: after an outage,
+      start again with a longer --since.
 
   plaudit audit check [--run FILE | --outputs OUTPUTS]
       Compares the audit log with both databases, and prints a line for each

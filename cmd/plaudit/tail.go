@@ -14,19 +14,25 @@ import (
 	"time"
 )
 
-const (
-	// tailEvery is the time between two looks at the log.
-	tailEvery = time.Second
-	// An event may come after others with a later recordedtime, so each look goes back a
-	// bit, and every few looks further back, for those that a relay sent late.
-	lookBack, lookFarBack = 2 * time.Second, time.Minute
-	farEvery              = 15
-)
+// tailEvery is the time between two looks at the log.
+const tailEvery = time.Second
+
+// maxLate is how late an event may come into the list, counted from its recordedtime, to
+// be printed for sure. Lists are by recordedtime, so one that a relay brings late is
+// before others that were printed; nothing but looking back finds it.
+const maxLate = 15 * time.Minute
+
+// looks are how far back looks go: each goes back a bit, every few further, and every
+// minute as far as maxLate. The first that applies counts.
+var looks = []struct {
+	every int
+	back  time.Duration
+}{{60, maxLate}, {15, time.Minute}, {1, 2 * time.Second}}
 
 // auditTail prints events as they come, until ctx ends.
 func auditTail(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("audit tail", flag.ContinueOnError)
-	file := flags.String("run", ".local/run.json", "`FILE` that `make run` writes; it is read if URL and TOKEN are not set, and to log in again")
+	file := flags.String("run", ".local/run.json", "`FILE` that `make run` writes: the stack whose admin is logged in if URL and TOKEN are not set")
 	filters := map[string]*string{
 		"subject": flags.String("subject", "", "only events on this `SUBJECT`, e.g. board/demo; or on all below a root, e.g. 'board/demo/*'"),
 		"actor":   flags.String("actor", "", "only events of this `ACTOR`, e.g. user/<id>"),
@@ -42,7 +48,7 @@ func auditTail(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	}
 	t := &tail{
 		query: url.Values{"order": {"asc"}, "limit": {"100"}}, from: time.Now().Add(-*since), seen: map[string]time.Time{},
-		out: stdout, errs: stderr, line: describeEvent, runFile: *file,
+		out: stdout, errs: stderr, line: describeEvent, api: &client{http: &http.Client{Timeout: 15 * time.Second}},
 	}
 	if *plain {
 		t.line = func(item json.RawMessage) (string, error) {
@@ -56,8 +62,18 @@ func auditTail(ctx context.Context, args []string, stdout, stderr io.Writer) err
 			t.query.Set(name, *value)
 		}
 	}
-	if err := t.connect(ctx); err != nil {
-		return err
+	switch server, token := os.Getenv("URL"), os.Getenv("TOKEN"); {
+	case server != "" && token == "":
+		return wrong(flags, stderr, errors.New("URL is set, but TOKEN is not: set TOKEN to an access token of that server (POST /v1/sessions), or unset URL to follow the log of `make run` as its admin"))
+	case server == "" && token != "":
+		return wrong(flags, stderr, errors.New("TOKEN is set, but URL is not: set URL to the server that issued the token, or unset TOKEN to follow the log of `make run` as its admin"))
+	case token != "":
+		t.api.url, t.api.token = server, token
+	default:
+		t.runFile = *file
+		if err := t.logIn(ctx); err != nil {
+			return err
+		}
 	}
 	err := t.follow(ctx)
 	if ctx.Err() != nil {
@@ -69,27 +85,24 @@ func auditTail(ctx context.Context, args []string, stdout, stderr io.Writer) err
 type tail struct {
 	api     *client
 	query   url.Values
-	from    time.Time            // of the first look, then of the newest event
+	from    time.Time            // of the first look
 	seen    map[string]time.Time // recordedtime of those that were printed lately, by logid
 	out     io.Writer
 	errs    io.Writer
 	line    func(json.RawMessage) (string, error)
-	runFile string
+	runFile string // of the laptop whose admin this is; "" if TOKEN says who it is
 	newest  time.Time
-	down    bool // the last look failed
+	done    time.Time // what was newest when the last look by maxLate began
+	down    bool      // the last look failed
 }
 
-// connect finds the stack: that of the variables of `plaudit login`, else the laptop's.
-func (t *tail) connect(ctx context.Context) error {
-	t.api = &client{url: os.Getenv("URL"), token: os.Getenv("TOKEN"), http: &http.Client{Timeout: 15 * time.Second}}
-	if t.api.url != "" && t.api.token != "" {
-		return nil
-	}
+// logIn finds the laptop's stack and logs its admin in.
+func (t *tail) logIn(ctx context.Context) error {
 	run, err := readRunFile(t.runFile)
 	if err != nil {
 		return err
 	}
-	t.api.url = run.URL
+	t.api.url, t.api.token = run.URL, ""
 	return t.api.login(ctx, run.Admin)
 }
 
@@ -100,10 +113,13 @@ type errAgain struct{ error }
 func (t *tail) follow(ctx context.Context) error {
 	tick := time.NewTicker(tailEvery)
 	defer tick.Stop()
-	for n := 0; ; n++ {
-		back := lookBack
-		if n%farEvery == 0 {
-			back = lookFarBack
+	for n := 0; ; {
+		var back time.Duration
+		for _, l := range looks {
+			if n%l.every == 0 {
+				back = l.back
+				break
+			}
 		}
 		err := t.look(ctx, back)
 		var again errAgain
@@ -115,9 +131,12 @@ func (t *tail) follow(ctx context.Context) error {
 			t.down = true
 		case err != nil:
 			return err
-		case t.down:
-			t.down = false
-			fmt.Fprintf(t.errs, "%s answers again\n", t.api.url)
+		default:
+			if t.down {
+				t.down = false
+				fmt.Fprintf(t.errs, "%s answers again\n", t.api.url)
+			}
+			n++ // a look that failed is repeated
 		}
 		select {
 		case <-ctx.Done():
@@ -129,9 +148,14 @@ func (t *tail) follow(ctx context.Context) error {
 
 // look prints the events that were not printed yet, and forgets old ones.
 func (t *tail) look(ctx context.Context, back time.Duration) error {
-	from := t.from
-	if newest := t.newest.Add(-back); newest.After(from) {
-		from = newest
+	newest, from := t.newest, t.newest.Add(-back)
+	if back == maxLate {
+		// Counted from the last such look, so that no event falls between the two,
+		// however long the second one had to wait for the server.
+		from = t.done.Add(-back)
+	}
+	if from.Before(t.from) {
+		from = t.from
 	}
 	query := url.Values{}
 	for name, values := range t.query {
@@ -156,9 +180,12 @@ func (t *tail) look(ctx context.Context, back time.Duration) error {
 		}
 		query.Set("cursor", *page.Next)
 	}
-	for id, at := range t.seen {
-		if at.Before(t.newest.Add(-2 * lookFarBack)) {
-			delete(t.seen, id)
+	if back == maxLate {
+		t.done = newest
+		for id, at := range t.seen {
+			if at.Before(t.done.Add(-maxLate)) {
+				delete(t.seen, id)
+			}
 		}
 	}
 	return nil
@@ -208,14 +235,13 @@ func (t *tail) get(ctx context.Context, query url.Values, into any) error {
 	return nil
 }
 
-// renew logs in again, if the stack is the laptop's. Access tokens live 15 minutes.
+// renew logs the laptop's admin in again, because access tokens live 15 minutes. A token
+// of somebody else is theirs to renew: another account reads other events.
 func (t *tail) renew(ctx context.Context) error {
-	run, err := readRunFile(t.runFile)
-	if err != nil || run.URL != t.api.url {
-		return errors.New("the token is not valid, or no longer; set TOKEN to a new one")
+	if t.runFile == "" {
+		return errors.New("TOKEN has expired or is not valid: log in again (POST /v1/sessions; as the laptop's admin, eval \"$(plaudit login)\"), set TOKEN to the new access token, and start again with a --since that covers the pause")
 	}
-	t.api.token = ""
-	if err := t.api.login(ctx, run.Admin); err != nil {
+	if err := t.logIn(ctx); err != nil {
 		return errAgain{err}
 	}
 	return errAgain{errors.New("the token had expired")}

@@ -24,6 +24,7 @@ type fakeLog struct {
 	events []string // by recordedtime
 	answer func(w http.ResponseWriter, r *http.Request) bool
 	asked  []string
+	logins int
 	url    string
 	run    string // its run.json
 }
@@ -45,6 +46,7 @@ func (l *fakeLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r.URL.Path == "/v1/sessions" {
+		l.logins++
 		w.WriteHeader(http.StatusCreated)
 		io.WriteString(w, `{"access_token": "fresh"}`)
 		return
@@ -164,34 +166,57 @@ func TestTailLooksBack(t *testing.T) {
 	}
 	var out bytes.Buffer
 	tail.out = &out
-	look := func(back time.Duration) string {
-		t.Helper()
+	const near = 2 * time.Second
+	for _, step := range []struct {
+		name string
+		add  map[string]time.Duration // what is new, and its age
+		back time.Duration
+		want string
+	}{
+		{"at first it prints all", map[string]time.Duration{"a": 30 * time.Minute, "b": 20 * time.Minute}, maxLate, "ab"},
+		{"then what is newer", map[string]time.Duration{"c": 20*time.Minute + time.Second, "d": 40 * time.Minute}, near, "c"},
+		{"and what came late, counted from the look before", map[string]time.Duration{"e": 10 * time.Second}, maxLate, "de"},
+		{"a look that fails is not counted", map[string]time.Duration{"f": 34 * time.Minute}, 0, ""},
+		{"the next one goes back as far", map[string]time.Duration{"g": 0}, maxLate, "fg"},
+		{"now the look before began with e, 10 s ago", map[string]time.Duration{"h": 15 * time.Minute, "i": 16 * time.Minute}, maxLate, "h"},
+		{"nothing is printed twice", nil, maxLate, ""},
+	} {
+		for id, age := range step.add {
+			l.add(id, age)
+		}
 		out.Reset()
-		if err := tail.look(t.Context(), back); err != nil {
+		if step.back == 0 {
+			l.answer = func(w http.ResponseWriter, r *http.Request) bool { w.WriteHeader(http.StatusBadGateway); return true }
+			if err := tail.look(t.Context(), maxLate); err == nil {
+				t.Fatal("the look does not fail")
+			}
+			l.answer = nil
+			continue
+		}
+		if err := tail.look(t.Context(), step.back); err != nil {
 			t.Fatal(err)
 		}
-		return out.String()
+		got := ""
+		for line := range strings.Lines(out.String()) {
+			_, id, _ := strings.Cut(line, "task/")
+			got += id[:1]
+		}
+		if got != step.want {
+			t.Errorf("%s: it prints %q, want %q", step.name, got, step.want)
+		}
 	}
-	l.add("a", 30*time.Second)
-	l.add("b", 20*time.Second)
-	if got := look(lookBack); strings.Count(got, "\n") != 2 {
-		t.Errorf("at first it prints %q", got)
-	}
-	l.add("late", 40*time.Second)
-	l.add("c", 21*time.Second)
-	if got := look(lookBack); strings.Contains(got, "late") || strings.Count(got, "task/c") != 1 || strings.Count(got, "\n") != 1 {
-		t.Errorf("then it prints %q", got)
-	}
-	if got := look(lookFarBack); strings.Count(got, "task/late") != 1 || strings.Count(got, "\n") != 1 {
-		t.Errorf("looking further back it prints %q", got)
+}
+
+// Whatever pauses there are, the furthest looks come every minute and the first is one.
+func TestLooksAreOrdered(t *testing.T) {
+	if looks[0].back != maxLate || time.Duration(looks[0].every)*tailEvery > time.Minute || looks[len(looks)-1].every != 1 {
+		t.Errorf("the looks are %v", looks)
 	}
 }
 
 func TestTailSurvivesARestartAndAnExpiredToken(t *testing.T) {
 	l := newFakeLog(t)
 	l.add("a", time.Second)
-	t.Setenv("URL", l.url)
-	t.Setenv("TOKEN", "expired")
 	step := 0
 	l.answer = func(w http.ResponseWriter, r *http.Request) bool {
 		step++
@@ -206,21 +231,43 @@ func TestTailSurvivesARestartAndAnExpiredToken(t *testing.T) {
 				conn.Close()
 			}
 			return true
+		case 3:
+			w.WriteHeader(http.StatusUnauthorized)
+			return true
 		}
+		return r.Header.Get("Authorization") != "Bearer fresh"
+	}
+	out, errs, err := tailUntil(t, func(out string) bool { return strings.Contains(out, "task/a") }, "--run", l.run)
+	if err != nil || strings.Count(errs, "waiting for ") != 1 || l.logins != 2 {
+		t.Errorf("got %q, %q, %v after %d logins", out, errs, err, l.logins)
+	}
+}
+
+// Somebody's token is never replaced by another account's, which may read more.
+func TestTailStaysWhoItIs(t *testing.T) {
+	l := newFakeLog(t)
+	l.add("a", time.Second)
+	t.Setenv("URL", l.url)
+	t.Setenv("TOKEN", "a member's")
+	l.answer = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Header.Get("Authorization") != "Bearer fresh" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return true
 		}
 		return false
 	}
-	out, errs, err := tailUntil(t, func(out string) bool { return strings.Contains(out, "task/a") }, "--run", l.run)
-	if err != nil || strings.Count(errs, "waiting for ") != 1 {
-		t.Errorf("got %q, %q, %v", out, errs, err)
+	out, _, err := tailUntil(t, func(out string) bool { return out != "" }, "--run", l.run)
+	if err == nil || !strings.Contains(err.Error(), "log in again") || errors.Is(err, errUsage) || out != "" || l.logins != 0 {
+		t.Errorf("got %q, %v after %d logins", out, err, l.logins)
 	}
-	// Without the means to log in, it ends.
-	l.answer = func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusUnauthorized); return true }
-	if _, _, err := tailUntil(t, func(string) bool { return false }, "--run", l.run+".none"); err == nil || !strings.Contains(err.Error(), "set TOKEN") {
-		t.Errorf("got %v", err)
+	for name, want := range map[string]string{"TOKEN": "URL is set, but TOKEN is not", "URL": "TOKEN is set, but URL is not"} {
+		t.Run("without "+name, func(t *testing.T) {
+			t.Setenv(name, "")
+			_, errs, err := tailUntil(t, func(out string) bool { return true }, "--run", l.run)
+			if !errors.Is(err, errUsage) || !strings.Contains(errs, want) || l.logins != 0 {
+				t.Errorf("got %q, %v after %d logins", errs, err, l.logins)
+			}
+		})
 	}
 }
 
@@ -252,27 +299,38 @@ func TestEventsAsPeopleReadThem(t *testing.T) {
 	at := time.Date(2026, 4, 5, 12, 30, 0, 0, time.UTC)
 	begin := at.Local().Format("2006-01-02 15:04:05") + "  "
 	for _, c := range []struct{ attributes, want string }{
-		{`"actor": "user/o", "type": "plaudit.board.updated", "subject": "board/b", "data": {"changes": {"title": {"from": "A", "to": "서울"}, "max": {"from": 5, "to": null}, "floor": {"to": -5}}}`,
+		{`"source": "/plaudit/scores", "actor": "user/o", "type": "plaudit.board.updated", "subject": "board/b", "data": {"changes": {"title": {"from": "A", "to": "서울"}, "max": {"from": 5, "to": null}, "floor": {"to": -5}}}`,
 			`user/o  board.updated  board/b  floor nothing → -5, max 5 → nothing, title "A" → "서울"`},
-		{`"actor": "key/k", "type": "plaudit.player.changed", "subject": "board/b/player/p", "data": {"changes": {"status": {"from": "ranked", "to": "dnf"}, "country": {}}}`,
+		{`"source": "/plaudit/scores", "actor": "key/k", "type": "plaudit.player.changed", "subject": "board/b/player/p", "data": {"changes": {"status": {"from": "ranked", "to": "dnf"}, "country": {}}}`,
 			`key/k  player.changed  board/b/player/p  country changed, status "ranked" → "dnf"`},
-		{`"actor": "user/u", "type": "plaudit.user.updated", "subject": "user/u", "data": {"changes": ["country", "display_name"]}`,
+		{`"source": "/plaudit/users", "actor": "user/u", "type": "plaudit.user.updated", "subject": "user/u", "data": {"changes": ["country", "display_name"]}`,
 			`user/u  user.updated  user/u  country changed, display_name changed`},
-		{`"actor": "user/o", "type": "plaudit.entry.adjusted", "subject": "board/b/player/p",
+		{`"source": "/plaudit/scores", "actor": "user/o", "type": "plaudit.entry.adjusted", "subject": "board/b/player/p",
 			"data": {"id": "e", "points": -5, "reason": null, "note": "late\nstart", "standings": [{"period": "all", "start": null, "score": 37}, {"period": "week", "start": null, "score": null}]}`,
 			`user/o  entry.adjusted  board/b/player/p  -5 points, note "late\nstart", all: 37, week: no score`},
-		{`"actor": "user/o", "type": "plaudit.entry.added", "subject": "board/b/player/p", "data": {"points": 42, "reason": "full", "note": null, "standings": []}`,
+		{`"source": "/plaudit/scores", "actor": "user/o", "type": "plaudit.entry.added", "subject": "board/b/player/p", "data": {"points": 42, "reason": "full", "note": null, "standings": []}`,
 			`user/o  entry.added  board/b/player/p  +42 points, reason "full"`},
-		{`"actor": "user/o", "type": "plaudit.key.deleted", "subject": "user/o", "data": {"key": "k"}`, `user/o  key.deleted  user/o  key: "k"`},
-		{`"actor": "user/o", "type": "plaudit.user.erased", "subject": "user/o", "data": {}`, `user/o  user.erased  user/o`},
+		{`"source": "/plaudit/users", "actor": "user/o", "type": "plaudit.key.deleted", "subject": "user/o", "data": {"key": "k"}`, `user/o  key.deleted  user/o  key: "k"`},
+		{`"source": "/plaudit/users", "actor": "user/o", "type": "plaudit.user.erased", "subject": "user/o", "data": {}`, `user/o  user.erased  user/o`},
 		{`"source": "https://tasks.example", "type": "task.moved", "subject": "task/17", "data": {"changes": {"column": {"from": "todo", "to": "done"}}, "by": ["a", 1.0]}`,
-			`https://tasks.example  task.moved  task/17  column "todo" → "done", by: ["a",1.0]`},
-		{`"actor": "user/o", "type": "x", "subject": "a\nb", "data": 1e400`, `user/o  x  "a\nb"  1e400`},
-		{`"actor": "user/o", "type": "x", "subject": "s", "data": {"changes": 7}`, `user/o  x  s  changes: 7`},
-		{`"actor": "user/o", "type": "x", "subject": "s", "data": {"changes": {"a": 7}}`, `user/o  x  s  a: 7`},
-		{`"actor": "user/o", "type": "x", "subject": "s", "data_base64": "AAECAw=="`, `user/o  x  s  4 bytes`},
-		{`"actor": "user/o", "type": "x", "subject": "s"`, `user/o  x  s`},
-		{`"actor": "user/o", "type": "x", "subject": "s", "data": "` + strings.Repeat("é", 600) + `"`, `user/o  x  s  "` + strings.Repeat("é", 499) + `…`},
+			`https://tasks.example  task.moved from https://tasks.example  task/17  column "todo" → "done", by: ["a",1.0]`},
+		{`"source": "/t", "actor": "user/o", "type": "x", "subject": "a\nb", "data": 1e400`, `user/o  x from /t  "a\nb"  1e400`},
+		{`"source": "/t", "actor": "user/o", "type": "x", "subject": "s", "data": {"changes": 7}`, `user/o  x from /t  s  changes: 7`},
+		{`"source": "/t", "actor": "user/o", "type": "x", "subject": "s", "data": {"changes": {"a": 7}}`, `user/o  x from /t  s  a: 7`},
+		{`"source": "/t", "actor": "user/o", "type": "x", "subject": "s", "data_base64": "AAECAw=="`, `user/o  x from /t  s  4 bytes`},
+		{`"source": "/t", "actor": "user/o", "type": "x", "subject": "s"`, `user/o  x from /t  s`},
+		{`"source": "/t", "actor": "user/o", "type": "x", "subject": "s", "data": "` + strings.Repeat("é", 600) + `"`, `user/o  x from /t  s  "` + strings.Repeat("é", 499) + `…`},
+		// Other systems' texts look like nothing of ours.
+		{`"source": "/t", "actor": "user/o", "type": "entry.added", "subject": "board/b/player/p", "data": {"points": 42}`,
+			`user/o  entry.added from /t  board/b/player/p  points: 42`},
+		{`"source": "/t", "actor": "user/o", "type": "entry.added  board/b  x", "subject": "s  +5 points", "data": {"a  b": "c   d", "e: 1, f": ["g  h"]}`,
+			`user/o  "entry.added \u0020board/b \u0020x" from /t  "s \u0020+5 points"  "a \u0020b": "c \u0020\u0020d", "e: 1, f": ["g \u0020h"]`},
+		{`"source": "/t", "actor": "user/o", "type": "entry.added from /plaudit/scores", "subject": " s "`,
+			`user/o  "entry.added from /plaudit/scores" from /t  " s "`},
+		{`"source": "/t", "actor": "user/o", "type": "a\u3164\u3164b", "subject": "c\ufe0f\u2800", "data": ["\u00a0\u00a0` + "\u3164" + `\u3164", {"\udb40\udd00` + "\u3164\u200b\U000e0100" + `": 1}]`,
+			`user/o  "a\u3164\u3164b" from /t  "c\ufe0f\u2800"  ["\u00a0\u00a0\u3164\u3164",{"\udb40\udd00\u3164\u200b\U000e0100":1}]`},
+		{`"source": "/t", "actor": "user/o", "type": "x", "subject": "Jose\u0301", "data": {"": "\u00a0", "an address": "서울 1"}`,
+			"user/o  x from /t  Jose\u0301  \"\": \"\\u00a0\", \"an address\": \"서울 1\""},
 	} {
 		got, err := describeEvent(json.RawMessage(`{"logid": "l", "recordedtime": "` + at.Format(time.RFC3339) + `", ` + c.attributes + `}`))
 		if err != nil || got != begin+c.want {
