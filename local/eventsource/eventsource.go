@@ -192,7 +192,7 @@ func (s *Service) Start(ctx context.Context) error {
 		return nil
 	}
 	began := time.Now()
-	source := newLive(s.engine.Config)
+	source := newLive(s.engine.Config, s.engine.Ended)
 	for _, c := range s.configs {
 		function, ok := s.functions.Function(c.Function)
 		if !ok {
@@ -301,7 +301,7 @@ func (k *Keeper) Stop() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
 	defer cancel()
-	if err := drain(ctx, newLive(k.engine.Config), k.dir, k.configs, k.laptop.Log); err != nil {
+	if err := drain(ctx, newLive(k.engine.Config, k.engine.Ended), k.dir, k.configs, k.laptop.Log); err != nil {
 		k.laptop.Log.Error("the streams were not read to their end, and the engine may forget records when it stops", "error", err)
 	}
 	_ = os.Remove(filepath.Join(k.dir, planFile)) // the guard has nothing left to read
@@ -342,7 +342,7 @@ func Drain(args []string, log *slog.Logger) error {
 	}
 	source := newLive(func() aws.Config {
 		return aws.Config{Region: p.Region, BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider(p.Account, "laptop", "")}
-	})
+	}, func() int { return 0 }) // nobody starts it again any more
 	// Writes went through the laptop cloud. What the engine had taken when that
 	// ended is done by the second time.
 	for range 2 {

@@ -394,6 +394,7 @@ func (m *mapping) read(ctx context.Context, s *shard) {
 			failing = failing && err != nil
 		} else {
 			wait = m.idlePoll
+			s.iterator = nil // it becomes old meanwhile, or its engine ends
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -459,14 +460,16 @@ func (m *mapping) fetch(ctx context.Context, s *shard) (int, error) {
 	return len(out.Records), nil
 }
 
-// readFailed forgets an iterator that the stream refuses. After an error of
-// another kind, such as a lost connection, the same page is asked for again.
+// readFailed forgets the iterator: the stream may have refused it, and after a
+// lost connection the engine may be another one, in which the iterator's position
+// is behind records that were not read. The next one begins behind the last
+// record in the journal.
 func (m *mapping) readFailed(s *shard, err error) error {
+	s.iterator = nil
 	var expired *types.ExpiredIteratorException
 	var trimmed *types.TrimmedDataAccessException
 	var notFound *types.ResourceNotFoundException
 	if errors.As(err, &expired) || errors.As(err, &trimmed) || errors.As(err, &notFound) {
-		s.iterator = nil
 		select { // the table may have been made again
 		case m.look <- struct{}{}:
 		default:
@@ -493,19 +496,19 @@ func (m *mapping) drain(ctx context.Context) error {
 }
 
 func (m *mapping) drainShard(ctx context.Context, s *shard) error {
-	refused := false
+	failed := false
 	// One empty page may come before the end, so it takes two.
 	for empty := 0; empty < 2 && !s.ended.Load(); {
 		n, err := m.fetch(ctx, s)
 		switch {
-		case err != nil && (refused || s.iterator != nil):
+		case err != nil && failed:
 			return err
 		case err != nil: // once more, with another iterator
-			refused = true
+			failed = true
 		case n == 0:
 			empty++
 		default:
-			empty = 0
+			empty, failed = 0, false
 		}
 	}
 	s.drained = true

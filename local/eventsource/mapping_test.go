@@ -439,7 +439,7 @@ func TestAStopLeavesUnhandledRecordsInTheJournal(t *testing.T) {
 	b.start()
 	eventually(t, "the failure", func() bool { return len(b.invocations()) == 1 })
 	b.halt()
-	b.stream.trim() // the engine forgets
+	b.stream.restart()
 	b.change = nil
 	b.start()
 	b.stream.put("shard-0", "")
@@ -501,6 +501,62 @@ func TestAPositionThatTheStreamHasNoMoreIsItsBeginning(t *testing.T) {
 	b.stream.put("shard-0", "", "")
 	b.start()
 	b.want("1", "2 3")
+}
+
+func TestAnEngineThatIsReplacedBetweenRuns(t *testing.T) {
+	b := newBench(t, nil)
+	b.stream.put("shard-0", "", "")
+	b.start()
+	b.want("1 2")
+	b.halt()
+	b.stream.restart()
+	b.stream.put("shard-0", "", "", "")
+	b.start()
+	b.want("1 2", "3 4 5")
+}
+
+// The iterator's position is one behind records of the new process.
+func TestAnEngineThatIsReplacedUnderARunningMapping(t *testing.T) {
+	b := newBench(t, nil)
+	b.stream.put("shard-0", "", "", "")
+	b.start()
+	b.want("1 2 3")
+	b.stream.set(errors.New("connection refused"))
+	b.stream.failed(t)
+	b.stream.restart()
+	b.stream.put("shard-0", slices.Repeat([]string{""}, 6)...)
+	b.stream.set(nil)
+	b.want("1 2 3", "4 5 6 7 8 9")
+}
+
+func TestAnEngineThatIsReplacedWhileAFullJournalIsNotRead(t *testing.T) {
+	b := newBench(t, nil)
+	release := filepath.Join(t.TempDir(), "released")
+	b.change = func(m *mapping) { m.backlog = 1 }
+	b.stream.put("shard-0", "hold:"+release)
+	b.start()
+	eventually(t, "the invocation", func() bool { return len(b.invocations()) == 1 })
+	b.stream.restart()
+	b.stream.put("shard-0", "", "")
+	touch(t, release)
+	b.want("1", "2 3")
+}
+
+// A drain reads the stream with new iterators.
+func TestAnEngineThatIsReplacedBeforeADrain(t *testing.T) {
+	b := newBench(t, nil)
+	b.stream.put("shard-0", "", "", "")
+	b.start()
+	b.want("1 2 3")
+	b.halt()
+	b.stream.restart()
+	b.stream.put("shard-0", "", "")
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog()); err != nil {
+		t.Fatal(err)
+	}
+	b.stream.restart()
+	b.start()
+	b.want("1 2 3", "4 5")
 }
 
 func TestAnIteratorThatTheStreamTrimsIsReplaced(t *testing.T) {
@@ -567,7 +623,7 @@ func TestADrainPutsWhatTheStreamHasIntoTheJournal(t *testing.T) {
 	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog()); err != nil {
 		t.Fatal(err)
 	}
-	b.stream.trim()
+	b.stream.restart()
 	b.start()
 	eventually(t, "all of them", func() bool { return len(strings.Fields(strings.Join(b.invocations(), " "))) == 1252 })
 	b.settled()
