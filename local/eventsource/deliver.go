@@ -65,17 +65,13 @@ func (m *mapping) process(ctx context.Context, s *shard) error {
 // of the shard.
 func (m *mapping) collect(ctx context.Context, s *shard) ([]entry, error) {
 	var entries []entry
-	size := maxPayload
 	var window <-chan time.Time
 	for {
 		ended := s.ended.Load() // before looking, for nothing is appended after it
-		more, full, err := s.journal.take(m.BatchSize-len(entries), size)
-		if err != nil {
+		var full bool
+		var err error
+		if entries, full, err = s.journal.take(entries, m.BatchSize, maxPayload); err != nil {
 			return nil, err
-		}
-		entries = append(entries, more...)
-		for _, e := range more {
-			size -= len(e.record) + 1
 		}
 		if len(entries) > 0 && window == nil {
 			timer := time.NewTimer(m.Window)

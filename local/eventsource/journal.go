@@ -250,10 +250,13 @@ func (j *journal) waiting() int64 {
 	return j.size - j.done
 }
 
-// take returns records that were not taken yet, at most count and as many as fit
-// into size bytes, but at least one if there is one. full reports that the next
-// record did not fit.
-func (j *journal) take(count, size int) (entries []entry, full bool, err error) {
+// take adds records that were not taken yet to a batch, until it has count records
+// or the next one does not fit into its size in bytes, which full reports. The
+// first record of a batch always fits.
+func (j *journal) take(batch []entry, count, size int) (out []entry, full bool, err error) {
+	for _, e := range batch {
+		size -= len(e.record) + 1
+	}
 	j.mu.Lock()
 	end := j.size
 	if j.undone {
@@ -261,7 +264,7 @@ func (j *journal) take(count, size int) (entries []entry, full bool, err error) 
 		j.undone = false
 	}
 	j.mu.Unlock()
-	for len(entries) < count {
+	for len(batch) < count {
 		e := j.unread
 		j.unread = nil
 		if e == nil {
@@ -272,13 +275,13 @@ func (j *journal) take(count, size int) (entries []entry, full bool, err error) 
 				return nil, false, fmt.Errorf("journal %s: %w", j.dir, err)
 			}
 		}
-		if size -= len(e.record) + 1; size < 0 && len(entries) > 0 {
+		if size -= len(e.record) + 1; size < 0 && len(batch) > 0 {
 			j.unread = e
-			return entries, true, nil
+			return batch, true, nil
 		}
-		entries = append(entries, *e)
+		batch = append(batch, *e)
 	}
-	return entries, false, nil
+	return batch, false, nil
 }
 
 // scan reads the record at next.

@@ -31,7 +31,7 @@ func numbered(from, to, size int) []entry {
 
 func take(t testing.TB, j *journal, count int) []entry {
 	t.Helper()
-	entries, _, err := j.take(count, 1<<30)
+	entries, _, err := j.take(nil, count, 1<<30)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestADamagedRecordIsAnError(t *testing.T) {
 	if err := os.WriteFile(j.segment(0), bytes.Replace(text, []byte(`"n":1`), []byte(`"n":7`), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := j.take(10, 1<<30); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if _, _, err := j.take(nil, 10, 1<<30); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -165,12 +165,30 @@ func TestTakeKeepsToASize(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want := 1; want <= 3; want++ {
-		got, full, err := j.take(10, 10)
+		got, full, err := j.take(nil, 10, 10)
 		if err != nil || full != (want < 3) {
 			t.Fatalf("full %v, %v", full, err)
 		}
 		same(t, got, want, want)
 	}
+}
+
+func TestTakeKeepsToTheSizeOfTheWholeBatch(t *testing.T) {
+	j := open(t, t.TempDir())
+	defer j.close()
+	var batch []entry
+	for n := 1; n <= 4; n++ {
+		if err := j.append(numbered(n, n, 1000)); err != nil {
+			t.Fatal(err)
+		}
+		var full bool
+		var err error
+		if batch, full, err = j.take(batch, 10, 3500); err != nil || full != (n == 4) {
+			t.Fatalf("record %d: full %v, %v", n, full, err)
+		}
+	}
+	same(t, batch, 1, 3)
+	same(t, take(t, j, 10), 4, 4)
 }
 
 func TestARecordOfAFilterMovesThePosition(t *testing.T) {
@@ -211,7 +229,7 @@ func TestAJournalIsAQueue(t *testing.T) {
 				added += n
 			},
 			"take": func(r *rapid.T) {
-				got, _, err := j.take(rapid.IntRange(1, 10).Draw(r, "count"), rapid.SampledFrom([]int{1, 1000, 1 << 20}).Draw(r, "size"))
+				got, _, err := j.take(nil, rapid.IntRange(1, 10).Draw(r, "count"), rapid.SampledFrom([]int{1, 1000, 1 << 20}).Draw(r, "size"))
 				if err != nil {
 					r.Fatal(err)
 				}

@@ -155,6 +155,21 @@ func TestABatchEndsBeforeThePayloadLimit(t *testing.T) {
 	}
 }
 
+// The window gathers records that come one at a time.
+func TestAWindowEndsBeforeThePayloadLimit(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Window = time.Hour })
+	b.start()
+	big := "big:" + strings.Repeat("x", 350<<10)
+	for n := 1; n <= 20; n++ {
+		b.stream.put("shard-0", big)
+		eventually(t, "the record in the journal", func() bool { return b.shard().journal.at().Sequence == sequence(n) })
+	}
+	eventually(t, "an invocation", func() bool { return len(b.invocations()) == 1 })
+	if got := strings.Fields(b.invocations()[0]); len(got) < 15 || len(got) > 19 {
+		t.Errorf("an invocation with %d records of 350 KiB", len(got))
+	}
+}
+
 func TestFiltersLeaveOutRecords(t *testing.T) {
 	b := newBench(t, func(c *Config) {
 		c.Filters = []string{`{"dynamodb":{"NewImage":{"do":{"S":["a"]}}}}`, `{"eventName":["INSERT"],"dynamodb":{"NewImage":{"n":{"S":["4"]}}}}`}
