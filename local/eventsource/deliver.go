@@ -62,7 +62,8 @@ func (m *mapping) process(ctx context.Context, s *shard) error {
 
 // collect waits for a batch: until it is full, in number or in bytes, or the
 // window that began with its first record has passed. It returns none at the end
-// of the shard.
+// of the shard. Filters apply here and not when a record is fetched, so that those
+// of the present template apply to records that waited.
 func (m *mapping) collect(ctx context.Context, s *shard) ([]entry, error) {
 	var entries []entry
 	var window <-chan time.Time
@@ -70,7 +71,7 @@ func (m *mapping) collect(ctx context.Context, s *shard) ([]entry, error) {
 		ended := s.ended.Load() // before looking, for nothing is appended after it
 		var full bool
 		var err error
-		if entries, full, err = s.journal.take(entries, m.BatchSize, maxPayload); err != nil {
+		if entries, full, err = s.journal.take(entries, m.BatchSize, maxPayload, m.lets); err != nil {
 			return nil, err
 		}
 		if len(entries) > 0 && window == nil {

@@ -60,8 +60,7 @@ type journal struct {
 	undone bool   // an append failed: in may have buffered half a record
 }
 
-// position is how far a shard has been read. Records that a filter leaves out
-// move it too.
+// position is how far a shard has been read.
 type position struct {
 	Sequence string `json:"sequence"` // "": nothing was read yet
 	Size     int64  `json:"size"`     // of the journal at that time
@@ -250,20 +249,22 @@ func (j *journal) waiting() int64 {
 	return j.size - j.done
 }
 
-// take adds records that were not taken yet to a batch, until it has count records
-// or the next one does not fit into its size in bytes, which full reports. The
-// first record of a batch always fits.
-func (j *journal) take(batch []entry, count, size int) (out []entry, full bool, err error) {
+// take adds records that were not taken yet, and that lets lets through, to a batch,
+// until it has count records or the next one does not fit into its size in bytes,
+// which full reports. The first record of a batch always fits. Records that are
+// left out are handled with the record before them, or now if that is handled.
+func (j *journal) take(batch []entry, count, size int, lets func(record []byte) bool) (out []entry, full bool, err error) {
 	for _, e := range batch {
 		size -= len(e.record) + 1
 	}
 	j.mu.Lock()
-	end := j.size
+	end, done := j.size, j.done
 	if j.undone {
 		j.closeIn()
 		j.undone = false
 	}
 	j.mu.Unlock()
+	first := j.next == done // no record that was taken is still to be handled
 	for len(batch) < count {
 		e := j.unread
 		j.unread = nil
@@ -274,6 +275,12 @@ func (j *journal) take(batch []entry, count, size int) (out []entry, full bool, 
 			if e, err = j.scan(); err != nil {
 				return nil, false, fmt.Errorf("journal %s: %w", j.dir, err)
 			}
+			if !lets(e.record) {
+				if len(batch) > 0 {
+					batch[len(batch)-1].end = e.end
+				}
+				continue
+			}
 		}
 		if size -= len(e.record) + 1; size < 0 && len(batch) > 0 {
 			j.unread = e
@@ -281,7 +288,10 @@ func (j *journal) take(batch []entry, count, size int) (out []entry, full bool, 
 		}
 		batch = append(batch, *e)
 	}
-	return batch, false, nil
+	if len(batch) == 0 && first && j.next > done {
+		err = j.handle(j.next)
+	}
+	return batch, false, err
 }
 
 // scan reads the record at next.

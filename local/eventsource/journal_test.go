@@ -31,12 +31,14 @@ func numbered(from, to, size int) []entry {
 
 func take(t testing.TB, j *journal, count int) []entry {
 	t.Helper()
-	entries, _, err := j.take(nil, count, 1<<30)
+	entries, _, err := j.take(nil, count, 1<<30, every)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return entries
 }
+
+func every([]byte) bool { return true }
 
 func same(t testing.TB, got []entry, from, to int) {
 	t.Helper()
@@ -109,7 +111,7 @@ func TestADamagedRecordIsAnError(t *testing.T) {
 	if err := os.WriteFile(j.segment(0), bytes.Replace(text, []byte(`"n":1`), []byte(`"n":7`), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := j.take(nil, 10, 1<<30); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if _, _, err := j.take(nil, 10, 1<<30, every); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -165,7 +167,7 @@ func TestTakeKeepsToASize(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want := 1; want <= 3; want++ {
-		got, full, err := j.take(nil, 10, 10)
+		got, full, err := j.take(nil, 10, 10, every)
 		if err != nil || full != (want < 3) {
 			t.Fatalf("full %v, %v", full, err)
 		}
@@ -183,7 +185,7 @@ func TestTakeKeepsToTheSizeOfTheWholeBatch(t *testing.T) {
 		}
 		var full bool
 		var err error
-		if batch, full, err = j.take(batch, 10, 3500); err != nil || full != (n == 4) {
+		if batch, full, err = j.take(batch, 10, 3500, every); err != nil || full != (n == 4) {
 			t.Fatalf("record %d: full %v, %v", n, full, err)
 		}
 	}
@@ -191,7 +193,40 @@ func TestTakeKeepsToTheSizeOfTheWholeBatch(t *testing.T) {
 	same(t, take(t, j, 10), 4, 4)
 }
 
-func TestARecordOfAFilterMovesThePosition(t *testing.T) {
+// Handling a record handles those that are left out behind it, and no more.
+func TestTakeLeavesOutRecords(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir)
+	if err := j.append(numbered(1, 9, 0)); err != nil {
+		t.Fatal(err)
+	}
+	third := func(record []byte) bool {
+		return bytes.Contains(record, []byte(`"n":3,`)) || bytes.Contains(record, []byte(`"n":6,`))
+	}
+	batch, _, err := j.take(nil, 1, 1<<20, third)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, batch, 3, 3)
+	if err := j.handle(batch[0].end); err != nil {
+		t.Fatal(err)
+	}
+	if batch, _, err = j.take(nil, 10, 1<<20, third); err != nil {
+		t.Fatal(err)
+	}
+	same(t, batch, 6, 6)
+	j.close()
+	j = open(t, dir)
+	same(t, take(t, j, 10), 4, 9)
+	j.close()
+	j = open(t, dir)
+	defer j.close()
+	if batch, _, err = j.take(nil, 10, 1<<20, func([]byte) bool { return false }); err != nil || len(batch) > 0 || j.waiting() > 0 {
+		t.Errorf("%d records, %d bytes wait, %v", len(batch), j.waiting(), err)
+	}
+}
+
+func TestAMarkMovesThePosition(t *testing.T) {
 	dir := t.TempDir()
 	j := open(t, dir)
 	if err := j.append(numbered(1, 1, 0)); err != nil {
@@ -229,7 +264,7 @@ func TestAJournalIsAQueue(t *testing.T) {
 				added += n
 			},
 			"take": func(r *rapid.T) {
-				got, _, err := j.take(nil, rapid.IntRange(1, 10).Draw(r, "count"), rapid.SampledFrom([]int{1, 1000, 1 << 20}).Draw(r, "size"))
+				got, _, err := j.take(nil, rapid.IntRange(1, 10).Draw(r, "count"), rapid.SampledFrom([]int{1, 1000, 1 << 20}).Draw(r, "size"), every)
 				if err != nil {
 					r.Fatal(err)
 				}

@@ -44,9 +44,9 @@ type Invoke func(ctx context.Context, event []byte) (response []byte, functionEr
 
 // mapping is an event source mapping that runs.
 //
-// Each shard has a reader and a processor. The reader fetches records, puts
-// those that a filter lets through into the shard's journal, and then moves on;
-// the processor takes them from the journal in batches. So the journal is where
+// Each shard has a reader and a processor. The reader fetches records, puts them
+// into the shard's journal, and then moves on; the processor takes those that a
+// filter lets through from the journal in batches. So the journal is where
 // records wait, on disk, and neither a slow function nor a long stop needs
 // memory.
 type mapping struct {
@@ -440,9 +440,7 @@ func (m *mapping) fetch(ctx context.Context, s *shard) (int, error) {
 			return 0, errors.New("the stream has a record without a sequence number")
 		}
 		sequence = *r.Dynamodb.SequenceNumber
-		if m.lets(record) {
-			entries = append(entries, entry{sequence: sequence, arrived: arrivedAt(r), record: record})
-		}
+		entries = append(entries, entry{sequence: sequence, arrived: arrivedAt(r), record: record})
 	}
 	if err := s.journal.append(entries); err != nil {
 		return 0, err

@@ -184,6 +184,35 @@ func TestFiltersLeaveOutRecords(t *testing.T) {
 	b.want("1 3 4", "6")
 }
 
+// Records wait in the journal while the template changes.
+func TestAChangedFilterAppliesToRecordsThatWait(t *testing.T) {
+	b := newBench(t, func(c *Config) {
+		c.Filters = []string{`{"dynamodb":{"NewImage":{"do":{"S":["a"]}}}}`}
+	})
+	b.start()
+	b.halt()
+	b.stream.put("shard-0", "a", "b", "c", "b")
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog()); err != nil {
+		t.Fatal(err)
+	}
+	b.stream.restart()
+	b.config.Filters = []string{`{"dynamodb":{"NewImage":{"do":{"S":["b"]}}}}`}
+	b.start()
+	b.want("2 4")
+}
+
+func TestABatchOfRecordsThatAFilterLeavesOutEndsNothing(t *testing.T) {
+	b := newBench(t, func(c *Config) {
+		c.BatchSize = 2
+		c.Filters = []string{`{"dynamodb":{"NewImage":{"do":{"S":["a"]}}}}`}
+	})
+	b.stream.put("shard-0", "b", "b", "b", "a", "b", "a", "b")
+	b.stream.split("shard-0", "shard-1")
+	b.stream.put("shard-1", "b", "a")
+	b.start()
+	b.want("4 6", "9")
+}
+
 func TestTheFunctionGetsTheRecordAsLambdaSendsIt(t *testing.T) {
 	r := record(1, "<&>", time.Unix(1700000000, 0))
 	data, err := Record(testStream, r)
