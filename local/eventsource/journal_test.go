@@ -3,6 +3,8 @@ package eventsource
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +16,12 @@ import (
 
 func open(t testing.TB, dir string) *journal {
 	t.Helper()
-	j, err := openJournal(dir)
+	return openLogged(t, dir, io.Discard)
+}
+
+func openLogged(t testing.TB, dir string, log io.Writer) *journal {
+	t.Helper()
+	j, err := openJournal(dir, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,22 +104,191 @@ func TestAJournalWithoutItsLastLineEnd(t *testing.T) {
 	}
 }
 
-func TestADamagedRecordIsAnError(t *testing.T) {
-	dir := t.TempDir()
-	j := open(t, dir)
-	defer j.close()
-	if err := j.append(numbered(1, 3, 0)); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(j.segment(0))
+// damage changes a file of the journal that has a text.
+func damage(t testing.TB, dir, old, new string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(j.segment(0), bytes.Replace(text, []byte(`"n":1`), []byte(`"n":7`), 1), 0o600); err != nil {
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(text, []byte(old)) {
+			continue
+		}
+		if err := os.WriteFile(file, bytes.Replace(text, []byte(old), []byte(new), 1), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	t.Fatalf("no file with %q", old)
+}
+
+func wantLoss(t testing.TB, log *buffer, lost bool) {
+	t.Helper()
+	if got := strings.Contains(log.String(), "stream records are lost"); got != lost {
+		t.Errorf("the log is %q", log)
+	}
+}
+
+func TestADamagedRecordIsReportedAndLeftOut(t *testing.T) {
+	for _, reopened := range []bool{false, true} {
+		t.Run(fmt.Sprintf("after a start: %v", reopened), func(t *testing.T) {
+			dir, log := t.TempDir(), &buffer{}
+			j := openLogged(t, dir, log)
+			if err := j.append(numbered(1, 5, 0)); err != nil {
+				t.Fatal(err)
+			}
+			if err := j.mark(sequence(5), false); err != nil {
+				t.Fatal(err)
+			}
+			damage(t, dir, `"n":2`, `"n":7`)
+			if reopened {
+				j.close()
+				j = openLogged(t, dir, log)
+			}
+			defer func() { j.close() }()
+			if err := j.append(numbered(6, 6, 0)); err != nil {
+				t.Fatal(err)
+			}
+			got := take(t, j, 10)
+			same(t, got[:1], 1, 1)
+			same(t, got[1:], 3, 6)
+			wantLoss(t, log, true)
+		})
+	}
+}
+
+// What a crash left half written was not acknowledged: the stream is read from the
+// record before it on.
+func TestRecordsBehindThePositionAreReadAgain(t *testing.T) {
+	dir, log := t.TempDir(), &buffer{}
+	j := open(t, dir)
+	if err := j.append(numbered(1, 2, 0)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := j.take(nil, 10, 1<<30, every); err == nil || !strings.Contains(err.Error(), "damaged") {
-		t.Errorf("got %v", err)
+	if err := j.mark(sequence(2), false); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.append(numbered(3, 5, 0)); err != nil {
+		t.Fatal(err)
+	}
+	j.close()
+	damage(t, dir, `"n":4`, `"n":7`)
+	j = openLogged(t, dir, log)
+	defer j.close()
+	if got := j.at().Sequence; got != sequence(3) {
+		t.Errorf("read up to %s", got)
+	}
+	if err := j.append(numbered(4, 5, 0)); err != nil {
+		t.Fatal(err)
+	}
+	same(t, take(t, j, 10), 1, 5)
+	wantLoss(t, log, false)
+}
+
+// The last record that was acknowledged has lost its line end.
+func TestDamageAtTheEndIsReported(t *testing.T) {
+	dir, log := t.TempDir(), &buffer{}
+	j := open(t, dir)
+	if err := j.append(numbered(1, 3, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.mark(sequence(3), false); err != nil {
+		t.Fatal(err)
+	}
+	size := j.size
+	j.close()
+	if err := os.Truncate(j.segment(0), size-1); err != nil {
+		t.Fatal(err)
+	}
+	j = openLogged(t, dir, log)
+	defer j.close()
+	wantLoss(t, log, true)
+	if err := j.append(numbered(4, 4, 0)); err != nil {
+		t.Fatal(err)
+	}
+	got := take(t, j, 10)
+	same(t, got[:2], 1, 2)
+	same(t, got[2:], 4, 4)
+	if got := j.at().Sequence; got != sequence(3) {
+		t.Errorf("read up to %s", got)
+	}
+}
+
+func TestDamageInAnEarlierSegmentIsReported(t *testing.T) {
+	for name, hurt := range map[string]func(t *testing.T, j *journal){
+		"a record":    func(t *testing.T, j *journal) { damage(t, j.dir, `"n":20,`, `"n":70,`) },
+		"half a file": func(t *testing.T, j *journal) { truncate(t, j.segment(j.segments[1]), 5) },
+		"a file":      func(t *testing.T, j *journal) { truncate(t, j.segment(j.segments[1]), 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, log := t.TempDir(), &buffer{}
+			j := open(t, dir)
+			for n := 1; n <= 60; n += 10 {
+				if err := j.append(numbered(n, n+9, 500<<10)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := j.mark(sequence(60), false); err != nil {
+				t.Fatal(err)
+			}
+			if len(j.segments) < 3 {
+				t.Fatalf("%d segments", len(j.segments))
+			}
+			j.close()
+			hurt(t, j)
+			j = openLogged(t, dir, log)
+			defer j.close()
+			got := take(t, j, 100)
+			same(t, got[:10], 1, 10)
+			if len(got) >= 60 || got[len(got)-1].sequence != sequence(60) {
+				t.Errorf("%d records, the last one is %s", len(got), got[len(got)-1].sequence)
+			}
+			wantLoss(t, log, true)
+		})
+	}
+}
+
+func truncate(t testing.TB, file string, size int64) {
+	t.Helper()
+	if err := os.Truncate(file, size); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A power cut leaves small files empty.
+func TestAJournalWhosePositionIsLost(t *testing.T) {
+	dir, log := t.TempDir(), &buffer{}
+	j := open(t, dir)
+	if err := j.append(numbered(1, 5, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.mark(sequence(9), false); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.handle(take(t, j, 2)[1].end); err != nil {
+		t.Fatal(err)
+	}
+	j.close()
+	damage(t, dir, `"n":4`, `"n":7`)
+	truncate(t, filepath.Join(dir, "position"), 0)
+	truncate(t, filepath.Join(dir, "handled"), 0)
+	j = openLogged(t, dir, log)
+	defer j.close()
+	if got := j.at().Sequence; got != sequence(5) {
+		t.Errorf("read up to %s", got)
+	}
+	got := take(t, j, 10)
+	same(t, got[:3], 1, 3)
+	same(t, got[3:], 5, 5)
+	for _, want := range []string{"the file position is damaged", "the file handled is damaged", "stream records are lost"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %q: %s", want, log)
+		}
 	}
 }
 

@@ -178,7 +178,7 @@ func (m *mapping) reopen() error {
 
 func (m *mapping) openShard(stream, id string) (*shard, error) {
 	_, label, _ := tableOf(stream)
-	j, err := openJournal(filepath.Join(m.dir, label, id))
+	j, err := openJournal(filepath.Join(m.dir, label, id), m.log.With("mapping", m.ID))
 	if err != nil {
 		return nil, err
 	}
