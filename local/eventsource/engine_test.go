@@ -245,7 +245,7 @@ func TestAnIteratorOfAnEngineThatEndedIsNotUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.put("", "", "")
-	iterator, err := getIterator(t.Context(), source, stream, *shards[0].ShardId, "", types.ShardIteratorTypeTrimHorizon)
+	iterator, err := getIterator(t.Context(), source, stream, *shards[0].ShardId, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func TestAnIteratorOfAnEngineThatEndedIsNotUsed(t *testing.T) {
 		t.Errorf("the iterator of the killed engine: %v", err)
 	}
 	last := *page.Records[2].Dynamodb.SequenceNumber
-	if iterator, err = getIterator(t.Context(), source, stream, *shards[0].ShardId, last, types.ShardIteratorTypeTrimHorizon); err != nil {
+	if iterator, err = getIterator(t.Context(), source, stream, *shards[0].ShardId, last); err != nil {
 		t.Fatal(err)
 	}
 	if page, err = source.GetRecords(t.Context(), &dynamodbstreams.GetRecordsInput{ShardIterator: iterator}); err != nil || len(page.Records) != 1 {

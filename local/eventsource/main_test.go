@@ -195,6 +195,7 @@ func (s *memory) DescribeStream(_ context.Context, in *dynamodbstreams.DescribeS
 
 func (s *memory) find(arn, id string) (*memoryShard, error) {
 	if s.fails != nil {
+		s.failures++
 		return nil, s.fails
 	}
 	i := slices.IndexFunc(s.shards, func(one *memoryShard) bool { return one.id == id })
@@ -232,7 +233,6 @@ func (s *memory) GetRecords(_ context.Context, in *dynamodbstreams.GetRecordsInp
 	parts := strings.Fields(*in.ShardIterator)
 	one, err := s.find(parts[0], parts[1])
 	if err != nil {
-		s.failures++
 		return nil, err
 	}
 	position, err := strconv.Atoi(parts[2])

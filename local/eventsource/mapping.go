@@ -89,8 +89,7 @@ var defaultTiming = timing{
 
 // shard is a shard of a stream with its journal.
 type shard struct {
-	stream, id string // ARN of the stream, shard id
-	start      types.ShardIteratorType
+	stream, id string   // ARN of the stream, shard id
 	parents    []*shard // their records come first
 	journal    *journal
 	ended      atomic.Bool
@@ -182,7 +181,7 @@ func (m *mapping) openShard(stream, id string) (*shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &shard{stream: stream, id: id, start: types.ShardIteratorTypeTrimHorizon, journal: j, end: make(chan struct{}), done: make(chan struct{})}
+	s := &shard{stream: stream, id: id, journal: j, end: make(chan struct{}), done: make(chan struct{})}
 	if j.at().Ended {
 		s.finish()
 	}
@@ -230,26 +229,20 @@ func (m *mapping) discover(ctx context.Context) error {
 	}
 	for _, one := range listed {
 		id := aws.ToString(one.ShardId)
-		if known[id] != nil {
-			continue
+		s := known[id]
+		if s == nil {
+			if s, err = m.openShard(m.stream, id); err != nil {
+				return err
+			}
+			known[id] = s
+			m.shards = append(m.shards, s)
 		}
-		s, err := m.openShard(m.stream, id)
-		if err != nil {
-			return err
-		}
-		if first && m.Start == string(types.ShardIteratorTypeLatest) {
-			s.start = types.ShardIteratorTypeLatest
-			if r := one.SequenceNumberRange; r != nil && r.EndingSequenceNumber != nil {
-				if err := s.journal.mark("", true); err != nil {
-					return err
-				}
-				s.finish()
-			} else if s.iterator, err = getIterator(ctx, m.source, s.stream, s.id, "", s.start); err != nil {
+		// An earlier start may have ended before the file was written.
+		if first && m.Start == string(types.ShardIteratorTypeLatest) && s.journal.at() == (position{}) {
+			if err := m.skip(ctx, s, one); err != nil {
 				return err
 			}
 		}
-		known[id] = s
-		m.shards = append(m.shards, s)
 	}
 	for _, one := range listed {
 		s, parent := known[aws.ToString(one.ShardId)], known[aws.ToString(one.ParentShardId)]
@@ -269,6 +262,36 @@ func (m *mapping) discover(ctx context.Context) error {
 		return os.WriteFile(started, []byte(m.Start+"\n"), 0o600)
 	}
 	return nil
+}
+
+// skip moves the position of a shard behind the records that it has. The position
+// and not an iterator at LATEST makes that last: nothing may have been read when the
+// mapping stops, or the engine does.
+func (m *mapping) skip(ctx context.Context, s *shard, listed types.Shard) error {
+	if r := listed.SequenceNumberRange; r != nil && r.EndingSequenceNumber != nil {
+		s.finish()
+		return s.journal.mark("", true)
+	}
+	iterator, err := getIterator(ctx, m.source, s.stream, s.id, "")
+	last := ""
+	for empty := 0; err == nil && iterator != nil && empty < emptyPages; {
+		var out *dynamodbstreams.GetRecordsOutput
+		if out, err = m.source.GetRecords(ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: iterator}); err != nil {
+			break
+		}
+		empty++
+		for _, r := range out.Records {
+			empty = 0
+			if r.Dynamodb != nil {
+				last = aws.ToString(r.Dynamodb.SequenceNumber)
+			}
+		}
+		iterator = out.NextShardIterator
+	}
+	if err != nil {
+		return fmt.Errorf("skip the records of the shard %s: %w", s.id, err)
+	}
+	return s.journal.mark(last, false)
 }
 
 // forget removes the journals of shards that are done and that the stream has no
@@ -412,6 +435,10 @@ func (m *mapping) read(ctx context.Context, s *shard) {
 	}
 }
 
+// emptyPages is how many empty pages mean the present end of a shard: one may come
+// before it.
+const emptyPages = 2
+
 // fullPage is how many records in one answer mean that more are waiting.
 const fullPage = 200
 
@@ -419,11 +446,11 @@ const fullPage = 200
 // the page had. The iterator moves on when they are on disk.
 func (m *mapping) fetch(ctx context.Context, s *shard) (int, error) {
 	if s.iterator == nil {
-		iterator, err := getIterator(ctx, m.source, s.stream, s.id, s.journal.at().Sequence, s.start)
+		iterator, err := getIterator(ctx, m.source, s.stream, s.id, s.journal.at().Sequence)
 		if err != nil {
 			return 0, m.readFailed(s, err)
 		}
-		s.iterator, s.start = iterator, types.ShardIteratorTypeTrimHorizon
+		s.iterator = iterator
 	}
 	out, err := m.source.GetRecords(ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: s.iterator})
 	if err != nil {
@@ -495,8 +522,7 @@ func (m *mapping) drain(ctx context.Context) error {
 
 func (m *mapping) drainShard(ctx context.Context, s *shard) error {
 	failed := false
-	// One empty page may come before the end, so it takes two.
-	for empty := 0; empty < 2 && !s.ended.Load(); {
+	for empty := 0; empty < emptyPages && !s.ended.Load(); {
 		n, err := m.fetch(ctx, s)
 		switch {
 		case err != nil && failed:

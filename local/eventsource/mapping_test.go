@@ -63,6 +63,59 @@ func TestLatestCountsForTheFirstStartOnly(t *testing.T) {
 	b.want("1")
 }
 
+func TestLatestCountsForRecordsThatTheSecondStartFinds(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Start = "LATEST" })
+	b.stream.put("shard-0", "", "")
+	b.start()
+	b.halt() // nothing was read
+	b.stream.put("shard-0", "")
+	b.start()
+	b.want("3")
+}
+
+func TestLatestIsNoBeginningForADrain(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Start = "LATEST" })
+	b.stream.put("shard-0", "", "")
+	b.start()
+	b.halt()
+	b.stream.put("shard-0", "")
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog()); err != nil {
+		t.Fatal(err)
+	}
+	b.start()
+	b.want("3")
+}
+
+func TestLatestIsNoEndOfTheNextEngine(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Start = "LATEST" })
+	b.stream.put("shard-0", "", "")
+	b.start()
+	b.stream.set(errors.New("connection refused"))
+	b.stream.failed(t)
+	b.stream.restart()
+	b.stream.put("shard-0", "")
+	b.stream.set(nil)
+	b.want("3")
+}
+
+// The first start ended after it had made a journal, and before the file started.
+func TestLatestAfterAStartThatEndedInTheMiddle(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Start = "LATEST" })
+	b.stream.put("shard-0", "", "")
+	m, err := newMapping(b.config, b.stream, b.dir, b.mappingLog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := m.openShard(testStream, "shard-0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.journal.close()
+	b.start()
+	b.stream.put("shard-0", "")
+	b.want("3")
+}
+
 func TestAParentShardComesBeforeItsChildren(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.BatchSize = 1 })
 	release := filepath.Join(t.TempDir(), "released")

@@ -197,12 +197,12 @@ func listShards(ctx context.Context, s Source, streamARN string) (shards []types
 	}
 }
 
-// getIterator returns an iterator behind a sequence number; if that is "", at
-// TRIM_HORIZON or LATEST. A position that the stream no longer has is a position
+// getIterator returns an iterator behind a sequence number; if that is "", at the
+// first record. A position that the stream no longer has is a position
 // before its first record: the records around it have become too old, or the
 // engine that had them has ended. No record that was read is in the stream then.
-func getIterator(ctx context.Context, s Source, streamARN, shard, after string, start types.ShardIteratorType) (*string, error) {
-	in := &dynamodbstreams.GetShardIteratorInput{StreamArn: &streamARN, ShardId: &shard, ShardIteratorType: start}
+func getIterator(ctx context.Context, s Source, streamARN, shard, after string) (*string, error) {
+	in := &dynamodbstreams.GetShardIteratorInput{StreamArn: &streamARN, ShardId: &shard, ShardIteratorType: types.ShardIteratorTypeTrimHorizon}
 	if after != "" {
 		in.ShardIteratorType, in.SequenceNumber = types.ShardIteratorTypeAfterSequenceNumber, &after
 	}
