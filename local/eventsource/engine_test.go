@@ -323,6 +323,24 @@ func TestADrainOfAFolderThatDoesNotExist(t *testing.T) {
 	}
 }
 
+func TestAMappingThatIsOffGoesOnWhereItWas(t *testing.T) {
+	s := newStack(t, nil)
+	s.start()
+	s.put("")
+	s.want("1")
+	s.stop()
+	s.extra = map[string]any{"Enabled": false}
+	s.start()
+	s.put("", "")
+	s.stop()
+	s.engine.Stop()
+	s.engine.Start()
+	s.extra = nil
+	s.start()
+	s.put("")
+	s.want("1", "2", "3", "4")
+}
+
 func TestDiscardedRecordsGoToABucketWhole(t *testing.T) {
 	s := newStack(t, map[string]any{
 		"MaximumRetryAttempts": 0, "BatchSize": 1,

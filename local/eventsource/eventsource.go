@@ -21,12 +21,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
 
 	"plaudit/local/engine"
 	"plaudit/local/lambda"
@@ -169,10 +171,9 @@ func (s *Service) Read(r template.Resource) error {
 			wrong("DestinationConfig.OnFailure.Destination", "%v", err)
 		}
 	}
-	if orDefault(in.Enabled, true) {
-		s.engine.Want()
-		s.configs = append(s.configs, c)
-	}
+	c.Disabled = !orDefault(in.Enabled, true)
+	s.engine.Want()
+	s.configs = append(s.configs, c)
 	return errors.Join(errs...)
 }
 
@@ -188,12 +189,15 @@ func (s *Service) API() (string, http.Handler) { return "", nil }
 
 // Start implements part.Part.
 func (s *Service) Start(ctx context.Context) error {
-	if len(s.configs) == 0 {
+	if !slices.ContainsFunc(s.configs, func(c Config) bool { return !c.Disabled }) {
 		return nil
 	}
 	began := time.Now()
 	source := newLive(s.engine.Config, s.engine.Ended)
 	for _, c := range s.configs {
+		if c.Disabled {
+			continue
+		}
 		function, ok := s.functions.Function(c.Function)
 		if !ok {
 			return fmt.Errorf("event source mapping %s: the function %s does not exist", c.ID, c.Function)
@@ -358,10 +362,16 @@ func Drain(args []string, log *slog.Logger) error {
 // gone.
 const straggling = 250 * time.Millisecond
 
+// drain reads streams to their end. A mapping that is not enabled goes on where it
+// was when it is enabled, as in Lambda, so its records wait in the journal too. It
+// has no place yet if it was never enabled and begins with LATEST.
 func drain(ctx context.Context, source Source, dir string, configs []Config, log *slog.Logger) error {
 	var errs []error
 	for _, c := range configs {
 		m, err := newMapping(c, source, dir, log)
+		if err == nil && c.Disabled && c.Start == string(types.ShardIteratorTypeLatest) && !m.started() {
+			continue
+		}
 		if err == nil {
 			err = m.reopen()
 		}

@@ -37,6 +37,7 @@ type Config struct {
 	Retries     int           // MaximumRetryAttempts; -1: as long as the stream keeps a record
 	MaxAge      time.Duration // MaximumRecordAgeInSeconds; -1: no limit
 	Destination string        // ARN of DestinationConfig.OnFailure; "": none
+	Disabled    bool          // not Enabled: records wait in the journal
 }
 
 // Invoke calls a function, as lambda.Function.Invoke does.
@@ -191,6 +192,11 @@ func (m *mapping) openShard(stream, id string) (*shard, error) {
 // startedFile marks that the starting position was used.
 const startedFile = "started"
 
+func (m *mapping) started() bool {
+	_, err := os.Stat(filepath.Join(m.dir, startedFile))
+	return err == nil
+}
+
 // discover adds the shards that the stream has and the mapping does not know
 // yet, each after its parent. LATEST counts for the shards that are open when the
 // mapping starts for the first time; those that come later follow from the
@@ -206,9 +212,7 @@ func (m *mapping) discover(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the shards of %s: %w", m.stream, err)
 	}
-	started := filepath.Join(m.dir, startedFile)
-	_, err = os.Stat(started)
-	first := errors.Is(err, os.ErrNotExist)
+	first := !m.started()
 
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -259,7 +263,7 @@ func (m *mapping) discover(ctx context.Context) error {
 		if err := os.MkdirAll(m.dir, 0o755); err != nil {
 			return err
 		}
-		return os.WriteFile(started, []byte(m.Start+"\n"), 0o600)
+		return os.WriteFile(filepath.Join(m.dir, startedFile), []byte(m.Start+"\n"), 0o600)
 	}
 	return nil
 }

@@ -86,6 +86,19 @@ func TestLatestIsNoBeginningForADrain(t *testing.T) {
 	b.want("3")
 }
 
+func TestLatestIsWhereAMappingIsEnabledForTheFirstTime(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Start = "LATEST"; c.Disabled = true })
+	b.stream.put("shard-0", "")
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog()); err != nil {
+		t.Fatal(err)
+	}
+	b.stream.put("shard-0", "")
+	b.config.Disabled = false
+	b.start()
+	b.stream.put("shard-0", "")
+	b.want("3")
+}
+
 func TestLatestIsNoEndOfTheNextEngine(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Start = "LATEST" })
 	b.stream.put("shard-0", "", "")

@@ -61,8 +61,12 @@ func TestTheDefaultsOfAMapping(t *testing.T) {
 
 func TestAMappingThatIsOff(t *testing.T) {
 	s := testService(t)
-	if err := s.Read(mappingResource(map[string]any{"Enabled": "false"})); err != nil || len(s.configs) > 0 {
-		t.Errorf("%+v, %v", s.configs, err)
+	if err := s.Read(mappingResource(map[string]any{"Enabled": "false"})); err != nil || len(s.configs) != 1 || !s.configs[0].Disabled {
+		t.Fatalf("%+v, %v", s.configs, err)
+	}
+	// Its function is not looked for.
+	if err := s.Start(t.Context()); err != nil || len(s.running) > 0 {
+		t.Errorf("%d mappings run, %v", len(s.running), err)
 	}
 }
 
