@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -210,33 +211,41 @@ func (m *mapping) call(ctx context.Context, entries []entry) (outcome, error) {
 
 // partial reads the answer of a function that reports failures. The lowest
 // sequence number counts, as everything after it runs again; an answer that
-// cannot be understood is a failure of the whole batch.
+// cannot be understood is a failure of the whole batch. Names of keys count in
+// this case only, which a struct's would not.
 // https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
 func partial(response []byte, entries []entry) outcome {
-	var answer *struct {
-		Failures []struct {
-			Item *string `json:"itemIdentifier"`
-		} `json:"batchItemFailures"`
-	}
 	if len(response) == 0 {
 		return succeeded
 	}
+	var answer map[string]json.RawMessage
 	if json.Unmarshal(response, &answer) != nil {
 		return outcome{failed: 0}
 	}
-	if answer == nil {
+	for name := range answer {
+		if name != failuresKey && strings.EqualFold(name, failuresKey) {
+			return outcome{failed: 0}
+		}
+	}
+	list, ok := answer[failuresKey]
+	if !ok {
 		return succeeded
+	}
+	var failures []map[string]json.RawMessage
+	if json.Unmarshal(list, &failures) != nil {
+		return outcome{failed: 0}
 	}
 	index := map[string]int{}
 	for i, e := range entries {
 		index[e.sequence] = i
 	}
 	lowest := -1
-	for _, f := range answer.Failures {
-		if f.Item == nil {
+	for _, f := range failures {
+		var item string
+		if json.Unmarshal(f[itemKey], &item) != nil {
 			return outcome{failed: 0}
 		}
-		i, ok := index[*f.Item]
+		i, ok := index[item]
 		if !ok {
 			return outcome{failed: 0}
 		}
@@ -246,6 +255,12 @@ func partial(response []byte, entries []entry) outcome {
 	}
 	return outcome{failed: lowest}
 }
+
+// Keys of an answer that reports failures.
+const (
+	failuresKey = "batchItemFailures"
+	itemKey     = "itemIdentifier"
+)
 
 // discard sends a batch to the destination, and counts it as handled. While the
 // destination does not answer it waits, for a minute at most: then the batch is

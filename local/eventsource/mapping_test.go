@@ -397,7 +397,7 @@ func TestReportedFailuresAndBisect(t *testing.T) {
 }
 
 func TestAnswersThatMeanSuccess(t *testing.T) {
-	for _, answer := range []string{`{"batchItemFailures":[]}`, `{"batchItemFailures":null}`, `{}`, `null`} {
+	for _, answer := range []string{`{"batchItemFailures":[]}`, `{"batchItemFailures":null}`, `{"batchItemFailures":[],"other":1}`, `{}`, `null`} {
 		t.Run(answer, func(t *testing.T) {
 			b := newBench(t, func(c *Config) { c.Partial = true })
 			b.stream.put("shard-0", "", "answer:"+answer)
@@ -411,7 +411,8 @@ func TestAnswersThatMeanFailureOfTheWholeBatch(t *testing.T) {
 	for _, answer := range []string{
 		`{"batchItemFailures":[{"itemIdentifier":""}]}`, `{"batchItemFailures":[{"itemIdentifier":null}]}`, `{"batchItemFailures":[{"item":"1"}]}`,
 		`{"batchItemFailures":[{"itemIdentifier":"event-2"}]}`, `{"batchItemFailures":"x"}`, `"x"`,
-		`{"batchItemFailures":[{"itemIdentifier":"00000000000000001002"},{"itemIdentifier":"unknown"}]}`,
+		`{"batchItemFailures":[{"itemIdentifier":"00000000000000001002"},{"itemIdentifier":"unknown"}]}`, `{"batchItemFailures":[null]}`,
+		`{"BatchItemFailures":[{"itemIdentifier":"00000000000000001002"}]}`, `{"BatchItemFailures":[]}`, `{"batchItemFailures":[{"ItemIdentifier":"00000000000000001002"}]}`,
 	} {
 		t.Run(answer, func(t *testing.T) {
 			b := newBench(t, func(c *Config) { c.Partial = true })
