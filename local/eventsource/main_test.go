@@ -29,6 +29,13 @@ var program string
 
 func TestMain(m *testing.M) {
 	process.Guard()
+	if len(os.Args) > 1 && os.Args[1] == DrainName { // as in the laptop cloud's main
+		if err := Drain(os.Args[2:], slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(testMain(m))
 }
 

@@ -508,8 +508,8 @@ func (m *mapping) readFailed(s *shard, err error) error {
 }
 
 // drain reads every shard to its present end into its journal. Nothing else may
-// read or write the journals.
-func (m *mapping) drain(ctx context.Context) error {
+// read or write the journals. It adds to read how many records it has read.
+func (m *mapping) drain(ctx context.Context, read *atomic.Int64) error {
 	for {
 		if err := m.discover(ctx); err != nil {
 			return err
@@ -518,16 +518,17 @@ func (m *mapping) drain(ctx context.Context) error {
 		if i < 0 {
 			return nil
 		}
-		if err := m.drainShard(ctx, m.shards[i]); err != nil {
+		if err := m.drainShard(ctx, m.shards[i], read); err != nil {
 			return err
 		}
 	}
 }
 
-func (m *mapping) drainShard(ctx context.Context, s *shard) error {
+func (m *mapping) drainShard(ctx context.Context, s *shard, read *atomic.Int64) error {
 	failed := false
 	for empty := 0; empty < emptyPages && !s.ended.Load(); {
 		n, err := m.fetch(ctx, s)
+		read.Add(int64(n))
 		switch {
 		case err != nil && failed:
 			return err

@@ -1,8 +1,10 @@
 package eventsource
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,9 +12,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 )
 
 // The rules are those of
@@ -79,7 +83,7 @@ func TestLatestIsNoBeginningForADrain(t *testing.T) {
 	b.start()
 	b.halt()
 	b.stream.put("shard-0", "")
-	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog()); err != nil {
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog(), silent); err != nil {
 		t.Fatal(err)
 	}
 	b.start()
@@ -89,7 +93,7 @@ func TestLatestIsNoBeginningForADrain(t *testing.T) {
 func TestLatestIsWhereAMappingIsEnabledForTheFirstTime(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Start = "LATEST"; c.Disabled = true })
 	b.stream.put("shard-0", "")
-	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog()); err != nil {
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog(), silent); err != nil {
 		t.Fatal(err)
 	}
 	b.stream.put("shard-0", "")
@@ -258,7 +262,7 @@ func TestAChangedFilterAppliesToRecordsThatWait(t *testing.T) {
 	b.start()
 	b.halt()
 	b.stream.put("shard-0", "a", "b", "c", "b")
-	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog()); err != nil {
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog(), silent); err != nil {
 		t.Fatal(err)
 	}
 	b.stream.restart()
@@ -662,7 +666,7 @@ func TestAnEngineThatIsReplacedBeforeADrain(t *testing.T) {
 	b.halt()
 	b.stream.restart()
 	b.stream.put("shard-0", "", "")
-	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog()); err != nil {
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog(), silent); err != nil {
 		t.Fatal(err)
 	}
 	b.stream.restart()
@@ -731,7 +735,7 @@ func TestADrainPutsWhatTheStreamHasIntoTheJournal(t *testing.T) {
 	b.stream.split("shard-0", "shard-1", "shard-2")
 	b.stream.put("shard-1", "a")
 	b.stream.put("shard-2", "a")
-	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog()); err != nil {
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog(), silent); err != nil {
 		t.Fatal(err)
 	}
 	b.stream.restart()
@@ -746,7 +750,7 @@ func TestADrainPutsWhatTheStreamHasIntoTheJournal(t *testing.T) {
 func TestADrainSaysIfTheStreamIsGone(t *testing.T) {
 	b := newBench(t, nil)
 	b.stream.set(errors.New("the engine is away"))
-	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog()); err == nil || !strings.Contains(err.Error(), "the engine is away") {
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog(), silent); err == nil || !strings.Contains(err.Error(), "the engine is away") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -764,6 +768,36 @@ func TestABacklogStopsReadingAndNotTheStream(t *testing.T) {
 	}
 	touch(t, release)
 	b.want("1", "2 3")
+}
+
+func silent(string) {}
+
+// slow is a stream each of whose pages takes some seconds.
+type slow struct{ *memory }
+
+func (s slow) GetRecords(ctx context.Context, in *dynamodbstreams.GetRecordsInput, o ...func(*dynamodbstreams.Options)) (*dynamodbstreams.GetRecordsOutput, error) {
+	time.Sleep(4 * time.Second)
+	return s.memory.GetRecords(ctx, in, o...)
+}
+
+func TestALongDrainShowsItsProgress(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		stream := slow{newMemory()}
+		stream.put("shard-0", make([]string, 2500)...)
+		var said []string
+		config := Config{ID: "Stream", StreamARN: testStream, Start: "TRIM_HORIZON", BatchSize: 100}
+		if err := drain(t.Context(), stream, dir, []Config{config}, slog.New(slog.DiscardHandler), func(text string) { said = append(said, text) }); err != nil {
+			t.Fatal(err)
+		}
+		// Pages end after 4, 8, 12, 16 and 20 seconds.
+		want := []string{"1000", "2000", "2500"}
+		for i, n := range want {
+			if len(said) < len(want) || !strings.Contains(said[i], n+" records so far") {
+				t.Fatalf("said %q", said)
+			}
+		}
+	})
 }
 
 func touch(t testing.TB, file string) {
