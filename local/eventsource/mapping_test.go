@@ -755,19 +755,47 @@ func TestADrainSaysIfTheStreamIsGone(t *testing.T) {
 	}
 }
 
+// Time passes in the bubble once every goroutine waits, so a second is 200 looks of
+// the reader.
 func TestABacklogStopsReadingAndNotTheStream(t *testing.T) {
-	b := newBench(t, func(c *Config) { c.BatchSize = 1000 })
-	release := filepath.Join(t.TempDir(), "released")
-	b.change = func(m *mapping) { m.backlog = 1 }
-	b.stream.put("shard-0", "hold:"+release)
-	b.start()
-	eventually(t, "the invocation", func() bool { return len(b.invocations()) == 1 })
-	b.stream.put("shard-0", "", "")
-	if got := b.shard().journal.at().Sequence; got != sequence(1) {
-		t.Errorf("read up to %s", got)
-	}
-	touch(t, release)
-	b.want("1", "2 3")
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		stream := newMemory()
+		m, err := newMapping(Config{ID: "Stream", StreamARN: testStream, Start: "TRIM_HORIZON", BatchSize: 1000, Retries: -1, MaxAge: -1}, stream, dir, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.busyPoll, m.idlePoll, m.backlog = time.Millisecond, 5*time.Millisecond, 1
+		release := make(chan struct{})
+		var events []string
+		m.invoke = func(_ context.Context, event []byte) ([]byte, string, error) {
+			events = append(events, string(event))
+			<-release
+			return nil, "", nil
+		}
+		stream.put("shard-0", "")
+		if err := m.open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer func() {
+			cancel()
+			m.wait()
+			m.close()
+		}()
+		m.run(ctx, func(err error) { t.Error(err) })
+		time.Sleep(time.Second)
+		stream.put("shard-0", "", "")
+		time.Sleep(time.Second)
+		if got := m.shards[0].journal.at().Sequence; got != sequence(1) {
+			t.Errorf("read up to %s", got)
+		}
+		close(release)
+		time.Sleep(time.Second)
+		if got := m.shards[0].journal.at().Sequence; got != sequence(3) || len(events) != 2 || m.shards[0].journal.waiting() > 0 {
+			t.Errorf("read up to %s, %d invocations", got, len(events))
+		}
+	})
 }
 
 func silent(string) {}
