@@ -32,6 +32,8 @@ func newRunFile(folder string) *runFile {
 
 // merge adds the JSON object that a hook printed; nil adds nothing.
 func (f *runFile) merge(object map[string]json.RawMessage) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	own := map[string]json.RawMessage{}
 	if err := convert(f.content, &own); err != nil {
 		return err
@@ -41,8 +43,6 @@ func (f *runFile) merge(object map[string]json.RawMessage) error {
 			return fmt.Errorf("the key %s of %s is reserved for the laptop cloud", key, runFileName)
 		}
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.extra = object
 	return nil
 }

@@ -46,7 +46,7 @@ func (s *Service) Types() []string { return []string{"AWS::DynamoDB::Table"} }
 
 // StreamLabel is the label of every table's stream in the values of the template.
 // The engine makes the real label when it makes a stream, which is after the
-// values are known; Stream returns the real ARN.
+// values are known. A reader of the stream asks the engine for its ARN.
 const StreamLabel = "latest"
 
 // Values implements part.Part.
@@ -185,26 +185,6 @@ func (s *Service) Stop() {}
 
 // API implements part.Part. DynamoDB Streams has the same scope.
 func (s *Service) API() (string, http.Handler) { return "dynamodb", s.engine.Proxy(maxBody) }
-
-// Stream returns the ARN of a table's stream in the engine, for the ARN of the
-// stream or of the table in the template. It changes when the template turns the
-// stream off and on, and when the engine loses the table.
-func (s *Service) Stream(ctx context.Context, arn string) (string, error) {
-	prefix := s.laptop.ARN("dynamodb", "table/")
-	name, ok := strings.CutPrefix(arn, prefix)
-	if !ok {
-		return "", fmt.Errorf("%s is not the ARN of a table or stream in %s", arn, strings.TrimSuffix(prefix, "/"))
-	}
-	name, _, _ = strings.Cut(name, "/")
-	out, err := s.client().DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
-	if err != nil {
-		return "", err
-	}
-	if out.Table.LatestStreamArn == nil || *out.Table.LatestStreamArn == "" {
-		return "", fmt.Errorf("table %s has no stream", name)
-	}
-	return *out.Table.LatestStreamArn, nil
-}
 
 func (s *Service) client() *dynamodb.Client { return dynamodb.NewFromConfig(s.engine.Config()) }
 

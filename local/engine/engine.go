@@ -42,6 +42,7 @@ type Engine struct {
 
 	mu    sync.Mutex
 	url   string        // "": it does not run
+	ended int           // processes that ended and were replaced
 	ready chan struct{} // closed while requests may pass
 }
 
@@ -73,6 +74,15 @@ func (e *Engine) URL() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.url
+}
+
+// Ended returns how many processes of the engine have ended, each with what it had
+// not saved. The count changes before the next process starts. It is always 0 for
+// an engine that the user runs.
+func (e *Engine) Ended() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.ended
 }
 
 // Config returns the configuration of clients that call the engine directly.
@@ -160,6 +170,7 @@ func (e *Engine) setURL(url string) {
 func (e *Engine) changed(pid int) {
 	if pid == 0 {
 		e.mu.Lock()
+		e.ended++
 		if isClosed(e.ready) {
 			e.ready = make(chan struct{})
 		}

@@ -231,6 +231,9 @@ func TestRequestsWaitForAnEngineThatWasKilled(t *testing.T) {
 	if pid := <-pids; pid != 0 {
 		t.Errorf("after the kill run.json has process %d", pid)
 	}
+	if n := e.Ended(); n != 1 {
+		t.Errorf("%d processes have ended before the next one starts", n)
+	}
 	// From here on the laptop cloud knows.
 	item := map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: "a"}}
 	if _, err := client.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String("things"), Item: item}, func(o *dynamodb.Options) { o.Retryer = aws.NopRetryer{} }); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -62,20 +63,17 @@ func (m *mapping) process(ctx context.Context, s *shard) error {
 
 // collect waits for a batch: until it is full, in number or in bytes, or the
 // window that began with its first record has passed. It returns none at the end
-// of the shard.
+// of the shard. Filters apply here and not when a record is fetched, so that those
+// of the present template apply to records that waited.
 func (m *mapping) collect(ctx context.Context, s *shard) ([]entry, error) {
 	var entries []entry
-	size := maxPayload
 	var window <-chan time.Time
 	for {
 		ended := s.ended.Load() // before looking, for nothing is appended after it
-		more, full, err := s.journal.take(m.BatchSize-len(entries), size)
-		if err != nil {
+		var full bool
+		var err error
+		if entries, full, err = s.journal.take(entries, m.BatchSize, maxPayload, m.lets); err != nil {
 			return nil, err
-		}
-		entries = append(entries, more...)
-		for _, e := range more {
-			size -= len(e.record) + 1
 		}
 		if len(entries) > 0 && window == nil {
 			timer := time.NewTimer(m.Window)
@@ -213,33 +211,41 @@ func (m *mapping) call(ctx context.Context, entries []entry) (outcome, error) {
 
 // partial reads the answer of a function that reports failures. The lowest
 // sequence number counts, as everything after it runs again; an answer that
-// cannot be understood is a failure of the whole batch.
+// cannot be understood is a failure of the whole batch. Names of keys count in
+// this case only, which a struct's would not.
 // https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
 func partial(response []byte, entries []entry) outcome {
-	var answer *struct {
-		Failures []struct {
-			Item *string `json:"itemIdentifier"`
-		} `json:"batchItemFailures"`
-	}
 	if len(response) == 0 {
 		return succeeded
 	}
+	var answer map[string]json.RawMessage
 	if json.Unmarshal(response, &answer) != nil {
 		return outcome{failed: 0}
 	}
-	if answer == nil {
+	for name := range answer {
+		if name != failuresKey && strings.EqualFold(name, failuresKey) {
+			return outcome{failed: 0}
+		}
+	}
+	list, ok := answer[failuresKey]
+	if !ok {
 		return succeeded
+	}
+	var failures []map[string]json.RawMessage
+	if json.Unmarshal(list, &failures) != nil {
+		return outcome{failed: 0}
 	}
 	index := map[string]int{}
 	for i, e := range entries {
 		index[e.sequence] = i
 	}
 	lowest := -1
-	for _, f := range answer.Failures {
-		if f.Item == nil {
+	for _, f := range failures {
+		var item string
+		if json.Unmarshal(f[itemKey], &item) != nil {
 			return outcome{failed: 0}
 		}
-		i, ok := index[*f.Item]
+		i, ok := index[item]
 		if !ok {
 			return outcome{failed: 0}
 		}
@@ -249,6 +255,12 @@ func partial(response []byte, entries []entry) outcome {
 	}
 	return outcome{failed: lowest}
 }
+
+// Keys of an answer that reports failures.
+const (
+	failuresKey = "batchItemFailures"
+	itemKey     = "itemIdentifier"
+)
 
 // discard sends a batch to the destination, and counts it as handled. While the
 // destination does not answer it waits, for a minute at most: then the batch is

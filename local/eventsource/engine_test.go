@@ -3,9 +3,12 @@ package eventsource
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +20,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	dynamodbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -196,6 +201,93 @@ func TestWhatTheEngineForgetsIsInTheJournal(t *testing.T) {
 	s.want("1", "2", "3", "4", "5")
 }
 
+// kill ends the engine alone, as a lack of memory does, and waits until it runs
+// again with what it had saved.
+func (s *stack) kill() {
+	s.t.Helper()
+	before := s.engine.PID()
+	if err := s.engine.Kill(); err != nil {
+		s.t.Fatal(err)
+	}
+	eventually(s.t, "another engine", func() bool { pid := s.engine.PID(); return pid != 0 && pid != before })
+}
+
+// The table was saved, so its stream and its shard are the same after the kill, and
+// the iterators of the killed engine are valid in the next one.
+func TestAnEngineThatIsKilledLosesNothingThatIsWrittenAfterwards(t *testing.T) {
+	s := newStack(t, nil)
+	s.engine.Stop()
+	s.engine.Start()
+	s.start()
+	s.put("", "", "")
+	s.want("1", "2", "3")
+	s.kill()
+	s.put("", "", "", "", "", "")
+	s.want("1", "2", "3", "4", "5", "6", "7", "8", "9")
+	s.kill()
+	s.put("")
+	s.want("1", "2", "3", "4", "5", "6", "7", "8", "9", "10")
+}
+
+// No request fails: the process was replaced between two of them.
+func TestAnIteratorOfAnEngineThatEndedIsNotUsed(t *testing.T) {
+	s := newStack(t, nil)
+	s.engine.Stop()
+	s.engine.Start()
+	ended := 0
+	source := newLive(s.config, func() int { return ended })
+	stream, err := findStream(t.Context(), source, "arn:aws:dynamodb:"+enginetest.Region+":"+enginetest.Account+":table/log/stream/latest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shards, _, err := listShards(t.Context(), source, stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.put("", "", "")
+	iterator, err := getIterator(t.Context(), source, stream, *shards[0].ShardId, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := source.GetRecords(t.Context(), &dynamodbstreams.GetRecordsInput{ShardIterator: iterator})
+	if err != nil || len(page.Records) != 3 {
+		t.Fatalf("%d records, %v", len(page.Records), err)
+	}
+	ended++ // as the part that starts the engine counts
+	s.kill()
+	s.put("")
+	_, err = source.GetRecords(t.Context(), &dynamodbstreams.GetRecordsInput{ShardIterator: page.NextShardIterator})
+	if expired := new(types.ExpiredIteratorException); !errors.As(err, &expired) {
+		t.Errorf("the iterator of the killed engine: %v", err)
+	}
+	last := *page.Records[2].Dynamodb.SequenceNumber
+	if iterator, err = getIterator(t.Context(), source, stream, *shards[0].ShardId, last); err != nil {
+		t.Fatal(err)
+	}
+	if page, err = source.GetRecords(t.Context(), &dynamodbstreams.GetRecordsInput{ShardIterator: iterator}); err != nil || len(page.Records) != 1 {
+		t.Errorf("records %+v, %v", page, err)
+	}
+}
+
+// The client of a process never opens a connection to the next one, whatever repeats
+// its request.
+func TestAClientOfAnEngineThatEndedConnectsToNoOther(t *testing.T) {
+	ended := 0
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
+	defer server.Close()
+	source := newLive(func() aws.Config { return enginetest.InAccount(server.URL, enginetest.Account) }, func() int { return ended })
+	client, _, err := source.now()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended++
+	_, err = client.GetRecords(t.Context(), &dynamodbstreams.GetRecordsInput{ShardIterator: aws.String("3")}, func(o *dynamodbstreams.Options) { o.Retryer = aws.NopRetryer{} })
+	if !errors.Is(err, errNextEngine) || asked > 0 {
+		t.Errorf("%v, %d requests", err, asked)
+	}
+}
+
 func TestTheGuardsCommandReadsTheStreams(t *testing.T) {
 	s := newStack(t, nil)
 	s.start()
@@ -229,6 +321,24 @@ func TestADrainOfAFolderThatDoesNotExist(t *testing.T) {
 	if err := Drain(nil, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("no error without arguments")
 	}
+}
+
+func TestAMappingThatIsOffGoesOnWhereItWas(t *testing.T) {
+	s := newStack(t, nil)
+	s.start()
+	s.put("")
+	s.want("1")
+	s.stop()
+	s.extra = map[string]any{"Enabled": false}
+	s.start()
+	s.put("", "")
+	s.stop()
+	s.engine.Stop()
+	s.engine.Start()
+	s.extra = nil
+	s.start()
+	s.put("")
+	s.want("1", "2", "3", "4")
 }
 
 func TestDiscardedRecordsGoToABucketWhole(t *testing.T) {

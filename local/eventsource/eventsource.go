@@ -21,12 +21,16 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
 
 	"plaudit/local/engine"
 	"plaudit/local/lambda"
@@ -169,10 +173,9 @@ func (s *Service) Read(r template.Resource) error {
 			wrong("DestinationConfig.OnFailure.Destination", "%v", err)
 		}
 	}
-	if orDefault(in.Enabled, true) {
-		s.engine.Want()
-		s.configs = append(s.configs, c)
-	}
+	c.Disabled = !orDefault(in.Enabled, true)
+	s.engine.Want()
+	s.configs = append(s.configs, c)
 	return errors.Join(errs...)
 }
 
@@ -188,12 +191,15 @@ func (s *Service) API() (string, http.Handler) { return "", nil }
 
 // Start implements part.Part.
 func (s *Service) Start(ctx context.Context) error {
-	if len(s.configs) == 0 {
+	if !slices.ContainsFunc(s.configs, func(c Config) bool { return !c.Disabled }) {
 		return nil
 	}
 	began := time.Now()
-	source := newLive(s.engine.Config)
+	source := newLive(s.engine.Config, s.engine.Ended)
 	for _, c := range s.configs {
+		if c.Disabled {
+			continue
+		}
 		function, ok := s.functions.Function(c.Function)
 		if !ok {
 			return fmt.Errorf("event source mapping %s: the function %s does not exist", c.ID, c.Function)
@@ -250,12 +256,20 @@ func (k *Keeper) Types() []string { return nil }
 // plan is what Drain needs to know. The file holds it while the streams have
 // something to lose.
 type plan struct {
-	Account  string   `json:"account"`
-	Region   string   `json:"region"`
+	Account string `json:"account"`
+	Region  string `json:"region"`
+	// Engine is the address of the user's own engine, which has the records as long
+	// as it runs; "": the laptop cloud's.
+	Engine   string   `json:"engine"`
 	Mappings []Config `json:"mappings"`
 }
 
-const planFile = "drain.json"
+// planFile is the plan's file, and drainLog that of what the guard's command writes:
+// laptop.log begins anew with the next start, which shows this.
+const (
+	planFile = "drain.json"
+	drainLog = "drain.log"
+)
 
 // DrainName is the name of the subcommand for which main calls Drain.
 const DrainName = "drain-streams"
@@ -269,7 +283,7 @@ func (s *Service) drainCommand(url string) *process.Command {
 	}
 	return &process.Command{
 		Path: self, Args: []string{DrainName, s.dir, url}, Env: []string{}, Dir: "/", Limit: drainLimit + 5*time.Second,
-		Log: filepath.Join(s.laptop.Folder, "laptop.log"),
+		Log: filepath.Join(s.dir, drainLog),
 	}
 }
 
@@ -287,11 +301,38 @@ func (k *Keeper) Start(ctx context.Context) error {
 		return err
 	}
 	k.held = held
-	text, err := json.MarshalIndent(plan{k.laptop.AccountID, k.laptop.Region, k.configs}, "", "  ")
+	if err := k.reportDrain(); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(plan{k.laptop.AccountID, k.laptop.Region, k.laptop.Engine, k.configs}, "", "  ")
 	if err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(k.dir, planFile), append(text, '\n'))
+	return part.ReplaceFile(filepath.Join(k.dir, planFile), append(text, '\n'))
+}
+
+// reportDrain shows how the guard of an earlier laptop cloud read the streams, unless
+// that went well. A plan that is left means that they were not read to their end.
+func (k *Keeper) reportDrain() error {
+	text, err := os.ReadFile(filepath.Join(k.dir, planFile))
+	if err == nil {
+		var p plan
+		if json.Unmarshal(text, &p) != nil || p.Engine == "" {
+			k.laptop.Log.Error("the last run was killed, and its streams were not read to their end: functions do not get the records that the engine has forgotten")
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	log := filepath.Join(k.dir, drainLog)
+	if text, err = os.ReadFile(log); errors.Is(err, os.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(text)) {
+		k.laptop.Say("the streams of the last run: " + strings.TrimSuffix(line, "\n"))
+	}
+	return os.Remove(log)
 }
 
 // Stop implements part.Part. It reads the streams to their end.
@@ -301,7 +342,7 @@ func (k *Keeper) Stop() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
 	defer cancel()
-	if err := drain(ctx, newLive(k.engine.Config), k.dir, k.configs, k.laptop.Log); err != nil {
+	if err := drain(ctx, newLive(k.engine.Config, k.engine.Ended), k.dir, k.configs, k.laptop.Log, k.laptop.Say); err != nil {
 		k.laptop.Log.Error("the streams were not read to their end, and the engine may forget records when it stops", "error", err)
 	}
 	_ = os.Remove(filepath.Join(k.dir, planFile)) // the guard has nothing left to read
@@ -309,8 +350,12 @@ func (k *Keeper) Stop() {
 	k.held = nil
 }
 
-// drainLimit is how long reading the streams to their end may take.
-const drainLimit = time.Minute
+// drainLimit is how long reading the streams to their end may take, and
+// drainProgress after which time it is shown how far it is.
+const (
+	drainLimit    = time.Minute
+	drainProgress = 5 * time.Second
+)
 
 // Drain does what Stop of Keeper does, after the laptop cloud was killed. Its
 // arguments are those of drainCommand: the folder of the journals and the
@@ -342,11 +387,11 @@ func Drain(args []string, log *slog.Logger) error {
 	}
 	source := newLive(func() aws.Config {
 		return aws.Config{Region: p.Region, BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider(p.Account, "laptop", "")}
-	})
+	}, func() int { return 0 }) // nobody starts it again any more
 	// Writes went through the laptop cloud. What the engine had taken when that
 	// ended is done by the second time.
 	for range 2 {
-		if err := drain(ctx, source, dir, p.Mappings, log); err != nil {
+		if err := drain(ctx, source, dir, p.Mappings, log, func(string) {}); err != nil {
 			return err
 		}
 		time.Sleep(straggling)
@@ -358,15 +403,39 @@ func Drain(args []string, log *slog.Logger) error {
 // gone.
 const straggling = 250 * time.Millisecond
 
-func drain(ctx context.Context, source Source, dir string, configs []Config, log *slog.Logger) error {
+// drain reads streams to their end. A mapping that is not enabled goes on where it
+// was when it is enabled, as in Lambda, so its records wait in the journal too. It
+// has no place yet if it was never enabled and begins with LATEST. Say gets a line
+// now and then while it lasts.
+func drain(ctx context.Context, source Source, dir string, configs []Config, log *slog.Logger, say func(text string)) error {
+	var read atomic.Int64
+	ended := make(chan struct{})
+	var telling sync.WaitGroup
+	telling.Go(func() {
+		tick := time.NewTicker(drainProgress)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				say(fmt.Sprintf("reading the streams to their end: %d records so far", read.Load()))
+			case <-ended:
+				return
+			}
+		}
+	})
+	defer telling.Wait()
+	defer close(ended)
 	var errs []error
 	for _, c := range configs {
 		m, err := newMapping(c, source, dir, log)
+		if err == nil && c.Disabled && c.Start == string(types.ShardIteratorTypeLatest) && !m.started() {
+			continue
+		}
 		if err == nil {
 			err = m.reopen()
 		}
 		if err == nil {
-			err = m.drain(ctx)
+			err = m.drain(ctx, &read)
 		}
 		if m != nil {
 			m.close()

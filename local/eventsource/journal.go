@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"plaudit/local/part"
 )
 
 // segmentBytes is the size from which a journal continues in another file, and
@@ -44,6 +47,7 @@ type entry struct {
 // One goroutine appends, another one takes and handles.
 type journal struct {
 	dir  string
+	log  *slog.Logger
 	more chan struct{} // has a value after an append
 
 	mu       sync.Mutex
@@ -53,15 +57,15 @@ type journal struct {
 	done     int64 // records before it are handled
 	position position
 
-	in     *bufio.Reader // nil: to be opened at next
-	inFile *os.File
-	next   int64  // offset of the next record to take
-	unread *entry // taken from in, and given back
-	undone bool   // an append failed: in may have buffered half a record
+	in      *bufio.Reader // nil: to be opened at next
+	inFile  *os.File
+	inBegin int64  // offset at which it begins
+	next    int64  // offset of the next record to take
+	unread  *entry // taken from in, and given back
+	undone  bool   // an append failed: in may have buffered half a record
 }
 
-// position is how far a shard has been read. Records that a filter leaves out
-// move it too.
+// position is how far a shard has been read.
 type position struct {
 	Sequence string `json:"sequence"` // "": nothing was read yet
 	Size     int64  `json:"size"`     // of the journal at that time
@@ -69,9 +73,10 @@ type position struct {
 }
 
 // openJournal opens or makes the journal in a folder. It cuts off a record that
-// a crash left half written: it was not acknowledged, and is read again.
-func openJournal(dir string) (*journal, error) {
-	j := &journal{dir: dir, more: make(chan struct{}, 1)}
+// a crash left half written: it was not acknowledged, and is read again. Damage of
+// the files does not keep the others from their function: what it costs is logged.
+func openJournal(dir string, log *slog.Logger) (*journal, error) {
+	j := &journal{dir: dir, log: log.With("journal", dir), more: make(chan struct{}, 1)}
 	if err := j.open(); err != nil {
 		j.close()
 		return nil, fmt.Errorf("journal %s: %w", dir, err)
@@ -91,7 +96,7 @@ func (j *journal) open() error {
 		if name, ok := strings.CutSuffix(f.Name(), ".log"); ok {
 			begin, err := strconv.ParseInt(name, 10, 64)
 			if err != nil {
-				return fmt.Errorf("the file %s is no segment", f.Name())
+				return fmt.Errorf("the file %s is not a segment: move it to another folder", f.Name())
 			}
 			j.segments = append(j.segments, begin)
 		}
@@ -99,23 +104,30 @@ func (j *journal) open() error {
 	slices.Sort(j.segments)
 	text, err := os.ReadFile(filepath.Join(j.dir, "handled"))
 	if err == nil {
-		j.done, err = strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+		if j.done, err = strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err != nil {
+			j.log.Error("the file handled is damaged: records of the journal that were handled come again", "error", err)
+			j.done, err = 0, nil
+		}
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("handled: %w", err)
+		return err
 	}
+	positionLost := false
 	text, err = os.ReadFile(filepath.Join(j.dir, "position"))
 	if err == nil {
-		err = json.Unmarshal(text, &j.position)
+		if err = json.Unmarshal(text, &j.position); err != nil {
+			j.log.Error("the file position is damaged: the stream is read from the last record in the journal on, or from its beginning, so records may come again", "error", err)
+			j.position, positionLost, err = position{}, true, nil
+		}
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("position: %w", err)
+		return err
 	}
 	if len(j.segments) == 0 {
 		if err := j.begin(j.done); err != nil {
 			return err
 		}
-	} else if err := j.reopen(); err != nil {
+	} else if err := j.reopen(positionLost); err != nil {
 		return err
 	}
 	j.done = min(max(j.done, j.segments[0]), j.size)
@@ -123,8 +135,9 @@ func (j *journal) open() error {
 	return nil
 }
 
-// reopen opens the last segment for writing behind its last whole record.
-func (j *journal) reopen() error {
+// reopen opens the last segment for writing behind its last whole record. A
+// damaged record before the position is not the end: scan leaves it out.
+func (j *journal) reopen(positionLost bool) error {
 	begin := j.segments[len(j.segments)-1]
 	var err error
 	if j.out, err = os.OpenFile(j.segment(begin), os.O_RDWR, 0); err != nil {
@@ -134,19 +147,33 @@ func (j *journal) reopen() error {
 	j.size = begin
 	for {
 		e, n, err := readEntry(in)
+		offset := j.size + n
+		if errors.Is(err, errDamaged) && (positionLost || offset <= j.position.Size) {
+			j.size = offset
+			continue
+		}
 		if err != nil {
 			break // the end, or half a record
 		}
-		j.size += n
-		if j.size > j.position.Size {
+		j.size = offset
+		if positionLost || offset > j.position.Size {
 			j.position.Sequence = e.sequence // the crash came before the position was written
 		}
 	}
+	if from := max(j.size, j.done); from < j.position.Size {
+		j.logLoss(from, j.position.Size)
+	}
+	j.position.Size = min(j.position.Size, j.size)
 	if err := j.out.Truncate(j.size - begin); err != nil {
 		return err
 	}
 	_, err = j.out.Seek(0, io.SeekEnd)
 	return err
+}
+
+// logLoss logs that records between two offsets are lost.
+func (j *journal) logLoss(from, to int64) {
+	j.log.Error("a file of the journal is damaged, and stream records are lost that the function did not get: check the disk", "from", from, "to", to)
 }
 
 func (j *journal) segment(begin int64) string {
@@ -228,7 +255,7 @@ func (j *journal) mark(sequence string, ended bool) error {
 	p := position{Sequence: sequence, Size: j.size, Ended: ended}
 	text, err := json.Marshal(p)
 	if err == nil {
-		err = replaceFile(filepath.Join(j.dir, "position"), text)
+		err = part.ReplaceFile(filepath.Join(j.dir, "position"), text)
 	}
 	if err == nil {
 		j.position = p
@@ -250,74 +277,109 @@ func (j *journal) waiting() int64 {
 	return j.size - j.done
 }
 
-// take returns records that were not taken yet, at most count and as many as fit
-// into size bytes, but at least one if there is one. full reports that the next
-// record did not fit.
-func (j *journal) take(count, size int) (entries []entry, full bool, err error) {
+// take adds records that were not taken yet, and that lets lets through, to a batch,
+// until it has count records or the next one does not fit into its size in bytes,
+// which full reports. The first record of a batch always fits. Records that are
+// left out are handled with the record before them, or now if that is handled.
+func (j *journal) take(batch []entry, count, size int, lets func(record []byte) bool) (out []entry, full bool, err error) {
+	for _, e := range batch {
+		size -= len(e.record) + 1
+	}
 	j.mu.Lock()
-	end := j.size
+	end, done := j.size, j.done
 	if j.undone {
 		j.closeIn()
 		j.undone = false
 	}
 	j.mu.Unlock()
-	for len(entries) < count {
+	first := j.next == done // no record that was taken is still to be handled
+	for len(batch) < count {
 		e := j.unread
 		j.unread = nil
 		if e == nil {
 			if j.next >= end {
 				break
 			}
-			if e, err = j.scan(); err != nil {
+			if e, err = j.scan(end); err != nil {
 				return nil, false, fmt.Errorf("journal %s: %w", j.dir, err)
 			}
-		}
-		if size -= len(e.record) + 1; size < 0 && len(entries) > 0 {
-			j.unread = e
-			return entries, true, nil
-		}
-		entries = append(entries, *e)
-	}
-	return entries, false, nil
-}
-
-// scan reads the record at next.
-func (j *journal) scan() (*entry, error) {
-	for {
-		if j.in == nil {
-			j.mu.Lock()
-			i, exact := slices.BinarySearch(j.segments, j.next)
-			if !exact {
-				i--
+			if e == nil {
+				break
 			}
-			begin := j.segments[i]
-			j.mu.Unlock()
-			var err error
-			if j.inFile, err = os.Open(j.segment(begin)); err != nil {
-				return nil, err
-			}
-			if _, err := j.inFile.Seek(j.next-begin, io.SeekStart); err != nil {
-				return nil, err
-			}
-			j.in = bufio.NewReaderSize(j.inFile, 64<<10)
-		}
-		e, n, err := readEntry(j.in)
-		if errors.Is(err, io.EOF) && n == 0 { // the journal continues in the next segment
-			j.mu.Lock()
-			_, exists := slices.BinarySearch(j.segments, j.next)
-			j.mu.Unlock()
-			if exists {
-				j.closeIn()
+			if !lets(e.record) {
+				if len(batch) > 0 {
+					batch[len(batch)-1].end = e.end
+				}
 				continue
 			}
 		}
-		if err != nil {
-			return nil, fmt.Errorf("at %d: %w", j.next, err)
+		if size -= len(e.record) + 1; size < 0 && len(batch) > 0 {
+			j.unread = e
+			return batch, true, nil
 		}
-		j.next += n
-		e.end = j.next
-		return &e, nil
+		batch = append(batch, *e)
 	}
+	if len(batch) == 0 && first && j.next > done {
+		err = j.handle(j.next)
+	}
+	return batch, false, err
+}
+
+// scan reads the record at next, or the one behind it if that is damaged. It returns
+// nil if there is none before end.
+func (j *journal) scan(end int64) (*entry, error) {
+	for j.next < end {
+		if j.in == nil {
+			if err := j.openIn(); err != nil {
+				return nil, err
+			}
+		}
+		e, n, err := readEntry(j.in)
+		switch {
+		case err == nil:
+			j.next += n
+			e.end = j.next
+			return &e, nil
+		case errors.Is(err, errDamaged):
+			j.logLoss(j.next, j.next+n)
+			j.next += n
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // the next segment follows
+			next := end
+			j.mu.Lock()
+			if i, _ := slices.BinarySearch(j.segments, j.inBegin+1); i < len(j.segments) {
+				next = j.segments[i]
+			}
+			j.mu.Unlock()
+			if next > j.next {
+				j.logLoss(j.next, next)
+			}
+			j.next = next
+			j.closeIn()
+		default:
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// openIn opens the segment of the record at next.
+func (j *journal) openIn() error {
+	j.mu.Lock()
+	i, exact := slices.BinarySearch(j.segments, j.next)
+	if !exact {
+		i--
+	}
+	j.inBegin = j.segments[i]
+	j.mu.Unlock()
+	var err error
+	if j.inFile, err = os.Open(j.segment(j.inBegin)); err != nil {
+		return err
+	}
+	if _, err := j.inFile.Seek(j.next-j.inBegin, io.SeekStart); err != nil {
+		return err
+	}
+	j.in = bufio.NewReaderSize(j.inFile, 64<<10)
+	return nil
 }
 
 func (j *journal) closeIn() {
@@ -367,33 +429,34 @@ func replaceFile(file string, text []byte) error {
 	return os.Rename(file+".new", file)
 }
 
-var errTorn = errors.New("a record is damaged")
+var errDamaged = errors.New("a record is damaged")
 
 func writeEntry(w *bytes.Buffer, e entry) {
 	rest := fmt.Appendf(nil, "%s %d %s", e.sequence, e.arrived.UnixMilli(), e.record)
 	fmt.Fprintf(w, "%08x %s\n", crc32.ChecksumIEEE(rest), rest)
 }
 
-// readEntry reads a record and returns its length too. Its end is not set.
+// readEntry reads a record and returns its length too. Its end is not set. The error
+// is errDamaged for a whole line, and io.ErrUnexpectedEOF for half of one.
 func readEntry(r *bufio.Reader) (entry, int64, error) {
 	line, err := r.ReadBytes('\n')
 	n := int64(len(line))
 	if err != nil {
-		if n > 0 {
-			err = errTorn
+		if n > 0 && errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
 		}
 		return entry{}, n, err
 	}
 	sum, rest, ok := bytes.Cut(line[:len(line)-1], []byte(" "))
 	want, err := strconv.ParseUint(string(sum), 16, 32)
 	if !ok || err != nil || crc32.ChecksumIEEE(rest) != uint32(want) {
-		return entry{}, n, errTorn
+		return entry{}, n, errDamaged
 	}
 	sequence, rest, _ := bytes.Cut(rest, []byte(" "))
 	millis, record, _ := bytes.Cut(rest, []byte(" "))
 	at, err := strconv.ParseInt(string(millis), 10, 64)
 	if err != nil {
-		return entry{}, n, errTorn
+		return entry{}, n, errDamaged
 	}
 	return entry{sequence: string(sequence), arrived: time.UnixMilli(at), record: record}, n, nil
 }

@@ -29,6 +29,13 @@ var program string
 
 func TestMain(m *testing.M) {
 	process.Guard()
+	if len(os.Args) > 1 && os.Args[1] == DrainName { // as in the laptop cloud's main
+		if err := Drain(os.Args[2:], slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(testMain(m))
 }
 
@@ -62,6 +69,8 @@ type memory struct {
 	number  int   // of the last record
 	fails   error // of every call
 	started int   // reads
+	// failures counts the reads that failed since set.
+	failures int
 }
 
 type memoryShard struct {
@@ -113,7 +122,7 @@ func (s *memory) split(shard string, children ...string) {
 	}
 }
 
-// trim forgets every record there is, as the engine does when it stops.
+// trim forgets every record there is, as a stream does after a day.
 func (s *memory) trim() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,6 +130,27 @@ func (s *memory) trim() {
 		one.trimmed += len(one.records)
 		one.records = nil
 	}
+}
+
+// restart forgets every record and every position, as MiniStack does when it ends
+// and its process is replaced: the table, its stream and its shard are the same,
+// and positions count from 0 again.
+func (s *memory) restart() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.shards {
+		one.trimmed, one.records = 0, nil
+	}
+}
+
+// failed waits until reads have failed.
+func (s *memory) failed(t testing.TB) {
+	t.Helper()
+	eventually(t, "a read that fails", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.failures > 0
+	})
 }
 
 // again makes the table again, with another stream.
@@ -133,7 +163,7 @@ func (s *memory) again(arn string) {
 func (s *memory) set(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fails = err
+	s.fails, s.failures = err, 0
 }
 
 func (s *memory) ListStreams(context.Context, *dynamodbstreams.ListStreamsInput, ...func(*dynamodbstreams.Options)) (*dynamodbstreams.ListStreamsOutput, error) {
@@ -172,6 +202,7 @@ func (s *memory) DescribeStream(_ context.Context, in *dynamodbstreams.DescribeS
 
 func (s *memory) find(arn, id string) (*memoryShard, error) {
 	if s.fails != nil {
+		s.failures++
 		return nil, s.fails
 	}
 	i := slices.IndexFunc(s.shards, func(one *memoryShard) bool { return one.id == id })
@@ -218,7 +249,7 @@ func (s *memory) GetRecords(_ context.Context, in *dynamodbstreams.GetRecordsInp
 	if position < one.trimmed {
 		return nil, &types.TrimmedDataAccessException{}
 	}
-	from := position - one.trimmed
+	from := min(position-one.trimmed, len(one.records)) // MiniStack returns an empty page
 	page := one.records[from:min(from+1000, len(one.records))]
 	out := &dynamodbstreams.GetRecordsOutput{Records: slices.Clone(page)}
 	if position += len(page); !one.closed || position < one.trimmed+len(one.records) {

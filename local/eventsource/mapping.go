@@ -37,6 +37,7 @@ type Config struct {
 	Retries     int           // MaximumRetryAttempts; -1: as long as the stream keeps a record
 	MaxAge      time.Duration // MaximumRecordAgeInSeconds; -1: no limit
 	Destination string        // ARN of DestinationConfig.OnFailure; "": none
+	Disabled    bool          // not Enabled: records wait in the journal
 }
 
 // Invoke calls a function, as lambda.Function.Invoke does.
@@ -44,9 +45,9 @@ type Invoke func(ctx context.Context, event []byte) (response []byte, functionEr
 
 // mapping is an event source mapping that runs.
 //
-// Each shard has a reader and a processor. The reader fetches records, puts
-// those that a filter lets through into the shard's journal, and then moves on;
-// the processor takes them from the journal in batches. So the journal is where
+// Each shard has a reader and a processor. The reader fetches records, puts them
+// into the shard's journal, and then moves on; the processor takes those that a
+// filter lets through from the journal in batches. So the journal is where
 // records wait, on disk, and neither a slow function nor a long stop needs
 // memory.
 type mapping struct {
@@ -89,8 +90,7 @@ var defaultTiming = timing{
 
 // shard is a shard of a stream with its journal.
 type shard struct {
-	stream, id string // ARN of the stream, shard id
-	start      types.ShardIteratorType
+	stream, id string   // ARN of the stream, shard id
 	parents    []*shard // their records come first
 	journal    *journal
 	ended      atomic.Bool
@@ -178,11 +178,11 @@ func (m *mapping) reopen() error {
 
 func (m *mapping) openShard(stream, id string) (*shard, error) {
 	_, label, _ := tableOf(stream)
-	j, err := openJournal(filepath.Join(m.dir, label, id))
+	j, err := openJournal(filepath.Join(m.dir, label, id), m.log.With("mapping", m.ID))
 	if err != nil {
 		return nil, err
 	}
-	s := &shard{stream: stream, id: id, start: types.ShardIteratorTypeTrimHorizon, journal: j, end: make(chan struct{}), done: make(chan struct{})}
+	s := &shard{stream: stream, id: id, journal: j, end: make(chan struct{}), done: make(chan struct{})}
 	if j.at().Ended {
 		s.finish()
 	}
@@ -191,6 +191,11 @@ func (m *mapping) openShard(stream, id string) (*shard, error) {
 
 // startedFile marks that the starting position was used.
 const startedFile = "started"
+
+func (m *mapping) started() bool {
+	_, err := os.Stat(filepath.Join(m.dir, startedFile))
+	return err == nil
+}
 
 // discover adds the shards that the stream has and the mapping does not know
 // yet, each after its parent. LATEST counts for the shards that are open when the
@@ -207,9 +212,7 @@ func (m *mapping) discover(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the shards of %s: %w", m.stream, err)
 	}
-	started := filepath.Join(m.dir, startedFile)
-	_, err = os.Stat(started)
-	first := errors.Is(err, os.ErrNotExist)
+	first := !m.started()
 
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -230,26 +233,20 @@ func (m *mapping) discover(ctx context.Context) error {
 	}
 	for _, one := range listed {
 		id := aws.ToString(one.ShardId)
-		if known[id] != nil {
-			continue
+		s := known[id]
+		if s == nil {
+			if s, err = m.openShard(m.stream, id); err != nil {
+				return err
+			}
+			known[id] = s
+			m.shards = append(m.shards, s)
 		}
-		s, err := m.openShard(m.stream, id)
-		if err != nil {
-			return err
-		}
-		if first && m.Start == string(types.ShardIteratorTypeLatest) {
-			s.start = types.ShardIteratorTypeLatest
-			if r := one.SequenceNumberRange; r != nil && r.EndingSequenceNumber != nil {
-				if err := s.journal.mark("", true); err != nil {
-					return err
-				}
-				s.finish()
-			} else if s.iterator, err = getIterator(ctx, m.source, s.stream, s.id, "", s.start); err != nil {
+		// An earlier start may have ended before the file was written.
+		if first && m.Start == string(types.ShardIteratorTypeLatest) && s.journal.at() == (position{}) {
+			if err := m.skip(ctx, s, one); err != nil {
 				return err
 			}
 		}
-		known[id] = s
-		m.shards = append(m.shards, s)
 	}
 	for _, one := range listed {
 		s, parent := known[aws.ToString(one.ShardId)], known[aws.ToString(one.ParentShardId)]
@@ -266,9 +263,39 @@ func (m *mapping) discover(ctx context.Context) error {
 		if err := os.MkdirAll(m.dir, 0o755); err != nil {
 			return err
 		}
-		return os.WriteFile(started, []byte(m.Start+"\n"), 0o600)
+		return os.WriteFile(filepath.Join(m.dir, startedFile), []byte(m.Start+"\n"), 0o600)
 	}
 	return nil
+}
+
+// skip moves the position of a shard behind the records that it has. The position
+// and not an iterator at LATEST makes that last: nothing may have been read when the
+// mapping stops, or the engine does.
+func (m *mapping) skip(ctx context.Context, s *shard, listed types.Shard) error {
+	if r := listed.SequenceNumberRange; r != nil && r.EndingSequenceNumber != nil {
+		s.finish()
+		return s.journal.mark("", true)
+	}
+	iterator, err := getIterator(ctx, m.source, s.stream, s.id, "")
+	last := ""
+	for empty := 0; err == nil && iterator != nil && empty < emptyPages; {
+		var out *dynamodbstreams.GetRecordsOutput
+		if out, err = m.source.GetRecords(ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: iterator}); err != nil {
+			break
+		}
+		empty++
+		for _, r := range out.Records {
+			empty = 0
+			if r.Dynamodb != nil {
+				last = aws.ToString(r.Dynamodb.SequenceNumber)
+			}
+		}
+		iterator = out.NextShardIterator
+	}
+	if err != nil {
+		return fmt.Errorf("skip the records of the shard %s: %w", s.id, err)
+	}
+	return s.journal.mark(last, false)
 }
 
 // forget removes the journals of shards that are done and that the stream has no
@@ -394,6 +421,7 @@ func (m *mapping) read(ctx context.Context, s *shard) {
 			failing = failing && err != nil
 		} else {
 			wait = m.idlePoll
+			s.iterator = nil // it becomes old meanwhile, or its engine ends
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -411,6 +439,10 @@ func (m *mapping) read(ctx context.Context, s *shard) {
 	}
 }
 
+// emptyPages is how many empty pages mean the present end of a shard: one may come
+// before it.
+const emptyPages = 2
+
 // fullPage is how many records in one answer mean that more are waiting.
 const fullPage = 200
 
@@ -418,11 +450,11 @@ const fullPage = 200
 // the page had. The iterator moves on when they are on disk.
 func (m *mapping) fetch(ctx context.Context, s *shard) (int, error) {
 	if s.iterator == nil {
-		iterator, err := getIterator(ctx, m.source, s.stream, s.id, s.journal.at().Sequence, s.start)
+		iterator, err := getIterator(ctx, m.source, s.stream, s.id, s.journal.at().Sequence)
 		if err != nil {
 			return 0, m.readFailed(s, err)
 		}
-		s.iterator, s.start = iterator, types.ShardIteratorTypeTrimHorizon
+		s.iterator = iterator
 	}
 	out, err := m.source.GetRecords(ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: s.iterator})
 	if err != nil {
@@ -439,9 +471,7 @@ func (m *mapping) fetch(ctx context.Context, s *shard) (int, error) {
 			return 0, errors.New("the stream has a record without a sequence number")
 		}
 		sequence = *r.Dynamodb.SequenceNumber
-		if m.lets(record) {
-			entries = append(entries, entry{sequence: sequence, arrived: arrivedAt(r), record: record})
-		}
+		entries = append(entries, entry{sequence: sequence, arrived: arrivedAt(r), record: record})
 	}
 	if err := s.journal.append(entries); err != nil {
 		return 0, err
@@ -459,14 +489,16 @@ func (m *mapping) fetch(ctx context.Context, s *shard) (int, error) {
 	return len(out.Records), nil
 }
 
-// readFailed forgets an iterator that the stream refuses. After an error of
-// another kind, such as a lost connection, the same page is asked for again.
+// readFailed forgets the iterator: the stream may have refused it, and after a
+// lost connection the engine may be another one, in which the iterator's position
+// is behind records that were not read. The next one begins behind the last
+// record in the journal.
 func (m *mapping) readFailed(s *shard, err error) error {
+	s.iterator = nil
 	var expired *types.ExpiredIteratorException
 	var trimmed *types.TrimmedDataAccessException
 	var notFound *types.ResourceNotFoundException
 	if errors.As(err, &expired) || errors.As(err, &trimmed) || errors.As(err, &notFound) {
-		s.iterator = nil
 		select { // the table may have been made again
 		case m.look <- struct{}{}:
 		default:
@@ -476,8 +508,8 @@ func (m *mapping) readFailed(s *shard, err error) error {
 }
 
 // drain reads every shard to its present end into its journal. Nothing else may
-// read or write the journals.
-func (m *mapping) drain(ctx context.Context) error {
+// read or write the journals. It adds to read how many records it has read.
+func (m *mapping) drain(ctx context.Context, read *atomic.Int64) error {
 	for {
 		if err := m.discover(ctx); err != nil {
 			return err
@@ -486,26 +518,26 @@ func (m *mapping) drain(ctx context.Context) error {
 		if i < 0 {
 			return nil
 		}
-		if err := m.drainShard(ctx, m.shards[i]); err != nil {
+		if err := m.drainShard(ctx, m.shards[i], read); err != nil {
 			return err
 		}
 	}
 }
 
-func (m *mapping) drainShard(ctx context.Context, s *shard) error {
-	refused := false
-	// One empty page may come before the end, so it takes two.
-	for empty := 0; empty < 2 && !s.ended.Load(); {
+func (m *mapping) drainShard(ctx context.Context, s *shard, read *atomic.Int64) error {
+	failed := false
+	for empty := 0; empty < emptyPages && !s.ended.Load(); {
 		n, err := m.fetch(ctx, s)
+		read.Add(int64(n))
 		switch {
-		case err != nil && (refused || s.iterator != nil):
+		case err != nil && failed:
 			return err
 		case err != nil: // once more, with another iterator
-			refused = true
+			failed = true
 		case n == 0:
 			empty++
 		default:
-			empty = 0
+			empty, failed = 0, false
 		}
 	}
 	s.drained = true

@@ -1,8 +1,10 @@
 package eventsource
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,9 +12,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 )
 
 // The rules are those of
@@ -61,6 +65,72 @@ func TestLatestCountsForTheFirstStartOnly(t *testing.T) {
 	b.stream.put("shard-0", "")
 	b.start()
 	b.want("1")
+}
+
+func TestLatestCountsForRecordsThatTheSecondStartFinds(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Start = "LATEST" })
+	b.stream.put("shard-0", "", "")
+	b.start()
+	b.halt() // nothing was read
+	b.stream.put("shard-0", "")
+	b.start()
+	b.want("3")
+}
+
+func TestLatestIsNoBeginningForADrain(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Start = "LATEST" })
+	b.stream.put("shard-0", "", "")
+	b.start()
+	b.halt()
+	b.stream.put("shard-0", "")
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog(), silent); err != nil {
+		t.Fatal(err)
+	}
+	b.start()
+	b.want("3")
+}
+
+func TestLatestIsWhereAMappingIsEnabledForTheFirstTime(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Start = "LATEST"; c.Disabled = true })
+	b.stream.put("shard-0", "")
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog(), silent); err != nil {
+		t.Fatal(err)
+	}
+	b.stream.put("shard-0", "")
+	b.config.Disabled = false
+	b.start()
+	b.stream.put("shard-0", "")
+	b.want("3")
+}
+
+func TestLatestIsNoEndOfTheNextEngine(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Start = "LATEST" })
+	b.stream.put("shard-0", "", "")
+	b.start()
+	b.stream.set(errors.New("connection refused"))
+	b.stream.failed(t)
+	b.stream.restart()
+	b.stream.put("shard-0", "")
+	b.stream.set(nil)
+	b.want("3")
+}
+
+// The first start ended after it had made a journal, and before the file started.
+func TestLatestAfterAStartThatEndedInTheMiddle(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Start = "LATEST" })
+	b.stream.put("shard-0", "", "")
+	m, err := newMapping(b.config, b.stream, b.dir, b.mappingLog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := m.openShard(testStream, "shard-0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.journal.close()
+	b.start()
+	b.stream.put("shard-0", "")
+	b.want("3")
 }
 
 func TestAParentShardComesBeforeItsChildren(t *testing.T) {
@@ -155,6 +225,21 @@ func TestABatchEndsBeforeThePayloadLimit(t *testing.T) {
 	}
 }
 
+// The window gathers records that come one at a time.
+func TestAWindowEndsBeforeThePayloadLimit(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Window = time.Hour })
+	b.start()
+	big := "big:" + strings.Repeat("x", 350<<10)
+	for n := 1; n <= 20; n++ {
+		b.stream.put("shard-0", big)
+		eventually(t, "the record in the journal", func() bool { return b.shard().journal.at().Sequence == sequence(n) })
+	}
+	eventually(t, "an invocation", func() bool { return len(b.invocations()) == 1 })
+	if got := strings.Fields(b.invocations()[0]); len(got) < 15 || len(got) > 19 {
+		t.Errorf("an invocation with %d records of 350 KiB", len(got))
+	}
+}
+
 func TestFiltersLeaveOutRecords(t *testing.T) {
 	b := newBench(t, func(c *Config) {
 		c.Filters = []string{`{"dynamodb":{"NewImage":{"do":{"S":["a"]}}}}`, `{"eventName":["INSERT"],"dynamodb":{"NewImage":{"n":{"S":["4"]}}}}`}
@@ -167,6 +252,35 @@ func TestFiltersLeaveOutRecords(t *testing.T) {
 	b.start()
 	b.stream.put("shard-0", "a")
 	b.want("1 3 4", "6")
+}
+
+// Records wait in the journal while the template changes.
+func TestAChangedFilterAppliesToRecordsThatWait(t *testing.T) {
+	b := newBench(t, func(c *Config) {
+		c.Filters = []string{`{"dynamodb":{"NewImage":{"do":{"S":["a"]}}}}`}
+	})
+	b.start()
+	b.halt()
+	b.stream.put("shard-0", "a", "b", "c", "b")
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog(), silent); err != nil {
+		t.Fatal(err)
+	}
+	b.stream.restart()
+	b.config.Filters = []string{`{"dynamodb":{"NewImage":{"do":{"S":["b"]}}}}`}
+	b.start()
+	b.want("2 4")
+}
+
+func TestABatchOfRecordsThatAFilterLeavesOutEndsNothing(t *testing.T) {
+	b := newBench(t, func(c *Config) {
+		c.BatchSize = 2
+		c.Filters = []string{`{"dynamodb":{"NewImage":{"do":{"S":["a"]}}}}`}
+	})
+	b.stream.put("shard-0", "b", "b", "b", "a", "b", "a", "b")
+	b.stream.split("shard-0", "shard-1")
+	b.stream.put("shard-1", "b", "a")
+	b.start()
+	b.want("4 6", "9")
 }
 
 func TestTheFunctionGetsTheRecordAsLambdaSendsIt(t *testing.T) {
@@ -287,7 +401,7 @@ func TestReportedFailuresAndBisect(t *testing.T) {
 }
 
 func TestAnswersThatMeanSuccess(t *testing.T) {
-	for _, answer := range []string{`{"batchItemFailures":[]}`, `{"batchItemFailures":null}`, `{}`, `null`} {
+	for _, answer := range []string{`{"batchItemFailures":[]}`, `{"batchItemFailures":null}`, `{"batchItemFailures":[],"other":1}`, `{}`, `null`} {
 		t.Run(answer, func(t *testing.T) {
 			b := newBench(t, func(c *Config) { c.Partial = true })
 			b.stream.put("shard-0", "", "answer:"+answer)
@@ -301,7 +415,8 @@ func TestAnswersThatMeanFailureOfTheWholeBatch(t *testing.T) {
 	for _, answer := range []string{
 		`{"batchItemFailures":[{"itemIdentifier":""}]}`, `{"batchItemFailures":[{"itemIdentifier":null}]}`, `{"batchItemFailures":[{"item":"1"}]}`,
 		`{"batchItemFailures":[{"itemIdentifier":"event-2"}]}`, `{"batchItemFailures":"x"}`, `"x"`,
-		`{"batchItemFailures":[{"itemIdentifier":"00000000000000001002"},{"itemIdentifier":"unknown"}]}`,
+		`{"batchItemFailures":[{"itemIdentifier":"00000000000000001002"},{"itemIdentifier":"unknown"}]}`, `{"batchItemFailures":[null]}`,
+		`{"BatchItemFailures":[{"itemIdentifier":"00000000000000001002"}]}`, `{"BatchItemFailures":[]}`, `{"batchItemFailures":[{"ItemIdentifier":"00000000000000001002"}]}`,
 	} {
 		t.Run(answer, func(t *testing.T) {
 			b := newBench(t, func(c *Config) { c.Partial = true })
@@ -439,7 +554,7 @@ func TestAStopLeavesUnhandledRecordsInTheJournal(t *testing.T) {
 	b.start()
 	eventually(t, "the failure", func() bool { return len(b.invocations()) == 1 })
 	b.halt()
-	b.stream.trim() // the engine forgets
+	b.stream.restart()
 	b.change = nil
 	b.start()
 	b.stream.put("shard-0", "")
@@ -503,6 +618,62 @@ func TestAPositionThatTheStreamHasNoMoreIsItsBeginning(t *testing.T) {
 	b.want("1", "2 3")
 }
 
+func TestAnEngineThatIsReplacedBetweenRuns(t *testing.T) {
+	b := newBench(t, nil)
+	b.stream.put("shard-0", "", "")
+	b.start()
+	b.want("1 2")
+	b.halt()
+	b.stream.restart()
+	b.stream.put("shard-0", "", "", "")
+	b.start()
+	b.want("1 2", "3 4 5")
+}
+
+// The iterator's position is one behind records of the new process.
+func TestAnEngineThatIsReplacedUnderARunningMapping(t *testing.T) {
+	b := newBench(t, nil)
+	b.stream.put("shard-0", "", "", "")
+	b.start()
+	b.want("1 2 3")
+	b.stream.set(errors.New("connection refused"))
+	b.stream.failed(t)
+	b.stream.restart()
+	b.stream.put("shard-0", slices.Repeat([]string{""}, 6)...)
+	b.stream.set(nil)
+	b.want("1 2 3", "4 5 6 7 8 9")
+}
+
+func TestAnEngineThatIsReplacedWhileAFullJournalIsNotRead(t *testing.T) {
+	b := newBench(t, nil)
+	release := filepath.Join(t.TempDir(), "released")
+	b.change = func(m *mapping) { m.backlog = 1 }
+	b.stream.put("shard-0", "hold:"+release)
+	b.start()
+	eventually(t, "the invocation", func() bool { return len(b.invocations()) == 1 })
+	b.stream.restart()
+	b.stream.put("shard-0", "", "")
+	touch(t, release)
+	b.want("1", "2 3")
+}
+
+// A drain reads the stream with new iterators.
+func TestAnEngineThatIsReplacedBeforeADrain(t *testing.T) {
+	b := newBench(t, nil)
+	b.stream.put("shard-0", "", "", "")
+	b.start()
+	b.want("1 2 3")
+	b.halt()
+	b.stream.restart()
+	b.stream.put("shard-0", "", "")
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog(), silent); err != nil {
+		t.Fatal(err)
+	}
+	b.stream.restart()
+	b.start()
+	b.want("1 2 3", "4 5")
+}
+
 func TestAnIteratorThatTheStreamTrimsIsReplaced(t *testing.T) {
 	b := newBench(t, nil)
 	b.stream.put("shard-0", "")
@@ -564,10 +735,10 @@ func TestADrainPutsWhatTheStreamHasIntoTheJournal(t *testing.T) {
 	b.stream.split("shard-0", "shard-1", "shard-2")
 	b.stream.put("shard-1", "a")
 	b.stream.put("shard-2", "a")
-	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog()); err != nil {
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog(), silent); err != nil {
 		t.Fatal(err)
 	}
-	b.stream.trim()
+	b.stream.restart()
 	b.start()
 	eventually(t, "all of them", func() bool { return len(strings.Fields(strings.Join(b.invocations(), " "))) == 1252 })
 	b.settled()
@@ -579,24 +750,82 @@ func TestADrainPutsWhatTheStreamHasIntoTheJournal(t *testing.T) {
 func TestADrainSaysIfTheStreamIsGone(t *testing.T) {
 	b := newBench(t, nil)
 	b.stream.set(errors.New("the engine is away"))
-	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog()); err == nil || !strings.Contains(err.Error(), "the engine is away") {
+	if err := drain(t.Context(), b.stream, b.dir, []Config{b.config}, b.mappingLog(), silent); err == nil || !strings.Contains(err.Error(), "the engine is away") {
 		t.Errorf("got %v", err)
 	}
 }
 
+// Time passes in the bubble once every goroutine waits, so a second is 200 looks of
+// the reader.
 func TestABacklogStopsReadingAndNotTheStream(t *testing.T) {
-	b := newBench(t, func(c *Config) { c.BatchSize = 1000 })
-	release := filepath.Join(t.TempDir(), "released")
-	b.change = func(m *mapping) { m.backlog = 1 }
-	b.stream.put("shard-0", "hold:"+release)
-	b.start()
-	eventually(t, "the invocation", func() bool { return len(b.invocations()) == 1 })
-	b.stream.put("shard-0", "", "")
-	if got := b.shard().journal.at().Sequence; got != sequence(1) {
-		t.Errorf("read up to %s", got)
-	}
-	touch(t, release)
-	b.want("1", "2 3")
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		stream := newMemory()
+		m, err := newMapping(Config{ID: "Stream", StreamARN: testStream, Start: "TRIM_HORIZON", BatchSize: 1000, Retries: -1, MaxAge: -1}, stream, dir, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.busyPoll, m.idlePoll, m.backlog = time.Millisecond, 5*time.Millisecond, 1
+		release := make(chan struct{})
+		var events []string
+		m.invoke = func(_ context.Context, event []byte) ([]byte, string, error) {
+			events = append(events, string(event))
+			<-release
+			return nil, "", nil
+		}
+		stream.put("shard-0", "")
+		if err := m.open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer func() {
+			cancel()
+			m.wait()
+			m.close()
+		}()
+		m.run(ctx, func(err error) { t.Error(err) })
+		time.Sleep(time.Second)
+		stream.put("shard-0", "", "")
+		time.Sleep(time.Second)
+		if got := m.shards[0].journal.at().Sequence; got != sequence(1) {
+			t.Errorf("read up to %s", got)
+		}
+		close(release)
+		time.Sleep(time.Second)
+		if got := m.shards[0].journal.at().Sequence; got != sequence(3) || len(events) != 2 || m.shards[0].journal.waiting() > 0 {
+			t.Errorf("read up to %s, %d invocations", got, len(events))
+		}
+	})
+}
+
+func silent(string) {}
+
+// slow is a stream each of whose pages takes some seconds.
+type slow struct{ *memory }
+
+func (s slow) GetRecords(ctx context.Context, in *dynamodbstreams.GetRecordsInput, o ...func(*dynamodbstreams.Options)) (*dynamodbstreams.GetRecordsOutput, error) {
+	time.Sleep(4 * time.Second)
+	return s.memory.GetRecords(ctx, in, o...)
+}
+
+func TestALongDrainShowsItsProgress(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		stream := slow{newMemory()}
+		stream.put("shard-0", make([]string, 2500)...)
+		var said []string
+		config := Config{ID: "Stream", StreamARN: testStream, Start: "TRIM_HORIZON", BatchSize: 100}
+		if err := drain(t.Context(), stream, dir, []Config{config}, slog.New(slog.DiscardHandler), func(text string) { said = append(said, text) }); err != nil {
+			t.Fatal(err)
+		}
+		// Pages end after 4, 8, 12, 16 and 20 seconds.
+		want := []string{"1000", "2000", "2500"}
+		for i, n := range want {
+			if len(said) < len(want) || !strings.Contains(said[i], n+" records so far") {
+				t.Fatalf("said %q", said)
+			}
+		}
+	})
 }
 
 func touch(t testing.TB, file string) {

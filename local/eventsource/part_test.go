@@ -3,6 +3,8 @@ package eventsource
 import (
 	"log/slog"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -61,9 +63,63 @@ func TestTheDefaultsOfAMapping(t *testing.T) {
 
 func TestAMappingThatIsOff(t *testing.T) {
 	s := testService(t)
-	if err := s.Read(mappingResource(map[string]any{"Enabled": "false"})); err != nil || len(s.configs) > 0 {
-		t.Errorf("%+v, %v", s.configs, err)
+	if err := s.Read(mappingResource(map[string]any{"Enabled": "false"})); err != nil || len(s.configs) != 1 || !s.configs[0].Disabled {
+		t.Fatalf("%+v, %v", s.configs, err)
 	}
+	// Its function is not looked for.
+	if err := s.Start(t.Context()); err != nil || len(s.running) > 0 {
+		t.Errorf("%d mappings run, %v", len(s.running), err)
+	}
+}
+
+// laptop.log begins anew with each start, so the guard's words are elsewhere.
+func TestTheNextStartShowsThatTheGuardCouldNotReadTheStreams(t *testing.T) {
+	folder, log := t.TempDir(), &buffer{}
+	var said []string
+	start := func(engineURL string) *Keeper {
+		l := part.Laptop{
+			Names:  part.Names{Pseudo: template.Pseudo{StackName: "shop", Region: "ap-northeast-2", AccountID: "000000000000"}},
+			Folder: folder, Engine: engineURL, Log: slog.New(slog.NewTextHandler(log, nil)), Say: func(text string) { said = append(said, text) },
+		}
+		s := New(l, engine.New(l), nil)
+		if err := s.Read(mappingResource(nil)); err != nil {
+			t.Fatal(err)
+		}
+		k := s.Keeper()
+		if err := k.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	const lost = "were not read to their end"
+	k := start("")
+	if strings.Contains(log.String(), lost) || len(said) > 0 {
+		t.Fatalf("at the first start: %s %q", log, said)
+	}
+	k.held.Close() // as the kernel does for a laptop cloud that was killed
+	if err := k.drainCommand("http://127.0.0.1:1").Run(); err == nil {
+		t.Fatal("the streams of no engine were read")
+	}
+	k = start("")
+	if !strings.Contains(log.String(), lost) || !strings.Contains(strings.Join(said, "\n"), "connection refused") {
+		t.Errorf("after the guard's failure: %s %q", log, said)
+	}
+	k.held.Close()
+	if err := os.Remove(filepath.Join(k.dir, planFile)); err != nil { // as the guard does when it has read them
+		t.Fatal(err)
+	}
+	*log, said = buffer{}, nil
+	k = start("http://127.0.0.1:1")
+	if strings.Contains(log.String(), lost) || len(said) > 0 {
+		t.Errorf("after the guard's success: %s %q", log, said)
+	}
+	k.held.Close()
+	// The user's own engine has the records still.
+	k = start("")
+	if strings.Contains(log.String(), lost) || len(said) > 0 {
+		t.Errorf("after a run with another engine: %s %q", log, said)
+	}
+	k.held.Close()
 }
 
 func TestWrongMappings(t *testing.T) {

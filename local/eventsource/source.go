@@ -6,11 +6,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
 )
@@ -25,35 +30,69 @@ type Source interface {
 
 // live is a Source that follows the engine's address, which may change when the
 // engine starts again.
+//
+// MiniStack's iterators are positions in a stream, which count from 0 in each
+// process: the next process takes one for a position behind records that nobody
+// has read. So each client and each iterator belong to one process.
 type live struct {
 	config func() aws.Config
+	ended  func() int // how many processes of the engine have ended
 
 	mu     sync.Mutex
 	url    string
+	before int // processes that ended before the client's
 	client *dynamodbstreams.Client
 }
 
-func newLive(config func() aws.Config) *live { return &live{config: config} }
+func newLive(config func() aws.Config, ended func() int) *live {
+	return &live{config: config, ended: ended}
+}
 
 // errNoEngine keeps a request without an address from going to AWS.
 var errNoEngine = errors.New("the engine does not run")
 
-func (l *live) now() (*dynamodbstreams.Client, error) {
+// errNextEngine keeps a request for one process of the engine from going to the next.
+var errNextEngine = errors.New("the engine was started again")
+
+// now returns a client for the process that the engine has now, and how many
+// processes ended before it.
+func (l *live) now() (*dynamodbstreams.Client, int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	before := l.ended()
 	c := l.config()
 	url := aws.ToString(c.BaseEndpoint)
 	if url == "" {
-		return nil, errNoEngine
+		return nil, 0, errNoEngine
 	}
-	if l.client == nil || url != l.url {
-		l.client, l.url = dynamodbstreams.NewFromConfig(c), url
+	if l.client == nil || url != l.url || before != l.before {
+		var dialer net.Dialer
+		c.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+			t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				connection, err := dialer.DialContext(ctx, network, address)
+				// The next process starts after the end of this one was counted.
+				if err == nil && l.ended() != before {
+					connection.Close()
+					return nil, errNextEngine
+				}
+				return connection, err
+			}
+		})
+		l.client, l.url, l.before = dynamodbstreams.NewFromConfig(c), url, before
 	}
-	return l.client, nil
+	return l.client, before, nil
+}
+
+// tagged returns an iterator with the process that it belongs to.
+func tagged(iterator *string, before int) *string {
+	if iterator == nil {
+		return nil
+	}
+	return aws.String(fmt.Sprintf("%d %s", before, *iterator))
 }
 
 func (l *live) ListStreams(ctx context.Context, in *dynamodbstreams.ListStreamsInput, o ...func(*dynamodbstreams.Options)) (*dynamodbstreams.ListStreamsOutput, error) {
-	c, err := l.now()
+	c, _, err := l.now()
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +100,7 @@ func (l *live) ListStreams(ctx context.Context, in *dynamodbstreams.ListStreamsI
 }
 
 func (l *live) DescribeStream(ctx context.Context, in *dynamodbstreams.DescribeStreamInput, o ...func(*dynamodbstreams.Options)) (*dynamodbstreams.DescribeStreamOutput, error) {
-	c, err := l.now()
+	c, _, err := l.now()
 	if err != nil {
 		return nil, err
 	}
@@ -69,19 +108,37 @@ func (l *live) DescribeStream(ctx context.Context, in *dynamodbstreams.DescribeS
 }
 
 func (l *live) GetShardIterator(ctx context.Context, in *dynamodbstreams.GetShardIteratorInput, o ...func(*dynamodbstreams.Options)) (*dynamodbstreams.GetShardIteratorOutput, error) {
-	c, err := l.now()
+	c, before, err := l.now()
 	if err != nil {
 		return nil, err
 	}
-	return c.GetShardIterator(ctx, in, o...)
+	out, err := c.GetShardIterator(ctx, in, o...)
+	if err != nil {
+		return nil, err
+	}
+	out.ShardIterator = tagged(out.ShardIterator, before)
+	return out, nil
 }
 
+// GetRecords implements Source. The iterator of an earlier process has expired.
 func (l *live) GetRecords(ctx context.Context, in *dynamodbstreams.GetRecordsInput, o ...func(*dynamodbstreams.Options)) (*dynamodbstreams.GetRecordsOutput, error) {
-	c, err := l.now()
+	c, before, err := l.now()
 	if err != nil {
 		return nil, err
 	}
-	return c.GetRecords(ctx, in, o...)
+	of, iterator, _ := strings.Cut(aws.ToString(in.ShardIterator), " ")
+	if of != strconv.Itoa(before) {
+		return nil, &types.ExpiredIteratorException{Message: aws.String(errNextEngine.Error())}
+	}
+	// Not even the SDK may ask another engine with this iterator, after it lost the
+	// connection to one whose end nobody counts: the user's own.
+	once := func(o *dynamodbstreams.Options) { o.Retryer = aws.NopRetryer{} }
+	out, err := c.GetRecords(ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: &iterator, Limit: in.Limit}, append(slices.Clone(o), once)...)
+	if err != nil {
+		return nil, err
+	}
+	out.NextShardIterator = tagged(out.NextShardIterator, before)
+	return out, nil
 }
 
 // tableOf returns the table and the label in a stream's ARN:
@@ -140,11 +197,12 @@ func listShards(ctx context.Context, s Source, streamARN string) (shards []types
 	}
 }
 
-// getIterator returns an iterator behind a sequence number; if that is "", at
-// TRIM_HORIZON or LATEST. A position that the stream no longer has is a position
-// before its first record.
-func getIterator(ctx context.Context, s Source, streamARN, shard, after string, start types.ShardIteratorType) (*string, error) {
-	in := &dynamodbstreams.GetShardIteratorInput{StreamArn: &streamARN, ShardId: &shard, ShardIteratorType: start}
+// getIterator returns an iterator behind a sequence number; if that is "", at the
+// first record. A position that the stream no longer has is a position
+// before its first record: the records around it have become too old, or the
+// engine that had them has ended. No record that was read is in the stream then.
+func getIterator(ctx context.Context, s Source, streamARN, shard, after string) (*string, error) {
+	in := &dynamodbstreams.GetShardIteratorInput{StreamArn: &streamARN, ShardId: &shard, ShardIteratorType: types.ShardIteratorTypeTrimHorizon}
 	if after != "" {
 		in.ShardIteratorType, in.SequenceNumber = types.ShardIteratorTypeAfterSequenceNumber, &after
 	}
