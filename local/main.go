@@ -60,7 +60,7 @@ func main() {
 		return
 	}
 	if len(os.Args) > 1 && os.Args[1] == eventsource.DrainName { // called by a guard
-		exitOn(eventsource.Drain(os.Args[2:], slog.New(slog.NewTextHandler(os.Stderr, nil))))
+		exitOn(eventsource.Drain(os.Args[2:], os.Getenv(eventsource.DrainEngine), slog.New(slog.NewTextHandler(os.Stderr, nil))))
 		return
 	}
 	o, err := parse(os.Args[1:], os.Stdout)

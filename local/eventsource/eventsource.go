@@ -257,8 +257,12 @@ type plan struct {
 
 const planFile = "drain.json"
 
-// DrainName is the name of the subcommand for which main calls Drain.
-const DrainName = "drain-streams"
+// DrainName is the name of the subcommand for which main calls Drain, and DrainEngine
+// the variable that has the engine's address: an argument could be read by everybody.
+const (
+	DrainName   = "drain-streams"
+	DrainEngine = "DRAIN_ENGINE"
+)
 
 // drainCommand returns the command by which the guard of the engine reads the
 // streams of a laptop cloud that was killed to their end.
@@ -268,7 +272,7 @@ func (s *Service) drainCommand(url string) *process.Command {
 		return nil
 	}
 	return &process.Command{
-		Path: self, Args: []string{DrainName, s.dir, url}, Env: []string{}, Dir: "/", Limit: drainLimit + 5*time.Second,
+		Path: self, Args: []string{DrainName, s.dir}, Env: []string{DrainEngine + "=" + url}, Dir: "/", Limit: drainLimit + 5*time.Second,
 		Log: filepath.Join(s.laptop.Folder, "laptop.log"),
 	}
 }
@@ -313,13 +317,13 @@ func (k *Keeper) Stop() {
 const drainLimit = time.Minute
 
 // Drain does what Stop of Keeper does, after the laptop cloud was killed. Its
-// arguments are those of drainCommand: the folder of the journals and the
-// engine's address. It returns at once if the streams are in the journals.
-func Drain(args []string, log *slog.Logger) error {
-	if len(args) != 2 {
-		return fmt.Errorf("%s wants the folder of the journals and the engine's address", DrainName)
+// argument is the folder of the journals, and the engine's address is that of the
+// variable DrainEngine. It returns at once if the streams are in the journals.
+func Drain(args []string, url string, log *slog.Logger) error {
+	if len(args) != 1 || url == "" {
+		return fmt.Errorf("%s wants the folder of the journals, and the engine's address in %s", DrainName, DrainEngine)
 	}
-	dir, url := args[0], args[1]
+	dir := args[0]
 	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
 	defer cancel()
 	held, err := lock(ctx, dir)
