@@ -57,7 +57,7 @@ type Functions interface {
 // New returns the service for a stack, without mappings. If the laptop cloud is
 // killed, the engine's guard reads the streams to their end.
 func New(l part.Laptop, e *engine.Engine, functions Functions) *Service {
-	s := &Service{laptop: l, engine: e, functions: functions, dir: filepath.Join(l.Folder, "streams")}
+	s := &Service{laptop: l, engine: e, functions: functions, dir: dirIn(l.Folder)}
 	e.BeforeEnd(s.drainCommand)
 	return s
 }
@@ -263,6 +263,12 @@ const (
 	DrainName   = "drain-streams"
 	DrainEngine = "DRAIN_ENGINE"
 )
+
+func dirIn(folder string) string { return filepath.Join(folder, "streams") }
+
+// Remove deletes the records that wait in .local. The engine of an earlier run must
+// have ended: its guard writes them until then.
+func Remove(folder string) error { return os.RemoveAll(dirIn(folder)) }
 
 // drainCommand returns the command by which the guard of the engine reads the
 // streams of a laptop cloud that was killed to their end.
