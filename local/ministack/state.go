@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -101,8 +102,14 @@ func (c Config) checkSaved() error {
 	return c.keepGood(files)
 }
 
+// objectsLost is the exit status of launch.py if it has saved all but objects of S3.
+const objectsLost = 75
+
 // notSaved is the error of an engine that has ended without saving its state.
 func (c Config) notSaved(cause error) error {
+	if ended := (*exec.ExitError)(nil); errors.As(cause, &ended) && ended.ExitCode() == objectsLost {
+		return fmt.Errorf("THE ENGINE HAS NOT SAVED SOME OBJECTS OF S3, which it had taken; all else is saved. .local/laptop.log has the details. If the disk that holds %s is full, free some space", c.Data)
+	}
 	return fmt.Errorf("THE ENGINE HAS NOT SAVED ITS STATE (%w): what DynamoDB, S3 and SQS have got since it started is lost; .local/laptop.log has the details. If the disk that holds %s is full, free some space. The next start makes what the template describes again, and docs/operating.md says how to bring the audit log back", cause, c.Data)
 }
 

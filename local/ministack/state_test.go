@@ -4,9 +4,7 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -54,12 +52,9 @@ func TestOnlyTheSecretOpensTheEngine(t *testing.T) {
 	if status := bucket(t, http.MethodHead, e.URL()); status != http.StatusOK {
 		t.Errorf("the bucket is gone: %d", status)
 	}
-	command, err := exec.Command("ps", "-ww", "-o", "command=", "-p", strconv.Itoa(e.PID())).Output()
-	if err != nil || !isEngine(string(command)) || strings.Contains(string(command), e.secret) {
+	command, err := commandOf(t.Context(), e.PID())
+	if err != nil || !isEngine(command) || strings.Contains(command, e.secret) {
 		t.Errorf("the command line is %q, %v", command, err)
-	}
-	if again, err := commandOf(t.Context(), e.PID()); err != nil || !isEngine(again) {
-		t.Errorf("the command line is read as %q, %v", again, err)
 	}
 }
 
@@ -94,6 +89,36 @@ func TestAStateThatIsNotSavedIsReported(t *testing.T) {
 	begin(t, config(newGroup(t), data, s))
 	if s.all() != "" {
 		t.Errorf("after an orderly end the start says %q", s.all())
+	}
+}
+
+// MiniStack takes an object that it cannot write, and forgets it when it ends.
+func TestObjectsThatAreNotSavedAreReported(t *testing.T) {
+	data := t.TempDir()
+	e := begin(t, config(newGroup(t), data, &said{}))
+	if status := bucket(t, http.MethodPut, e.URL()); status != http.StatusOK {
+		t.Fatal(status)
+	}
+	// It cannot open a file of this name.
+	if err := os.Mkdir(filepath.Join(data, "s3", "000000000000", "kept", "object.tmp"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequest(http.MethodPut, e.URL()+"/kept/object", strings.NewReader("text"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := direct.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if err := e.Stop(); err == nil || !strings.Contains(err.Error(), "NOT SAVED SOME OBJECTS") {
+		t.Errorf("the put is answered %d, and Stop returns %v", response.StatusCode, err)
+	}
+	s := &said{}
+	e = begin(t, config(newGroup(t), data, s))
+	if status := bucket(t, http.MethodHead, e.URL()); status != http.StatusOK || s.all() != "" {
+		t.Errorf("all else was saved: %d; it says %q", status, s.all())
 	}
 }
 
