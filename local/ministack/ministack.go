@@ -528,7 +528,7 @@ func await(ctx context.Context, p *process.Process, url string) error {
 	for {
 		version, err := versionOf(ctx, url)
 		if err == nil && version != Version {
-			return fmt.Errorf("%s is MiniStack %s, not %s", url, version, Version)
+			return fmt.Errorf("the engine is MiniStack %s, not %s", version, Version)
 		}
 		if err == nil {
 			return nil

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -210,6 +211,26 @@ func TestAnEngineThatKeepsEndingStartsLessAndLessOften(t *testing.T) {
 	for i := range want {
 		if got[i] != want[i] {
 			t.Fatalf("the pauses are %v, want %v", got, want)
+		}
+	}
+}
+
+// Images of containers often lack ps.
+func TestLinuxNeedsNoPs(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		return // other systems have ps
+	}
+	t.Setenv("PATH", "")
+	if command, err := commandOf(t.Context(), os.Getpid()); err != nil || !strings.HasPrefix(command, os.Args[0]) {
+		t.Errorf("this program's command line is %q, %v", command, err)
+	}
+	for command, want := range map[string]bool{
+		"python -I -m ministack":         true, // of the last release
+		"python -I -c " + launcher:       true,
+		"vim local/ministack/install.go": false,
+	} {
+		if isEngine(command) != want {
+			t.Errorf("%.40q is taken for an engine: %v", command, !want)
 		}
 	}
 }
