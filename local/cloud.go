@@ -179,7 +179,7 @@ func (c *cloud) serveAWS(listeners []net.Listener) {
 		}
 	}
 	server := &http.Server{
-		Handler:           endpoint{services: services},
+		Handler:           endpoint{services: services, port: strconv.Itoa(c.awsHeld), hosts: c.containerHosts()},
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
 	}
@@ -198,6 +198,18 @@ func (c *cloud) serveAWS(listeners []net.Listener) {
 		server.Close()
 		serving.Wait()
 	})
+}
+
+// containerHosts returns the names and addresses by which containers call the AWS
+// endpoint.
+func (c *cloud) containerHosts() (hosts []string) {
+	if c.hosts != "" {
+		hosts = append(hosts, containerHost)
+	}
+	if c.bridge.IsValid() {
+		hosts = append(hosts, c.bridge.Addr().String())
+	}
+	return hosts
 }
 
 // fail ends the run with an error. Only the first error counts.

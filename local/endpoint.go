@@ -12,15 +12,21 @@ import (
 // endpoint is the one address of every AWS API that the laptop serves.
 type endpoint struct {
 	services map[string]http.Handler // by the name in a signature's scope
+	port     string
+	hosts    []string // names and addresses by which containers call it
 }
 
 // ServeHTTP passes a request to the service that it is signed for or, if it is
 // not signed, to the one of its target or path. It does not check signatures.
 func (e endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// A web page in a browser on this machine could send requests here, but only
-	// with its origin.
-	if r.Header.Get("Origin") != "" {
-		part.Refuse(w, r, http.StatusForbidden, "AccessDeniedException", "the laptop's AWS endpoint refuses requests of browser pages")
+	if sign := part.Foreign(r, e.port, e.hosts...); sign != "" {
+		part.Refuse(w, r, http.StatusForbidden, "AccessDeniedException", "the laptop's AWS endpoint refuses requests of browser pages, and this one has "+sign)
+		return
+	}
+	// An old browser sends nothing of that with the request for an image. SDKs sign
+	// actions in the header.
+	if r.URL.Query().Has("Action") && r.Header.Get("Authorization") == "" {
+		part.Refuse(w, r, http.StatusForbidden, "AccessDeniedException", "the laptop's AWS endpoint refuses an Action in the URL without the header Authorization: sign the request in its header")
 		return
 	}
 	name := part.SignedFor(r)

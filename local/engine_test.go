@@ -2,6 +2,9 @@ package main
 
 import (
 	"io"
+	"net/http/httptest"
+	"net/http/httputil"
+	neturl "net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -166,7 +169,17 @@ func TestAnotherEngine(t *testing.T) {
 	dir := project(t)
 	add(t, dir, table)
 	url := enginetest.Start(t)
-	l := begin(t, dir, "-aws-endpoint", url+"/")
+	target, err := neturl.Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Its address has no path, as the one of another program has none.
+	other := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host
+	}})
+	defer other.Close()
+	l := begin(t, dir, "-aws-endpoint", other.URL+"/")
 	l.ready(t)
 	l.put(t, "first")
 	if l.run.PIDs["engine"] != 0 {

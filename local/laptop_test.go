@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"database/sql"
 	"encoding/json"
@@ -217,4 +218,79 @@ func (l *laptop) processes(t *testing.T) []int {
 		t.Fatal(err)
 	}
 	return []int{hello.PID, l.run.PIDs["web"], l.run.Databases["things"].PID, l.run.PIDs["laptop"]}
+}
+
+// Ctrl-C of `make run | tee` ends tee, too, and the next line to the terminal finds a
+// pipe that nobody reads.
+func TestAnOutputThatNobodyReadsEndsItInOrder(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(t *testing.T, l *laptop)
+	}{
+		{"after Ctrl-C", func(t *testing.T, l *laptop) {
+			if err := l.cmd.Process.Signal(syscall.SIGINT); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"at the next line", func(t *testing.T, l *laptop) {
+			if _, err := l.get("/hello"); err != nil {
+				t.Error(err)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := &laptop{dir: project(t), out: &output{}, done: make(chan struct{})}
+			read, write, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.cmd = exec.Command(laptopBinary, "-http-port", "0", "-aws-port", "0", "-verbose")
+			l.cmd.Dir, l.cmd.Env, l.cmd.Stdout, l.cmd.Stderr = l.dir, append(os.Environ(), "OF_THE_CALLER=x"), write, l.out
+			if err := l.cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			write.Close()
+			go func() {
+				_ = l.cmd.Wait() // the exit code is checked
+				close(l.done)
+			}()
+			t.Cleanup(func() {
+				_ = l.cmd.Process.Signal(syscall.SIGTERM)
+				l.ended(t)
+			})
+			lines := bufio.NewScanner(read)
+			for lines.Scan() && !strings.Contains(lines.Text(), "stop with Ctrl-C") {
+				fmt.Fprintln(l.out, lines.Text())
+			}
+			l.read(t)
+			pids := l.processes(t)
+			read.Close()
+			c.end(t, l)
+			if code := l.ended(t); code != 0 {
+				t.Errorf("exit code %d, %v: %s", code, l.cmd.ProcessState, l.out)
+			}
+			if _, err := os.Stat(filepath.Join(l.dir, ".local", "run.json")); !os.IsNotExist(err) {
+				t.Errorf("run.json is still there: %v", err)
+			}
+			for _, pid := range pids {
+				eventually(t, "its processes end", func() error { return gone(pid) })
+			}
+		})
+	}
+}
+
+func TestCleanDeletesRecordsThatWait(t *testing.T) {
+	dir := t.TempDir()
+	waits := filepath.Join(dir, ".local", "streams", "mapping")
+	if err := os.MkdirAll(waits, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(laptopBinary, "-clean")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if _, err := os.Stat(filepath.Dir(waits)); !os.IsNotExist(err) {
+		t.Errorf("the streams are still there: %v", err)
+	}
 }

@@ -60,7 +60,7 @@ func main() {
 		return
 	}
 	if len(os.Args) > 1 && os.Args[1] == eventsource.DrainName { // called by a guard
-		exitOn(eventsource.Drain(os.Args[2:], slog.New(slog.NewTextHandler(os.Stderr, nil))))
+		exitOn(eventsource.Drain(os.Args[2:], os.Getenv(eventsource.DrainEngine), slog.New(slog.NewTextHandler(os.Stderr, nil))))
 		return
 	}
 	o, err := parse(os.Args[1:], os.Stdout)
@@ -76,12 +76,29 @@ func main() {
 		<-signals
 		os.Exit(1) // the guard ends the children
 	}()
+	// Without this, a write to a pipe that nobody reads any more would kill the
+	// program: Ctrl-C of `make run | tee` ends tee, too.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	if o.clean {
 		err = clean(o)
 	} else {
-		err = run(ctx, o, os.Stdout)
+		err = run(ctx, o, terminal{os.Stdout, cancel})
 	}
 	exitOn(err)
+}
+
+// terminal is the standard output of a run, which ends in order when nobody reads it.
+type terminal struct {
+	io.Writer
+	cancel context.CancelCauseFunc
+}
+
+func (t terminal) Write(p []byte) (int, error) {
+	n, err := t.Writer.Write(p)
+	if errors.Is(err, syscall.EPIPE) {
+		t.cancel(errors.New("nobody reads its output any more"))
+	}
+	return n, err
 }
 
 func exitOn(err error) {
@@ -116,7 +133,7 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	flags.BoolVar(&o.watch, "watch", false, "when a Go file changes, rebuild and replace the functions and services that contain it")
 	flags.StringVar(&o.hosts, "hosts", "", "docker: the databases and the AWS endpoint also listen on the container `engine`'s bridge, and .local/sam-env.json is written for sam local invoke")
 	flags.StringVar(&o.awsEngine, "aws-endpoint", "", "`URL` of another engine that serves DynamoDB, S3 and SQS; none is installed or started then")
-	flags.BoolVar(&o.clean, "clean", false, "delete the databases of this folder and what the engine keeps, and end")
+	flags.BoolVar(&o.clean, "clean", false, "delete the databases of this folder, what the engine keeps and stream records that wait, and end")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(stdout, usage)
 		flags.SetOutput(stdout)
@@ -277,7 +294,8 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 	}
 }
 
-// clean deletes the databases of the folder and the engine's state.
+// clean deletes the databases of the folder, the engine's state and the stream records
+// that wait.
 func clean(o options) error {
 	folder := filepath.Join(o.root, ".local")
 	held, err := lock(folder)
@@ -287,5 +305,5 @@ func clean(o options) error {
 	defer held.Close()
 	// An engine of an earlier run would save its state after the deletion.
 	say := func(text string) { fmt.Fprintln(os.Stderr, text) }
-	return errors.Join(rds.Remove(o.root), ministack.Remove(context.Background(), engine.Data(folder), say))
+	return errors.Join(rds.Remove(o.root), ministack.Remove(context.Background(), engine.Data(folder), say), eventsource.Remove(folder))
 }

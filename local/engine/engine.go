@@ -69,7 +69,8 @@ func (e *Engine) AfterLoss(restore func(ctx context.Context) error) {
 	e.restores = append(e.restores, restore)
 }
 
-// URL returns the engine's own address, or "" if it does not run.
+// URL returns the engine's own address, or "" if it does not run. That of MiniStack
+// has a path that opens it.
 func (e *Engine) URL() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -137,7 +138,7 @@ func (e *Engine) Start(ctx context.Context) error {
 		return err
 	}
 	e.open(e.program.URL())
-	e.laptop.Started(name, fmt.Sprintf("%s, MiniStack %s, process %d", e.program.URL()[len("http://"):], ministack.Version, e.program.PID()), time.Since(began))
+	e.laptop.Started(name, fmt.Sprintf("%s, MiniStack %s, process %d", e.program.Address(), ministack.Version, e.program.PID()), time.Since(began))
 	return nil
 }
 
@@ -150,7 +151,7 @@ func (e *Engine) Stop() {
 	e.transport.CloseIdleConnections() // the engine waits for them
 	if e.program != nil {
 		if err := e.program.Stop(); err != nil {
-			e.laptop.Log.Error("the engine has not saved its state", "error", err)
+			e.laptop.Say(err.Error())
 		}
 	}
 	if e.group != nil {

@@ -268,3 +268,49 @@ func TestProxyKeepsLargeBodies(t *testing.T) {
 		t.Errorf("%d: the engine got another body", out.StatusCode)
 	}
 }
+
+func TestTheUserIsToldThatTheStateIsNotSaved(t *testing.T) {
+	laptop := enginetest.Laptop(t, nil)
+	laptop.Engine = ""
+	said := make(chan string, 100)
+	laptop.Say = func(text string) { said <- text }
+	started := make(chan string, 1)
+	laptop.Started = func(_, detail string, _ time.Duration) { started <- detail }
+	if err := os.Symlink(enginetest.Folder(t), filepath.Join(laptop.Folder, "ministack")); err != nil {
+		t.Fatal(err)
+	}
+	e := New(laptop)
+	e.Want()
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Stop)
+	secret := e.URL()[strings.LastIndex(e.URL(), "/")+1:]
+	if line := <-started; len(secret) < 20 || strings.Contains(line, secret) {
+		t.Errorf("the terminal shows %q", line)
+	}
+	// MiniStack cannot open a file of this name.
+	if err := os.MkdirAll(filepath.Join(Data(laptop.Folder), "state", "s3.json.tmp"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(e.Proxy(1 << 20))
+	defer front.Close()
+	request, err := http.NewRequest(http.MethodPut, front.URL+"/bucket", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatal(response, err)
+	}
+	response.Body.Close()
+	e.Stop()
+	select {
+	case text := <-said:
+		if !strings.Contains(text, "HAS NOT SAVED ITS STATE") {
+			t.Errorf("it says %q", text)
+		}
+	default:
+		t.Error("it says nothing")
+	}
+}

@@ -45,7 +45,12 @@ func (e *Engine) Proxy(limit int64) http.Handler {
 				return // the request then fails
 			}
 			// The path, the query and the host stay as the client signed them.
+			// Only the path that opens the engine comes before it.
 			r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
+			if target.Path != "" {
+				r.Out.URL.RawPath = target.Path + r.In.URL.EscapedPath()
+				r.Out.URL.Path = target.Path + r.In.URL.Path
+			}
 			r.Out.URL.RawQuery = r.In.URL.RawQuery
 			r.Out.Host = r.In.Host
 		},

@@ -294,19 +294,19 @@ func TestTheGuardsCommandReadsTheStreams(t *testing.T) {
 	s.put("")
 	s.want("1")
 	command := s.service.drainCommand(s.engine.URL())
-	if command == nil || command.Args[0] != DrainName {
+	if command == nil || command.Args[0] != DrainName || strings.Contains(strings.Join(command.Args, " "), s.engine.URL()) || !slices.Contains(command.Env, DrainEngine+"="+s.engine.URL()) {
 		t.Fatalf("the guard runs %+v", command)
 	}
 	s.stopDelivering()
 	s.put("", "")
 	s.keeper.held.Close() // as the kernel does for a laptop cloud that was killed
 	s.keeper = nil
-	if err := Drain(command.Args[1:], slog.New(slog.NewTextHandler(s.log, nil))); err != nil {
+	if err := Drain(command.Args[1:], s.engine.URL(), slog.New(slog.NewTextHandler(s.log, nil))); err != nil {
 		t.Fatal(err)
 	}
 	s.engine.Stop()
 	// Without anything left to do it needs no engine.
-	if err := Drain(command.Args[1:], slog.New(slog.NewTextHandler(s.log, nil))); err != nil {
+	if err := Drain(command.Args[1:], s.engine.URL(), slog.New(slog.NewTextHandler(s.log, nil))); err != nil {
 		t.Error(err)
 	}
 	s.engine.Start()
@@ -315,10 +315,10 @@ func TestTheGuardsCommandReadsTheStreams(t *testing.T) {
 }
 
 func TestADrainOfAFolderThatDoesNotExist(t *testing.T) {
-	if err := Drain([]string{filepath.Join(t.TempDir(), "streams"), "http://127.0.0.1:1"}, slog.New(slog.DiscardHandler)); err != nil {
+	if err := Drain([]string{filepath.Join(t.TempDir(), "streams")}, "http://127.0.0.1:1", slog.New(slog.DiscardHandler)); err != nil {
 		t.Error(err)
 	}
-	if err := Drain(nil, slog.New(slog.DiscardHandler)); err == nil {
+	if err := Drain(nil, "", slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("no error without arguments")
 	}
 }

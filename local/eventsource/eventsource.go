@@ -61,7 +61,7 @@ type Functions interface {
 // New returns the service for a stack, without mappings. If the laptop cloud is
 // killed, the engine's guard reads the streams to their end.
 func New(l part.Laptop, e *engine.Engine, functions Functions) *Service {
-	s := &Service{laptop: l, engine: e, functions: functions, dir: filepath.Join(l.Folder, "streams")}
+	s := &Service{laptop: l, engine: e, functions: functions, dir: dirIn(l.Folder)}
 	e.BeforeEnd(s.drainCommand)
 	return s
 }
@@ -271,8 +271,18 @@ const (
 	drainLog = "drain.log"
 )
 
-// DrainName is the name of the subcommand for which main calls Drain.
-const DrainName = "drain-streams"
+// DrainName is the name of the subcommand for which main calls Drain, and DrainEngine
+// the variable that has the engine's address: an argument could be read by everybody.
+const (
+	DrainName   = "drain-streams"
+	DrainEngine = "DRAIN_ENGINE"
+)
+
+func dirIn(folder string) string { return filepath.Join(folder, "streams") }
+
+// Remove deletes the records that wait in .local. The engine of an earlier run must
+// have ended: its guard writes them until then.
+func Remove(folder string) error { return os.RemoveAll(dirIn(folder)) }
 
 // drainCommand returns the command by which the guard of the engine reads the
 // streams of a laptop cloud that was killed to their end.
@@ -282,7 +292,7 @@ func (s *Service) drainCommand(url string) *process.Command {
 		return nil
 	}
 	return &process.Command{
-		Path: self, Args: []string{DrainName, s.dir, url}, Env: []string{}, Dir: "/", Limit: drainLimit + 5*time.Second,
+		Path: self, Args: []string{DrainName, s.dir}, Env: []string{DrainEngine + "=" + url}, Dir: "/", Limit: drainLimit + 5*time.Second,
 		Log: filepath.Join(s.dir, drainLog),
 	}
 }
@@ -358,13 +368,13 @@ const (
 )
 
 // Drain does what Stop of Keeper does, after the laptop cloud was killed. Its
-// arguments are those of drainCommand: the folder of the journals and the
-// engine's address. It returns at once if the streams are in the journals.
-func Drain(args []string, log *slog.Logger) error {
-	if len(args) != 2 {
-		return fmt.Errorf("%s wants the folder of the journals and the engine's address", DrainName)
+// argument is the folder of the journals, and the engine's address is that of the
+// variable DrainEngine. It returns at once if the streams are in the journals.
+func Drain(args []string, url string, log *slog.Logger) error {
+	if len(args) != 1 || url == "" {
+		return fmt.Errorf("%s wants the folder of the journals, and the engine's address in %s", DrainName, DrainEngine)
 	}
-	dir, url := args[0], args[1]
+	dir := args[0]
 	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
 	defer cancel()
 	held, err := lock(ctx, dir)

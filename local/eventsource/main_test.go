@@ -30,7 +30,7 @@ var program string
 func TestMain(m *testing.M) {
 	process.Guard()
 	if len(os.Args) > 1 && os.Args[1] == DrainName { // as in the laptop cloud's main
-		if err := Drain(os.Args[2:], slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
+		if err := Drain(os.Args[2:], os.Getenv(DrainEngine), slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
 			fmt.Fprintln(os.Stderr, "error:", err)
 			os.Exit(1)
 		}

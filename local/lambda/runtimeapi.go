@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 
 	"github.com/google/uuid"
+
+	"plaudit/local/part"
 )
 
 // runtimeAPI serves one process: the Runtime API
@@ -26,7 +29,15 @@ func (env *environment) runtimeAPI() http.Handler {
 	mux.HandleFunc("POST "+runtime+"init/error", env.initialisationError)
 	mux.HandleFunc("POST /2020-01-01/extension/register", env.register)
 	mux.HandleFunc("GET /2020-01-01/extension/event/next", env.nextExtensionEvent)
-	return mux
+	_, port, _ := net.SplitHostPort(env.address) // a listener's
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// One that asks for the next event would take it from the function.
+		if sign := part.Foreign(r, port); sign != "" {
+			refuse(w, http.StatusForbidden, "AccessDenied", "the Runtime API refuses requests of browser pages, and this one has "+sign)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // next offers the connection to the invocation to come, which answers on it.

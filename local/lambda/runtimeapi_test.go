@@ -217,3 +217,20 @@ func TestARuntimeThatHangsAfterItsAnswerIsReplaced(t *testing.T) {
 		t.Errorf("second outcome %s", got)
 	}
 }
+
+// An image of a web page that asks for the next event would take it from the function.
+func TestRuntimeAPIRefusesBrowsers(t *testing.T) {
+	r, outcome := startRuntime(t, `"a"`, "")
+	for _, headers := range [][]string{{"Origin", "http://evil.example"}, {"Sec-Fetch-Site", "cross-site"}} {
+		if response, body := r.do(http.MethodGet, "/2018-06-01/runtime/invocation/next", "", headers...); response.StatusCode != http.StatusForbidden || !strings.Contains(body, "browser") {
+			t.Errorf("%v: %d %s", headers, response.StatusCode, body)
+		}
+	}
+	response, _ := r.do(http.MethodGet, "/2018-06-01/runtime/invocation/next", "")
+	if response, body := r.do(http.MethodPost, "/2018-06-01/runtime/invocation/"+response.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", `"b"`); response.StatusCode != http.StatusAccepted {
+		t.Errorf("%d %s", response.StatusCode, body)
+	}
+	if got := <-outcome; got != `|"b"|<nil>` {
+		t.Error(got)
+	}
+}

@@ -3,12 +3,16 @@
 //
 // MiniStack keeps its state in memory. It reads it when it starts and saves it
 // when it gets SIGTERM; after SIGKILL everything since its start is gone. Stream
-// records are never saved. Its API is for programs of this machine only, and
-// nothing checks signatures or permissions.
+// records are never saved. Nothing checks signatures or permissions, so only
+// requests whose path begins with a secret reach it: launch.py runs it.
 package ministack
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/rand"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +20,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +36,11 @@ import (
 // services are what the engine serves, by its own names. Everything else is
 // switched off.
 const services = "dynamodb,dynamodbstreams,s3,sqs"
+
+// launcher is the program that runs MiniStack.
+//
+//go:embed launch.py
+var launcher string
 
 const (
 	host       = "127.0.0.1"
@@ -51,6 +61,10 @@ const (
 	// orphanLimit is how long it is left to its guard before somebody looks
 	// whether it still has one.
 	orphanLimit = 3 * time.Second
+	// steadyAfter is how long an engine must have run for its successor to start
+	// at once, and longestPause how long one waits that follows many short ones.
+	steadyAfter  = time.Minute
+	longestPause = 30 * time.Second
 )
 
 // Config says how to run an engine.
@@ -82,6 +96,7 @@ type Config struct {
 type Engine struct {
 	config Config
 	python string
+	secret string // the first segment of each path
 	cancel context.CancelFunc
 	done   chan struct{}
 
@@ -104,7 +119,7 @@ func Start(ctx context.Context, c Config) (*Engine, error) {
 		}
 	}
 	c.Group.Patient(StopGrace)
-	e := &Engine{config: c, python: python, port: c.Port, done: make(chan struct{})}
+	e := &Engine{config: c, python: python, secret: rand.Text(), port: c.Port, done: make(chan struct{})}
 	p, err := e.launch(ctx)
 	if err != nil {
 		return nil, err
@@ -115,15 +130,31 @@ func Start(ctx context.Context, c Config) (*Engine, error) {
 	return e, nil
 }
 
-// URL returns the address of the engine. It stays the same if the engine is
-// started again, unless its port has been taken.
+// URL returns the address of the engine, with the path that opens it: who has it
+// may do everything, so it must not be shown or passed as an argument. It stays the
+// same if the engine is started again, unless its port has been taken.
 func (e *Engine) URL() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return urlOf(e.port)
+	return urlOf(e.port, e.secret)
 }
 
-func urlOf(port int) string { return "http://" + net.JoinHostPort(host, strconv.Itoa(port)) }
+// Address returns the host and the port of the engine.
+func (e *Engine) Address() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return addressOf(e.port)
+}
+
+func addressOf(port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+
+func urlOf(port int, secret string) string {
+	u := url.URL{Scheme: "http", Host: addressOf(port)}
+	if secret != "" { // that of a release without it has none
+		u.Path = "/" + secret
+	}
+	return u.String()
+}
 
 // PID returns the engine's process, or 0 while none runs.
 func (e *Engine) PID() int {
@@ -136,7 +167,7 @@ func (e *Engine) PID() int {
 }
 
 // Stop ends the engine and returns when it has saved its state. It returns an
-// error if the engine had to be killed, and has saved nothing.
+// error if the state is not saved.
 func (e *Engine) Stop() error {
 	e.cancel()
 	<-e.done // after this nothing starts it again
@@ -146,11 +177,21 @@ func (e *Engine) Stop() error {
 	if p == nil {
 		return nil
 	}
+	e.config.warnOfSpace()
 	slow := time.AfterFunc(slowStop, func() { e.config.Say("the engine saves its tables, which takes longer the more they have") })
 	defer slow.Stop()
 	err := p.Stop(StopGrace)
 	e.changed(nil)
-	return err
+	if e.config.Forget {
+		return err
+	}
+	if err = cmp.Or(err, p.Err()); err == nil {
+		err = e.config.checkSaved()
+	}
+	if err != nil {
+		return e.config.notSaved(err)
+	}
+	return nil
 }
 
 func (e *Engine) changed(p *process.Process) {
@@ -170,7 +211,8 @@ func (e *Engine) changed(p *process.Process) {
 // keep starts the engine again whenever it ends, until ctx ends.
 func (e *Engine) keep(ctx context.Context, p *process.Process) {
 	defer close(e.done)
-	for {
+	var pause time.Duration
+	for began := time.Now(); ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -180,13 +222,35 @@ func (e *Engine) keep(ctx context.Context, p *process.Process) {
 			return
 		}
 		e.changed(nil)
-		e.config.Say(fmt.Sprintf("the engine of DynamoDB, S3 and SQS ended (%s); it starts again, without what it had not saved", ending(p)))
-		began := time.Now()
+		pause = nextPause(pause, time.Since(began))
+		when := "again"
+		if pause > 0 {
+			when = fmt.Sprintf("again in %v", pause)
+		}
+		e.config.Say(fmt.Sprintf("the engine of DynamoDB, S3 and SQS ended (%s); it starts %s, without what it had not saved", ending(p), when))
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		began = time.Now()
 		if p = e.again(ctx); p == nil {
 			return
 		}
 		e.config.Say(fmt.Sprintf("the engine runs again, process %d, with the tables, buckets and queues of the template (%.1f s)", p.PID(), time.Since(began).Seconds()))
 	}
+}
+
+// nextPause returns how long an engine that ended after a time waits before it
+// starts again, from how long it waited the last time.
+func nextPause(last, lived time.Duration) time.Duration {
+	switch {
+	case lived >= steadyAfter:
+		return 0
+	case last == 0:
+		return time.Second
+	}
+	return min(2*last, longestPause)
 }
 
 // again starts the engine until it runs and Restarted has succeeded. It returns
@@ -247,10 +311,19 @@ func (e *Engine) launch(ctx context.Context) (*process.Process, error) {
 		if err != nil {
 			return nil, err
 		}
-		var p *process.Process
-		p, err = c.Group.Start(process.Spec{
-			Name: "engine", Path: e.python, Args: []string{"-I", "-m", "ministack"}, Dir: c.Data,
-			Env: c.environment(port), Stdout: c.Output, Stderr: c.Output,
+		if err := e.prepare(); err != nil {
+			held.Close()
+			return nil, err
+		}
+		told, err := json.Marshal(map[string]string{"secret": e.secret, "running": c.runningFile()})
+		if err != nil {
+			held.Close()
+			return nil, err
+		}
+		p, err := c.Group.Start(process.Spec{
+			Name: "engine", Path: e.python, Args: []string{"-I", "-c", launcher}, Dir: c.Data,
+			// Everybody could read an argument.
+			Env: c.environment(port), Stdin: bytes.NewReader(told), Stdout: c.Output, Stderr: c.Output,
 			// The engine inherits the lock, so it lasts until its end.
 			Files: []*os.File{held},
 		})
@@ -263,7 +336,7 @@ func (e *Engine) launch(ctx context.Context) (*process.Process, error) {
 		e.mu.Unlock()
 		if err = await(ctx, p, e.URL()); err == nil {
 			if err = onlyLoopback(p.PID(), port); err == nil {
-				err = c.writeRunning(running{p.PID(), port})
+				err = c.writeRunning(running{p.PID(), port, e.secret})
 			}
 			if err == nil {
 				if c.BeforeEnd != nil {
@@ -282,6 +355,24 @@ func (e *Engine) launch(ctx context.Context) (*process.Process, error) {
 		}
 	}
 	return nil, err
+}
+
+// prepare looks at the state before MiniStack reads it.
+func (e *Engine) prepare() error {
+	c := e.config
+	if c.Forget {
+		return nil
+	}
+	// The file of one that has saved its state is gone. That of a release without
+	// a secret always stayed.
+	if r, err := c.readRunning(); err == nil && r.Secret != "" && r.Secret != e.secret {
+		c.Say("the engine of the last run ended without saving its state: what DynamoDB, S3 and SQS got in that run is lost. docs/operating.md says how to bring the audit log back")
+		if err := os.Remove(c.runningFile()); err != nil {
+			return err
+		}
+	}
+	c.warnOfSpace()
+	return c.checkState()
 }
 
 // Remove deletes a state. It waits until an engine that still uses it has ended.
@@ -317,10 +408,12 @@ func (c Config) hold(ctx context.Context) (*os.File, error) {
 	return held, err
 }
 
-// running says which engine uses a state, in the file engine.json beside it.
+// running says which engine uses a state, in the file engine.json beside it. The
+// file exists until that engine has saved the state.
 type running struct {
-	PID  int `json:"pid"`
-	Port int `json:"port"`
+	PID    int    `json:"pid"`
+	Port   int    `json:"port"`
+	Secret string `json:"secret"`
 }
 
 func (c Config) runningFile() string { return filepath.Join(c.Data, "engine.json") }
@@ -333,14 +426,18 @@ func (c Config) writeRunning(r running) error {
 	return os.WriteFile(c.runningFile(), text, 0o600)
 }
 
-// endOrphan ends an engine whose guard was killed, too, as the guard would have
-// done. It does nothing to one that still has a guard.
-func (c Config) endOrphan(ctx context.Context) error {
-	var r running
+func (c Config) readRunning() (r running, err error) {
 	text, err := os.ReadFile(c.runningFile())
 	if err == nil {
 		err = json.Unmarshal(text, &r)
 	}
+	return r, err
+}
+
+// endOrphan ends an engine whose guard was killed, too, as the guard would have
+// done. It does nothing to one that still has a guard.
+func (c Config) endOrphan(ctx context.Context) error {
+	r, err := c.readRunning()
 	if err != nil || r.PID <= 1 {
 		return err
 	}
@@ -349,19 +446,36 @@ func (c Config) endOrphan(ctx context.Context) error {
 		return nil // it has just ended, or the guard, who leads the group, lives
 	}
 	// The number may belong to a stranger by now.
-	command, err := exec.CommandContext(ctx, "ps", "-o", "command=", "-p", strconv.Itoa(r.PID)).Output()
-	if err != nil || !strings.Contains(string(command), "-m ministack") {
+	command, err := commandOf(ctx, r.PID)
+	if err != nil || !isEngine(command) {
 		return err
 	}
 	c.Say(fmt.Sprintf("ending the engine of an earlier run, process %d", r.PID))
 	if c.BeforeEnd != nil {
-		if before := c.BeforeEnd(urlOf(r.Port)); before != nil {
+		if before := c.BeforeEnd(urlOf(r.Port, r.Secret)); before != nil {
 			if err := before.Run(); err != nil {
 				c.Log.Error("program before the end of an engine of an earlier run", "error", err)
 			}
 		}
 	}
 	return syscall.Kill(r.PID, syscall.SIGTERM)
+}
+
+// commandOf returns the command line of a process. Linux has it in a file; ps is
+// for other systems.
+func commandOf(ctx context.Context, pid int) (string, error) {
+	if _, err := os.Stat("/proc/self/cmdline"); err == nil {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		return strings.ReplaceAll(string(text), "\x00", " "), err
+	}
+	text, err := exec.CommandContext(ctx, "ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
+	return string(text), err
+}
+
+// isEngine reports whether a command line is that of an engine, of the last release
+// too.
+func isEngine(command string) bool {
+	return strings.Contains(command, "import ministack.app") || strings.Contains(command, "-m ministack")
 }
 
 // environment is all that the engine gets: it would read the user's AWS profiles
@@ -381,7 +495,7 @@ func (c Config) environment(port int) []string {
 		"MINISTACK_REGION=" + c.Region,
 		"MINISTACK_ACCOUNT_ID=" + c.Account,
 		"SERVICES=" + services,
-		"PERSIST_STATE=" + persist, "STATE_DIR=" + filepath.Join(c.Data, "state"),
+		"PERSIST_STATE=" + persist, "STATE_DIR=" + c.stateFolder(),
 		"S3_PERSIST=" + persist, "S3_DATA_DIR=" + filepath.Join(c.Data, "s3"),
 		// These two would listen on ports of their own.
 		"SFTP_ENABLED=0", "IOT_MTLS_ENABLED=0",
@@ -414,7 +528,7 @@ func await(ctx context.Context, p *process.Process, url string) error {
 	for {
 		version, err := versionOf(ctx, url)
 		if err == nil && version != Version {
-			return fmt.Errorf("%s is MiniStack %s, not %s", url, version, Version)
+			return fmt.Errorf("the engine is MiniStack %s, not %s", version, Version)
 		}
 		if err == nil {
 			return nil

@@ -197,7 +197,7 @@ func TestItListensOnLoopbackOnly(t *testing.T) {
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
-	if err == nil && (len(addresses) != 1 || "http://"+addresses[0] != e.URL()) {
+	if err == nil && (len(addresses) != 1 || addresses[0] != e.Address()) {
 		t.Errorf("it listens on %v", addresses)
 	}
 	everywhere, err := net.Listen("tcp", ":0")
