@@ -489,6 +489,67 @@ func TestAStrangerCannotTellWhatExists(t *testing.T) {
 	}
 }
 
+// A list of the caller's own acts on a subject of others shows nothing of what the others
+// did there: the whole response is that of a subject without events, however many the
+// other one has.
+func TestOwnActsOnForeignSubjectsShowNothingElse(t *testing.T) {
+	s := newStack(t)
+	s.ours(board("secret", "o"))
+	for n := range 1100 {
+		e := audittest.Numbered(n)
+		e.Type, e.Subject, e.Actor = event.EntryAdded, event.Player("secret", "7"), event.User("o")
+		if n%2 == 0 {
+			e.Subject = event.User("z")
+		}
+		audittest.Write(t, s.log, e)
+	}
+	s.pass(time.Minute)
+	for _, subjects := range [][2]string{
+		{"board/secret", "board/absent"}, {"board/secret/*", "board/absent/*"}, {"board/secret/player/7", "board/absent/player/7"}, {"user/z", "user/y"}, {"user/z/*", "user/y/*"},
+	} {
+		for _, rest := range []string{"", "&limit=1", "&order=asc", "&type=plaudit.entry.added", "&from=2026-01-01T00:00:00Z"} {
+			for _, path := range []string{events, "/v1/audit/export"} {
+				if path != events && (rest == "&limit=1" || rest == "&order=asc") {
+					continue
+				}
+				for _, accept := range []string{"application/json", "text/csv"} {
+					var answers [2]string
+					for i, subject := range subjects {
+						before := s.log.Looked()
+						w := s.want(200, "member", "GET", path+"?actor=user/m&subject="+subject+rest, "", "Accept", accept)
+						answers[i] = fmt.Sprint(w.Header(), w.Body)
+						if looked := s.log.Looked() - before; looked > 0 {
+							t.Errorf("%s %s%s looks at %d events of others", path, subject, rest, looked)
+						}
+					}
+					if answers[0] != answers[1] {
+						t.Errorf("%s, %s%s:\n%s\n%s:\n%s", path, subjects[0], rest, answers[0], subjects[1], answers[1])
+					}
+				}
+			}
+		}
+	}
+
+	// The caller's own acts there are found, among others of the caller.
+	for n := range 3 {
+		for _, subject := range []string{"board/secret", "board/secret/player/7", "board/other"} {
+			e := event.Event{Type: event.BoardUpdated, Subject: subject, Actor: event.User("m")}
+			if n == 2 {
+				e.Type = event.EntryAdded
+			}
+			s.ours(e)
+		}
+	}
+	s.pass(time.Minute)
+	for query, n := range map[string]int{
+		"subject=board/secret/*": 6, "subject=board/secret": 3, "subject=board/secret/player/7": 3, "subject=board/secret/*&type=plaudit.entry.added": 2, "type=plaudit.entry.added": 3, "": 9,
+	} {
+		if ids, _ := s.all("member", "actor=user/m&limit=2&"+query); len(ids) != n {
+			t.Errorf("%s: %d events, want %d", query, len(ids), n)
+		}
+	}
+}
+
 // The rights are those of the log's newest event, not of one that merely has them.
 func TestRightsEndWithTheirEvent(t *testing.T) {
 	s := newStack(t)
