@@ -4,6 +4,7 @@ package audit
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"plaudit/shared/event"
@@ -77,6 +78,26 @@ type Stored struct {
 	Event    event.Event
 	Document []byte // its encoding; see event.Event.Encode
 	Restored bool
+}
+
+// MaxDocument is the size of the largest document that the log takes, in bytes. An item
+// of DynamoDB is limited to 400 KB.
+const MaxDocument = 350_000
+
+// encode returns the event's document, or a tooLong if the log does not take it.
+func encode(e event.Event) ([]byte, error) {
+	document, err := e.Encode()
+	if err == nil && len(document) > MaxDocument {
+		err = tooLong(len(document))
+	}
+	return document, err
+}
+
+// tooLong is the error of a document with so many bytes.
+type tooLong int
+
+func (n tooLong) Error() string {
+	return fmt.Sprintf("its document has %d bytes, but must have at most %d", int(n), MaxDocument)
 }
 
 // Log is the log itself.

@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,8 +18,8 @@ import (
 	"plaudit/shared/trace"
 )
 
-// Limits of other systems' events. Those of texts count characters. An event at all of
-// them has some 300 KB, which is less than the log takes.
+// Limits of other systems' events. Those of texts count characters. An event is also
+// limited to MaxDocument.
 const (
 	MaxEvents     = 100       // of a batch
 	MaxData       = 64 * 1024 // bytes of an event's data, as they were sent
@@ -82,36 +83,47 @@ func (in *Intake) Add(ctx context.Context, c access.Caller, submissions []Submis
 		return nil, err
 	}
 	at := in.times(len(added))
-	err := each(ctx, atOnce, len(added), func(ctx context.Context, i int) error {
+	for i, s := range submissions {
 		if added[i].Replayed {
-			return nil
+			continue
 		}
-		e := submissions[i].Event
-		e.LogID, e.Actor, e.RecordedTime = logID(submissions[i]), c.Actor(), at.Add(time.Duration(i)*time.Microsecond)
+		e := s.Event
+		e.LogID, e.Actor, e.RecordedTime = logID(s), c.Actor(), at.Add(time.Duration(i)*time.Microsecond)
 		if e.TraceParent == "" {
 			e.TraceParent = trace.From(ctx).Parent
 		}
-		document, err := e.Encode()
-		if err != nil {
-			return err
+		document, err := encode(e)
+		if long := tooLong(0); errors.As(err, &long) {
+			return nil, fault.Field(fault.TooLarge, s.Field("data"), "The event has %d bytes as JSON, where a control character of a text takes six, and must have at most %d. Send such data as bytes: in data_base64 or, in binary mode, as application/octet-stream.", int(long), MaxDocument)
+		} else if err != nil {
+			return nil, err
+		}
+		added[i].Stored = Stored{Event: e, Document: document}
+	}
+	written := make([]bool, len(added))
+	err := each(ctx, atOnce, len(added), func(ctx context.Context, i int) error {
+		if added[i].Replayed {
+			written[i] = true
+			return nil
 		}
 		crash.At(crash.IntakeBeforePut)
-		other, err := in.Log.Put(ctx, Stored{Event: e, Document: document})
+		other, err := in.Log.Put(ctx, added[i].Stored)
 		crash.At(crash.IntakeAfterPut)
 		switch {
 		case err != nil:
 			return err
 		case other != nil: // somebody else was faster
-			added[i], err = replay(*other, submissions[i])
-			return err
+			if added[i], err = replay(*other, submissions[i]); err != nil {
+				return err
+			}
 		}
-		added[i].Stored = Stored{Event: e, Document: document}
+		written[i] = true
 		return nil
 	})
 	// What was there may lack its index items, if the process ended too early.
 	var there []event.Event
-	for _, a := range added {
-		if a.Event.LogID != "" {
+	for i, a := range added {
+		if written[i] {
 			there = append(there, a.Event)
 		}
 	}

@@ -279,6 +279,13 @@ func TestModesOfCloudEvents(t *testing.T) {
 		{"binary, JSON", ` { "a": "\u00e9" }` + "\n", binary, 201, `"data": { "a": "\u00e9" }` + "\n}"},
 		{"binary, other JSON", `{}`, append(binary, "Content-Type", "application/vnd.example+json; charset=utf-8"), 201, `"data":{}}`},
 		{"binary, text", "a\n\"é\"", append(binary, "Content-Type", "text/plain"), 201, `"data":"a\n\"é\""}`},
+		{"binary, text with NUL", "a\x00b", append(binary, "Content-Type", "text/plain"), 400, "body"},
+		{"binary, bytes with NUL", "a\x00b", append(binary, "Content-Type", "application/octet-stream"), 201, `"data_base64":"YQBi"}`},
+		{"binary, JSON in upper case", `{"a": 1}`, append(binary, "Content-Type", "Application/JSON; Charset=UTF-8"), 201, `"data":{"a": 1}}`},
+		{"binary, text in upper case", "a", append(binary, "Content-Type", "TEXT/PLAIN"), 201, `"data":"a"}`},
+		{"structured in upper case", with(`"data": 1`), []string{"Content-Type", "Application/CloudEvents+JSON"}, 201, `"data":1}`},
+		{"a batch in upper case", `[` + with(`"data": 1`) + `]`, []string{"Content-Type", "APPLICATION/JSON"}, 201, `"data":1}`},
+		{"empty text", with(`"data": ""`), nil, 201, `"data":""}`},
 		{"binary, text that is not UTF-8", "\xff", append(binary, "Content-Type", "text/plain"), 201, `"data_base64":"/w=="}`},
 		{"binary, bytes", "\x00\xff\"", append(binary, "Content-Type", "application/octet-stream"), 201, `"data_base64":"AP8i"}`},
 		{"binary, no data", "", append(binary, "Content-Type", ""), 201, parent + `"}`},
@@ -311,6 +318,36 @@ func TestModesOfCloudEvents(t *testing.T) {
 			t.Errorf("%s: %s, want %s", c.name, body, c.want)
 		}
 	}
+}
+
+// Control characters make text six times as long when it becomes JSON, and so longer than
+// an item of the log may be. Such an event is refused before anything is written.
+func TestTextThatGrowsTooLong(t *testing.T) {
+	s := newStack(t)
+	headers := []string{"Ce-Specversion", "1.0", "Ce-Id", "1", "Ce-Source", "/t", "Ce-Type", "t", "Ce-Subject", "task/17", "Content-Type", "text/plain"}
+	text := strings.Repeat("\x01", 64*1024)
+	s.refused(413, "body", "sender", "POST", events, text, headers...)
+	s.want(201, "sender", "POST", events, text[:50_000], headers...)
+	s.want(201, "sender", "POST", events, text, append(headers, "Ce-Id", "2", "Content-Type", "application/octet-stream")...)
+	s.want(201, "sender", "POST", events, strings.Repeat(`"`, 64*1024), append(headers, "Ce-Id", "3")...)
+}
+
+// An empty text is data, and an empty body is none: the two are different events under
+// one id. The same mode and bytes are the same event.
+func TestARetryKeepsItsModeAndBytes(t *testing.T) {
+	s := newStack(t)
+	headers := []string{"Ce-Specversion", "1.0", "Ce-Source", "/tracker", "Ce-Type", "t", "Ce-Subject", "task/17", "Content-Type", "text/plain", "Ce-Id"}
+	structured := func(id, data string) string {
+		return fmt.Sprintf(`{"specversion": "1.0", "id": "%s", "source": "/tracker", "type": "t", "subject": "task/17", "datacontenttype": "text/plain"%s}`, id, data)
+	}
+	s.want(201, "sender", "POST", events, structured("1", `, "data": ""`))
+	s.want(200, "sender", "POST", events, structured("1", `, "data": ""`))
+	s.refused(422, "ce-id", "sender", "POST", events, "", append(headers, "1")...)
+	s.refused(422, "id", "sender", "POST", events, structured("1", ``))
+	s.want(201, "sender", "POST", events, "", append(headers, "2")...)
+	s.want(200, "sender", "POST", events, "", append(headers, "2")...)
+	s.want(200, "sender", "POST", events, structured("2", ``))
+	s.refused(422, "id", "sender", "POST", events, structured("2", `, "data": ""`))
 }
 
 // The bytes of data come back as they were sent, whatever JSON they are.
