@@ -246,14 +246,14 @@ func (s Submission) check(faults *fault.List) {
 
 // checkOurs adds the faults of an event that could be taken for one of ours.
 func (s Submission) checkOurs(faults *fault.List) {
-	if e := s.Event; reservedType(string(e.Type)) {
-		faults.Add(s.Field("type"), "must not begin with plaudit., because these types are Plaudit's own: use one of your own, such as com.example.task.moved")
+	if reservedType(string(s.Event.Type)) {
+		faults.Add(s.Field("type"), "must not begin with plaudit. or what looks like it, because these types are Plaudit's own: use one of your own, such as com.example.task.moved")
 	}
 	if reservedSource(s.Event.Source) {
-		faults.Add(s.Field("source"), "must not be /plaudit or below it, because these sources are Plaudit's own: use one of your own, such as /tracker")
+		faults.Add(s.Field("source"), "must not be /plaudit or below it, nor look like that, because these sources are Plaudit's own: use one of your own, such as /tracker")
 	}
 	if reservedSubject(s.Event.Subject) {
-		faults.Add(s.Field("subject"), "must not begin with board/ or user/, because these subjects are Plaudit's own: use one of your own, such as task/17")
+		faults.Add(s.Field("subject"), "must not begin with board/ or user/ or what looks like them, because these subjects are Plaudit's own: use one of your own, such as task/17")
 	}
 }
 
@@ -262,6 +262,9 @@ func (s Submission) checkForms(faults *fault.List) {
 	e := s.Event
 	if e.Source != "" && !reference(e.Source) {
 		faults.Add(s.Field("source"), "must be a URI reference (RFC 3986), such as /tracker or https://example.com/tracker, with %%-escapes for what is not ASCII")
+	}
+	if e.Type != "" && !typeForm.MatchString(string(e.Type)) {
+		faults.Add(s.Field("type"), "must consist of the letters A to Z in either case, digits and . _ - : / + ~ @ #, such as com.example.task.moved")
 	}
 	if e.DataSchema != "" && !reference(e.DataSchema) {
 		faults.Add(s.Field("dataschema"), "must be a URI reference (RFC 3986)")

@@ -228,15 +228,22 @@ func TestWrongEventsAreRefused(t *testing.T) {
 func TestNobodyForgesOurEvents(t *testing.T) {
 	s := newStack(t)
 	for name, values := range map[string][]string{
-		"type": {"plaudit.entry.added", "plaudit.", "plaudit", "Plaudit.entry.added", "PLAUDIT.x", "ｐｌａｕｄｉｔ.x", "plau\u00addit.x", "pl\u200baudit.x"},
+		"type": {"plaudit.entry.added", "plaudit.", "plaudit", "Plaudit.entry.added", "PLAUDIT.x", "ｐｌａｕｄｉｔ.x", "plau\u00addit.x", "pl\u200baudit.x",
+			" plaudit.entry.added", "plaudit .x", "plaudit\u034f.x", "plaudit\ufe0f.x", "\u2800plaudit.x", "\u3164plaudit.x", "pl\u0430udit.x", "plaud\u0131t.x", "plaudit\u2024x", "pla\u0301udit.x",
+			"p1audit.x", "plaudlt.x", "pIaudit.x", ".plaudit.x", "-plaudit.x", "/plaudit/x", "plaudit:x", "plaudit/x", "보드", "a b", "a%2Eb", `a"`, "\ue000a", "t\u0301", "т",
+		},
 		"source": {
 			"/plaudit/scores", "/plaudit", "/plaudit/", "//plaudit/scores", "///plaudit/scores", "plaudit/scores", "/Plaudit/users", "/%70laudit/scores", "/plaudit%2Fscores",
 			"/%2570laudit/scores", "/./plaudit/scores", "/x/../plaudit/scores", "./plaudit/x", "/plaudit?x", "/plaudit#x", "/plaudit;v=1/scores", "https://plaudit/scores",
 			"https://example.org/plaudit/scores", "https:///plaudit/scores", "https:/plaudit/scores", "//example.org/plaudit/scores", "plaudit:scores", "urn:plaudit:scores", "PLAUDIT:x",
+			"/pl%D0%B0udit/x", "/plaudit%EF%B8%8F/x", "%E2%A0%80/plaudit", "/plaudit%E2%88%95scores", "/p1audit/x", "https://example.org/pla%CC%81udit", "urn:pl%25D0%25B0udit:x", "pIaudit:x",
 		},
 		"subject": {
 			"board/x", "user/a", "board", "user", "board/", "board/x/player/y", "Board/x", "USER/a", "/board/x", "//user/a", "board%2Fx", "%62oard/x", "%2562oard/x", "board\\x", "./board/x",
 			"task/../board/x", "ｂｏａｒｄ/x", "bo\u200bard/x", "board;a/x", "board?x", "board#x",
+			"board\ufe0f/x", "\u2800board/x", "b\u043eard/x", "board\u2215x", "user\u29f8a", "board\u034f/x", "\u3164user/a", "us\u0435r/a", "user\u2044a", "board\u30cex", " board/x", "board /x",
+			"\u0432\u043e\u0430\u0433\u0501/x", "\u03c5\u0455\u0435\u0433/a", "\u0412\u041eard/x", "b\u00f8\u00e5rd/x", "us\u0435\u0301r/a", "bo\u0251rd/x", "b0ard/x", "u5er/a", "bo\u0430rd%E2%88%95x",
+			"\U000e0062board/x", "board\u115f/x", "\u13f4oard/x", "u\ua731er/a",
 		},
 	} {
 		for _, value := range values {
@@ -245,9 +252,9 @@ func TestNobodyForgesOurEvents(t *testing.T) {
 	}
 	n := 0
 	for name, values := range map[string][]string{
-		"type":    {"com.plaudit.x", "plaudits.x", "com.example", "보드"},
+		"type":    {"com.plaudit.x", "plaudits.x", "com.example", "https://example.com/v1#moved", "com.example.task_moved-2:x+y~z@1", "plaudit-tools.x", "7"},
 		"source":  {"/plaudits", "/tracker/plaudit", "https://plaudit.example.org/x", "https://github.com/acme/plaudit", "urn:uuid:018f0000-0000-7000-8000-000000000001", "mailto:a@example.org"},
-		"subject": {"boards/x", "task/board/x", "users/a", "과제/17", "key/x"},
+		"subject": {"boards/x", "task/board/x", "users/a", "과제/17", "key/x", "доска/7", "цель/1", "보드판넷/1", "보드/x", "ノート/1", "board of directors/1", "büro/7", "rules/x", "abuser/1"},
 	} {
 		for _, value := range values {
 			n++
