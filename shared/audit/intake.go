@@ -139,12 +139,18 @@ func (in *Intake) Add(ctx context.Context, c access.Caller, submissions []Submis
 	return added, nil
 }
 
-// times returns the first of n instants that nothing of this process was recorded at.
+// ahead bounds how far the recorded times of a process may be ahead of its clock: further
+// than events at once need, and shorter than a clock that was wrong is off.
+const ahead = time.Second
+
+// times returns the first of n instants that nothing of this process was recorded at, so
+// that events keep their order. If the clock was set back, that does not hold: else one
+// wrong look at it would date all later events of the process.
 func (in *Intake) times(n int) time.Time {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	at := in.Now().UTC().Truncate(time.Microsecond)
-	if !at.After(in.last) {
+	if !at.After(in.last) && in.last.Sub(at) <= ahead {
 		at = in.last.Add(time.Microsecond)
 	}
 	in.last = at.Add(time.Duration(n-1) * time.Microsecond)

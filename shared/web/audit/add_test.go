@@ -102,6 +102,29 @@ func TestEventsKeepTheirOrder(t *testing.T) {
 	same(t, "the events", got, want)
 }
 
+// A clock that was ahead once does not date what is recorded after it was set back. A
+// small step back does not change the order of events.
+func TestAClockThatWasAhead(t *testing.T) {
+	s := newStack(t)
+	add := func(id string) string {
+		var e struct{ RecordedTime string }
+		if err := json.Unmarshal(s.want(201, "sender", "POST", events, `{`+task+`, "id": "`+id+`"}`).Body.Bytes(), &e); err != nil {
+			t.Fatal(err)
+		}
+		return e.RecordedTime
+	}
+	var got []string
+	for i, step := range []time.Duration{0, 24 * time.Hour, -24 * time.Hour, -time.Second, -time.Second, -time.Microsecond} {
+		s.pass(step)
+		got = append(got, add(fmt.Sprint(i)))
+	}
+	same(t, "the times", got, []string{
+		"2026-04-05T12:00:00Z", "2026-04-06T12:00:00Z",
+		"2026-04-05T12:00:00Z", "2026-04-05T12:00:00.000001Z", // a second behind the last one
+		"2026-04-05T11:59:58Z", "2026-04-05T11:59:58.000001Z", // more than that
+	})
+}
+
 // What was written before the log failed is there when the request is repeated, listed
 // and once.
 func TestARepeatedBatchIsComplete(t *testing.T) {
