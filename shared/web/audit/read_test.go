@@ -3,9 +3,11 @@ package audit
 import (
 	"encoding/base64"
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -254,6 +256,67 @@ func TestExportIsResumed(t *testing.T) {
 	}
 	if n != 1200 || pages != 3 {
 		t.Errorf("%d events on %d pages", n, pages)
+	}
+}
+
+// The next page of an export can be asked for with the parameters of the first one and
+// the cursor, also if the export ends before their `to`.
+func TestExportIsResumedWithItsParameters(t *testing.T) {
+	s := newStack(t)
+	var items []string
+	for n := range 1200 {
+		if items = append(items, fmt.Sprintf(`{%s, "id": "%d"}`, task, n)); len(items) == 100 {
+			s.want(201, "sender", "POST", events, `[`+strings.Join(items, ",")+`]`)
+			items = nil
+		}
+	}
+	s.pass(time.Minute)
+	const params = "subject=task/17&from=2026-01-01T00:00:00%2B09:00&to=2030-01-01T00:00:00Z"
+	n, pages := 0, 0
+	var ends []string
+	for target := "/v1/audit/export?" + params; target != ""; pages++ {
+		if target = nextLink(t, s, target, "application/jsonl", &n); target == "" {
+			break
+		}
+		u, err := url.Parse(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cursor := u.Query().Get("cursor")
+		target = "/v1/audit/export?" + params + "&cursor=" + cursor
+		s.refused(400, "cursor", "admin", "GET", strings.Replace(target, "2030", "2031", 1), "")
+		doc, err := base64.RawURLEncoding.DecodeString(cursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var c struct{ F map[string]string }
+		if err := json.Unmarshal(doc, &c); err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, c.F["to"])
+		s.pass(time.Minute)
+		s.want(201, "sender", "POST", events, fmt.Sprintf(`{%s, "id": "later %d"}`, task, pages))
+	}
+	if n != 1200 || pages != 2 || len(ends) != 2 || ends[0] != ends[1] || ends[0] > "2027" {
+		t.Errorf("%d events before %v after %d links", n, ends, pages)
+	}
+}
+
+// An export of a time that has yet to come is complete until its beginning, not until
+// now: the next one would begin earlier than this one.
+func TestAnExportIsNotCompleteBeforeItBegins(t *testing.T) {
+	s := newStack(t)
+	s.pass(time.Minute)
+	for query, want := range map[string]string{
+		"from=2030-01-01T09:00:00%2B09:00":                   "2030-01-01T00:00:00Z",
+		"from=2026-04-05T12:00:55Z":                          "2026-04-05T12:00:55Z",
+		"from=2026-04-05T12:00:45Z":                          "2026-04-05T12:00:50Z",
+		"from=2026-04-05T12:00:10Z&to=2026-04-05T12:00:00Z":  "2026-04-05T12:00:10Z",
+		"from=2026-04-05T12:00:55.000000001Z&subject=task/1": "2026-04-05T12:00:55.000000001Z",
+	} {
+		if got := s.want(200, "admin", "GET", "/v1/audit/export?"+query, "").Header().Get(until); got != want {
+			t.Errorf("%s: complete until %s, want %s", query, got, want)
+		}
 	}
 }
 
