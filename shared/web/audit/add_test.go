@@ -1,15 +1,18 @@
 package audit
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"plaudit/shared/audit"
 	"plaudit/shared/event"
 	"plaudit/shared/event/eventtest"
 )
@@ -155,6 +158,37 @@ func TestARepeatedBatchIsComplete(t *testing.T) {
 		if ids, _ := s.all("admin", ""); len(ids) != 10 {
 			t.Errorf("%s: %v are listed", name, ids)
 		}
+	}
+}
+
+// racing is a log that lets another request happen before the first put.
+type racing struct {
+	audit.Log
+	once  sync.Once
+	first func()
+}
+
+func (l *racing) Put(ctx context.Context, e audit.Stored) (*audit.Stored, error) {
+	l.once.Do(l.first)
+	return l.Log.Put(ctx, e)
+}
+
+// Another request may write another event with an id of a list after the list was checked.
+// The others are written then, and listed, and the list can be repeated without that id.
+func TestARaceForAnIDOfABatch(t *testing.T) {
+	s := newStack(t)
+	raced := newStackOn(t, &racing{Log: s.log, first: func() { s.want(201, "sender", "POST", events, replaced("id", "2")) }})
+	item := func(id string) string { return `{` + task + `, "id": "` + id + `"}` }
+	w := raced.want(422, "sender", "POST", events, `[`+item("1")+`,`+item("2")+`,`+item("3")+`]`)
+	if !strings.Contains(w.Body.String(), `"[1].id"`) {
+		t.Errorf("%s", w.Body)
+	}
+	if ids, _ := s.all("admin", ""); len(ids) != 3 {
+		t.Errorf("%v are listed", ids)
+	}
+	again := s.want(201, "sender", "POST", events, `[`+item("1")+`,`+item("4")+`,`+item("3")+`]`)
+	if strings.Count(again.Body.String(), `"replayed":true`) != 2 {
+		t.Errorf("%s", again.Body)
 	}
 }
 
