@@ -2,6 +2,8 @@ package audit
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -13,8 +15,8 @@ import (
 
 // The rights are counted from the log alone. What a board's owners and a player's user
 // may read therefore follows a change of owners, and of a link, as soon as its event is
-// listed. The newest event counts, even if it does not name anybody: a right that ends
-// must not be found in an older event.
+// listed. The newest event counts, even if it does not name anybody, and even if the log
+// lacks it: a right that ends must not be found in an older event.
 
 // readsAll reports whether the caller may read every event.
 func readsAll(c access.Caller) bool {
@@ -106,11 +108,16 @@ func (r *Reader) readsSubject(ctx context.Context, c access.Caller, subject stri
 	return user == c.User, nil
 }
 
-// latest returns the newest event of a subject of ours; nil if there is none.
+// latest returns the newest event of a subject of ours; nil if there is none, or if the
+// index has it and the log does not.
 func (r *Reader) latest(ctx context.Context, subject string) (*event.Event, error) {
-	q := Query{Dimension: BySubject, Value: subject, Limit: 1}
+	q := Query{Dimension: BySubject, Value: subject, Limit: 1, NoGaps: true}
 	for range rounds {
 		events, next, err := r.Log.List(ctx, q)
+		if errors.Is(err, ErrGap) {
+			slog.ErrorContext(ctx, "the rights of a subject are unknown", "subject", subject, "error", err)
+			return nil, nil
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -138,8 +139,13 @@ type Query struct {
 	Ascending bool
 	After     Place // goes on after this place; the zero Place: from the beginning
 	Limit     int
-	MaxBytes  int // a page ends early rather than exceed this with its documents
+	MaxBytes  int  // a page ends early rather than exceed this with its documents
+	NoGaps    bool // an indexed event that the log lacks is an ErrGap; otherwise it is left out
 }
+
+// ErrGap reports that the index has an event that the log lacks. It is written after its
+// event, so somebody has removed the event.
+var ErrGap = errors.New("the log lacks an event that its index has")
 
 // Place is a place in a list of events.
 type Place struct {

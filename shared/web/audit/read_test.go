@@ -631,3 +631,29 @@ func TestRightsEndWithTheirEvent(t *testing.T) {
 	s.ours(player("x", "7", ""))
 	s.want(403, "player", "GET", list, "")
 }
+
+// If the newest event of a board or a player is missing, nobody reads by the rights of an
+// older one.
+func TestAMissingNewestEventGrantsNothing(t *testing.T) {
+	s := newStack(t)
+	s.ours(board("x", "fo"), player("x", "7", "p"))
+	s.want(200, "former", "GET", events+"?subject=board/x/*", "")
+	lost := player("x", "7", "")
+	lost.LogID, lost.RecordedTime = event.LogID(event.Scores, "lost"), s.clock().Add(time.Second)
+	if err := s.log.Index(t.Context(), []event.Event{lost}); err != nil {
+		t.Fatal(err)
+	}
+	s.ours(board("x", "fo"))
+	s.want(403, "player", "GET", events+"?subject=board/x/player/7", "")
+	lost = board("x", "o")
+	lost.LogID, lost.RecordedTime = event.LogID(event.Scores, "lost too"), s.clock().Add(time.Second)
+	if err := s.log.Index(t.Context(), []event.Event{lost}); err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range []string{"former", "owner"} {
+		s.want(403, token, "GET", events+"?subject=board/x/*", "")
+		s.want(403, token, "GET", "/v1/audit/export?subject=board/x", "")
+	}
+	s.want(404, "former", "GET", events+"/"+event.LogID(event.Scores, "0"), "")
+	s.want(200, "admin", "GET", events+"?subject=board/x/*", "")
+}
