@@ -657,3 +657,36 @@ func TestAMissingNewestEventGrantsNothing(t *testing.T) {
 	s.want(404, "former", "GET", events+"/"+event.LogID(event.Scores, "0"), "")
 	s.want(200, "admin", "GET", events+"?subject=board/x/*", "")
 }
+
+// A hidden player's own user reads in the log what the board does not show them: the
+// hiding, its note and actor, entries made while hidden, and proposals. Others do not.
+func TestAHiddenPlayersUserReadsWhatHappened(t *testing.T) {
+	s := newStack(t)
+	of := func(typ event.Type, actor, data string) event.Event {
+		e := player("x", "7", "p")
+		e.Type, e.Actor, e.JSON = typ, event.User(actor), []byte(data)
+		return e
+	}
+	proposed := of(event.LinkProposed, "o", `{"user": "un", "by": "o"}`)
+	proposed.Extensions, proposed.Notify = nil, "un"
+	s.ours(board("x", "o"), proposed,
+		of(event.LinkAccepted, "p", `{"user": "p"}`),
+		of(event.PlayerChanged, "o", `{"changes": {"status": {"from": "ranked", "to": "hidden"}, "note": {"from": null, "to": "was seen cheating"}}}`),
+		of(event.EntryAdjusted, "w", `{"points": -5, "note": "while hidden"}`))
+	s.pass(time.Minute)
+	const list = "?subject=board/x/player/7"
+	want := s.page("admin", events+list)
+	if got := s.page("player", events+list); len(got.Items) != 4 || !slices.EqualFunc(got.Items, want.Items, func(a, b json.RawMessage) bool { return string(a) == string(b) }) {
+		t.Errorf("%s, want what admins read: %s", got.Items, want.Items)
+	}
+	export := s.want(200, "player", "GET", "/v1/audit/export"+list, "").Body.String()
+	for _, text := range []string{`"to": "hidden"`, "was seen cheating", `"actor":"user/o"`, `"actor":"user/w"`, "while hidden", `"user": "un"`} {
+		if !strings.Contains(export, text) {
+			t.Errorf("the export lacks %s: %s", text, export)
+		}
+	}
+	for _, token := range []string{"member", "unlinked", "organizer"} {
+		s.want(403, token, "GET", events+list, "")
+		s.want(404, token, "GET", events+"/"+event.LogID(event.Scores, "3"), "")
+	}
+}
