@@ -4,12 +4,19 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"plaudit/shared/access"
+	"plaudit/shared/audit/audittest"
 	"plaudit/shared/boot/boottest"
+	"plaudit/shared/ddb"
 	"plaudit/shared/ddb/ddbtest"
 	"plaudit/shared/event"
 	"plaudit/shared/jose"
@@ -22,12 +29,13 @@ type answer struct {
 	MultiValueHeaders map[string][]string
 }
 
-// start builds and starts the function in a folder, and returns how to send it a request
-// as the load balancer does: bodies other than text are in base64.
-func start(t *testing.T, dir, jwks, token string, env ...string) func(method, path, body, contentType string) answer {
+// start starts the function that was built there, and returns how to send it a request
+// as the load balancer does: bodies other than text are in base64. The function has a
+// time for each; the load balancer answers 502 for one that Lambda kills then.
+func start(t *testing.T, timeout time.Duration, bin, jwks, token string, env ...string) func(method, path, body, contentType string) answer {
 	t.Helper()
 	runtime := boottest.StartRuntime(t)
-	boottest.Run(t, boottest.Build(t, dir), append([]string{runtime.Env, "STAGE=local", "JWKS=" + jwks, "SAMPLE_JWKS=", "ALLOWED_ORIGINS="}, env...)...)
+	boottest.Run(t, bin, append([]string{runtime.Env, "STAGE=local", "JWKS=" + jwks, "SAMPLE_JWKS=", "ALLOWED_ORIGINS="}, env...)...)
 	return func(method, path, body, contentType string) answer {
 		t.Helper()
 		path, query, _ := strings.Cut(path, "?")
@@ -48,8 +56,11 @@ func start(t *testing.T, dir, jwks, token string, env ...string) func(method, pa
 		if err != nil {
 			t.Fatal(err)
 		}
-		runtime.Send(string(event))
+		runtime.SendUntil(string(event), time.Now().Add(timeout))
 		got := runtime.Answer()
+		if got.Late {
+			return answer{StatusCode: http.StatusBadGateway}
+		}
 		var a answer
 		if err := json.Unmarshal([]byte(got.Body), &a); err != nil || got.Failed {
 			t.Fatalf("%s %s: %+v", method, path, got)
@@ -58,8 +69,9 @@ func start(t *testing.T, dir, jwks, token string, env ...string) func(method, pa
 	}
 }
 
-// The two functions of the log as they are built, over one engine.
-func TestAnEventGoesInAndIsFound(t *testing.T) {
+// admin returns the public key of a new signer, and a token of an admin.
+func admin(t *testing.T) (jwks, token string) {
+	t.Helper()
 	pem, jwks, err := jose.GenerateKey()
 	if err != nil {
 		t.Fatal(err)
@@ -68,13 +80,18 @@ func TestAnEventGoesInAndIsFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := signer.Sign(access.Caller{User: "a", Role: access.Admin}, time.Hour)
-	if err != nil {
+	if token, err = signer.Sign(access.Caller{User: "a", Role: access.Admin}, time.Hour); err != nil {
 		t.Fatal(err)
 	}
+	return jwks, token
+}
+
+// The two functions of the log as they are built, over one engine.
+func TestAnEventGoesInAndIsFound(t *testing.T) {
+	jwks, token := admin(t)
 	tables := ddbtest.Tables(t)
-	add := start(t, ".", jwks, token, tables.Env()...)
-	query := start(t, "../audit-query", jwks, token, tables.Env()...)
+	add := start(t, time.Minute, boottest.Build(t, "."), jwks, token, tables.Env()...)
+	query := start(t, time.Minute, boottest.Build(t, "../audit-query"), jwks, token, tables.Env()...)
 
 	for id, contentType := range map[string]string{"1": "application/json", "2": "application/cloudevents+json"} {
 		body := fmt.Sprintf(`{"specversion": "1.0", "id": "%s", "source": "/tracker", "type": "moved", "subject": "task/17", "data": {"to" : "서울 \u00e9"}}`, id)
@@ -95,6 +112,73 @@ func TestAnEventGoesInAndIsFound(t *testing.T) {
 	if a := add("DELETE", "/v1/audit/events/"+event.LogID("/tracker", "1"), "", ""); a.StatusCode != 405 {
 		t.Errorf("%+v", a)
 	}
+}
+
+// A DynamoDB that accepts requests and never answers them, or that never processes the
+// items of a batch, is a 503 in time, before Lambda kills the function.
+func TestADynamoDBThatHangsIsUnavailable(t *testing.T) {
+	jwks, token := admin(t)
+	add, query := boottest.Build(t, "."), boottest.Build(t, "../audit-query")
+	const body = `{"specversion": "1.0", "id": "1", "source": "/tracker", "type": "moved", "subject": "task/17"}`
+	for name, c := range map[string]struct {
+		bin, method, body string
+		hangs             string // the first operation that does
+	}{
+		"the first read of an add":          {add, "POST", body, "GetItem"},
+		"the write of an add":               {add, "POST", body, "PutItem"},
+		"the index of an add":               {add, "POST", body, "BatchWriteItem"},
+		"items of an add, not processed":    {add, "POST", body, "unprocessed"},
+		"the index of a list":               {query, "GET", "", "Query"},
+		"the events of a list":              {query, "GET", "", "BatchGetItem"},
+		"events of a list, never processed": {query, "GET", "", "unprocessed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tables := ddbtest.Tables(t)
+			if c.method == "GET" {
+				log := ddb.NewLog(tables.Config, tables.Events, tables.Index)
+				audittest.Write(t, log, audittest.Numbered(1))
+			}
+			engine := hanging(t, *tables.Config.BaseEndpoint, c.hangs)
+			send := start(t, 2*time.Second, c.bin, jwks, token, append(tables.Env(), "AWS_ENDPOINT_URL="+engine)...)
+			a := send(c.method, "/v1/audit/events", c.body, map[string]string{"POST": "application/json"}[c.method])
+			if a.StatusCode != 503 || !strings.Contains(a.Body, ":database-unavailable") || len(a.MultiValueHeaders["Retry-After"]) != 1 {
+				t.Errorf("%+v", a)
+			}
+		})
+	}
+}
+
+// hanging is an engine in front of another one. It accepts an operation and never
+// answers it, or answers each batch that none of its items was processed.
+func hanging(t *testing.T, engine, operation string) string {
+	t.Helper()
+	target, err := url.Parse(engine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, name, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		if name == operation {
+			// The server notices that the client has gone only once it has read the body.
+			io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+			return
+		}
+		of := map[string]string{"BatchWriteItem": "UnprocessedItems", "BatchGetItem": "UnprocessedKeys"}[name]
+		if operation != "unprocessed" || of == "" {
+			proxy.ServeHTTP(w, r)
+			return
+		}
+		var in struct{ RequestItems json.RawMessage }
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			t.Error(err)
+		}
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		fmt.Fprintf(w, `{"Responses": {}, %q: %s}`, of, in.RequestItems)
+	}))
+	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	return server.URL
 }
 
 // Without its tables, the function does not start, and names the one that is missing.

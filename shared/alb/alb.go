@@ -32,8 +32,8 @@ const maxResponse = 1_000_000
 
 // Serve answers the load balancer's events with the handler until ctx ends,
 // then waits for the invoke in flight, including the sending of its answer. The
-// handler's context ends with the invoke's deadline, not with ctx: Lambda kills
-// an environment that takes too long to end anyway (after 500 ms).
+// handler's context ends shortly before the invoke's deadline, not with ctx: Lambda
+// kills an environment that takes too long to end anyway (after 500 ms).
 //
 // It returns an error if the program does not run as a Lambda function.
 func Serve(ctx context.Context, handler http.Handler) error {
@@ -90,6 +90,8 @@ func (s *server) invoke(ctx context.Context, event events.ALBTargetGroupRequest)
 	if event.HTTPMethod == "" {
 		return nil, errors.New("not an event of a load balancer: httpMethod is missing")
 	}
+	ctx, cancel := edge.WithReserve(ctx)
+	defer cancel()
 	multiValue := event.MultiValueHeaders != nil
 	x := newExchange(&event)
 	// x passes what the adapter would change.

@@ -2,6 +2,7 @@ package alb
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -304,5 +306,25 @@ func BenchmarkInvoke(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// A handler that waits for something is told to stop while there is still time to send
+// its answer: at the invoke's own deadline, Lambda kills the function.
+func TestAHandlerStopsBeforeTheInvoke(t *testing.T) {
+	ctx, cancel := context.WithTimeout(invokeContext(), time.Second)
+	defer cancel()
+	h := func(w http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		if ctx.Err() == nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}
+	b, err := lambda.NewHandler(newServer(http.HandlerFunc(h)).invoke).Invoke(ctx, []byte(event("GET", "/", "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := decodeResponse(t, b); r.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("%+v", r)
 	}
 }

@@ -4,6 +4,8 @@ package audit
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"plaudit/shared/event"
@@ -79,6 +81,26 @@ type Stored struct {
 	Restored bool
 }
 
+// MaxDocument is the size of the largest document that the log takes, in bytes. An item
+// of DynamoDB is limited to 400 KB.
+const MaxDocument = 350_000
+
+// encode returns the event's document, or a tooLong if the log does not take it.
+func encode(e event.Event) ([]byte, error) {
+	document, err := e.Encode()
+	if err == nil && len(document) > MaxDocument {
+		err = tooLong(len(document))
+	}
+	return document, err
+}
+
+// tooLong is the error of a document with so many bytes.
+type tooLong int
+
+func (n tooLong) Error() string {
+	return fmt.Sprintf("its document has %d bytes, but must have at most %d", int(n), MaxDocument)
+}
+
 // Log is the log itself.
 type Log interface {
 	// Put writes an event unless the log has one with its LogID, and returns nil if the
@@ -117,8 +139,13 @@ type Query struct {
 	Ascending bool
 	After     Place // goes on after this place; the zero Place: from the beginning
 	Limit     int
-	MaxBytes  int // a page ends early rather than exceed this with its documents
+	MaxBytes  int  // a page ends early rather than exceed this with its documents
+	NoGaps    bool // an indexed event that the log lacks is an ErrGap; otherwise it is left out
 }
+
+// ErrGap reports that the index has an event that the log lacks. It is written after its
+// event, so somebody has removed the event.
+var ErrGap = errors.New("the log lacks an event that its index has")
 
 // Place is a place in a list of events.
 type Place struct {

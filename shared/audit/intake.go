@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,8 +18,8 @@ import (
 	"plaudit/shared/trace"
 )
 
-// Limits of other systems' events. Those of texts count characters. An event at all of
-// them has some 300 KB, which is less than the log takes.
+// Limits of other systems' events. Those of texts count characters. An event is also
+// limited to MaxDocument.
 const (
 	MaxEvents     = 100       // of a batch
 	MaxData       = 64 * 1024 // bytes of an event's data, as they were sent
@@ -64,7 +65,8 @@ type Added struct {
 
 // Add writes events into the log. It checks all of them, and whether the log has other
 // events with their ids, before it writes any. If it fails later, some may have been
-// written: an event that is sent again is written once. They keep their order: each is
+// written: an event that is sent again is written once. It also fails later if another
+// request writes another event with one of the ids after the check. They keep their order: each is
 // recorded a microsecond after the one before.
 func (in *Intake) Add(ctx context.Context, c access.Caller, submissions []Submission) ([]Added, error) {
 	if err := checkAll(submissions); err != nil {
@@ -82,36 +84,47 @@ func (in *Intake) Add(ctx context.Context, c access.Caller, submissions []Submis
 		return nil, err
 	}
 	at := in.times(len(added))
-	err := each(ctx, atOnce, len(added), func(ctx context.Context, i int) error {
+	for i, s := range submissions {
 		if added[i].Replayed {
-			return nil
+			continue
 		}
-		e := submissions[i].Event
-		e.LogID, e.Actor, e.RecordedTime = logID(submissions[i]), c.Actor(), at.Add(time.Duration(i)*time.Microsecond)
+		e := s.Event
+		e.LogID, e.Actor, e.RecordedTime = logID(s), c.Actor(), at.Add(time.Duration(i)*time.Microsecond)
 		if e.TraceParent == "" {
 			e.TraceParent = trace.From(ctx).Parent
 		}
-		document, err := e.Encode()
-		if err != nil {
-			return err
+		document, err := encode(e)
+		if long := tooLong(0); errors.As(err, &long) {
+			return nil, fault.Field(fault.TooLarge, s.Field("data"), "The event has %d bytes as JSON, where a control character of a text takes six, and must have at most %d. Send such data as bytes: in data_base64 or, in binary mode, as application/octet-stream.", int(long), MaxDocument)
+		} else if err != nil {
+			return nil, err
+		}
+		added[i].Stored = Stored{Event: e, Document: document}
+	}
+	written := make([]bool, len(added))
+	err := each(ctx, atOnce, len(added), func(ctx context.Context, i int) error {
+		if added[i].Replayed {
+			written[i] = true
+			return nil
 		}
 		crash.At(crash.IntakeBeforePut)
-		other, err := in.Log.Put(ctx, Stored{Event: e, Document: document})
+		other, err := in.Log.Put(ctx, added[i].Stored)
 		crash.At(crash.IntakeAfterPut)
 		switch {
 		case err != nil:
 			return err
 		case other != nil: // somebody else was faster
-			added[i], err = replay(*other, submissions[i])
-			return err
+			if added[i], err = replay(*other, submissions[i]); err != nil {
+				return err
+			}
 		}
-		added[i].Stored = Stored{Event: e, Document: document}
+		written[i] = true
 		return nil
 	})
 	// What was there may lack its index items, if the process ended too early.
 	var there []event.Event
-	for _, a := range added {
-		if a.Event.LogID != "" {
+	for i, a := range added {
+		if written[i] {
 			there = append(there, a.Event)
 		}
 	}
@@ -127,12 +140,18 @@ func (in *Intake) Add(ctx context.Context, c access.Caller, submissions []Submis
 	return added, nil
 }
 
-// times returns the first of n instants that nothing of this process was recorded at.
+// ahead bounds how far the recorded times of a process may be ahead of its clock: further
+// than events at once need, and shorter than a clock that was wrong is off.
+const ahead = time.Second
+
+// times returns the first of n instants that nothing of this process was recorded at, so
+// that events keep their order. If the clock was set back, that does not hold: else one
+// wrong look at it would date all later events of the process.
 func (in *Intake) times(n int) time.Time {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	at := in.Now().UTC().Truncate(time.Microsecond)
-	if !at.After(in.last) {
+	if !at.After(in.last) && in.last.Sub(at) <= ahead {
 		at = in.last.Add(time.Microsecond)
 	}
 	in.last = at.Add(time.Duration(n-1) * time.Microsecond)
@@ -234,14 +253,14 @@ func (s Submission) check(faults *fault.List) {
 
 // checkOurs adds the faults of an event that could be taken for one of ours.
 func (s Submission) checkOurs(faults *fault.List) {
-	if e := s.Event; reservedType(string(e.Type)) {
-		faults.Add(s.Field("type"), "must not begin with plaudit., because these types are Plaudit's own: use one of your own, such as com.example.task.moved")
+	if reservedType(string(s.Event.Type)) {
+		faults.Add(s.Field("type"), "must not begin with plaudit. or what looks like it, because these types are Plaudit's own: use one of your own, such as com.example.task.moved")
 	}
 	if reservedSource(s.Event.Source) {
-		faults.Add(s.Field("source"), "must not be /plaudit or below it, because these sources are Plaudit's own: use one of your own, such as /tracker")
+		faults.Add(s.Field("source"), "must not be /plaudit or below it, nor look like that, because these sources are Plaudit's own: use one of your own, such as /tracker")
 	}
 	if reservedSubject(s.Event.Subject) {
-		faults.Add(s.Field("subject"), "must not begin with board/ or user/, because these subjects are Plaudit's own: use one of your own, such as task/17")
+		faults.Add(s.Field("subject"), "must not begin with board/ or user/ or what looks like them, because these subjects are Plaudit's own: use one of your own, such as task/17")
 	}
 }
 
@@ -250,6 +269,9 @@ func (s Submission) checkForms(faults *fault.List) {
 	e := s.Event
 	if e.Source != "" && !reference(e.Source) {
 		faults.Add(s.Field("source"), "must be a URI reference (RFC 3986), such as /tracker or https://example.com/tracker, with %%-escapes for what is not ASCII")
+	}
+	if e.Type != "" && !typeForm.MatchString(string(e.Type)) {
+		faults.Add(s.Field("type"), "must consist of the letters A to Z in either case, digits and . _ - : / + ~ @ #, such as com.example.task.moved")
 	}
 	if e.DataSchema != "" && !reference(e.DataSchema) {
 		faults.Add(s.Field("dataschema"), "must be a URI reference (RFC 3986)")

@@ -42,25 +42,30 @@ func (f Filter) Check(faults *fault.List) {
 	}
 }
 
-// query returns the query over the narrowest dimension, and what is left to compare.
-func (f Filter) query() (q Query, rest func(event.Event) bool) {
+// query returns the query over the narrowest dimension, and what is left to compare. A
+// caller who may read the events only as their actor gets a query over the actor: one
+// over the subject would look at the events of others, and how far its pages get would
+// show whether these exist, and when they happened.
+func (f Filter) query(ownActor bool) (q Query, rest func(event.Event) bool) {
 	q = Query{Dimension: All, From: ceil(f.From), To: ceil(f.To), Ascending: f.Ascending}
 	subject, actor, typ := f.Subject, f.Actor, f.Type
-	switch root, all := strings.CutSuffix(subject, anyBelow); {
+	root, all := strings.CutSuffix(subject, anyBelow)
+	switch {
+	case ownActor || subject == "" && actor != "":
+		q.Dimension, q.Value, actor = ByActor, actor, ""
 	case all:
 		q.Dimension, q.Value, subject = ByRoot, root, ""
 	case subject != "":
 		q.Dimension, q.Value, subject = BySubject, subject, ""
-	case actor != "":
-		q.Dimension, q.Value, actor = ByActor, actor, ""
 	case typ != "":
 		q.Dimension, q.Value, typ = ByType, typ, ""
 	}
-	if actor == "" && typ == "" {
+	if subject == "" && actor == "" && typ == "" {
 		return q, nil
 	}
 	return q, func(e event.Event) bool {
-		return (actor == "" || e.Actor == actor) && (typ == "" || string(e.Type) == typ)
+		return (subject == "" || e.Subject == subject || all && event.Root(e.Subject) == root) &&
+			(actor == "" || e.Actor == actor) && (typ == "" || string(e.Type) == typ)
 	}
 }
 
@@ -130,10 +135,11 @@ func (r *Reader) Event(ctx context.Context, c access.Caller, logID string) (Stor
 // changes, and a page begins after the place at which the one before ended. One that is
 // written meanwhile is listed if its place is still ahead; it hides no other.
 func (r *Reader) List(ctx context.Context, c access.Caller, f Filter, after *Place, limit int) (Page, error) {
-	if err := r.mayList(ctx, c, f); err != nil {
+	ownActor, err := r.mayList(ctx, c, f)
+	if err != nil {
 		return Page{}, err
 	}
-	q, keep := f.query()
+	q, keep := f.query(ownActor)
 	if after != nil {
 		q.After = *after
 	}

@@ -13,10 +13,6 @@ import (
 )
 
 const (
-	// MaxDocument is the size of the largest document that the log takes, in bytes. An
-	// item of DynamoDB is limited to 400 KB.
-	MaxDocument = 350_000
-
 	// promise is by how much a relay extends its lease. A longer one wakes fewer
 	// relays, and each polls longer after its last message.
 	promise = 10 * time.Second
@@ -244,12 +240,9 @@ func (r *run) write(ctx context.Context, m Message) error {
 }
 
 func (r *run) putEvent(ctx context.Context, e event.Event, restored bool) error {
-	document, err := e.Encode()
+	document, err := encode(e)
 	if err != nil {
 		return Unwritable{err.Error()}
-	}
-	if len(document) > MaxDocument {
-		return Unwritable{fmt.Sprintf("its document has %d bytes, but must have at most %d", len(document), MaxDocument)}
 	}
 	other, err := r.Log.Put(ctx, Stored{Event: e, Document: document, Restored: restored})
 	if err == nil && other != nil {

@@ -32,40 +32,47 @@ func checkValue(value string, max int) error { return text.Check(value, max) }
 
 func userID(s string) bool { return id.UUID(s) }
 
-// reservedType reports whether people or programs could take a type for one of ours.
+// typeForm is the form of types. CloudEvents allows any text, but recommends reverse
+// domain names (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#type).
+// Types are compared whole, so none may look like another one.
+var typeForm = regexp.MustCompile(`^[A-Za-z0-9._:/+~@#-]+$`)
+
+// reservedType reports whether people or programs could take a type of that form for one
+// of ours.
 func reservedType(t string) bool {
-	t = look(t)
-	return t == "plaudit" || strings.HasPrefix(t, "plaudit.")
+	t = strings.TrimLeft(t, "._:/+~@#-")
+	if end := strings.IndexAny(t, ".:/+~@#"); end >= 0 {
+		t = t[:end]
+	}
+	return looksLike(look(t), "plaudit")
 }
 
 // reservedSource reports whether a source is /plaudit or below it in any form: with
 // escapes, dots, several slashes or none, on some host, or as a host or a scheme.
 func reservedSource(source string) bool {
-	for _, form := range forms(source) {
+	ours := func(p string) bool { return looksLike(firstSegment(p), "plaudit") }
+	return slices.ContainsFunc(forms(source), func(form string) bool {
 		scheme, rest, ok := strings.Cut(form, ":")
 		if ok && !strings.ContainsAny(scheme, "/?#") {
-			if scheme == "plaudit" || firstSegment(strings.ReplaceAll(rest, ":", "/")) == "plaudit" {
+			if looksLike(scheme, "plaudit") || ours(strings.ReplaceAll(rest, ":", "/")) {
 				return true // also urn:plaudit:…
 			}
 			form = rest
 		}
-		if firstSegment(form) == "plaudit" {
+		if ours(form) {
 			return true
 		}
-		if host, ok := strings.CutPrefix(form, "//"); ok {
-			if _, below, ok := strings.Cut(host, "/"); ok && firstSegment(below) == "plaudit" {
-				return true
-			}
-		}
-	}
-	return false
+		host, ok := strings.CutPrefix(form, "//")
+		_, below, found := strings.Cut(host, "/")
+		return ok && found && ours(below)
+	})
 }
 
 // reservedSubject reports whether a subject is one of ours in any form.
 func reservedSubject(subject string) bool {
 	return slices.ContainsFunc(forms(subject), func(form string) bool {
 		first := firstSegment(form)
-		return first == "board" || first == "user"
+		return looksLike(first, "board") || looksLike(first, "user")
 	})
 }
 
@@ -77,7 +84,7 @@ func firstSegment(p string) string {
 	}
 	first, _, _ := strings.Cut(strings.TrimPrefix(path.Clean("/"+p), "/"), "/")
 	first, _, _ = strings.Cut(first, ";")
-	return strings.TrimSpace(first)
+	return first
 }
 
 // forms returns a text as it looks before and after each time that its escapes are
@@ -95,19 +102,48 @@ func forms(s string) []string {
 	return all
 }
 
-// look returns how a text looks: compatible characters, such as full-width ones, case
-// and backslashes make no difference, and what does not show is left out.
+// slashes are the characters that look like a slash: those of Unicode's confusables
+// (https://www.unicode.org/Public/security/latest/confusables.txt), and the backslash.
+const slashes = "\\\u1735\u2041\u2044\u2215\u2571\u27cb\u29f8\U0001d23a\u31d3\u3033\u2cc6\u30ce\u4e3f"
+
+// look returns how a text looks: compatible characters, such as full-width ones, case,
+// accents and kinds of slashes make no difference, and what does not show is left out.
 func look(s string) string {
-	s = strings.ToLower(norm.NFKC.String(s))
 	return strings.Map(func(r rune) rune {
 		switch {
-		case r == '\\':
+		case strings.ContainsRune(slashes, r):
 			return '/'
-		case !unicode.IsGraphic(r):
+		case !text.Visible(r):
 			return -1
 		}
 		return r
-	}, s)
+	}, strings.ToLower(norm.NFKD.String(s)))
+}
+
+// similar replaces digits and letters by one that looks like them in our words. It has
+// the letters of other scripts of which a whole word could consist.
+var similar = strings.NewReplacer("0", "o", "1", "l", "i", "l", "|", "l", "5", "s",
+	"а", "a", "α", "a", "ь", "b", "в", "b", "β", "b", "ԁ", "d", "е", "e", "ε", "e", "і", "l", "ӏ", "l", "ι", "l",
+	"о", "o", "ο", "o", "σ", "o", "р", "p", "ρ", "p", "г", "r", "ѕ", "s", "т", "t", "τ", "t", "υ", "u", "ц", "u")
+
+// looksLike reports whether a text that look returned could be taken for a word. Each
+// character outside of ASCII may look like any letter, if half of the others are right:
+// a table of all letters that look like others would be long, and never complete.
+func looksLike(text, word string) bool {
+	got, want := []rune(similar.Replace(text)), []rune(similar.Replace(word))
+	if len(got) != len(want) {
+		return false
+	}
+	equal := 0
+	for i, r := range got {
+		switch {
+		case r == want[i]:
+			equal++
+		case r <= unicode.MaxASCII:
+			return false
+		}
+	}
+	return 2*equal >= len(want)
 }
 
 // uriCharacters are those of RFC 3986, appendix A.

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
 	"plaudit/shared/crash"
+	"plaudit/shared/edge"
 	"plaudit/shared/trace"
 )
 
@@ -59,7 +59,7 @@ func Batch[R Record](ctx context.Context, handle func(context.Context, R) error,
 		if len(ids) == 0 {
 			return nil, fmt.Errorf("the event has no Records: it must come from a stream or a queue")
 		}
-		ctx, cancel := withReserve(ctx)
+		ctx, cancel := edge.WithReserve(ctx)
 		defer cancel()
 		_, stream := any(batch.Records[0]).(events.DynamoDBEventRecord)
 		response := &batchResponse{Failures: []batchFailure{}}
@@ -128,17 +128,4 @@ func handleRecord[R Record](ctx context.Context, r R, id string, handle func(con
 		slog.ErrorContext(ctx, "a record failed", "record", id, "error", err)
 	}
 	return err == nil
-}
-
-// reserve is the time before the invoke's deadline that is left for the
-// response. At the deadline Lambda kills the function, and then the whole batch
-// is retried.
-const reserve = 500 * time.Millisecond
-
-func withReserve(ctx context.Context) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return context.WithCancel(ctx)
-	}
-	return context.WithDeadline(ctx, deadline.Add(-reserve))
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"plaudit/shared/boot/boottest"
+	"plaudit/shared/edge"
 )
 
 // streamEvent returns an event of a DynamoDB stream. Each record is what
@@ -33,7 +34,7 @@ func queueEvent(messages ...string) string {
 
 func TestBatchOfARealProgram(t *testing.T) {
 	bin := boottest.Build(t, "./testdata/program")
-	soon := func() time.Time { return time.Now().Add(reserve + time.Second) }
+	soon := func() time.Time { return time.Now().Add(edge.Reserve + time.Second) }
 	past := func() time.Time { return time.Now().Add(-time.Second) }
 	later := func() time.Time { return time.Now().Add(time.Minute) }
 	for _, c := range []struct {

@@ -48,6 +48,9 @@ func (l *Log) List(ctx context.Context, q audit.Query) (events []audit.Stored, n
 		}
 		for _, place := range places {
 			e, ok := found[place.LogID]
+			if !ok && q.NoGaps {
+				return nil, next, fmt.Errorf("%w: %s", audit.ErrGap, place.LogID)
+			}
 			// An event that was recorded again under the same logid keeps its first time.
 			if ok && timeKey(e.Event.RecordedTime) == timeKey(place.RecordedTime) {
 				if q.MaxBytes > 0 && len(events) > 0 && size+len(e.Document) > q.MaxBytes {

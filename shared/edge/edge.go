@@ -1,14 +1,16 @@
 // Package edge knows what the platform in front of a deployable adds: what the
-// load balancer writes into a request, and whether Lambda runs the process.
+// load balancer writes into a request, whether Lambda runs the process, and until when.
 package edge
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 )
 
 // ClientAddr returns the client's address in the form of
@@ -40,4 +42,19 @@ func CheckLambda() error {
 		return errors.New("AWS_LAMBDA_RUNTIME_API is not set: this program is a Lambda function, started by Lambda or, on a laptop, by `make run`")
 	}
 	return nil
+}
+
+// Reserve is the time before the invoke's deadline that is left for the response. At the
+// deadline Lambda kills the function: a whole batch is then retried, and the load
+// balancer answers with a 502 of its own.
+const Reserve = 500 * time.Millisecond
+
+// WithReserve returns a context that ends shortly before the deadline of the invoke's
+// context, so that there is time for the response.
+func WithReserve(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, deadline.Add(-Reserve))
 }

@@ -20,8 +20,10 @@ type List[P any] struct {
 	After   *P       // where the previous page ended; nil on the first page
 	name    string   // of the list, with the ids in its path
 	filters []string // the parameters that decide which items are listed
-	// adopted are the filters that came only with the cursor.
+	// adopted are the filters whose values came only with the cursor.
 	adopted map[string]bool
+	// sent are the client's values of filters that were pinned to another one.
+	sent map[string]string
 }
 
 // cursor is where a page of a list ended. It carries the list's filters, so that a
@@ -29,6 +31,7 @@ type List[P any] struct {
 type cursor struct {
 	List    string            `json:"l"`
 	Filters map[string]string `json:"f,omitempty"`
+	Sent    map[string]string `json:"s,omitempty"` // what the client sent for those that were pinned
 	Place   jsontext.Value    `json:"p"`
 }
 
@@ -40,7 +43,7 @@ const notACursor = "is not a valid cursor: send `next` of the previous page, unc
 // must not change them. valid reports whether a place can be in this list; nil
 // accepts every place.
 func ReadList[P any](q *Query, name string, filters []string, valid func(P) bool) *List[P] {
-	l := &List[P]{Query: q, name: name, filters: filters, adopted: map[string]bool{}}
+	l := &List[P]{Query: q, name: name, filters: filters, adopted: map[string]bool{}, sent: map[string]string{}}
 	if !q.Has("cursor") {
 		return l
 	}
@@ -52,10 +55,19 @@ func ReadList[P any](q *Query, name string, filters []string, valid func(P) bool
 	}
 	other := c.List != name
 	for _, f := range filters {
-		switch value, carried := c.Filters[f]; {
-		case q.Has(f):
-			other = other || !carried || text.Normal(value) != text.Normal(q.Value(f))
-		case carried:
+		value, carried := c.Filters[f]
+		sent, pinned := c.Sent[f]
+		if pinned {
+			l.sent[f] = sent
+		}
+		if q.Has(f) {
+			again := text.Normal(q.Value(f))
+			if carried && again == text.Normal(value) {
+				continue
+			}
+			other = other || !carried || !pinned || again != text.Normal(sent)
+		}
+		if carried {
 			q.values.Set(f, value)
 			l.adopted[f] = true
 		}
@@ -70,9 +82,15 @@ func ReadList[P any](q *Query, name string, filters []string, valid func(P) bool
 // Refuse adds the fault that the cursor is not valid.
 func (l *List[P]) Refuse() { l.Faults.Add("cursor", notACursor) }
 
-// Pin makes the list's cursors carry the filter with this value. It is for a default
-// that may have changed when the next page is read.
-func (l *List[P]) Pin(filter, value string) { l.values.Set(filter, value) }
+// Pin makes the list's cursors carry the filter with this value. It is for a default or
+// a bound that may have changed when the next page is read. The client may still repeat
+// the value that it sent for the first page.
+func (l *List[P]) Pin(filter, value string) {
+	if _, pinned := l.sent[filter]; !pinned && l.Has(filter) {
+		l.sent[filter] = l.Value(filter)
+	}
+	l.values.Set(filter, value)
+}
 
 // Err returns the faults of the query. A fault of a filter that came from the cursor
 // is reported as a fault of the cursor.
@@ -90,17 +108,20 @@ func (l *List[P]) Next(place *P) (*string, error) {
 	if place == nil {
 		return nil, nil
 	}
-	text, err := json.Marshal(place)
+	doc, err := json.Marshal(place)
 	if err != nil {
 		return nil, err
 	}
-	c := cursor{List: l.name, Place: text, Filters: map[string]string{}}
+	c := cursor{List: l.name, Place: doc, Filters: map[string]string{}, Sent: map[string]string{}}
 	for _, f := range l.filters {
 		if l.Has(f) {
 			c.Filters[f] = l.Value(f)
 		}
+		if sent, pinned := l.sent[f]; pinned && text.Normal(sent) != text.Normal(l.Value(f)) {
+			c.Sent[f] = sent
+		}
 	}
-	doc, err := json.Marshal(c)
+	doc, err = json.Marshal(c)
 	next := base64.RawURLEncoding.EncodeToString(doc)
 	return &next, err
 }

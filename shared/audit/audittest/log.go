@@ -23,14 +23,14 @@ type Log struct {
 
 	mu      sync.Mutex
 	events  map[string]audit.Stored
-	indexed map[string]bool
+	indexed map[string]event.Event // by LogID, also without the event itself
 	looked  int
 }
 
 var _ audit.Log = (*Log)(nil)
 
 // New returns an empty log.
-func New() *Log { return &Log{events: map[string]audit.Stored{}, indexed: map[string]bool{}} }
+func New() *Log { return &Log{events: map[string]audit.Stored{}, indexed: map[string]event.Event{}} }
 
 // Len returns how many events the log has.
 func (l *Log) Len() int {
@@ -85,7 +85,7 @@ func (l *Log) Index(_ context.Context, events []event.Event) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range events {
-		l.indexed[e.LogID] = true
+		l.indexed[e.LogID] = e
 	}
 	return nil
 }
@@ -98,7 +98,7 @@ func (l *Log) MissingIndex(_ context.Context, events []event.Event) (missing []e
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range events {
-		if !l.indexed[e.LogID] {
+		if _, ok := l.indexed[e.LogID]; !ok {
 			missing = append(missing, e)
 		}
 	}
@@ -129,16 +129,27 @@ func (l *Log) List(_ context.Context, q audit.Query) (events []audit.Stored, nex
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []audit.Stored
-	for logID, e := range l.events {
-		if l.indexed[logID] && value(q.Dimension, e.Event) == q.Value && within(q, e.Place()) {
+	for logID, indexed := range l.indexed {
+		e, ok := l.events[logID]
+		if !ok {
+			e = audit.Stored{Event: indexed} // without a document
+		}
+		if value(q.Dimension, e.Event) == q.Value && within(q, e.Place()) {
 			all = append(all, e)
 		}
 	}
 	slices.SortFunc(all, func(a, b audit.Stored) int { return order(q, a.Place(), b.Place()) })
-	size := 0
-	for i, e := range all {
-		if size += len(e.Document); len(events) == q.Limit || q.MaxBytes > 0 && i > 0 && size > q.MaxBytes {
-			return events, all[i-1].Place(), nil
+	size, last := 0, audit.Place{}
+	for _, e := range all {
+		if size += len(e.Document); len(events) == q.Limit || q.MaxBytes > 0 && len(events) > 0 && size > q.MaxBytes {
+			return events, last, nil
+		}
+		last = e.Place()
+		if e.Document == nil {
+			if q.NoGaps {
+				return nil, next, audit.ErrGap
+			}
+			continue
 		}
 		events = append(events, e)
 		l.looked++

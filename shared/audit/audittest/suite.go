@@ -2,6 +2,7 @@ package audittest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -54,6 +55,7 @@ func Write(t testing.TB, log audit.Log, events ...event.Event) {
 func TestLog(t *testing.T, open func(testing.TB) audit.Log) {
 	t.Run("an event is written once", func(t *testing.T) { once(t, open(t)) })
 	t.Run("an event is listed once it is indexed", func(t *testing.T) { indexed(t, open(t)) })
+	t.Run("an indexed event that is missing", func(t *testing.T) { gap(t, open(t)) })
 	t.Run("lists", func(t *testing.T) { lists(t, open(t)) })
 }
 
@@ -93,6 +95,25 @@ func indexed(t *testing.T, log audit.Log) {
 		if err := log.Index(t.Context(), []event.Event{e}); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func gap(t *testing.T, log audit.Log) {
+	older, newer := Numbered(0), Numbered(42) // of one subject
+	Write(t, log, older)
+	q := audit.Query{Dimension: audit.BySubject, Value: older.Subject, Limit: 1, NoGaps: true}
+	if events, _, err := log.List(t.Context(), q); len(events) != 1 || err != nil {
+		t.Errorf("%v, %v", events, err)
+	}
+	if err := log.Index(t.Context(), []event.Event{newer}); err != nil {
+		t.Fatal(err)
+	}
+	if events, _, err := log.List(t.Context(), q); !errors.Is(err, audit.ErrGap) {
+		t.Errorf("%v, %v", events, err)
+	}
+	q.NoGaps = false
+	if events, _, err := log.List(t.Context(), q); len(events) != 1 || events[0].Event.ID != older.ID || err != nil {
+		t.Errorf("%v, %v", events, err)
 	}
 }
 

@@ -153,6 +153,7 @@ type Runtime struct {
 	mu        sync.Mutex
 	extension bool
 	count     int
+	deadline  time.Time // of the last invoke
 }
 
 type invoke struct {
@@ -165,6 +166,7 @@ type Answer struct {
 	RequestID string
 	Body      string
 	Failed    bool // Body is the error's JSON
+	Late      bool // Lambda would have killed the function before
 }
 
 // StartRuntime serves the API on a free port of the loopback address.
@@ -200,7 +202,10 @@ func (a *Runtime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.initError <- string(body)
 		w.WriteHeader(http.StatusAccepted)
 	case last == "response" || last == "error":
-		a.answers <- Answer{path[len(path)-2], string(body), last == "error"}
+		a.mu.Lock()
+		late := !time.Now().Before(a.deadline)
+		a.mu.Unlock()
+		a.answers <- Answer{path[len(path)-2], string(body), last == "error", late}
 		w.WriteHeader(http.StatusAccepted)
 	default:
 		http.NotFound(w, r)
@@ -218,6 +223,7 @@ func (a *Runtime) SendUntil(event string, deadline time.Time) string {
 	a.t.Helper()
 	a.mu.Lock()
 	a.count++
+	a.deadline = deadline.Truncate(time.Millisecond) // as the function reads it
 	id := fmt.Sprintf("00000000-0000-4000-8000-%012d", a.count)
 	a.mu.Unlock()
 	select {

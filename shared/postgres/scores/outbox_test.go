@@ -283,6 +283,10 @@ func TestExtensionsOfEvents(t *testing.T) {
 	}
 	s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](1)})
 	s.add(t, "b", score.Submission{Player: account, Points: ptr[int64](1)}) // like an account's, but anybody's here
+	if _, _, err := s.boards.ChangePlayer(ctxOf(t), owner, "b", "p", nil, score.PlayerChange{Status: ptr(score.Status("hidden"))}); err != nil {
+		t.Fatal(err)
+	}
+	s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](1)}) // its user reads in the log what is hidden
 	if err := s.boards.EndLink(ctxOf(t), linkedUser, "b", "p"); err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +314,9 @@ func TestExtensionsOfEvents(t *testing.T) {
 		`player.link-accepted board/b/player/p 2 {"user":"l"}`,
 		`entry.added board/b/player/p 0 {"user":"l"}`,
 		`entry.added board/b/player/A 0 null`,
-		`player.link-ended board/b/player/p 3 null`,
+		`player.changed board/b/player/p 3 {"user":"l"}`,
+		`entry.added board/b/player/p 0 {"user":"l"}`,
+		`player.link-ended board/b/player/p 4 null`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the events are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

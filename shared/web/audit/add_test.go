@@ -1,15 +1,18 @@
 package audit
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"plaudit/shared/audit"
 	"plaudit/shared/event"
 	"plaudit/shared/event/eventtest"
 )
@@ -102,6 +105,29 @@ func TestEventsKeepTheirOrder(t *testing.T) {
 	same(t, "the events", got, want)
 }
 
+// A clock that was ahead once does not date what is recorded after it was set back. A
+// small step back does not change the order of events.
+func TestAClockThatWasAhead(t *testing.T) {
+	s := newStack(t)
+	add := func(id string) string {
+		var e struct{ RecordedTime string }
+		if err := json.Unmarshal(s.want(201, "sender", "POST", events, `{`+task+`, "id": "`+id+`"}`).Body.Bytes(), &e); err != nil {
+			t.Fatal(err)
+		}
+		return e.RecordedTime
+	}
+	var got []string
+	for i, step := range []time.Duration{0, 24 * time.Hour, -24 * time.Hour, -time.Second, -time.Second, -time.Microsecond} {
+		s.pass(step)
+		got = append(got, add(fmt.Sprint(i)))
+	}
+	same(t, "the times", got, []string{
+		"2026-04-05T12:00:00Z", "2026-04-06T12:00:00Z",
+		"2026-04-05T12:00:00Z", "2026-04-05T12:00:00.000001Z", // a second behind the last one
+		"2026-04-05T11:59:58Z", "2026-04-05T11:59:58.000001Z", // more than that
+	})
+}
+
 // What was written before the log failed is there when the request is repeated, listed
 // and once.
 func TestARepeatedBatchIsComplete(t *testing.T) {
@@ -132,6 +158,37 @@ func TestARepeatedBatchIsComplete(t *testing.T) {
 		if ids, _ := s.all("admin", ""); len(ids) != 10 {
 			t.Errorf("%s: %v are listed", name, ids)
 		}
+	}
+}
+
+// racing is a log that lets another request happen before the first put.
+type racing struct {
+	audit.Log
+	once  sync.Once
+	first func()
+}
+
+func (l *racing) Put(ctx context.Context, e audit.Stored) (*audit.Stored, error) {
+	l.once.Do(l.first)
+	return l.Log.Put(ctx, e)
+}
+
+// Another request may write another event with an id of a list after the list was checked.
+// The others are written then, and listed, and the list can be repeated without that id.
+func TestARaceForAnIDOfABatch(t *testing.T) {
+	s := newStack(t)
+	raced := newStackOn(t, &racing{Log: s.log, first: func() { s.want(201, "sender", "POST", events, replaced("id", "2")) }})
+	item := func(id string) string { return `{` + task + `, "id": "` + id + `"}` }
+	w := raced.want(422, "sender", "POST", events, `[`+item("1")+`,`+item("2")+`,`+item("3")+`]`)
+	if !strings.Contains(w.Body.String(), `"[1].id"`) {
+		t.Errorf("%s", w.Body)
+	}
+	if ids, _ := s.all("admin", ""); len(ids) != 3 {
+		t.Errorf("%v are listed", ids)
+	}
+	again := s.want(201, "sender", "POST", events, `[`+item("1")+`,`+item("4")+`,`+item("3")+`]`)
+	if strings.Count(again.Body.String(), `"replayed":true`) != 2 {
+		t.Errorf("%s", again.Body)
 	}
 }
 
@@ -228,15 +285,22 @@ func TestWrongEventsAreRefused(t *testing.T) {
 func TestNobodyForgesOurEvents(t *testing.T) {
 	s := newStack(t)
 	for name, values := range map[string][]string{
-		"type": {"plaudit.entry.added", "plaudit.", "plaudit", "Plaudit.entry.added", "PLAUDIT.x", "ｐｌａｕｄｉｔ.x", "plau\u00addit.x", "pl\u200baudit.x"},
+		"type": {"plaudit.entry.added", "plaudit.", "plaudit", "Plaudit.entry.added", "PLAUDIT.x", "ｐｌａｕｄｉｔ.x", "plau\u00addit.x", "pl\u200baudit.x",
+			" plaudit.entry.added", "plaudit .x", "plaudit\u034f.x", "plaudit\ufe0f.x", "\u2800plaudit.x", "\u3164plaudit.x", "pl\u0430udit.x", "plaud\u0131t.x", "plaudit\u2024x", "pla\u0301udit.x",
+			"p1audit.x", "plaudlt.x", "pIaudit.x", ".plaudit.x", "-plaudit.x", "/plaudit/x", "plaudit:x", "plaudit/x", "보드", "a b", "a%2Eb", `a"`, "\ue000a", "t\u0301", "т",
+		},
 		"source": {
 			"/plaudit/scores", "/plaudit", "/plaudit/", "//plaudit/scores", "///plaudit/scores", "plaudit/scores", "/Plaudit/users", "/%70laudit/scores", "/plaudit%2Fscores",
 			"/%2570laudit/scores", "/./plaudit/scores", "/x/../plaudit/scores", "./plaudit/x", "/plaudit?x", "/plaudit#x", "/plaudit;v=1/scores", "https://plaudit/scores",
 			"https://example.org/plaudit/scores", "https:///plaudit/scores", "https:/plaudit/scores", "//example.org/plaudit/scores", "plaudit:scores", "urn:plaudit:scores", "PLAUDIT:x",
+			"/pl%D0%B0udit/x", "/plaudit%EF%B8%8F/x", "%E2%A0%80/plaudit", "/plaudit%E2%88%95scores", "/p1audit/x", "https://example.org/pla%CC%81udit", "urn:pl%25D0%25B0udit:x", "pIaudit:x",
 		},
 		"subject": {
 			"board/x", "user/a", "board", "user", "board/", "board/x/player/y", "Board/x", "USER/a", "/board/x", "//user/a", "board%2Fx", "%62oard/x", "%2562oard/x", "board\\x", "./board/x",
 			"task/../board/x", "ｂｏａｒｄ/x", "bo\u200bard/x", "board;a/x", "board?x", "board#x",
+			"board\ufe0f/x", "\u2800board/x", "b\u043eard/x", "board\u2215x", "user\u29f8a", "board\u034f/x", "\u3164user/a", "us\u0435r/a", "user\u2044a", "board\u30cex", " board/x", "board /x",
+			"\u0432\u043e\u0430\u0433\u0501/x", "\u03c5\u0455\u0435\u0433/a", "\u0412\u041eard/x", "b\u00f8\u00e5rd/x", "us\u0435\u0301r/a", "bo\u0251rd/x", "b0ard/x", "u5er/a", "bo\u0430rd%E2%88%95x",
+			"\U000e0062board/x", "board\u115f/x", "\u13f4oard/x", "u\ua731er/a",
 		},
 	} {
 		for _, value := range values {
@@ -245,9 +309,9 @@ func TestNobodyForgesOurEvents(t *testing.T) {
 	}
 	n := 0
 	for name, values := range map[string][]string{
-		"type":    {"com.plaudit.x", "plaudits.x", "com.example", "보드"},
+		"type":    {"com.plaudit.x", "plaudits.x", "com.example", "https://example.com/v1#moved", "com.example.task_moved-2:x+y~z@1", "plaudit-tools.x", "7"},
 		"source":  {"/plaudits", "/tracker/plaudit", "https://plaudit.example.org/x", "https://github.com/acme/plaudit", "urn:uuid:018f0000-0000-7000-8000-000000000001", "mailto:a@example.org"},
-		"subject": {"boards/x", "task/board/x", "users/a", "과제/17", "key/x"},
+		"subject": {"boards/x", "task/board/x", "users/a", "과제/17", "key/x", "доска/7", "цель/1", "보드판넷/1", "보드/x", "ノート/1", "board of directors/1", "büro/7", "rules/x", "abuser/1"},
 	} {
 		for _, value := range values {
 			n++
@@ -279,6 +343,13 @@ func TestModesOfCloudEvents(t *testing.T) {
 		{"binary, JSON", ` { "a": "\u00e9" }` + "\n", binary, 201, `"data": { "a": "\u00e9" }` + "\n}"},
 		{"binary, other JSON", `{}`, append(binary, "Content-Type", "application/vnd.example+json; charset=utf-8"), 201, `"data":{}}`},
 		{"binary, text", "a\n\"é\"", append(binary, "Content-Type", "text/plain"), 201, `"data":"a\n\"é\""}`},
+		{"binary, text with NUL", "a\x00b", append(binary, "Content-Type", "text/plain"), 400, "body"},
+		{"binary, bytes with NUL", "a\x00b", append(binary, "Content-Type", "application/octet-stream"), 201, `"data_base64":"YQBi"}`},
+		{"binary, JSON in upper case", `{"a": 1}`, append(binary, "Content-Type", "Application/JSON; Charset=UTF-8"), 201, `"data":{"a": 1}}`},
+		{"binary, text in upper case", "a", append(binary, "Content-Type", "TEXT/PLAIN"), 201, `"data":"a"}`},
+		{"structured in upper case", with(`"data": 1`), []string{"Content-Type", "Application/CloudEvents+JSON"}, 201, `"data":1}`},
+		{"a batch in upper case", `[` + with(`"data": 1`) + `]`, []string{"Content-Type", "APPLICATION/JSON"}, 201, `"data":1}`},
+		{"empty text", with(`"data": ""`), nil, 201, `"data":""}`},
 		{"binary, text that is not UTF-8", "\xff", append(binary, "Content-Type", "text/plain"), 201, `"data_base64":"/w=="}`},
 		{"binary, bytes", "\x00\xff\"", append(binary, "Content-Type", "application/octet-stream"), 201, `"data_base64":"AP8i"}`},
 		{"binary, no data", "", append(binary, "Content-Type", ""), 201, parent + `"}`},
@@ -311,6 +382,36 @@ func TestModesOfCloudEvents(t *testing.T) {
 			t.Errorf("%s: %s, want %s", c.name, body, c.want)
 		}
 	}
+}
+
+// Control characters make text six times as long when it becomes JSON, and so longer than
+// an item of the log may be. Such an event is refused before anything is written.
+func TestTextThatGrowsTooLong(t *testing.T) {
+	s := newStack(t)
+	headers := []string{"Ce-Specversion", "1.0", "Ce-Id", "1", "Ce-Source", "/t", "Ce-Type", "t", "Ce-Subject", "task/17", "Content-Type", "text/plain"}
+	text := strings.Repeat("\x01", 64*1024)
+	s.refused(413, "body", "sender", "POST", events, text, headers...)
+	s.want(201, "sender", "POST", events, text[:50_000], headers...)
+	s.want(201, "sender", "POST", events, text, append(headers, "Ce-Id", "2", "Content-Type", "application/octet-stream")...)
+	s.want(201, "sender", "POST", events, strings.Repeat(`"`, 64*1024), append(headers, "Ce-Id", "3")...)
+}
+
+// An empty text is data, and an empty body is none: the two are different events under
+// one id. The same mode and bytes are the same event.
+func TestARetryKeepsItsModeAndBytes(t *testing.T) {
+	s := newStack(t)
+	headers := []string{"Ce-Specversion", "1.0", "Ce-Source", "/tracker", "Ce-Type", "t", "Ce-Subject", "task/17", "Content-Type", "text/plain", "Ce-Id"}
+	structured := func(id, data string) string {
+		return fmt.Sprintf(`{"specversion": "1.0", "id": "%s", "source": "/tracker", "type": "t", "subject": "task/17", "datacontenttype": "text/plain"%s}`, id, data)
+	}
+	s.want(201, "sender", "POST", events, structured("1", `, "data": ""`))
+	s.want(200, "sender", "POST", events, structured("1", `, "data": ""`))
+	s.refused(422, "ce-id", "sender", "POST", events, "", append(headers, "1")...)
+	s.refused(422, "id", "sender", "POST", events, structured("1", ``))
+	s.want(201, "sender", "POST", events, "", append(headers, "2")...)
+	s.want(200, "sender", "POST", events, "", append(headers, "2")...)
+	s.want(200, "sender", "POST", events, structured("2", ``))
+	s.refused(422, "id", "sender", "POST", events, structured("2", `, "data": ""`))
 }
 
 // The bytes of data come back as they were sent, whatever JSON they are.

@@ -285,6 +285,9 @@ func readBinary(h http.Header, media string, params map[string]string, body []by
 		}
 		s.Event.JSON = body
 	case strings.HasPrefix(media, "text/") && isUTF8(params) && utf8.Valid(body):
+		if bytes.IndexByte(body, 0) >= 0 {
+			s.Faults.Add(s.Field("data"), "must not contain NUL, because it is text: remove it, or send the data as application/octet-stream")
+		}
 		s.Event.JSON, err = jsontext.AppendQuote(nil, string(body))
 	default:
 		s.Event.Binary = body

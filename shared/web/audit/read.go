@@ -156,6 +156,9 @@ func (h readHandlers) export(w http.ResponseWriter, r *http.Request) error {
 	if last != nil {
 		done = last.RecordedTime
 	}
+	if done.Before(f.From) {
+		done = f.From // of the time before it, nothing was asked
+	}
 	w.Header().Set(until, web.TimeCell(done))
 	if csv {
 		first, err := sheet.First()

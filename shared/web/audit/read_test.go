@@ -3,9 +3,11 @@ package audit
 import (
 	"encoding/base64"
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -257,6 +259,67 @@ func TestExportIsResumed(t *testing.T) {
 	}
 }
 
+// The next page of an export can be asked for with the parameters of the first one and
+// the cursor, also if the export ends before their `to`.
+func TestExportIsResumedWithItsParameters(t *testing.T) {
+	s := newStack(t)
+	var items []string
+	for n := range 1200 {
+		if items = append(items, fmt.Sprintf(`{%s, "id": "%d"}`, task, n)); len(items) == 100 {
+			s.want(201, "sender", "POST", events, `[`+strings.Join(items, ",")+`]`)
+			items = nil
+		}
+	}
+	s.pass(time.Minute)
+	const params = "subject=task/17&from=2026-01-01T00:00:00%2B09:00&to=2030-01-01T00:00:00Z"
+	n, pages := 0, 0
+	var ends []string
+	for target := "/v1/audit/export?" + params; target != ""; pages++ {
+		if target = nextLink(t, s, target, "application/jsonl", &n); target == "" {
+			break
+		}
+		u, err := url.Parse(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cursor := u.Query().Get("cursor")
+		target = "/v1/audit/export?" + params + "&cursor=" + cursor
+		s.refused(400, "cursor", "admin", "GET", strings.Replace(target, "2030", "2031", 1), "")
+		doc, err := base64.RawURLEncoding.DecodeString(cursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var c struct{ F map[string]string }
+		if err := json.Unmarshal(doc, &c); err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, c.F["to"])
+		s.pass(time.Minute)
+		s.want(201, "sender", "POST", events, fmt.Sprintf(`{%s, "id": "later %d"}`, task, pages))
+	}
+	if n != 1200 || pages != 2 || len(ends) != 2 || ends[0] != ends[1] || ends[0] > "2027" {
+		t.Errorf("%d events before %v after %d links", n, ends, pages)
+	}
+}
+
+// An export of a time that has yet to come is complete until its beginning, not until
+// now: the next one would begin earlier than this one.
+func TestAnExportIsNotCompleteBeforeItBegins(t *testing.T) {
+	s := newStack(t)
+	s.pass(time.Minute)
+	for query, want := range map[string]string{
+		"from=2030-01-01T09:00:00%2B09:00":                   "2030-01-01T00:00:00Z",
+		"from=2026-04-05T12:00:55Z":                          "2026-04-05T12:00:55Z",
+		"from=2026-04-05T12:00:45Z":                          "2026-04-05T12:00:50Z",
+		"from=2026-04-05T12:00:10Z&to=2026-04-05T12:00:00Z":  "2026-04-05T12:00:10Z",
+		"from=2026-04-05T12:00:55.000000001Z&subject=task/1": "2026-04-05T12:00:55.000000001Z",
+	} {
+		if got := s.want(200, "admin", "GET", "/v1/audit/export?"+query, "").Header().Get(until); got != want {
+			t.Errorf("%s: complete until %s, want %s", query, got, want)
+		}
+	}
+}
+
 // An event whose data has line breaks is one line of an export.
 func TestAnExportedEventIsOneLine(t *testing.T) {
 	s := newStack(t)
@@ -489,6 +552,67 @@ func TestAStrangerCannotTellWhatExists(t *testing.T) {
 	}
 }
 
+// A list of the caller's own acts on a subject of others shows nothing of what the others
+// did there: the whole response is that of a subject without events, however many the
+// other one has.
+func TestOwnActsOnForeignSubjectsShowNothingElse(t *testing.T) {
+	s := newStack(t)
+	s.ours(board("secret", "o"))
+	for n := range 1100 {
+		e := audittest.Numbered(n)
+		e.Type, e.Subject, e.Actor = event.EntryAdded, event.Player("secret", "7"), event.User("o")
+		if n%2 == 0 {
+			e.Subject = event.User("z")
+		}
+		audittest.Write(t, s.log, e)
+	}
+	s.pass(time.Minute)
+	for _, subjects := range [][2]string{
+		{"board/secret", "board/absent"}, {"board/secret/*", "board/absent/*"}, {"board/secret/player/7", "board/absent/player/7"}, {"user/z", "user/y"}, {"user/z/*", "user/y/*"},
+	} {
+		for _, rest := range []string{"", "&limit=1", "&order=asc", "&type=plaudit.entry.added", "&from=2026-01-01T00:00:00Z"} {
+			for _, path := range []string{events, "/v1/audit/export"} {
+				if path != events && (rest == "&limit=1" || rest == "&order=asc") {
+					continue
+				}
+				for _, accept := range []string{"application/json", "text/csv"} {
+					var answers [2]string
+					for i, subject := range subjects {
+						before := s.log.Looked()
+						w := s.want(200, "member", "GET", path+"?actor=user/m&subject="+subject+rest, "", "Accept", accept)
+						answers[i] = fmt.Sprint(w.Header(), w.Body)
+						if looked := s.log.Looked() - before; looked > 0 {
+							t.Errorf("%s %s%s looks at %d events of others", path, subject, rest, looked)
+						}
+					}
+					if answers[0] != answers[1] {
+						t.Errorf("%s, %s%s:\n%s\n%s:\n%s", path, subjects[0], rest, answers[0], subjects[1], answers[1])
+					}
+				}
+			}
+		}
+	}
+
+	// The caller's own acts there are found, among others of the caller.
+	for n := range 3 {
+		for _, subject := range []string{"board/secret", "board/secret/player/7", "board/other"} {
+			e := event.Event{Type: event.BoardUpdated, Subject: subject, Actor: event.User("m")}
+			if n == 2 {
+				e.Type = event.EntryAdded
+			}
+			s.ours(e)
+		}
+	}
+	s.pass(time.Minute)
+	for query, n := range map[string]int{
+		"subject=board/secret/*": 6, "subject=board/secret": 3, "subject=board/secret/player/7": 3, "subject=board/secret/*&type=plaudit.entry.added": 2, "type=plaudit.entry.added": 3, "": 9,
+	} {
+		if ids, _ := s.all("member", "actor=user/m&limit=2&"+query); len(ids) != n {
+			t.Errorf("%s: %d events, want %d", query, len(ids), n)
+		}
+	}
+}
+
 // The rights are those of the log's newest event, not of one that merely has them.
 func TestRightsEndWithTheirEvent(t *testing.T) {
 	s := newStack(t)
@@ -506,4 +630,63 @@ func TestRightsEndWithTheirEvent(t *testing.T) {
 	s.want(200, "player", "GET", list, "")
 	s.ours(player("x", "7", ""))
 	s.want(403, "player", "GET", list, "")
+}
+
+// If the newest event of a board or a player is missing, nobody reads by the rights of an
+// older one.
+func TestAMissingNewestEventGrantsNothing(t *testing.T) {
+	s := newStack(t)
+	s.ours(board("x", "fo"), player("x", "7", "p"))
+	s.want(200, "former", "GET", events+"?subject=board/x/*", "")
+	lost := player("x", "7", "")
+	lost.LogID, lost.RecordedTime = event.LogID(event.Scores, "lost"), s.clock().Add(time.Second)
+	if err := s.log.Index(t.Context(), []event.Event{lost}); err != nil {
+		t.Fatal(err)
+	}
+	s.ours(board("x", "fo"))
+	s.want(403, "player", "GET", events+"?subject=board/x/player/7", "")
+	lost = board("x", "o")
+	lost.LogID, lost.RecordedTime = event.LogID(event.Scores, "lost too"), s.clock().Add(time.Second)
+	if err := s.log.Index(t.Context(), []event.Event{lost}); err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range []string{"former", "owner"} {
+		s.want(403, token, "GET", events+"?subject=board/x/*", "")
+		s.want(403, token, "GET", "/v1/audit/export?subject=board/x", "")
+	}
+	s.want(404, "former", "GET", events+"/"+event.LogID(event.Scores, "0"), "")
+	s.want(200, "admin", "GET", events+"?subject=board/x/*", "")
+}
+
+// A hidden player's own user reads in the log what the board does not show them: the
+// hiding, its note and actor, entries made while hidden, and proposals. Others do not.
+func TestAHiddenPlayersUserReadsWhatHappened(t *testing.T) {
+	s := newStack(t)
+	of := func(typ event.Type, actor, data string) event.Event {
+		e := player("x", "7", "p")
+		e.Type, e.Actor, e.JSON = typ, event.User(actor), []byte(data)
+		return e
+	}
+	proposed := of(event.LinkProposed, "o", `{"user": "un", "by": "o"}`)
+	proposed.Extensions, proposed.Notify = nil, "un"
+	s.ours(board("x", "o"), proposed,
+		of(event.LinkAccepted, "p", `{"user": "p"}`),
+		of(event.PlayerChanged, "o", `{"changes": {"status": {"from": "ranked", "to": "hidden"}, "note": {"from": null, "to": "was seen cheating"}}}`),
+		of(event.EntryAdjusted, "w", `{"points": -5, "note": "while hidden"}`))
+	s.pass(time.Minute)
+	const list = "?subject=board/x/player/7"
+	want := s.page("admin", events+list)
+	if got := s.page("player", events+list); len(got.Items) != 4 || !slices.EqualFunc(got.Items, want.Items, func(a, b json.RawMessage) bool { return string(a) == string(b) }) {
+		t.Errorf("%s, want what admins read: %s", got.Items, want.Items)
+	}
+	export := s.want(200, "player", "GET", "/v1/audit/export"+list, "").Body.String()
+	for _, text := range []string{`"to": "hidden"`, "was seen cheating", `"actor":"user/o"`, `"actor":"user/w"`, "while hidden", `"user": "un"`} {
+		if !strings.Contains(export, text) {
+			t.Errorf("the export lacks %s: %s", text, export)
+		}
+	}
+	for _, token := range []string{"member", "unlinked", "organizer"} {
+		s.want(403, token, "GET", events+list, "")
+		s.want(404, token, "GET", events+"/"+event.LogID(event.Scores, "3"), "")
+	}
 }
