@@ -190,16 +190,18 @@ func (l *checkout) relayed() (map[outboxRow]string, error) {
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		found, err := db.Query(`SELECT id::text, coalesce(type || ' ' || subject, '') FROM outbox WHERE kind = 'event'`)
+		found, err := db.Query(`SELECT id, coalesce(tag::text, ''), coalesce(type || ' ' || subject, '') FROM outbox WHERE kind = 'event'`)
 		if err != nil {
 			return nil, err
 		}
 		for found.Next() {
 			r := outboxRow{source: "/plaudit/" + name}
-			var about string
-			if err := found.Scan(&r.id, &about); err != nil {
+			var number int64
+			var tag, about string
+			if err := found.Scan(&number, &tag, &about); err != nil {
 				return nil, err
 			}
+			r.id = event.RowID(number, tag)
 			rows[r] = about
 		}
 		if err := found.Err(); err != nil {
