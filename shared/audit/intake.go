@@ -251,8 +251,8 @@ func (s Submission) checkForms(faults *fault.List) {
 	if e.Source != "" && !reference(e.Source) {
 		faults.Add(s.Field("source"), "must be a URI reference (RFC 3986), such as /tracker or https://example.com/tracker, with %%-escapes for what is not ASCII")
 	}
-	if e.DataSchema != "" && !reference(e.DataSchema) {
-		faults.Add(s.Field("dataschema"), "must be a URI reference (RFC 3986)")
+	if e.DataSchema != "" && !absolute(e.DataSchema) {
+		faults.Add(s.Field("dataschema"), "must be an absolute URI (RFC 3986), such as https://example.com/task-moved.json, with %%-escapes for what is not ASCII")
 	}
 	if e.DataContentType != "" && !mediaType(e.DataContentType) {
 		faults.Add(s.Field("datacontenttype"), "must be a media type, such as application/json")

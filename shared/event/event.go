@@ -68,6 +68,10 @@ func RowNumber(id string) (number int64, ok bool) {
 	return number, err == nil && number > 0 && RowID(number, tag) == id
 }
 
+// Schema returns the dataschema of our own events of a type, which is the $id of its
+// schema in docs/events.
+func Schema(t Type) string { return "urn:plaudit:event:" + string(t) }
+
 func logSum(source, id string) [sha256.Size]byte {
 	text := make([]byte, 0, 16+len(source)+len(id))
 	for _, part := range []string{source, id} {

@@ -81,10 +81,10 @@ func (l *checkout) checkLog(allTests bool) error {
 			fault("the outbox has %q for %s", about, line)
 		}
 		delete(rows, row)
-		if err := eventtest.Data(e.Type, e.JSON); err != nil {
+		if err := errors.Join(eventtest.Data(e.Type, e.JSON), eventtest.CloudEvent(e)); err != nil {
 			fault("%v", err)
 		}
-		if e.DataSchema != "/docs/events/"+string(e.Type)+".json" || e.DataContentType != "application/json" || e.TraceParent == "" || e.LogID != event.LogID(e.Source, e.ID) {
+		if e.DataSchema != event.Schema(e.Type) || e.DataContentType != "application/json" || e.TraceParent == "" || e.LogID != event.LogID(e.Source, e.ID) {
 			fault("the attributes of %s", line)
 		}
 		// An export is in the order of recordedtime, and so are the events of a subject.

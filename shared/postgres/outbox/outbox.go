@@ -81,7 +81,7 @@ func (o *Outbox) event(r row) (event.Event, error) {
 	e := event.Event{
 		ID: id, Source: o.source, Type: event.Type(r.Type.String), Subject: r.Subject.String, Actor: r.Actor.String, Notify: r.Notify.String,
 		Time: r.RecordedTime.UTC(), RecordedTime: r.RecordedTime.UTC(), LogID: event.LogID(o.source, id), TraceParent: r.TraceParent,
-		SubjectSeq: r.SubjectSeq.Int64, DataContentType: "application/json", DataSchema: Schema(event.Type(r.Type.String)), JSON: r.Data,
+		SubjectSeq: r.SubjectSeq.Int64, DataContentType: "application/json", DataSchema: schema(r), JSON: r.Data,
 	}
 	var err error
 	if e.Extensions, err = extensions(r.Extensions); err != nil {
@@ -103,8 +103,13 @@ func (o *Outbox) event(r row) (event.Event, error) {
 	return e, nil
 }
 
-// Schema returns the dataschema of our own events.
-func Schema(t event.Type) string { return "/docs/events/" + string(t) + ".json" }
+// schema returns the dataschema of a row's event. Before rows had tags, it was relative.
+func schema(r row) string {
+	if r.Tag == "" {
+		return "/docs/events/" + r.Type.String + ".json"
+	}
+	return event.Schema(event.Type(r.Type.String))
+}
 
 // extensions reads the attributes of an event, a JSON object or nil.
 func extensions(text []byte) (found map[string]any, err error) {

@@ -258,7 +258,7 @@ func TestEventsHaveTheseBytes(t *testing.T) {
 			`"traceparent":"` + parent + `","data":{"id":"00000000-0000-0000-0000-000000000001","board":"b","player":"p","points":-5,"reason":null,"note":"a \"note\" \u003c\u0026\u003e \u2028 ä\t","kind":"adjustment","actor":"user/o","seq":1,"tiebreak":1,"occurred_at":"2026-04-05T11:00:00Z","recorded_at":"2026-04-05T12:00:00Z","standings":[{"period":"all","start":null,"score":-5},{"period":"season","start":"2025-04-05T12:00:00Z","score":-5}]}}`,
 		fmt.Sprintf(head, "3", "entry.adjusted", "2026-04-05T11:00:00Z", "2026-04-05T12:00:00.000001Z", "/docs/events/plaudit.entry.adjusted.json", logid("3"), "user/o") +
 			`"notify":"u","traceparent":"` + parent + `","user":"u","data":{"id":"00000000-0000-0000-0000-000000000002","board":"b","player":"p","points":-5,"reason":null,"note":"a \"note\" \u003c\u0026\u003e \u2028 ä\t","kind":"adjustment","actor":"user/o","seq":2,"tiebreak":1,"occurred_at":"2026-04-05T11:00:00Z","recorded_at":"2026-04-05T12:00:00.000001Z","batch":"00000000-0000-0000-0000-000000000090","batch_size":1,"standings":[{"period":"all","start":null,"score":-10},{"period":"season","start":"2025-04-05T12:00:00Z","score":-10}]}}`,
-		fmt.Sprintf(head, "4-"+tag, "player.link-ended", "2026-04-05T12:00:00.000002Z", "2026-04-05T12:00:00.000002Z", "/docs/events/plaudit.player.link-ended.json", logid("4-"+tag), "key/k") +
+		fmt.Sprintf(head, "4-"+tag, "player.link-ended", "2026-04-05T12:00:00.000002Z", "2026-04-05T12:00:00.000002Z", "urn:plaudit:event:plaudit.player.link-ended", logid("4-"+tag), "key/k") +
 			`"notify":"u","traceparent":"` + parent + `","subjectseq":1,"data":{"user": "u", "state": "accepted"}}`,
 	}
 	for i, r := range rows {
