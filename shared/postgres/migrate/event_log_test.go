@@ -347,6 +347,76 @@ func TestEventsOfAccountsAreNumbered(t *testing.T) {
 	}
 }
 
+// An erasure of the previous release is at work while the functions are replaced: its
+// event has a number all the same.
+func TestAnErasureThatIsUnderWayIsNumbered(t *testing.T) {
+	t.Parallel()
+	pgtest.Users(t) // makes the roles
+	d := pgtest.Empty(t)
+	db := d.Owner()
+	all := folder{}
+	for path, text := range texts(t, "users") {
+		all[path] = text
+	}
+	before := previous(t, "users", all, eventLog)
+	for path, text := range all {
+		if strings.HasPrefix(path, "migrations/") {
+			before = before.with(folder{path: text})
+		}
+	}
+	before.must(t, db)
+	db.MustExec(`INSERT INTO users (id, email, email_key, password_hash, display_name, role, locale, time_zone, created_at, changed_at)
+		VALUES ($1::uuid, $1, $1, '$argon2id$', 'x', 'member', 'en', 'UTC', now(), now())`, account)
+	db.MustExec(`INSERT INTO outbox (kind, type, subject, actor, data, recordedtime, traceparent) VALUES ('event', 'plaudit.user.created', 'user/' || $1, 'a', '{}', now(), $2)`, account, parent)
+
+	// It stops after it has deleted the account.
+	patient, err := postgres.OpenWithin(d.Config("db_migrate"), postgres.Limits{Patience: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer patient.Close()
+	held := patient.MustBegin()
+	defer held.Rollback() // does nothing after a commit
+	held.MustExec(`LOCK TABLE erased_users`)
+	done := make(chan error, 1)
+	go func() {
+		_, err := patient.ExecContext(t.Context(), `SELECT erase_user_v1($1, 'user/a', $2)`, account, parent)
+		done <- err
+	}()
+	for waits := false; !waits; time.Sleep(time.Millisecond) {
+		select {
+		case err := <-done:
+			t.Fatalf("it does not wait: %v", err)
+		default:
+		}
+		if err := db.Get(&waits, `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'erased_users'::regclass)`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all.must(t, patient)
+	if err := held.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	var wrong []string
+	if err := db.Select(&wrong, wrongNumbers); err != nil || len(wrong) > 0 {
+		t.Errorf("%q, %v", wrong, err)
+	}
+	if got, want := eventsOfAccount(t, db), []string{"created 1", "erased 2"}; !slices.Equal(got, want) {
+		t.Errorf("the events are %q, want %q", got, want)
+	}
+}
+
+func eventsOfAccount(t *testing.T, db *sqlx.DB) (rows []string) {
+	t.Helper()
+	if err := db.Select(&rows, `SELECT concat_ws(' ', substr(type, 14), subjectseq) FROM outbox WHERE kind = 'event' ORDER BY id`); err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
 // The functions of the outbox are the same in both databases, except for who may call
 // them.
 func TestOutboxFunctionsAreAlike(t *testing.T) {
