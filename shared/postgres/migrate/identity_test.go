@@ -12,6 +12,7 @@ import (
 
 	"plaudit/shared/audit"
 	"plaudit/shared/event"
+	"plaudit/shared/postgres"
 	"plaudit/shared/postgres/outbox"
 	"plaudit/shared/postgres/pgtest"
 )
@@ -219,5 +220,48 @@ func TestFailedRowsKeepTheirTags(t *testing.T) {
 		if err := d.Owner().Get(&kept, `SELECT tag FROM outbox_failed`); err != nil || kept != tag {
 			t.Errorf("%s: the tag %s becomes %s: %v", kind, tag, kept, err)
 		}
+	}
+}
+
+// A relay that is sending does not make writers wait behind the migration.
+func TestWritersDoNotWaitForATagWhileARelaySends(t *testing.T) {
+	t.Parallel()
+	pgtest.Users(t) // makes the roles
+	d := pgtest.Empty(t)
+	before, all := untagged(t, "users")
+	before.must(t, d.Owner())
+	patient, err := postgres.OpenWithin(d.Config("db_migrate"), postgres.Limits{Patience: time.Minute, Settings: map[string]string{"lock_timeout": "5000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer patient.Close()
+	relay := patient.MustBegin()
+	defer relay.Rollback() // does nothing after a commit
+	relay.MustExec(`SELECT FROM outbox FOR UPDATE`)
+	done := make(chan error, 1)
+	go func() {
+		_, err := all.apply(t, patient)
+		done <- err
+	}()
+	for waits := false; !waits; time.Sleep(time.Millisecond) {
+		select {
+		case err := <-done:
+			t.Fatalf("the migration does not wait: %v", err)
+		default:
+		}
+		if err := d.Owner().Get(&waits, `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'outbox'::regclass)`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := &writer{T: t, db: d.Owner(), insert: func(ctx context.Context, sql string, args ...any) error {
+		_, err := patient.ExecContext(ctx, sql, args...)
+		return err
+	}}
+	w.add()
+	if err := relay.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("the migration: %v", err)
 	}
 }

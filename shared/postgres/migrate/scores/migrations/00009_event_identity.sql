@@ -4,8 +4,27 @@
 -- was replaced, while the log keeps the event with that number. So from now on a row also
 -- has a random tag, which becomes a part of its event's id. Rows that are there have none,
 -- and keep the ids under which they may have been sent.
-ALTER TABLE outbox ADD COLUMN tag uuid;
-ALTER TABLE outbox_failed ADD COLUMN tag uuid;
+--
+-- A relay keeps its rows locked while it sends them, for up to four seconds. Writers wait
+-- behind a migration that waits for it, so this one waits shortly and often.
+-- +goose StatementBegin
+DO $do$
+BEGIN
+    SET LOCAL lock_timeout = '250ms';
+    FOR v_try IN 1..100 LOOP
+        BEGIN
+            ALTER TABLE outbox ADD COLUMN tag uuid;
+            ALTER TABLE outbox_failed ADD COLUMN tag uuid;
+            RETURN;
+        EXCEPTION WHEN lock_not_available THEN
+            IF v_try = 100 THEN
+                RAISE;
+            END IF;
+        END;
+        PERFORM pg_sleep(0.5);
+    END LOOP;
+END $do$;
+-- +goose StatementEnd
 
 -- A relay of the previous release sends a row under its number alone, and must not share
 -- rows with one of this release, which sends it under another id. So it takes rows without
