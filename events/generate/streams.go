@@ -78,7 +78,7 @@ func logged() string {
 	e := event.Event{
 		ID: "0", Source: event.Users, Type: event.UserCreated, Subject: event.User(member), Time: recorded, RecordedTime: recorded,
 		LogID: event.LogID(event.Users, "0"), Actor: event.User(member), TraceParent: traceparent, SubjectSeq: 1,
-		DataContentType: "application/json", DataSchema: "/docs/events/plaudit.user.created.json", JSON: []byte(`{"role":"member"}`),
+		DataContentType: "application/json", DataSchema: event.Schema(event.UserCreated), JSON: []byte(`{"role":"member"}`),
 	}
 	document, err := e.Encode()
 	if err != nil {

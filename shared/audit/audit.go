@@ -54,14 +54,16 @@ func (u Unwritable) Error() string { return "can never be written: " + u.Reason 
 // Profiles is where the users' profiles are handed to the scores.
 type Profiles interface {
 	// Put writes a profile unless a version is there that is not older, which is no
-	// error.
+	// error. An erasure replaces any version, because versions begin again where a
+	// database was set back to, and nothing replaces an erasure.
 	Put(ctx context.Context, p Profile) error
 }
 
 // Players are the players of the scores, whose names and countries follow the profiles.
 type Players interface {
 	// ApplyProfile brings a user's players up to date with a profile, unless a version
-	// that is not older has been applied. It can be repeated, and come late.
+	// that is not older has been applied. An erasure is applied whatever its version is,
+	// and nothing after it. It can be repeated, and come late.
 	ApplyProfile(ctx context.Context, p Profile) error
 }
 

@@ -497,7 +497,7 @@ func (c *Checker) rowless(ctx context.Context, s Source, events []event.Event) (
 	}
 	var ids []int64
 	for _, e := range events {
-		if id, err := strconv.ParseInt(e.ID, 10, 64); err == nil {
+		if id, ok := event.RowNumber(e.ID); ok {
 			ids = append(ids, id)
 		}
 	}
@@ -507,7 +507,7 @@ func (c *Checker) rowless(ctx context.Context, s Source, events []event.Event) (
 	}
 	has := map[string]bool{}
 	for _, row := range rows {
-		has[strconv.FormatInt(row.ID, 10)] = true
+		has[row.Event.ID] = true
 	}
 	for _, e := range events {
 		if !has[e.ID] {

@@ -303,6 +303,11 @@ func TestCheckFindings(t *testing.T) {
 			e.ID, e.Subject, e.LogID = "+7", "board/x", "x"
 			w.log.put(e)
 		}, "#+7, plaudit.board.updated on board/x", false},
+		{"an event whose number another row has", func(w *world) {
+			e := w.log.events[seven].Event
+			e.ID, e.Subject, e.LogID = "7-018f0000-0000-4000-8000-000000000001", "board/x", "x"
+			w.log.put(e)
+		}, "#7-018f0000-0000-4000-8000-000000000001, plaudit.board.updated on board/x", false},
 		{"two events of one time", func(w *world) {
 			row := *w.scores.rows[7]
 			row.ID, row.Event.ID, row.Event.LogID = 8, "8", event.LogID(event.Scores, "8")

@@ -273,8 +273,8 @@ func (s Submission) checkForms(faults *fault.List) {
 	if e.Type != "" && !typeForm.MatchString(string(e.Type)) {
 		faults.Add(s.Field("type"), "must consist of the letters A to Z in either case, digits and . _ - : / + ~ @ #, such as com.example.task.moved")
 	}
-	if e.DataSchema != "" && !reference(e.DataSchema) {
-		faults.Add(s.Field("dataschema"), "must be a URI reference (RFC 3986)")
+	if e.DataSchema != "" && !absolute(e.DataSchema) {
+		faults.Add(s.Field("dataschema"), "must be an absolute URI (RFC 3986), such as https://example.com/task-moved.json, with %%-escapes for what is not ASCII")
 	}
 	if e.DataContentType != "" && !mediaType(e.DataContentType) {
 		faults.Add(s.Field("datacontenttype"), "must be a media type, such as application/json")

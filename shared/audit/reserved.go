@@ -155,6 +155,12 @@ func reference(s string) bool {
 	return err == nil && uriCharacters.MatchString(s)
 }
 
+// absolute reports whether a text is a URI, which begins with a scheme.
+func absolute(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.IsAbs() && reference(s)
+}
+
 func mediaType(s string) bool {
 	media, _, err := mime.ParseMediaType(s)
 	return err == nil && strings.Count(media, "/") == 1

@@ -340,6 +340,14 @@ func TestProfilesKeepTheNewestVersion(t *testing.T) {
 		{User: "u", Version: 2, TraceParent: "again"},
 		{User: "u", Version: 1, TraceParent: "late"},
 		{User: "v", Version: 3, Erased: true},
+		{User: "v", Version: 4, DisplayName: &name, TraceParent: "after an erasure"},
+		{User: "v", Version: 5, Erased: true, TraceParent: "erased again"},
+		// The users database was set back before it erased the account.
+		{User: "w", Version: 5, DisplayName: &name, Country: &country},
+		{User: "w", Version: 2, Erased: true},
+		{User: "w", Version: 9, DisplayName: &name},
+		{User: "x", Version: 5, DisplayName: &name, Country: &country},
+		{User: "x", Version: 5, Erased: true},
 	} {
 		if err := profiles.Put(t.Context(), p); err != nil {
 			t.Fatal(err)
@@ -356,6 +364,8 @@ func TestProfilesKeepTheNewestVersion(t *testing.T) {
 		switch id := item["id"].(*types.AttributeValueMemberS).Value; {
 		case id == "u" && version == "2" && named && !erased:
 		case id == "v" && version == "3" && !named && erased:
+		case id == "w" && version == "2" && !named && erased:
+		case id == "x" && version == "5" && !named && erased:
 		default:
 			t.Errorf("%s has %v", id, item)
 		}

@@ -36,7 +36,13 @@ func (p *Profiles) Put(ctx context.Context, profile audit.Profile) error {
 	if profile.User == "" {
 		return audit.Unwritable{Reason: "the profile names no user"}
 	}
-	err := p.table.Put(profileItem(profile)).If("attribute_not_exists('id') OR 'version' < ?", profile.Version).Run(ctx)
+	put := p.table.Put(profileItem(profile))
+	if profile.Erased {
+		put.If("attribute_not_exists('id') OR 'erased' = ?", false)
+	} else {
+		put.If("attribute_not_exists('id') OR ('version' < ? AND 'erased' = ?)", profile.Version, false)
+	}
+	err := put.Run(ctx)
 	if dynamo.IsCondCheckFailed(err) {
 		return nil // also if a lost first attempt has written it
 	}

@@ -7,6 +7,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -47,6 +49,28 @@ func LogID(source, id string) string {
 	sum := logSum(source, id)
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
+
+// RowID returns the id of the event in a row of an outbox. The number comes again after
+// the database was set back or replaced, and the tag does not. It is empty for a row that
+// was written before rows had tags.
+func RowID(number int64, tag string) string {
+	id := strconv.FormatInt(number, 10)
+	if tag != "" {
+		id += "-" + tag
+	}
+	return id
+}
+
+// RowNumber returns the number in an id that RowID returned, and whether it is one.
+func RowNumber(id string) (number int64, ok bool) {
+	text, tag, _ := strings.Cut(id, "-")
+	number, err := strconv.ParseInt(text, 10, 64)
+	return number, err == nil && number > 0 && RowID(number, tag) == id
+}
+
+// Schema returns the dataschema of our own events of a type, which is the $id of its
+// schema in docs/events.
+func Schema(t Type) string { return "urn:plaudit:event:" + string(t) }
 
 func logSum(source, id string) [sha256.Size]byte {
 	text := make([]byte, 0, 16+len(source)+len(id))

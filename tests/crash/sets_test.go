@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -187,6 +186,7 @@ func (l *load) compareChanges(ctx context.Context, v *view) error {
 // row is a row of an outbox, as far as comparing needs it.
 type row struct {
 	ID         int64
+	Tag        string
 	Sent       bool
 	Entry      sql.NullString
 	Subject    string
@@ -257,11 +257,11 @@ func (v *view) committed(ctx context.Context) (map[string]row, error) {
 		query  string
 	}{
 		{event.Scores, v.scores, `
-			SELECT o.id, o.sent_at IS NOT NULL AS sent, o.entry, coalesce(o.subject, 'board/' || b.id || '/player/' || e.player) AS subject, o.subjectseq, e.seq, o.recordedtime
+			SELECT o.id, coalesce(o.tag::text, '') AS tag, o.sent_at IS NOT NULL AS sent, o.entry, coalesce(o.subject, 'board/' || b.id || '/player/' || e.player) AS subject, o.subjectseq, e.seq, o.recordedtime
 			FROM outbox o LEFT JOIN entries e ON e.id = o.entry LEFT JOIN boards b ON b.no = e.board
 			WHERE o.kind = 'event'`},
 		{event.Users, v.users, `
-			SELECT id, sent_at IS NOT NULL AS sent, entry, subject, subjectseq, NULL::bigint AS seq, recordedtime FROM outbox WHERE kind = 'event'`},
+			SELECT id, coalesce(tag::text, '') AS tag, sent_at IS NOT NULL AS sent, entry, subject, subjectseq, NULL::bigint AS seq, recordedtime FROM outbox WHERE kind = 'event'`},
 	} {
 		var rows []row
 		if err := o.db.SelectContext(ctx, &rows, o.query); err != nil {
@@ -275,7 +275,7 @@ func (v *view) committed(ctx context.Context) (map[string]row, error) {
 			if r.Entry.Valid {
 				entries[r.Entry.String]++
 			}
-			want[event.LogID(o.source, strconv.FormatInt(r.ID, 10))] = r
+			want[event.LogID(o.source, event.RowID(r.ID, r.Tag))] = r
 		}
 		if err := inOrder(rows); err != nil {
 			return nil, err

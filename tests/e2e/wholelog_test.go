@@ -81,10 +81,10 @@ func (l *checkout) checkLog(allTests bool) error {
 			fault("the outbox has %q for %s", about, line)
 		}
 		delete(rows, row)
-		if err := eventtest.Data(e.Type, e.JSON); err != nil {
+		if err := errors.Join(eventtest.Data(e.Type, e.JSON), eventtest.CloudEvent(e)); err != nil {
 			fault("%v", err)
 		}
-		if e.DataSchema != "/docs/events/"+string(e.Type)+".json" || e.DataContentType != "application/json" || e.TraceParent == "" || e.LogID != event.LogID(e.Source, e.ID) {
+		if e.DataSchema != event.Schema(e.Type) || e.DataContentType != "application/json" || e.TraceParent == "" || e.LogID != event.LogID(e.Source, e.ID) {
 			fault("the attributes of %s", line)
 		}
 		// An export is in the order of recordedtime, and so are the events of a subject.
@@ -190,16 +190,18 @@ func (l *checkout) relayed() (map[outboxRow]string, error) {
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		found, err := db.Query(`SELECT id::text, coalesce(type || ' ' || subject, '') FROM outbox WHERE kind = 'event'`)
+		found, err := db.Query(`SELECT id, coalesce(tag::text, ''), coalesce(type || ' ' || subject, '') FROM outbox WHERE kind = 'event'`)
 		if err != nil {
 			return nil, err
 		}
 		for found.Next() {
 			r := outboxRow{source: "/plaudit/" + name}
-			var about string
-			if err := found.Scan(&r.id, &about); err != nil {
+			var number int64
+			var tag, about string
+			if err := found.Scan(&number, &tag, &about); err != nil {
 				return nil, err
 			}
+			r.id = event.RowID(number, tag)
 			rows[r] = about
 		}
 		if err := found.Err(); err != nil {

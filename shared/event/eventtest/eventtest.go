@@ -3,6 +3,7 @@ package eventtest
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"plaudit/shared/event"
@@ -36,7 +38,10 @@ var schemas = sync.OnceValues(func() (map[event.Type]*jsonschema.Schema, error) 
 		if err != nil {
 			return nil, fmt.Errorf("the schema of %s: %w", typ, err)
 		}
-		location := "docs/events/" + string(typ) + ".json"
+		location := event.Schema(typ)
+		if id := schema.(map[string]any)["$id"]; id != location {
+			return nil, fmt.Errorf("the schema of %s has the $id %v, want %s", typ, id, location)
+		}
 		if err := compiler.AddResource(location, schema); err != nil {
 			return nil, err
 		}
@@ -67,12 +72,31 @@ func Data(typ event.Type, data []byte) error {
 	return nil
 }
 
-// Validate reports an event of ours whose data is not what its schema says, or that does
-// not name its schema.
+// CloudEvent returns an error unless the CloudEvents SDK accepts the event.
+func CloudEvent(e event.Event) error {
+	document, err := e.Encode()
+	if err != nil {
+		return err
+	}
+	var read cloudevents.Event
+	if err := json.Unmarshal(document, &read); err != nil {
+		return fmt.Errorf("the CloudEvents SDK cannot read %s: %w", document, err)
+	}
+	if err := read.Validate(); err != nil {
+		return fmt.Errorf("the CloudEvents SDK refuses %s: %w", document, err)
+	}
+	return nil
+}
+
+// Validate reports an event of ours that is no CloudEvent, whose data is not what its
+// schema says, or that does not name its schema.
 func Validate(t testing.TB, e event.Event) {
 	t.Helper()
-	if want := "/docs/events/" + string(e.Type) + ".json"; e.DataSchema != want || e.DataContentType != "application/json" {
+	if want := event.Schema(e.Type); e.DataSchema != want || e.DataContentType != "application/json" {
 		t.Errorf("the event %s has the schema %q and the content type %q, want %s and application/json", e.Type, e.DataSchema, e.DataContentType, want)
+	}
+	if err := CloudEvent(e); err != nil {
+		t.Error(err)
 	}
 	if err := Data(e.Type, e.JSON); err != nil {
 		t.Error(err)

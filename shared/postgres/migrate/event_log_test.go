@@ -26,19 +26,6 @@ var released = map[string]string{"scores": "testdata/scores-00007", "users": "te
 // functions that came with it.
 func previous(t *testing.T, database string, all folder, migrations map[string]string) folder {
 	t.Helper()
-	old := folder{}
-	root := os.DirFS(released[database])
-	err := fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := fs.ReadFile(root, path)
-		old["functions/"+path] = string(text)
-		return err
-	})
-	if err != nil || len(old) == 0 {
-		t.Fatalf("%d functions of the previous release: %v", len(old), err)
-	}
 	before := folder{}
 	for path, text := range all {
 		switch {
@@ -50,15 +37,34 @@ func previous(t *testing.T, database string, all folder, migrations map[string]s
 			before[path] = text
 		}
 	}
-	return before.with(old)
+	return before.with(functionsIn(t, released[database]))
+}
+
+// functionsIn returns the functions in a folder of testdata.
+func functionsIn(t *testing.T, dir string) folder {
+	t.Helper()
+	found := folder{}
+	root := os.DirFS(dir)
+	err := fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(root, path)
+		found["functions/"+path] = string(text)
+		return err
+	})
+	if err != nil || len(found) == 0 {
+		t.Fatalf("%d functions of the previous release: %v", len(found), err)
+	}
+	return found
 }
 
 // newFunction reports whether a function came with the event log.
 func newFunction(path string) bool {
 	name := strings.TrimSuffix(path[strings.LastIndex(path, "/")+1:], ".sql")
 	for _, n := range strings.Fields(`board_extensions player_extensions number_event report_board report_player wake entry_data outbox_rows
-		profile_lock profile_of follow_account take_profile extend_lease_v1 outbox_take_v1 outbox_done_v1 outbox_depth_v1 outbox_purge_v1
-		outbox_kept_v1 outbox_restore_v1 entries_without_rows_v1 sync_profile_v1 erase_user_players_v1 end_link_v2`) {
+		profile_lock profile_of follow_account take_profile extend_lease_v1 outbox_take_v1 outbox_take_v2 outbox_done_v1 outbox_depth_v1 outbox_purge_v1
+		outbox_kept_v1 outbox_kept_v2 outbox_restore_v1 entries_without_rows_v1 sync_profile_v1 erase_user_players_v1 end_link_v2`) {
 		if n == name {
 			return true
 		}
@@ -148,8 +154,14 @@ func TestEarlierEventsAreNumbered(t *testing.T) {
 		if got := eventsOf(t, db); !slices.Equal(got, want) {
 			t.Errorf("%s, the events are\n%s\nwant\n%s", name, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
-		// As if it had ended before its last statement.
-		db.MustExec(`DELETE FROM goose_db_version WHERE version_id = 8; DELETE FROM applied_files WHERE path = '` + eventLog["scores"] + `'`)
+		// As if it had ended before its last statement, and the later ones had not begun.
+		db.MustExec(`
+			DELETE FROM goose_db_version WHERE version_id >= 8;
+			DELETE FROM applied_files WHERE path LIKE 'migrations/%' AND path >= '` + eventLog["scores"] + `';
+			ALTER TABLE outbox DROP COLUMN tag;
+			ALTER TABLE outbox_failed DROP COLUMN tag;
+			DROP SEQUENCE outbox_untagged;
+			DROP TYPE outbox_row_v2 CASCADE`)
 	}
 	all.must(t, db)
 
@@ -335,6 +347,76 @@ func TestEventsOfAccountsAreNumbered(t *testing.T) {
 	}
 }
 
+// An erasure of the previous release is at work while the functions are replaced: its
+// event has a number all the same.
+func TestAnErasureThatIsUnderWayIsNumbered(t *testing.T) {
+	t.Parallel()
+	pgtest.Users(t) // makes the roles
+	d := pgtest.Empty(t)
+	db := d.Owner()
+	all := folder{}
+	for path, text := range texts(t, "users") {
+		all[path] = text
+	}
+	before := previous(t, "users", all, eventLog)
+	for path, text := range all {
+		if strings.HasPrefix(path, "migrations/") {
+			before = before.with(folder{path: text})
+		}
+	}
+	before.must(t, db)
+	db.MustExec(`INSERT INTO users (id, email, email_key, password_hash, display_name, role, locale, time_zone, created_at, changed_at)
+		VALUES ($1::uuid, $1, $1, '$argon2id$', 'x', 'member', 'en', 'UTC', now(), now())`, account)
+	db.MustExec(`INSERT INTO outbox (kind, type, subject, actor, data, recordedtime, traceparent) VALUES ('event', 'plaudit.user.created', 'user/' || $1, 'a', '{}', now(), $2)`, account, parent)
+
+	// It stops after it has deleted the account.
+	patient, err := postgres.OpenWithin(d.Config("db_migrate"), postgres.Limits{Patience: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer patient.Close()
+	held := patient.MustBegin()
+	defer held.Rollback() // does nothing after a commit
+	held.MustExec(`LOCK TABLE erased_users`)
+	done := make(chan error, 1)
+	go func() {
+		_, err := patient.ExecContext(t.Context(), `SELECT erase_user_v1($1, 'user/a', $2)`, account, parent)
+		done <- err
+	}()
+	for waits := false; !waits; time.Sleep(time.Millisecond) {
+		select {
+		case err := <-done:
+			t.Fatalf("it does not wait: %v", err)
+		default:
+		}
+		if err := db.Get(&waits, `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'erased_users'::regclass)`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all.must(t, patient)
+	if err := held.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	var wrong []string
+	if err := db.Select(&wrong, wrongNumbers); err != nil || len(wrong) > 0 {
+		t.Errorf("%q, %v", wrong, err)
+	}
+	if got, want := eventsOfAccount(t, db), []string{"created 1", "erased 2"}; !slices.Equal(got, want) {
+		t.Errorf("the events are %q, want %q", got, want)
+	}
+}
+
+func eventsOfAccount(t *testing.T, db *sqlx.DB) (rows []string) {
+	t.Helper()
+	if err := db.Select(&rows, `SELECT concat_ws(' ', substr(type, 14), subjectseq) FROM outbox WHERE kind = 'event' ORDER BY id`); err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
 // The functions of the outbox are the same in both databases, except for who may call
 // them.
 func TestOutboxFunctionsAreAlike(t *testing.T) {
@@ -350,7 +432,7 @@ func TestOutboxFunctionsAreAlike(t *testing.T) {
 			t.Errorf("%s differs between the databases", path)
 		}
 	}
-	if compared != 6 {
+	if compared != 8 {
 		t.Errorf("%d functions were compared", compared)
 	}
 }

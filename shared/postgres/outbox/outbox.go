@@ -51,7 +51,7 @@ var (
 // entries; it is nil for a database without them.
 func New(db *sqlx.DB, source string, entry EntryReader) *Outbox { return &Outbox{db, source, entry} }
 
-// row is a row of the outbox, as the type outbox_row_v1 has it.
+// row is a row of the outbox, as the type outbox_row_v2 has it.
 type row struct {
 	ID           int64
 	Kind         string
@@ -69,18 +69,19 @@ type row struct {
 	BatchSize    sql.NullInt64 `db:"batch_size"`
 	Restored     sql.NullBool
 	SentAt       sql.NullTime `db:"sent_at"`
+	Tag          string       // empty: of a row that was written before rows had tags
 }
 
-const columns = `id, kind, type, subject, actor, notify, data, entry_data, recordedtime, traceparent, subjectseq, extensions, enc, batch_size, restored, sent_at`
+const columns = `id, kind, type, subject, actor, notify, data, entry_data, recordedtime, traceparent, subjectseq, extensions, enc, batch_size, restored, sent_at, coalesce(tag::text, '') AS tag`
 
 // event returns the row's event. It depends only on what the transaction of the change has
 // fixed, so that a row that is sent twice is the same event, byte for byte.
 func (o *Outbox) event(r row) (event.Event, error) {
-	id := strconv.FormatInt(r.ID, 10)
+	id := event.RowID(r.ID, r.Tag)
 	e := event.Event{
 		ID: id, Source: o.source, Type: event.Type(r.Type.String), Subject: r.Subject.String, Actor: r.Actor.String, Notify: r.Notify.String,
 		Time: r.RecordedTime.UTC(), RecordedTime: r.RecordedTime.UTC(), LogID: event.LogID(o.source, id), TraceParent: r.TraceParent,
-		SubjectSeq: r.SubjectSeq.Int64, DataContentType: "application/json", DataSchema: Schema(event.Type(r.Type.String)), JSON: r.Data,
+		SubjectSeq: r.SubjectSeq.Int64, DataContentType: "application/json", DataSchema: schema(r), JSON: r.Data,
 	}
 	var err error
 	if e.Extensions, err = extensions(r.Extensions); err != nil {
@@ -102,8 +103,13 @@ func (o *Outbox) event(r row) (event.Event, error) {
 	return e, nil
 }
 
-// Schema returns the dataschema of our own events.
-func Schema(t event.Type) string { return "/docs/events/" + string(t) + ".json" }
+// schema returns the dataschema of a row's event. Before rows had tags, it was relative.
+func schema(r row) string {
+	if r.Tag == "" {
+		return "/docs/events/" + r.Type.String + ".json"
+	}
+	return event.Schema(event.Type(r.Type.String))
+}
 
 // extensions reads the attributes of an event, a JSON object or nil.
 func extensions(text []byte) (found map[string]any, err error) {
@@ -182,7 +188,7 @@ func (o *Outbox) take(ctx context.Context, limit int, send func(context.Context,
 	}
 	defer tx.Rollback() // does nothing after a commit
 	var rows []row
-	err = tx.SelectContext(lasting, &rows, `SELECT `+columns+` FROM outbox_take_v1($1, $2, $3)`, event.Encoding, limit, maxBytes)
+	err = tx.SelectContext(lasting, &rows, `SELECT `+columns+` FROM outbox_take_v2($1, $2, $3)`, event.Encoding, limit, maxBytes)
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
@@ -254,7 +260,7 @@ func (o *Outbox) kept(ctx context.Context, after int64, ids pq.Int64Array, limit
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
 	var rows []row
-	if err := o.db.SelectContext(ctx, &rows, `SELECT `+columns+` FROM outbox_kept_v1($1, $2, $3)`, after, ids, limit); err != nil {
+	if err := o.db.SelectContext(ctx, &rows, `SELECT `+columns+` FROM outbox_kept_v2($1, $2, $3)`, after, ids, limit); err != nil {
 		return nil, postgres.Wrap(fmt.Errorf("read the outbox of %s: %w", o.source, err))
 	}
 	found := make([]audit.Kept, len(rows))

@@ -181,6 +181,17 @@ func TestPlayersAreErasedWithTheirAccounts(t *testing.T) {
 	}
 }
 
+// Once the users database was set back, versions are lower than those that were applied.
+func TestAnErasureOfALowerVersionIsApplied(t *testing.T) {
+	t.Parallel()
+	s := newScores(t, 1)
+	s.theirs(t)
+	apply(t, s.follower(t), profileOf(7, "Kim"), audit.Profile{User: kim.User, Version: 3, Erased: true, TraceParent: parent}, profileOf(8, "Lee"))
+	if got, want := s.names(t), "b p: - -, b q: Bib q -, r A: - -"; got != want {
+		t.Errorf("the players are %s, want %s", got, want)
+	}
+}
+
 // A user can have more players than a step takes.
 func TestAccountsWithManyPlayers(t *testing.T) {
 	t.Parallel()

@@ -244,18 +244,21 @@ func TestEventsHaveTheseBytes(t *testing.T) {
 		s.exec(t, `UPDATE players SET user_id = 'u'`)
 	}
 	s.exec(t, `SELECT internal.change_links(ARRAY[b.no], '{p}', ARRAY[NULL], '{0}', 'key/k', 'o', $1) FROM boards b`, parent)
+	// The first ones are as if they had been written before rows had tags.
+	const tag = "018f0000-0000-4000-8000-000000000077"
+	s.exec(t, `UPDATE outbox SET tag = CASE WHEN id > 3 THEN $1::uuid END`, tag)
 	rows, err := pgscores.New(s.scores.db.Open("db_check")).Kept(t.Context(), 1, 9) // the board's has random parts
 	if err != nil || len(rows) != 3 {
 		t.Fatalf("%d events, %v", len(rows), err)
 	}
-	const head = `{"specversion":"1.0","id":"%d","source":"/plaudit/scores","type":"plaudit.%s","subject":"board/b/player/p","time":"%s","datacontenttype":"application/json","dataschema":"/docs/events/plaudit.%[2]s.json","recordedtime":"%[4]s","logid":"%[5]s","actor":"%[6]s",`
+	const head = `{"specversion":"1.0","id":"%s","source":"/plaudit/scores","type":"plaudit.%s","subject":"board/b/player/p","time":"%s","datacontenttype":"application/json","dataschema":"%[5]s","recordedtime":"%[4]s","logid":"%[6]s","actor":"%[7]s",`
 	logid := func(id string) string { return event.LogID(event.Scores, id) }
 	want := []string{
-		fmt.Sprintf(head, 2, "entry.adjusted", "2026-04-05T11:00:00Z", "2026-04-05T12:00:00Z", logid("2"), "user/o") +
+		fmt.Sprintf(head, "2", "entry.adjusted", "2026-04-05T11:00:00Z", "2026-04-05T12:00:00Z", "/docs/events/plaudit.entry.adjusted.json", logid("2"), "user/o") +
 			`"traceparent":"` + parent + `","data":{"id":"00000000-0000-0000-0000-000000000001","board":"b","player":"p","points":-5,"reason":null,"note":"a \"note\" \u003c\u0026\u003e \u2028 ä\t","kind":"adjustment","actor":"user/o","seq":1,"tiebreak":1,"occurred_at":"2026-04-05T11:00:00Z","recorded_at":"2026-04-05T12:00:00Z","standings":[{"period":"all","start":null,"score":-5},{"period":"season","start":"2025-04-05T12:00:00Z","score":-5}]}}`,
-		fmt.Sprintf(head, 3, "entry.adjusted", "2026-04-05T11:00:00Z", "2026-04-05T12:00:00.000001Z", logid("3"), "user/o") +
+		fmt.Sprintf(head, "3", "entry.adjusted", "2026-04-05T11:00:00Z", "2026-04-05T12:00:00.000001Z", "/docs/events/plaudit.entry.adjusted.json", logid("3"), "user/o") +
 			`"notify":"u","traceparent":"` + parent + `","user":"u","data":{"id":"00000000-0000-0000-0000-000000000002","board":"b","player":"p","points":-5,"reason":null,"note":"a \"note\" \u003c\u0026\u003e \u2028 ä\t","kind":"adjustment","actor":"user/o","seq":2,"tiebreak":1,"occurred_at":"2026-04-05T11:00:00Z","recorded_at":"2026-04-05T12:00:00.000001Z","batch":"00000000-0000-0000-0000-000000000090","batch_size":1,"standings":[{"period":"all","start":null,"score":-10},{"period":"season","start":"2025-04-05T12:00:00Z","score":-10}]}}`,
-		fmt.Sprintf(head, 4, "player.link-ended", "2026-04-05T12:00:00.000002Z", "2026-04-05T12:00:00.000002Z", logid("4"), "key/k") +
+		fmt.Sprintf(head, "4-"+tag, "player.link-ended", "2026-04-05T12:00:00.000002Z", "2026-04-05T12:00:00.000002Z", "urn:plaudit:event:plaudit.player.link-ended", logid("4-"+tag), "key/k") +
 			`"notify":"u","traceparent":"` + parent + `","subjectseq":1,"data":{"user": "u", "state": "accepted"}}`,
 	}
 	for i, r := range rows {
@@ -263,7 +266,12 @@ func TestEventsHaveTheseBytes(t *testing.T) {
 		if err != nil || string(document) != want[i] {
 			t.Errorf("an event is\n%s, %v\nwant\n%s", document, err, want[i])
 		}
-		eventtest.Validate(t, r.Event)
+	}
+	eventtest.Validate(t, rows[2].Event)
+	for _, r := range rows {
+		if err := eventtest.Data(r.Event.Type, r.Event.JSON); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -15,9 +15,9 @@ BEGIN
         RETURNING o.*, f.reason
     )
     INSERT INTO outbox_failed (id, kind, type, subject, actor, notify, entry, data, recordedtime, traceparent,
-        subjectseq, extensions, enc, batch_size, restored, reason, failed_at)
+        subjectseq, extensions, enc, batch_size, restored, tag, reason, failed_at)
     SELECT f.id, f.kind, f.type, f.subject, f.actor, f.notify, f.entry, f.data, f.recordedtime, f.traceparent,
-        f.subjectseq, f.extensions, f.enc, f.batch_size, f.restored, f.reason, plaudit_now()
+        f.subjectseq, f.extensions, f.enc, f.batch_size, f.restored, f.tag, f.reason, plaudit_now()
     FROM failed f;
 END $$;
 
