@@ -89,6 +89,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	if run.sent == 0 && run.failed != nil {
 		return fmt.Errorf("no message could be sent: %w", run.failed)
 	}
+	if ctx.Err() != nil && run.relied() {
+		return fmt.Errorf("the relay ended while others relied on it: %w", ctx.Err())
+	}
 	if r.Waker == nil || ctx.Err() != nil {
 		return nil
 	}
@@ -109,7 +112,13 @@ type run struct {
 
 	pollEnd time.Time // until then somebody may rely on this run
 	renew   time.Time // from then on the lease is extended after a message
+	// unsure is whether the last extension failed. It may have been made nevertheless, and
+	// then others rely on this run for a time that it does not know.
+	unsure bool
 }
+
+// relied reports whether others may rely on this run.
+func (r *run) relied() bool { return r.unsure || time.Now().Before(r.pollEnd) }
 
 // drain sends messages, and reports whether it ended by itself: not because the
 // context or the time did. It begins no batch that the deadline could cut.
@@ -123,17 +132,19 @@ func (r *run) drain(ctx context.Context) (ended bool, err error) {
 	down := 0
 	// Also before the first look: the run before this one may have ended with a promise
 	// that still stands.
-	worked := true
+	r.unsure = r.Lease != nil
+	worked := false
 	for ctx.Err() == nil && (r.deadline.IsZero() || time.Until(r.deadline) > r.SendTime) {
 		// Before the look, so that the last look begins after the end of the promise.
 		begun := time.Now()
 		before := r.sent
-		taken, err := 0, error(nil)
-		if worked && !begun.Before(r.renew) {
-			err = r.extend(ctx)
+		var extended error
+		if (worked || r.unsure) && !begun.Before(r.renew) {
+			extended = r.extend(ctx)
 		}
+		taken, err := r.Outbox.Take(ctx, r.Batch, r.send)
 		if err == nil {
-			taken, err = r.Outbox.Take(ctx, r.Batch, r.send)
+			err = extended
 		}
 		if taken > 0 {
 			crash.At(crash.AfterMark)
@@ -172,7 +183,7 @@ func (r *run) extend(ctx context.Context) error {
 	}
 	begun := time.Now()
 	pollFor, err := r.Lease.Extend(ctx, promise)
-	if err != nil {
+	if r.unsure = err != nil; r.unsure {
 		return fmt.Errorf("extend the relay's lease: %w", err)
 	}
 	// pollFor counts from now on, a little later than the database read its clock.

@@ -32,6 +32,7 @@ type outbox struct {
 	rows   []*row
 	down   func() error // the database's fault, if any
 	until  time.Time    // of the lease
+	lease  func() error // the fault of an extension, if any; one with errLost is made
 	tail   time.Duration
 	purged int
 }
@@ -109,8 +110,18 @@ func (o *outbox) Purge(_ context.Context, _ time.Duration, limit int) (int, erro
 func (o *outbox) Extend(_ context.Context, by time.Duration) (time.Duration, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	var err error
+	if o.lease != nil {
+		err = o.lease()
+	}
+	if err != nil && !errors.Is(err, errLost) {
+		return 0, err
+	}
 	if end := time.Now().Add(by); end.After(o.until) {
 		o.until = end
+	}
+	if err != nil {
+		return 0, err
 	}
 	return time.Until(o.until) + o.tail, nil
 }
@@ -542,6 +553,73 @@ func TestAnAddThatIsAboutToCommitIsNotMissed(t *testing.T) {
 			check(t, o, l)
 		})
 	}
+}
+
+// An extension that failed, whether it was made or not, leaves the run with a promise that
+// somebody relies on, that of the run before or its own. It polls until that ends.
+func TestAFailedExtensionDoesNotEndThePromise(t *testing.T) {
+	const tail = 7 * time.Second
+	for _, fault := range []error{errDown, errLost} {
+		for _, failing := range []int{0, 1} { // which extension of the run
+			t.Run(fmt.Sprintf("%v, extension %d", fault, failing), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					o, l := &outbox{tail: tail}, newLog()
+					relay, _ := newRelay(o, l)
+					relay.Lease = o
+					o.until = time.Now().Add(2 * time.Second) // by the run before
+					calls := 0
+					o.lease = func() error {
+						if calls++; calls == failing+1 {
+							return fault
+						}
+						return nil
+					}
+					done := make(chan error)
+					go func() { done <- relay.Run(t.Context()) }()
+					// A message for the second extension, and one for which nobody wakes the relay.
+					time.Sleep(6 * time.Second) // longer than half of a promise
+					o.add(message(1))
+					time.Sleep(time.Second)
+					time.Sleep(time.Until(o.promised()) - time.Nanosecond)
+					time.Sleep(tail - time.Millisecond)
+					o.add(message(2))
+					if err := <-done; err != nil {
+						t.Error(err)
+					}
+					check(t, o, l)
+				})
+			})
+		}
+	}
+}
+
+// Then the stream runs it again. What waits is sent nevertheless.
+func TestARunThatCannotExtendItsPromiseFails(t *testing.T) {
+	for _, fault := range []error{errDown, errLost} {
+		synctest.Test(t, func(t *testing.T) {
+			o, l := &outbox{lease: func() error { return fault }}, newLog()
+			relay, _ := newRelay(o, l)
+			relay.Lease, relay.Waker = o, &waker{}
+			o.add(messages(0, 20)...)
+			if err := relay.Run(t.Context()); !errors.Is(err, fault) {
+				t.Errorf("got %v", err)
+			}
+			check(t, o, l)
+		})
+	}
+}
+
+func TestARunThatIsBrokenOffDuringItsPromiseFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, l := &outbox{}, newLog()
+		relay, _ := newRelay(o, l)
+		relay.Lease, relay.Waker = o, &waker{}
+		ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+		time.AfterFunc(time.Second, cancel)
+		if err := relay.Run(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 // Adds come at random and commit at random; a wake starts a run, as a stream does: one
