@@ -4,6 +4,7 @@ package audit
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"plaudit/shared/event"
@@ -45,7 +46,10 @@ type Outbox interface {
 }
 
 // Unwritable is the error of a message that can never be sent.
-type Unwritable struct{ Reason string }
+type Unwritable struct {
+	Reason string
+	Taken  bool // because the log has something else under its logid
+}
 
 func (u Unwritable) Error() string { return "can never be written: " + u.Reason }
 
@@ -77,6 +81,17 @@ type Stored struct {
 	Event    event.Event
 	Document []byte // its encoding; see event.Event.Encode
 	Restored bool
+	// Fault is why the log's item cannot be read. Then nothing else is here but the LogID
+	// and, in lists, the RecordedTime under which it is listed.
+	Fault string
+}
+
+// Unreadable is the error of an item of the log that is not an event as this version
+// reads it.
+type Unreadable struct{ LogID, Reason string }
+
+func (u Unreadable) Error() string {
+	return fmt.Sprintf("the log's item with the logid %s cannot be read: %s", u.LogID, u.Reason)
 }
 
 // Log is the log itself.
@@ -87,12 +102,14 @@ type Log interface {
 	Put(ctx context.Context, e Stored) (other *Stored, err error)
 	// Index writes the index items of events. It can be repeated.
 	Index(ctx context.Context, events []event.Event) error
-	// Get returns an event by its LogID; nil if there is none.
+	// Get returns an event by its LogID; nil if there is none. The error of an item that is
+	// not an event with this LogID is an Unreadable.
 	Get(ctx context.Context, logID string) (*Stored, error)
 	// MissingIndex returns those of the events that lack an index item.
 	MissingIndex(ctx context.Context, events []event.Event) ([]event.Event, error)
 	// List returns the events of one dimension, in order, at most limit, and the place
-	// after the last that it looked at; the zero Place at the end.
+	// after the last that it looked at; the zero Place at the end. An item that is not an
+	// event is listed with its Fault if the query wants it, else the error is an Unreadable.
 	List(ctx context.Context, q Query) (events []Stored, next Place, err error)
 }
 
@@ -117,7 +134,8 @@ type Query struct {
 	Ascending bool
 	After     Place // goes on after this place; the zero Place: from the beginning
 	Limit     int
-	MaxBytes  int // a page ends early rather than exceed this with its documents
+	MaxBytes  int  // a page ends early rather than exceed this with its documents
+	Faulty    bool // also items that are no events
 }
 
 // Place is a place in a list of events.

@@ -45,10 +45,19 @@ func (m *memory) Index(_ context.Context, events []event.Event) error {
 }
 
 func (m *memory) Get(_ context.Context, logID string) (*audit.Stored, error) {
-	if s, ok := m.events[logID]; ok {
-		return &s, nil
+	s, ok := m.events[logID]
+	switch {
+	case !ok:
+		return nil, nil
+	case s.Fault != "":
+		return nil, audit.Unreadable{LogID: logID, Reason: s.Fault}
 	}
-	return nil, nil
+	return &s, nil
+}
+
+// garble makes the item of an event unreadable.
+func (m *memory) garble(logID string) {
+	m.events[logID] = audit.Stored{Event: event.Event{LogID: logID, Subject: m.events[logID].Event.Subject, RecordedTime: m.events[logID].Event.RecordedTime}, Fault: "garbage"}
 }
 
 func (m *memory) MissingIndex(_ context.Context, events []event.Event) (missing []event.Event, err error) {
@@ -74,6 +83,9 @@ func (m *memory) List(_ context.Context, q audit.Query) (found []audit.Stored, n
 		}
 		if c := e.RecordedTime.Compare(q.After.RecordedTime); c < 0 || c == 0 && e.LogID <= q.After.LogID {
 			continue
+		}
+		if s.Fault != "" && !q.Faulty {
+			return nil, audit.Place{}, audit.Unreadable{LogID: e.LogID, Reason: s.Fault}
 		}
 		if len(found) == q.Limit {
 			last := found[len(found)-1].Event
@@ -300,9 +312,33 @@ func TestCheckFindings(t *testing.T) {
 		{"an event without a row", func(w *world) { delete(w.scores.rows, 7) }, "no such row", false},
 		{"an event with an id that no row can have", func(w *world) {
 			e := w.log.events[seven].Event
-			e.ID, e.Subject, e.LogID = "+7", "board/x", "x"
+			e.ID, e.Subject, e.LogID = "+7", "board/x", event.LogID(event.Scores, "+7")
 			w.log.put(e)
-		}, "#+7, plaudit.board.updated on board/x", false},
+		}, "#+7, plaudit.board.updated on board/x, recorded at 2026-04-05T08:01:00Z: the log has it, but the outbox has no such row", false},
+		{"a forged event with the id of another", func(w *world) {
+			e := w.log.events[seven].Event
+			e.Subject, e.LogID = "board/x", event.LogID(event.Scores, "x")
+			w.log.put(e)
+		}, "is not that of its source and id", false},
+		{"a forged event with the number of another", func(w *world) {
+			e := w.log.events[seven].Event
+			e.ID, e.Subject, e.LogID = "07", "board/x", event.LogID(event.Scores, "07")
+			w.log.put(e)
+		}, "#07, plaudit.board.updated on board/x, recorded at 2026-04-05T08:01:00Z: the log has it, but the outbox has no such row", false},
+		{"a forged event that is older than the rows", func(w *world) {
+			e := w.log.events[seven].Event
+			e.RecordedTime, e.LogID = noon.Add(-200*24*time.Hour), event.LogID(event.Scores, "x")
+			w.log.put(e)
+		}, "is not that of its source and id", false},
+		{"an item that cannot be read and has a row", func(w *world) {
+			w.log.garble(seven)
+			w.log.hidden[seven] = true
+		}, "/plaudit/scores #7, plaudit.board.updated on board/b7, recorded at 2026-04-05T08:01:00Z: the log's item cannot be read: garbage", false},
+		{"an item that cannot be read", func(w *world) {
+			e := event.Event{ID: "7", Source: "/other", Subject: "x", RecordedTime: noon.Add(-time.Hour), LogID: "foreign", JSON: []byte("1")}
+			w.log.put(e)
+			w.log.garble("foreign")
+		}, "the item with the logid foreign, listed at 2026-04-05T11:00:00Z: the log's item cannot be read: garbage", false},
 		{"two events of one time", func(w *world) {
 			row := *w.scores.rows[7]
 			row.ID, row.Event.ID, row.Event.LogID = 8, "8", event.LogID(event.Scores, "8")
@@ -313,7 +349,7 @@ func TestCheckFindings(t *testing.T) {
 		{"an entry whose event differs", func(w *world) { orphan(w, `{"id":"e1","points":6}`) }, "does not say what the ledger says", false},
 		{"an entry with two events", func(w *world) {
 			e := orphan(w, `{"id":"e1","points":5}`).Event
-			e.ID, e.LogID = "1001", "other"
+			e.ID, e.LogID = "1001", event.LogID(event.Scores, "1001")
 			w.log.put(e)
 		}, "", false},
 
@@ -437,12 +473,26 @@ func TestSample(t *testing.T) {
 	if s, err := w.checker.Sample(t.Context(), 100, 0); err != nil || s.Missing != 0 {
 		t.Errorf("a changed event: %+v, %v", s, err)
 	}
+	w.log.garble(event.LogID(event.Scores, "24"))
+	if s, err := w.checker.Sample(t.Context(), 100, 0); err != nil || s.Missing != 0 {
+		t.Errorf("an item that cannot be read: %+v, %v", s, err)
+	}
+	// The last row leaves, or the first one comes, between two looks.
+	w.checker.Databases.Scores = emptied{w.scores}
+	if _, err := w.checker.Sample(t.Context(), 100, 100); err != nil {
+		t.Errorf("an outbox that is emptied meanwhile: %v", err)
+	}
 	empty := &records{}
 	w.checker.Databases = audit.Databases{Scores: empty, Users: empty}
 	if s, err := w.checker.Sample(t.Context(), 100, 100); err != nil || s != (audit.Sample{}) {
 		t.Errorf("empty outboxes: %+v, %v", s, err)
 	}
 }
+
+// emptied is an outbox whose last id is read while it is empty.
+type emptied struct{ *records }
+
+func (emptied) LastID(context.Context) (int64, error) { return 0, nil }
 
 // alarm is a Waker that counts, and fails if err is set.
 type alarm struct {

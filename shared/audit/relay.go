@@ -245,26 +245,26 @@ func (r *run) put(ctx context.Context, m Message) (err error) {
 func (r *run) write(ctx context.Context, m Message) error {
 	switch {
 	case m.Fault != "":
-		return Unwritable{m.Fault}
+		return Unwritable{Reason: m.Fault}
 	case m.Event != nil:
 		return r.putEvent(ctx, *m.Event, m.Restored)
 	case m.Profile != nil && r.Profiles != nil:
 		return r.Profiles.Put(ctx, *m.Profile)
 	}
-	return Unwritable{"it is neither an event nor a profile that this relay sends"}
+	return Unwritable{Reason: "it is neither an event nor a profile that this relay sends"}
 }
 
 func (r *run) putEvent(ctx context.Context, e event.Event, restored bool) error {
 	document, err := e.Encode()
 	if err != nil {
-		return Unwritable{err.Error()}
+		return Unwritable{Reason: err.Error()}
 	}
 	if len(document) > MaxDocument {
-		return Unwritable{fmt.Sprintf("its document has %d bytes, but must have at most %d", len(document), MaxDocument)}
+		return Unwritable{Reason: fmt.Sprintf("its document has %d bytes, but must have at most %d", len(document), MaxDocument)}
 	}
 	other, err := r.Log.Put(ctx, Stored{Event: e, Document: document, Restored: restored})
 	if err == nil && other != nil {
-		return Unwritable{fmt.Sprintf("the log has another event with the logid %s, recorded at %s", e.LogID, other.Event.RecordedTime.Format(time.RFC3339Nano))}
+		return Unwritable{fmt.Sprintf("the log has another event with the logid %s, recorded at %s", e.LogID, other.Event.RecordedTime.Format(time.RFC3339Nano)), true}
 	}
 	return err
 }
