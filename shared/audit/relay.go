@@ -191,7 +191,8 @@ func (r *run) extend(ctx context.Context) error {
 	return nil
 }
 
-// send writes a batch to the log. Its errors are parallel to the messages.
+// send writes a batch to the log. Its errors are parallel to the messages, and nil for
+// those that the outbox marks as sent.
 func (r *run) send(ctx context.Context, messages []Message) []error {
 	ctx, cancel := context.WithTimeout(ctx, r.SendTime)
 	defer cancel()
@@ -282,14 +283,20 @@ func failure(err *error) {
 	}
 }
 
-// report counts and logs what became of a batch.
+// report counts and logs what became of a batch. A restored message whose logid is taken
+// counts as sent, for its outbox: it was sent before, so what is in the log is wrong, and
+// the row is what proves it.
 func (r *run) report(ctx context.Context, messages []Message, errs []error) {
-	sent, unwritable, failed := 0, 0, 0
+	sent, taken, unwritable, failed := 0, 0, 0, 0
 	for i, err := range errs {
 		var never Unwritable
 		switch {
 		case err == nil:
 			sent++
+		case errors.As(err, &never) && never.Taken && messages[i].Restored:
+			taken++
+			errs[i] = nil
+			slog.ErrorContext(ctx, "an event cannot be restored, because the log has something else in its place; its row stays", "message", messages[i].ID, "reason", never.Reason)
 		case errors.As(err, &never):
 			unwritable++
 			slog.ErrorContext(ctx, "a message of the outbox can never be written", "message", messages[i].ID, "reason", never.Reason)
@@ -301,10 +308,12 @@ func (r *run) report(ctx context.Context, messages []Message, errs []error) {
 	if failed > 0 {
 		slog.WarnContext(ctx, "messages of the outbox could not be sent and stay", "messages", failed, "of", len(messages), "error", r.failed)
 	}
-	if r.sent += sent + unwritable; sent+unwritable > 0 {
+	if done := sent + taken + unwritable; done > 0 {
+		r.sent += done
 		r.failed = nil
 	}
 	r.Count(ctx, "Relayed", sent)
+	r.Count(ctx, "RestoreConflicts", taken)
 	r.Count(ctx, "UnwritableRows", unwritable)
 	r.Count(ctx, "RelayFailures", failed)
 	r.Count(ctx, "Batches", 1)

@@ -355,6 +355,47 @@ func TestUnwritableMessagesBlockNobody(t *testing.T) {
 	})
 }
 
+// A restore must not take the row away that shows what the log should have. What is in the
+// log stays, and gets no index items that are not its own.
+func TestARestoredRowStaysWhenItsLogIDIsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, l := &outbox{}, newLog()
+		changed, unreadable, lost := message(1), message(2), message(3)
+		for _, m := range []*audit.Message{&changed, &unreadable, &lost} {
+			m.Restored = true
+		}
+		forged := *message(1).Event
+		forged.JSON = []byte(`{"forged": true}`)
+		document, err := forged.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.events[forged.LogID] = document
+		l.fault = func(call string, e event.Event) error {
+			if call == "put" && e.ID == "2" {
+				return audit.Unwritable{Reason: "the log's item cannot be read", Taken: true}
+			}
+			return nil
+		}
+		o.add(changed, unreadable, lost)
+		relay, m := newRelay(o, l)
+		if err := relay.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range o.rows {
+			if !r.sent || r.reason != "" {
+				t.Errorf("message %d: sent: %t, %s", r.message.ID, r.sent, r.reason)
+			}
+		}
+		if !bytes.Equal(l.events[forged.LogID], document) || l.indexed[forged.LogID] != 0 || len(l.indexed) != 1 {
+			t.Errorf("the log has %s, and %v are indexed", l.events[forged.LogID], l.indexed)
+		}
+		if m.of("RestoreConflicts") != 2 || m.of("Relayed") != 1 || m.of("UnwritableRows") != 0 {
+			t.Errorf("%d conflicts, %d relayed, %d unwritable", m.of("RestoreConflicts"), m.of("Relayed"), m.of("UnwritableRows"))
+		}
+	})
+}
+
 // Whatever fails, and whether it had its effect or not, is repeated until it succeeds.
 func TestFailuresNeitherLoseNorDouble(t *testing.T) {
 	for name, fault := range map[string]func(call string, e event.Event) error{
