@@ -46,6 +46,11 @@ type Source interface {
 	// Restoring returns how many of the rows that a restore has marked still wait, up to
 	// limit.
 	Restoring(ctx context.Context, limit int) (int, error)
+	// Retry looks at limit of the rows that were set aside with an id above after, and
+	// queues them again. It returns how many these are, and the last id; 0 at the end.
+	Retry(ctx context.Context, after int64, limit int) (queued int, last int64, err error)
+	// Waiting returns how many rows have yet to be sent, up to limit.
+	Waiting(ctx context.Context, limit int) (int, error)
 }
 
 // Orphan is an entry of the ledger whose row has left the outbox. Its event has neither
@@ -499,7 +504,7 @@ func (c *Checker) checkTimes(ctx context.Context, events []Stored, at *place, r 
 }
 
 // rowless returns the events that have no row. A row's event is the one with its logid: the
-// number alone is no proof, because whoever writes an event can copy it from another one.
+// number alone is no proof, because a forged event can have that of another one.
 func (c *Checker) rowless(ctx context.Context, s Source, events []event.Event) (rowless []event.Event, err error) {
 	if len(events) == 0 {
 		return nil, nil

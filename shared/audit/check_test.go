@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -100,6 +101,7 @@ func (m *memory) List(_ context.Context, q audit.Query) (found []audit.Stored, n
 type records struct {
 	rows      map[int64]*audit.Kept
 	failed    []audit.Failed
+	aside     map[int64]event.Event // the events of failed
 	restoring map[int64]bool
 	read      func() // before each look at rows by id
 }
@@ -161,6 +163,39 @@ func (o *records) Restoring(_ context.Context, limit int) (int, error) {
 	return min(limit, len(o.restoring)), nil
 }
 
+func (o *records) Retry(ctx context.Context, after int64, limit int) (queued int, last int64, err error) {
+	failed, err := o.Failed(ctx, after, limit)
+	for _, f := range failed {
+		o.failed = slices.DeleteFunc(o.failed, func(other audit.Failed) bool { return other.ID == f.ID })
+		o.rows[f.ID] = &audit.Kept{ID: f.ID, Event: o.aside[f.ID]}
+		last = f.ID
+	}
+	if len(failed) < limit {
+		last = 0
+	}
+	return len(failed), last, err
+}
+
+func (o *records) Waiting(_ context.Context, limit int) (n int, err error) {
+	for _, row := range o.rows {
+		if row.Sent.IsZero() {
+			n++
+		}
+	}
+	return min(n, limit), nil
+}
+
+// setAside sets the row aside, as the relay does.
+func (o *records) setAside(id int64) {
+	o.failed = append(o.failed, audit.Failed{ID: id, Type: o.rows[id].Event.Type, Reason: "why"})
+	slices.SortFunc(o.failed, func(a, b audit.Failed) int { return cmp.Compare(a.ID, b.ID) })
+	if o.aside == nil {
+		o.aside = map[int64]event.Event{}
+	}
+	o.aside[id] = o.rows[id].Event
+	delete(o.rows, id)
+}
+
 // relay sends at most n of the rows that wait, as the relay does.
 func (o *records) relay(m *memory, n int) {
 	for _, id := range slices.Sorted(maps.Keys(o.rows)) {
@@ -188,6 +223,13 @@ func TestRecordsAreASource(t *testing.T) {
 			}
 		},
 		Send: func() { o.relay(&memory{events: map[string]audit.Stored{}}, 100) },
+		SetAside: func() {
+			for _, id := range slices.Sorted(maps.Keys(o.rows)) {
+				if o.rows[id].Sent.IsZero() {
+					o.setAside(id)
+				}
+			}
+		},
 	})
 }
 
@@ -443,6 +485,9 @@ func TestForeignPlacesAreRefused(t *testing.T) {
 		if _, _, err := restorer.Run(t.Context(), json.RawMessage(at), time.Time{}, time.Time{}); !errors.Is(err, audit.ErrPlace) {
 			t.Errorf("a restore at %s: %v", at, err)
 		}
+		if _, _, err := restorer.Retry(t.Context(), json.RawMessage(at)); !errors.Is(err, audit.ErrPlace) {
+			t.Errorf("a retry at %s: %v", at, err)
+		}
 	}
 }
 
@@ -562,6 +607,47 @@ func TestRestoreGoesOnWithoutAWake(t *testing.T) {
 	restorer := audit.Restorer{Databases: w.databases(), Waker: alarm, Now: time.Now, Step: 3, Ahead: 6, Budget: time.Hour}
 	if r, next, err := restorer.Run(t.Context(), nil, time.Time{}, time.Time{}); err != nil || next == nil || r.Marked == 0 || alarm.wakes != 1 {
 		t.Errorf("got %+v, %s, %v, %d wakes", r, next, err, alarm.wakes)
+	}
+}
+
+// A retry queues all that was set aside, a little at a time, and does not wait for what
+// fails again.
+func TestRetryQueuesWhatWasSetAside(t *testing.T) {
+	w := newWorld()
+	w.scores.relay(w.log, 1)
+	for id := int64(1); id <= 20; id++ {
+		delete(w.log.events, w.scores.rows[id].Event.LogID)
+		w.scores.setAside(id)
+	}
+	w.users.setAside(5)
+	var alarm alarm
+	restorer := audit.Restorer{Databases: w.databases(), Waker: &alarm, Budget: time.Hour, Now: func() time.Time { return noon }, Step: 3, Ahead: 6}
+	queued, most := 0, 0
+	var at json.RawMessage
+	for steps := 0; ; steps++ {
+		r, next, err := restorer.Retry(t.Context(), at)
+		if err != nil || steps > 100 {
+			t.Fatalf("%v after %d steps", err, steps)
+		}
+		queued, most = queued+r.Marked, max(most, r.Waiting)
+		if r.Waiting > 0 && alarm.wakes == 0 {
+			t.Error("rows wait, and the relay is not woken")
+		}
+		alarm.wakes = 0
+		for _, id := range []int64{1, 20} { // these fail again
+			if row := w.scores.rows[id]; row != nil && row.Sent.IsZero() {
+				w.scores.setAside(id)
+			}
+		}
+		if at = next; at == nil {
+			break
+		}
+		w.scores.relay(w.log, 2)
+	}
+	w.scores.relay(w.log, 100)
+	w.users.relay(w.log, 100)
+	if r := w.check(t); queued != 21 || most > 8 || len(r.Findings) != 2 || len(w.scores.failed) != 2 {
+		t.Errorf("%d rows were queued, up to %d waited, and then: %+v", queued, most, r)
 	}
 }
 

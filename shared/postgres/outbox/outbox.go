@@ -14,6 +14,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
 
 	"plaudit/shared/audit"
 	"plaudit/shared/event"
@@ -313,6 +314,31 @@ func (o *Outbox) Restoring(ctx context.Context, limit int) (n int, err error) {
 	err = o.db.GetContext(ctx, &n, `SELECT count(*) FROM (SELECT FROM outbox WHERE sent_at IS NULL AND restored LIMIT $1) r`, limit)
 	if err != nil {
 		return 0, postgres.Wrap(fmt.Errorf("count what is restored from the outbox of %s: %w", o.source, err))
+	}
+	return n, nil
+}
+
+// Retry implements audit.Source.
+func (o *Outbox) Retry(ctx context.Context, after int64, limit int) (queued int, last int64, err error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	err = o.db.QueryRowContext(ctx, `SELECT queued, last FROM outbox_retry_v1($1, $2)`, after, limit).Scan(&queued, &last)
+	if pq.As(err, pqerror.UndefinedFunction) != nil {
+		return 0, 0, fmt.Errorf("the database of %s is that of an earlier version, which cannot queue failed rows again: migrate it with `plaudit setup` first: %w", o.source, err)
+	}
+	if err != nil {
+		return 0, 0, postgres.Wrap(fmt.Errorf("queue the failed rows of %s again: %w", o.source, err))
+	}
+	return queued, last, nil
+}
+
+// Waiting implements audit.Source.
+func (o *Outbox) Waiting(ctx context.Context, limit int) (n int, err error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	err = o.db.GetContext(ctx, &n, `SELECT count(*) FROM (SELECT FROM outbox WHERE sent_at IS NULL LIMIT $1) w`, limit)
+	if err != nil {
+		return 0, postgres.Wrap(fmt.Errorf("count what waits in the outbox of %s: %w", o.source, err))
 	}
 	return n, nil
 }

@@ -16,9 +16,11 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/audit"
+	"plaudit/shared/audit/audittest"
 	"plaudit/shared/event"
 	"plaudit/shared/event/eventtest"
 	"plaudit/shared/postgres"
+	"plaudit/shared/postgres/pgtest"
 	pgscores "plaudit/shared/postgres/scores"
 	"plaudit/shared/score"
 )
@@ -219,6 +221,50 @@ func TestRestoreSendsTheSameEvents(t *testing.T) {
 	}
 	if marked, last, err := checker.Restore(t.Context(), 0, time.Time{}, time.Time{}, 100); err != nil || marked != 4 || last != 0 {
 		t.Errorf("all: %d up to %d: %v", marked, last, err)
+	}
+}
+
+func TestTheOutboxIsASource(t *testing.T) {
+	t.Parallel()
+	s := newScores(t, 1)
+	s.board(t, "b", nil)
+	s.db.Owner().MustExec(`DELETE FROM outbox`)
+	relay := s.relay(t)
+	all := func(err error) {
+		t.Helper()
+		_, err = relay.Take(t.Context(), 100, func(_ context.Context, messages []audit.Message) []error {
+			return slices.Repeat([]error{err}, len(messages))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	audittest.Source(t, audittest.Outbox{
+		Name: event.Scores, Source: pgscores.New(s.db.Open("db_check")),
+		Add: func(n int) {
+			for range n {
+				s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](1)})
+			}
+		},
+		Send:     func() { all(nil) },
+		SetAside: func() { all(audit.Unwritable{Reason: "why"}) },
+	})
+}
+
+// A row that comes back is the one that was set aside, in all columns.
+func TestARetryBringsWholeRowsBack(t *testing.T) {
+	t.Parallel()
+	s := newScores(t, 1)
+	s.some(t)
+	pgtest.RetryKeepsRows(t, s.db, s.relay(t), pgscores.New(s.db.Open("db_check")))
+}
+
+func TestARetryNeedsAMigratedDatabase(t *testing.T) {
+	t.Parallel()
+	s := newScores(t, 1)
+	s.db.Owner().MustExec(`DROP FUNCTION outbox_retry_v1`)
+	if _, _, err := pgscores.New(s.db.Open("db_check")).Retry(t.Context(), 0, 1); err == nil || !strings.Contains(err.Error(), "migrate it with `plaudit setup` first") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -81,6 +81,7 @@ func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
 			`SELECT extend_lease_v1('0')`:                                                           "outbox_relay",
 			`SELECT id FROM outbox_kept_v1(0, NULL, 1)`:                                             "db_check",
 			`SELECT marked FROM outbox_restore_v1(0, NULL, NULL, 0)`:                                "db_check",
+			`SELECT queued FROM outbox_retry_v1(0, 0)`:                                              "db_check",
 			`SELECT last FROM entries_without_rows_v1($$00000000-0000-0000-0000-000000000000$$, 1)`: "db_check",
 			`SELECT period FROM check_board_v1('b')`:                                                "db_check",
 			`SELECT sync_profile_v1('u', 1, NULL, NULL, 't', NULL, 1)`:                              "player_sync",
