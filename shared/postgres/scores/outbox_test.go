@@ -390,8 +390,8 @@ func (b *bell) rung() bool {
 	return rings == 1
 }
 
-// Every change wakes the relay once its promise is over, and none does before. What
-// changes nothing never does.
+// Every change wakes the relay once its promise is over, also if it is repeated, and none
+// does before. What is refused never does.
 func TestChangesWakeTheRelay(t *testing.T) {
 	t.Parallel()
 	s := newScores(t, 1)
@@ -448,29 +448,56 @@ func TestChangesWakeTheRelay(t *testing.T) {
 			}
 		}
 	}
-	for name, do := range map[string]func() error{
-		"a replay": func() error {
-			_, err := adder.Add(ctxOf(t), owner, addRoute, fmt.Sprint("b", n), score.Submission{Player: "p", Points: ptr[int64](1), Key: "k"})
+	// A repetition cannot know whether the first one, whose answer was lost, came to its wake.
+	add := func() error {
+		_, err := adder.Add(ctxOf(t), owner, addRoute, fmt.Sprint("b", n), score.Submission{Player: "p", Points: ptr[int64](1), Key: "k"})
+		return err
+	}
+	repeated := map[string]func() error{
+		"an add": add,
+		"a batch": func() error {
+			_, _, err := adder.AddAll(ctxOf(t), owner, batchRoute, []score.BatchItem{{Board: fmt.Sprint("b", n), Submission: score.Submission{Player: "q", Points: ptr[int64](1), Key: "batch"}}}, nil)
 			return err
 		},
-		"an empty change": func() error {
-			_, _, err := boards.ChangePlayer(ctxOf(t), owner, fmt.Sprint("b", n), "q", nil, score.PlayerChange{})
+		"a player": func() error {
+			_, _, err := boards.ChangePlayer(ctxOf(t), owner, fmt.Sprint("b", n), "new", nil, score.PlayerChange{})
 			return err
 		},
-		"a board whose id is taken": func() error {
-			if _, err := boards.Create(ctxOf(t), owner, "b1", nil, func(*score.Board) {}); err == nil {
-				return errors.New("it is created")
+		"an acceptance": func() error {
+			_, err := boards.AcceptLink(ctxOf(t), member, fmt.Sprint("b", n), "linked")
+			return err
+		},
+		"an end":     func() error { return boards.EndLink(ctxOf(t), member, fmt.Sprint("b", n), "unlinked") },
+		"an erasure": func() error { return boards.ErasePlayer(ctxOf(t), owner, fmt.Sprint("b", n), "erased") },
+	}
+	for _, player := range []string{"linked", "unlinked", "erased"} {
+		if _, _, err := boards.ChangePlayer(ctxOf(t), owner, fmt.Sprint("b", n), player, nil, score.PlayerChange{Profile: userIs(member.User)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, do := range repeated {
+		for _, until := range []string{"infinity", "-infinity", "infinity"} {
+			s.db.Owner().MustExec(`UPDATE relay_lease SET until = $1`, until)
+			b.rung()
+			if err := do(); err != nil {
+				t.Errorf("%s: %v", name, err)
 			}
-			return nil
+			if got := b.rung(); got != (until == "-infinity") {
+				t.Errorf("with a promise until %s, %s that is repeated wakes the relay: %t", until, name, got)
+			}
+		}
+	}
+	s.db.Owner().MustExec(`UPDATE relay_lease SET until = '-infinity'`)
+	for name, do := range map[string]func() error{
+		"a board whose id is taken": func() error {
+			_, err := boards.Create(ctxOf(t), owner, "b1", nil, func(*score.Board) {})
+			return err
 		},
+		"a link that does not exist": func() error { return boards.EndLink(ctxOf(t), member, fmt.Sprint("b", n), "new") },
 	} {
-		if err := do(); err != nil {
-			t.Errorf("%s: %v", name, err)
+		if err := do(); err == nil || b.rung() {
+			t.Errorf("%s wakes the relay, or is there: %v", name, err)
 		}
-		if b.mu.Lock(); b.rings > 0 {
-			t.Errorf("%s wakes the relay", name)
-		}
-		b.mu.Unlock()
 	}
 	// The change is made, whatever becomes of the wake.
 	b.err = errors.New("down")
