@@ -97,6 +97,15 @@ type Checker struct {
 	Wait time.Duration
 }
 
+// KeepDays returns how long outboxes keep sent rows, from OUTBOX_DAYS. It must exceed the
+// margin, or a check would find every event without a row about to lose it.
+func KeepDays(days int) (time.Duration, error) {
+	if least := int(margin/(24*time.Hour)) + 1; days < least {
+		return 0, fmt.Errorf("OUTBOX_DAYS is %d, but must be at least %d, because checks do not look for a row on its last day: set OutboxDays in template.yaml", days, least)
+	}
+	return time.Duration(days) * 24 * time.Hour, nil
+}
+
 const (
 	// young is the age below which an event may still be on its way.
 	young = time.Minute

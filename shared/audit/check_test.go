@@ -439,6 +439,22 @@ func TestCheckFindings(t *testing.T) {
 	}
 }
 
+// With the least number of days, a check still finds an event without a row.
+func TestTheFewestDaysLeaveSomethingToCheck(t *testing.T) {
+	if _, err := audit.KeepDays(1); err == nil || !strings.Contains(err.Error(), "OUTBOX_DAYS is 1, but must be at least 2") {
+		t.Errorf("one day: %v", err)
+	}
+	w := newWorld()
+	var err error
+	if w.checker.Keep, err = audit.KeepDays(2); err != nil {
+		t.Fatal(err)
+	}
+	delete(w.scores.rows, 7)
+	if r := w.check(t); len(r.Findings) != 1 || !strings.Contains(r.Findings[0], "no such row") {
+		t.Errorf("found %q", r.Findings)
+	}
+}
+
 func TestCheckListsABoundedNumberOfFindings(t *testing.T) {
 	w := newWorld()
 	for id := int64(100); id < 250; id++ {
