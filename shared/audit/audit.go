@@ -16,6 +16,7 @@ type Message struct {
 	Event    *event.Event
 	Profile  *Profile
 	Fault    string // why it is neither, and can never be sent
+	Err      error  // why it is neither for now; it stays
 	Restored bool   // it is sent again by a restore, so that nobody is told twice
 }
 

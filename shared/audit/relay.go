@@ -233,7 +233,7 @@ func (r *run) sendGroup(putting, ctx context.Context, messages []Message, errs [
 }
 
 func (r *run) put(ctx context.Context, m Message) (err error) {
-	defer failure(&err)
+	defer Recover(&err)
 	if err := ctx.Err(); err != nil {
 		return err // a batch that takes too long ends here
 	}
@@ -245,6 +245,8 @@ func (r *run) put(ctx context.Context, m Message) (err error) {
 
 func (r *run) write(ctx context.Context, m Message) error {
 	switch {
+	case m.Err != nil:
+		return m.Err
 	case m.Fault != "":
 		return Unwritable{Reason: m.Fault}
 	case m.Event != nil:
@@ -271,13 +273,13 @@ func (r *run) putEvent(ctx context.Context, e event.Event, restored bool) error 
 }
 
 func (r *run) index(ctx context.Context, events []event.Event) (err error) {
-	defer failure(&err)
+	defer Recover(&err)
 	return r.Log.Index(ctx, events)
 }
 
-// failure makes a panic the failure of its message, so that one message does not end
-// the relay of all.
-func failure(err *error) {
+// Recover makes a panic the error of its message, so that one message does not end the
+// relay of all. A function defers it.
+func Recover(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("panic: %v", p)
 	}

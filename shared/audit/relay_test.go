@@ -396,6 +396,23 @@ func TestARestoredRowStaysWhenItsLogIDIsTaken(t *testing.T) {
 	})
 }
 
+// A message that cannot be rendered for now stays.
+func TestAMessageWithAnErrorStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, l := &outbox{}, newLog()
+		o.add(audit.Message{ID: 1, Err: errors.New("panic: odd")}, message(2))
+		relay, m := newRelay(o, l)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := relay.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if o.rows[0].sent || o.rows[0].reason != "" || !o.rows[1].sent || m.of("RelayFailures") == 0 {
+			t.Errorf("the rows are %+v and %+v", o.rows[0], o.rows[1])
+		}
+	})
+}
+
 // Whatever fails, and whether it had its effect or not, is repeated until it succeeds.
 func TestFailuresNeitherLoseNorDouble(t *testing.T) {
 	for name, fault := range map[string]func(call string, e event.Event) error{

@@ -128,19 +128,45 @@ func extensions(text []byte) (found map[string]any, err error) {
 	return found, nil
 }
 
-func (o *Outbox) message(r row) (audit.Message, error) {
-	m := audit.Message{ID: r.ID, Restored: r.Restored.Bool}
+// message renders a row. What panics is a fault of this program and not of the row, which
+// waits until another version can send it.
+func (o *Outbox) message(r row) (m audit.Message) {
+	m = audit.Message{ID: r.ID, Restored: r.Restored.Bool}
+	defer audit.Recover(&m.Err)
+	var err error
 	switch r.Kind {
 	case "event":
-		e, err := o.event(r)
+		var e event.Event
+		e, err = o.event(r)
 		m.Event = &e
-		return m, err
 	case "profile":
-		p, err := profile(r)
+		var p audit.Profile
+		p, err = profile(r)
 		m.Profile = &p
-		return m, err
+	default:
+		err = fmt.Errorf("its kind %q is neither event nor profile", r.Kind)
 	}
-	return m, fmt.Errorf("its kind %q is neither event nor profile", r.Kind)
+	if err != nil {
+		return audit.Message{ID: r.ID, Restored: r.Restored.Bool, Fault: err.Error()}
+	}
+	return m
+}
+
+// keep renders an event's row for a check, which goes on after a panic, too.
+func (o *Outbox) keep(r row) audit.Kept {
+	k := audit.Kept{ID: r.ID, Event: event.Event{ID: strconv.FormatInt(r.ID, 10), Source: o.source, RecordedTime: r.RecordedTime.UTC()}}
+	if r.SentAt.Valid {
+		k.Sent = r.SentAt.Time.UTC()
+	}
+	err := func() (err error) {
+		defer audit.Recover(&err)
+		k.Event, err = o.event(r)
+		return err
+	}()
+	if err != nil {
+		k.Fault = err.Error()
+	}
+	return k
 }
 
 func profile(r row) (audit.Profile, error) {
@@ -191,9 +217,7 @@ func (o *Outbox) take(ctx context.Context, limit int, send func(context.Context,
 	sent, failed, reasons := pq.Int64Array{}, pq.Int64Array{}, pq.StringArray{}
 	messages := make([]audit.Message, len(rows))
 	for i, r := range rows {
-		if messages[i], err = o.message(r); err != nil {
-			messages[i] = audit.Message{ID: r.ID, Fault: err.Error()}
-		}
+		messages[i] = o.message(r)
 	}
 	errs := send(ctx, messages)
 	if len(errs) != len(messages) {
@@ -260,14 +284,7 @@ func (o *Outbox) kept(ctx context.Context, after int64, ids pq.Int64Array, limit
 	}
 	found := make([]audit.Kept, len(rows))
 	for i, r := range rows {
-		e, err := o.event(r)
-		found[i] = audit.Kept{ID: r.ID, Event: e}
-		if r.SentAt.Valid {
-			found[i].Sent = r.SentAt.Time.UTC()
-		}
-		if err != nil {
-			found[i].Fault = err.Error()
-		}
+		found[i] = o.keep(r)
 	}
 	return found, nil
 }

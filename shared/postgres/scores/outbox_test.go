@@ -20,6 +20,7 @@ import (
 	"plaudit/shared/event"
 	"plaudit/shared/event/eventtest"
 	"plaudit/shared/postgres"
+	"plaudit/shared/postgres/outbox"
 	"plaudit/shared/postgres/pgtest"
 	pgscores "plaudit/shared/postgres/scores"
 	"plaudit/shared/score"
@@ -162,6 +163,38 @@ func TestUnreadableRowsAreSetAside(t *testing.T) {
 		t.Errorf("the entry without a row: %v, %s, %v", found, last, err)
 	}
 	s.db.Owner().MustExec(`DELETE FROM outbox_failed`)
+}
+
+// A row whose rendering panics waits for a version that can render it. It holds up neither
+// the others nor a check.
+func TestARowThatPanicsHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	s := newScores(t, 1)
+	s.some(t)
+	odd := func(doc []byte, _ int) (outbox.Entry, error) {
+		if strings.Contains(string(doc), `"p1"`) {
+			panic("odd")
+		}
+		return outbox.Entry{Subject: "board/b/player/p", Data: []byte("{}")}, nil
+	}
+	relay := outbox.New(s.db.Open("outbox_relay"), event.Scores, odd)
+	var sent []int64
+	n, err := relay.Take(t.Context(), 9, func(_ context.Context, messages []audit.Message) []error {
+		out := make([]error, len(messages))
+		for i, m := range messages {
+			if out[i] = m.Err; m.Err == nil {
+				sent = append(sent, m.ID)
+			}
+		}
+		return out
+	})
+	if err != nil || n != 4 || !slices.Equal(sent, []int64{1, 2, 4}) || s.count(t, "outbox WHERE sent_at IS NULL") != 1 || s.count(t, "outbox_failed") != 0 {
+		t.Errorf("of %d rows, %v were sent: %v", n, sent, err)
+	}
+	kept, err := outbox.New(s.db.Open("db_check"), event.Scores, odd).Kept(t.Context(), 0, 9)
+	if err != nil || len(kept) != 4 || kept[2].Fault != "panic: odd" || kept[2].ID != 3 || !kept[2].Sent.IsZero() || kept[2].Event.RecordedTime.IsZero() || kept[3].Fault != "" {
+		t.Errorf("kept are %+v, %v", kept, err)
+	}
 }
 
 func TestSentRowsLeave(t *testing.T) {
