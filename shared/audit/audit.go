@@ -37,7 +37,8 @@ type Outbox interface {
 	// send. What send returns is parallel to its messages: those with nil are marked as
 	// sent (a profile's row is deleted), those with an Unwritable are set aside with its
 	// reason, those with a Fault with that, and the others stay. All of it is one
-	// transaction. It returns how many messages it took; 0 if none waits.
+	// transaction. It returns how many messages it took; 0 if none waits. After a batch that
+	// stays as a whole it goes on with those behind it, and comes back to the oldest in time.
 	Take(ctx context.Context, limit int, send func(context.Context, []Message) []error) (int, error)
 	// Depth returns how many messages wait, up to limit, and how old the oldest is.
 	Depth(ctx context.Context, limit int) (waiting int, oldest time.Duration, err error)

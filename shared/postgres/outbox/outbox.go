@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -21,8 +22,13 @@ import (
 	"plaudit/shared/postgres"
 )
 
-// maxBytes is about how much data a batch has.
-const maxBytes = 8_000_000
+const (
+	// maxBytes is about how much data a batch has.
+	maxBytes = 8_000_000
+	// maxAhead is how many batches may begin after rows that failed, until these have
+	// their turn again.
+	maxAhead = 50
+)
 
 // Outbox is the outbox of one database. The role that the pool logs in as decides which
 // methods work: the relay's takes and purges, db_check reads and restores.
@@ -30,6 +36,8 @@ type Outbox struct {
 	db     *sqlx.DB
 	source string
 	entry  EntryReader
+	passed atomic.Int64 // the id after which the next batch begins, see take
+	ahead  atomic.Int64 // how many batches began after the oldest row, since one began with it
 }
 
 // Entry is what the ledger adds to the event of an entry.
@@ -50,7 +58,9 @@ var (
 
 // New returns the outbox over a pool. source is that of its events, and entry reads the
 // entries; it is nil for a database without them.
-func New(db *sqlx.DB, source string, entry EntryReader) *Outbox { return &Outbox{db, source, entry} }
+func New(db *sqlx.DB, source string, entry EntryReader) *Outbox {
+	return &Outbox{db: db, source: source, entry: entry}
+}
 
 // row is a row of the outbox, as the type outbox_row_v1 has it.
 type row struct {
@@ -208,8 +218,21 @@ func (o *Outbox) take(ctx context.Context, limit int, send func(context.Context,
 		return 0, err
 	}
 	defer tx.Rollback() // does nothing after a commit
-	var rows []row
-	err = tx.SelectContext(lasting, &rows, `SELECT `+columns+` FROM outbox_take_v1($1, $2, $3)`, event.Encoding, limit, maxBytes)
+	// A batch of which nothing could be sent is passed, so that rows which fail for a long
+	// time do not hold up those behind them. At the end they have their turn again.
+	after := o.passed.Load()
+	if after > 0 && o.ahead.Add(1) > maxAhead {
+		after = 0
+	}
+	rows, err := oldest(lasting, tx, after, limit)
+	if err == nil && len(rows) == 0 && after > 0 {
+		after = 0
+		rows, err = oldest(lasting, tx, after, limit)
+	}
+	if after == 0 {
+		o.passed.Store(0)
+		o.ahead.Store(0)
+	}
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
@@ -234,10 +257,19 @@ func (o *Outbox) take(ctx context.Context, limit int, send func(context.Context,
 			failed, reasons = append(failed, messages[i].ID), append(reasons, never.Reason)
 		}
 	}
+	if after > 0 || len(sent)+len(failed) == 0 {
+		o.passed.Store(rows[len(rows)-1].ID)
+	}
 	if _, err := tx.ExecContext(lasting, `SELECT outbox_done_v1($1, $2, $3)`, sent, failed, reasons); err != nil {
 		return 0, err
 	}
 	return len(rows), tx.Commit()
+}
+
+// oldest locks and returns the oldest rows after an id that wait.
+func oldest(ctx context.Context, tx *sqlx.Tx, after int64, limit int) (rows []row, err error) {
+	err = tx.SelectContext(ctx, &rows, `SELECT `+columns+` FROM outbox_take_v2($1, $2, $3, $4)`, event.Encoding, after, limit, maxBytes)
+	return rows, err
 }
 
 // Depth implements audit.Outbox.

@@ -60,6 +60,13 @@ func (s *scores) some(t *testing.T) {
 	}
 }
 
+// more adds n more entries: n messages.
+func (s *scores) more(t *testing.T, n int) {
+	for range n {
+		s.add(t, "b", score.Submission{Player: "p0", Points: ptr[int64](1)})
+	}
+}
+
 func TestTakeMarksWhatIsSent(t *testing.T) {
 	t.Parallel()
 	s := newScores(t, 1)
@@ -194,6 +201,32 @@ func TestARowThatPanicsHoldsUpNobody(t *testing.T) {
 	kept, err := outbox.New(s.db.Open("db_check"), event.Scores, odd).Kept(t.Context(), 0, 9)
 	if err != nil || len(kept) != 4 || kept[2].Fault != "panic: odd" || kept[2].ID != 3 || !kept[2].Sent.IsZero() || kept[2].Event.RecordedTime.IsZero() || kept[3].Fault != "" {
 		t.Errorf("kept are %+v, %v", kept, err)
+	}
+}
+
+// A whole batch that fails again and again does not hold up what is behind it, and has its
+// turn again, also while more and more comes.
+func TestABatchThatFailsIsPassed(t *testing.T) {
+	t.Parallel()
+	s := newScores(t, 1)
+	s.some(t)
+	s.more(t, 4)
+	relay := s.relay(t)
+	down := map[int64]error{1: errors.New("down"), 2: errors.New("down"), 3: errors.New("down"), 4: errors.New("down")}
+	for i, want := range [][]int64{{1, 2}, {3, 4}, {5, 6}, {7, 8}, {1, 2}, {3, 4}, {1, 2}} {
+		if got := ids(relayed(t, relay, 2, down)); !slices.Equal(got, want) {
+			t.Errorf("batch %d has the rows %d, want %d", i, got, want)
+		}
+	}
+	turns := 0
+	for range 120 {
+		s.more(t, 1)
+		if got := ids(relayed(t, relay, 1, down)); got[0] == 1 {
+			turns++
+		}
+	}
+	if turns < 2 {
+		t.Errorf("the oldest row had %d turns", turns)
 	}
 }
 

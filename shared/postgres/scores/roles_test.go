@@ -74,6 +74,7 @@ func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
 			`SELECT id, type, reason FROM outbox_failed`:                                            "db_check",
 			`SELECT data FROM outbox_failed`:                                                        "",
 			`SELECT note FROM ledger WHERE metadata IS NULL`:                                        "score_query",
+			`SELECT id FROM outbox_take_v2(1, 0, 1, 1)`:                                             "outbox_relay",
 			`SELECT id FROM outbox_take_v1(1, 1, 1)`:                                                "outbox_relay",
 			`SELECT outbox_done_v1('{}', '{}', '{}')`:                                               "outbox_relay",
 			`SELECT waiting FROM outbox_depth_v1(1)`:                                                "outbox_relay",
