@@ -18,7 +18,7 @@ import (
 // errIncomplete is returned for a log that differs from the databases.
 var errIncomplete = errors.New("the audit log and the databases differ")
 
-// auditLog is `plaudit audit tail|check|restore`.
+// auditLog is `plaudit audit tail|check|restore|retry`.
 func auditLog(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	command := ""
 	if len(args) > 0 {
@@ -29,10 +29,12 @@ func auditLog(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 		return auditCheck(ctx, args[1:], stdin, stdout, stderr)
 	case "restore":
 		return auditRestore(ctx, args[1:], stdin, stdout, stderr)
+	case "retry":
+		return auditRetry(ctx, args[1:], stdin, stdout, stderr)
 	case "tail":
 		return auditTail(ctx, args[1:], stdout, stderr)
 	}
-	fmt.Fprintln(stderr, "plaudit audit: the command is `plaudit audit tail`, `check` or `restore`; see `plaudit --help`")
+	fmt.Fprintln(stderr, "plaudit audit: the command is `plaudit audit tail`, `check`, `restore` or `retry`; see `plaudit --help`")
 	return errUsage
 }
 
@@ -112,6 +114,30 @@ func auditRestore(ctx context.Context, args []string, stdin io.Reader, stdout, s
 	return nil
 }
 
+// auditRetry has rows that could not be written sent again.
+func auditRetry(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("audit retry", flag.ContinueOnError)
+	stack := placeFlags(flags)
+	if err := parse(flags, args, stderr); err != nil {
+		return err
+	}
+	check, err := stack.checker(ctx, stdin)
+	if err != nil {
+		return err
+	}
+	queued, err := sendAgain(ctx, check, map[string]any{"do": "audit-retry"}, restorePatience, func(queued int, r audit.Restored) {
+		fmt.Fprintf(stderr, "%d rows queued again; %d rows have yet to be sent\n", queued, r.Waiting)
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("interrupted: what was queued is sent nevertheless; start again for the rest: %w", ctx.Err())
+		}
+		return fmt.Errorf("queue the failed rows again: %w", err)
+	}
+	fmt.Fprintf(stdout, "%d rows were queued again; those that still cannot be written are set aside again, and `plaudit audit check` names them\n", queued)
+	return nil
+}
+
 // instant is a flag with a time.
 type instant struct{ time.Time }
 
@@ -124,8 +150,8 @@ func (i *instant) Set(text string) (err error) {
 	return nil
 }
 
-// errStuck is returned for a restore of which nothing has been sent for a while.
-var errStuck = errors.New("nothing has been sent for a while; read the logs of outbox-relay and of the users service. What is marked is sent as soon as they can, and `plaudit audit restore` can be repeated")
+// errStuck is returned for a restore or a retry of which nothing has been sent for a while.
+var errStuck = errors.New("nothing has been sent for a while; read the logs of outbox-relay and of the users service. What waits is sent as soon as they can, and the command can be repeated")
 
 // restore returns how many events it had sent again, with its progress on stderr. It
 // fails if nothing is sent for the time of patience.
@@ -138,23 +164,30 @@ func restore(ctx context.Context, check checker, from, to time.Time, patience ti
 		request["to"] = to
 	}
 	fmt.Fprintln(stderr, "events of other systems (POST /v1/audit/events) are in no outbox, and cannot be restored")
-	named := false
+	return sendAgain(ctx, check, request, patience, func(marked int, r audit.Restored) {
+		for _, source := range slices.Sorted(maps.Keys(r.Oldest)) { // of the first piece
+			if from.IsZero() || from.Before(r.Oldest[source]) {
+				fmt.Fprintf(stderr, "rows leave the outbox of %s after OUTBOX_DAYS: events recorded before %s cannot be restored\n", database(source), r.Oldest[source].UTC().Format(time.RFC3339))
+			}
+		}
+		fmt.Fprintf(stderr, "%d events marked, of which %d have yet to be sent\n", marked, r.Waiting)
+	})
+}
+
+// sendAgain has db-check do a restore or a retry, and returns how many rows it had sent
+// again. It calls progress when a piece has made some. It fails if nothing is sent for the
+// time of patience.
+func sendAgain(ctx context.Context, check checker, request map[string]any, patience time.Duration, progress func(marked int, r audit.Restored)) (marked int, err error) {
 	last, moved := audit.Restored{Waiting: -1}, time.Now()
 	err = check.pieces(ctx, request, func(answer []byte, more bool) error {
 		var r audit.Restored
 		if err := json.Unmarshal(answer, &r); err != nil {
 			return err
 		}
-		for _, source := range slices.Sorted(maps.Keys(r.Oldest)) {
-			if !named && (from.IsZero() || from.Before(r.Oldest[source])) {
-				fmt.Fprintf(stderr, "rows leave the outbox of %s after OUTBOX_DAYS: events recorded before %s cannot be restored\n", database(source), r.Oldest[source].UTC().Format(time.RFC3339))
-			}
-		}
-		named = true
 		marked += r.Marked
 		if r.Marked != 0 || r.Waiting != last.Waiting {
 			moved = time.Now()
-			fmt.Fprintf(stderr, "%d events marked, of which %d have yet to be sent\n", marked, r.Waiting)
+			progress(marked, r)
 		}
 		last = r
 		if !more || r.Marked > 0 {

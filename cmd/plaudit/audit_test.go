@@ -156,6 +156,28 @@ func TestAuditRestoreInterrupted(t *testing.T) {
 	}
 }
 
+func TestAuditRetry(t *testing.T) {
+	answers := []string{
+		`{"place": {"source": 0, "after": 3}, "marked": 3, "waiting": 3}`,
+		`{"place": null, "marked": 2, "waiting": 4}`,
+	}
+	stack := newStack(t, func(map[string]any) (string, error) {
+		defer func() { answers = answers[1:] }()
+		return answers[0], nil
+	})
+	out, progress, err := runCommand("", "audit", "retry", "--run", stack.file)
+	if err != nil || !strings.HasPrefix(out, "5 rows were queued again") || progress != "3 rows queued again; 3 rows have yet to be sent\n5 rows queued again; 4 rows have yet to be sent\n" {
+		t.Errorf("got %q, %q, %v", out, progress, err)
+	}
+	if r := stack.requests[0]; r["do"] != "audit-retry" || len(r) != 1 {
+		t.Errorf("the request is %v", r)
+	}
+	stack = newStack(t, func(map[string]any) (string, error) { return "", errors.New("migrate it first") })
+	if _, _, err := runCommand("", "audit", "retry", "--run", stack.file); err == nil || !strings.Contains(err.Error(), "queue the failed rows again: ") || !strings.Contains(err.Error(), "migrate it first") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestRestoreWithoutProgressEnds(t *testing.T) {
 	stack := newStack(t, func(map[string]any) (string, error) {
 		return `{"place": {"source": 2}, "marked": 0, "waiting": 2}`, nil

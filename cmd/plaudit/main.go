@@ -66,7 +66,12 @@ const usage = `plaudit does the product's own steps of a deployment.
       until they are there. Nothing is written twice, and nobody is told twice.
       It can be interrupted and repeated.
 
-  The commands check and restore work on the stack of "make run" (from FILE, by
+  plaudit audit retry [--run FILE | --outputs OUTPUTS]
+      Has the changes that could not be written to the audit log sent again,
+      after their cause was corrected. Those that fail again are set aside
+      again. It can be interrupted and repeated.
+
+  The commands check, restore and retry work on the stack of "make run" (from FILE, by
   default .local/run.json) or, with --outputs, on one in the cloud; OUTPUTS is a
   file as setup reads it, or - for standard input.
 

@@ -169,6 +169,7 @@ var direct = []struct {
 	{"db-check", "audit-check", "ok", "the first piece of a check of the audit log", `{"do":"audit-check","place":null}`},
 	{"db-check", "audit-sample", "ok", "a look at some events of the audit log", `{"do":"audit-sample"}`},
 	{"db-check", "audit-restore", "ok", "a restore of a time from which there are no events", `{"do":"audit-restore","from":"2000-01-01T00:00:00Z","to":"2000-01-02T00:00:00Z"}`},
+	{"db-check", "audit-retry", "ok", "a retry of what could not be written, of which there is nothing", `{"do":"audit-retry"}`},
 	{"db-check", "boards-check", "ok", "the demo board's standings", `{"do":"boards-check","board":"demo"}`},
 	{"db-check", "board-unknown", "error", "a board that does not exist", `{"do":"boards-check","board":"nowhere"}`},
 	{"db-check", "do-unknown", "error", "something that the function does not do", `{"do":"audit"}`},

@@ -28,6 +28,7 @@ const (
 	auditCheck   = "audit-check"   // a piece of a check of the log, see audit.Report
 	auditSample  = "audit-sample"  // a look at some events, see audit.Sample
 	auditRestore = "audit-restore" // a piece of a restore of the log, see audit.Restored
+	auditRetry   = "audit-retry"   // a piece of a retry of the rows that were set aside, see audit.Restored
 	boardsCheck  = "boards-check"  // a board's standings, see boardReport
 )
 
@@ -48,7 +49,7 @@ const (
 	secondLook = time.Second
 	// newest and random are how many rows of each outbox a sample compares.
 	newest, random = 100, 100
-	// ahead is how many restored rows of an outbox may wait: seconds of a relay's work.
+	// ahead is how many rows that are sent again may wait: seconds of a relay's work.
 	ahead = 1000
 	// reserve is what is left of an invoke for its answer.
 	reserve = time.Second
@@ -103,17 +104,23 @@ func (c *checks) answer(ctx context.Context, r request) (any, error) {
 		sample, err := c.checker(ctx).Sample(ctx, newest, random)
 		return sampled{nil, sample}, err
 	case auditRestore:
-		restorer := audit.Restorer{Databases: c.databases, Waker: c.waker, Budget: within(ctx), Now: time.Now, Step: ahead / 2, Ahead: ahead}
-		done, next, err := restorer.Run(ctx, r.Place, r.From, r.To)
+		done, next, err := c.restorer(ctx).Run(ctx, r.Place, r.From, r.To)
+		return restored{next, done}, err
+	case auditRetry:
+		done, next, err := c.restorer(ctx).Retry(ctx, r.Place)
 		return restored{next, done}, err
 	case boardsCheck:
 		return c.board(ctx, r.Board)
 	}
-	return nil, fmt.Errorf("do must be %s, %s, %s or %s, not %q", auditCheck, auditSample, auditRestore, boardsCheck, r.Do)
+	return nil, fmt.Errorf("do must be %s, %s, %s, %s or %s, not %q", auditCheck, auditSample, auditRestore, auditRetry, boardsCheck, r.Do)
 }
 
 func (c *checks) checker(ctx context.Context) *audit.Checker {
 	return &audit.Checker{Log: c.log, Databases: c.databases, Keep: c.keep, Budget: within(ctx), Now: time.Now, Page: page, Wait: secondLook}
+}
+
+func (c *checks) restorer(ctx context.Context) *audit.Restorer {
+	return &audit.Restorer{Databases: c.databases, Waker: c.waker, Budget: within(ctx), Now: time.Now, Step: ahead / 2, Ahead: ahead}
 }
 
 // within returns the budget of a piece, after which half of the invoke's time must be

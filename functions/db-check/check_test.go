@@ -37,7 +37,7 @@ func ask(t *testing.T, c *checks, text string) (string, error) {
 
 func TestWrongRequests(t *testing.T) {
 	for text, want := range map[string]string{
-		`{}`:                                   "do must be audit-check, audit-sample, audit-restore or boards-check",
+		`{}`:                                   "do must be audit-check, audit-sample, audit-restore, audit-retry or boards-check",
 		`{"do": "audit"}`:                      `not "audit"`,
 		`{"do": "boards-check"}`:               "board: boards-check needs it",
 		`{"do": "audit-check", "board": "b"}`:  "board: boards-check needs it, and nothing else",
@@ -46,6 +46,8 @@ func TestWrongRequests(t *testing.T) {
 		`{"do": "audit-check", "to": "2026-01-01T00:00:00Z"}`:                                   "only audit-restore takes them",
 		`{"do": "audit-restore", "from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:00Z"}`: "from must be before to",
 		`{"do": "audit-check", "place": "x"}`:                                                   audit.ErrPlace.Error(),
+		`{"do": "audit-retry", "from": "2026-01-01T00:00:00Z"}`:                                 "only audit-restore takes them",
+		`{"do": "audit-retry", "place": 7}`:                                                     audit.ErrPlace.Error(),
 		`{"do": "audit-restore", "place": 7}`:                                                   audit.ErrPlace.Error(),
 	} {
 		if answer, err := ask(t, &checks{}, text); err == nil || !strings.Contains(err.Error(), want) {

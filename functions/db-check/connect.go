@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"time"
 
 	"plaudit/shared/audit"
 	"plaudit/shared/cloud"
@@ -16,6 +15,10 @@ import (
 // connect prepares what the function needs: both databases, to which it connects at the
 // first statement, the log and the wakes, whose tables must exist.
 func connect(ctx context.Context, cfg config) (*checks, error) {
+	keep, err := audit.KeepDays(cfg.OutboxDays)
+	if err != nil {
+		return nil, err
+	}
 	log, waker := ddb.NewLog(cloud.Config(), cfg.EventsTable, cfg.IndexTable), ddb.NewWaker(cloud.Config(), cfg.WakeTable)
 	if err := errors.Join(log.Check(ctx), waker.Check(ctx)); err != nil {
 		return nil, err
@@ -31,5 +34,5 @@ func connect(ctx context.Context, cfg config) (*checks, error) {
 	}
 	ledger, accounts := pgscores.New(scoresDB), pgusers.New(usersDB)
 	databases := audit.Databases{Scores: ledger, Users: accounts, Ledger: ledger}
-	return &checks{log: log, waker: waker, databases: databases, scores: scores, keep: time.Duration(cfg.OutboxDays) * 24 * time.Hour}, nil
+	return &checks{log: log, waker: waker, databases: databases, scores: scores, keep: keep}, nil
 }

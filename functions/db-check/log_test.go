@@ -76,6 +76,10 @@ func (r *rows) Restore(ctx context.Context, after int64, _, _ time.Time, limit i
 
 func (r *rows) Restoring(context.Context, int) (int, error) { return 0, nil }
 
+func (r *rows) Retry(context.Context, int64, int) (int, int64, error) { return 0, 0, nil }
+
+func (r *rows) Waiting(context.Context, int) (int, error) { return 0, nil }
+
 func (r *rows) Orphans(context.Context, string, int) ([]audit.Orphan, string, error) {
 	return nil, "", nil
 }

@@ -3,8 +3,8 @@
 // databases and the log, and it has no HTTP route: `plaudit` invokes it, again and again
 // until all is done.
 //
-//	plaudit audit check, restore; boards check; setup -> db-check -> scores DB, users DB, log
-//	                                                         -> wake table -> outbox-relay (a restore)
+//	plaudit audit check, restore, retry; boards check; setup -> db-check -> scores DB, users DB, log
+//	                                                                -> wake table -> outbox-relay (a restore or retry)
 package main
 
 import (
@@ -24,7 +24,7 @@ type config struct {
 	UsersPassword  string `env:"USERS_PASSWORD,unset"`  // empty if DB_AUTH is iam
 	EventsTable    string `env:"EVENTS_TABLE,notEmpty"`
 	IndexTable     string `env:"INDEX_TABLE,notEmpty"`
-	WakeTable      string `env:"WAKE_TABLE,notEmpty"`  // a restore wakes outbox-relay
+	WakeTable      string `env:"WAKE_TABLE,notEmpty"`  // a restore or retry wakes outbox-relay
 	OutboxDays     int    `env:"OUTBOX_DAYS,notEmpty"` // how long sent rows stay in the outboxes
 }
 

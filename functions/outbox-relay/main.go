@@ -8,7 +8,6 @@ package main
 import (
 	"context"
 	"errors"
-	"time"
 
 	"plaudit/shared/audit"
 	"plaudit/shared/boot"
@@ -33,6 +32,10 @@ type config struct {
 func main() { boot.Main("outbox-relay", run) }
 
 func run(ctx context.Context, cfg config) error {
+	keep, err := audit.KeepDays(cfg.OutboxDays)
+	if err != nil {
+		return err
+	}
 	db, err := postgres.Open(cfg.DB.Config(cfg.ScoresDSN, cfg.ScoresPassword))
 	if err != nil {
 		return err
@@ -42,7 +45,7 @@ func run(ctx context.Context, cfg config) error {
 	if err := errors.Join(log.Check(ctx), waker.Check(ctx)); err != nil {
 		return err
 	}
-	return boot.Invoke(ctx, newRelays(pgscores.New(db), log, waker, time.Duration(cfg.OutboxDays)*24*time.Hour).handle)
+	return boot.Invoke(ctx, newRelays(pgscores.New(db), log, waker, keep).handle)
 }
 
 // leased is an outbox with the relay's lease.

@@ -12,11 +12,11 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	_ "golang.org/x/crypto/x509roots/fallback"
 
+	"plaudit/shared/audit"
 	"plaudit/shared/boot"
 	"plaudit/shared/ddb"
 	"plaudit/shared/postgres"
@@ -75,13 +75,17 @@ func run(ctx context.Context, cfg config) error {
 // relay starts the relay of the outbox. It returns what observes requests, and what ends
 // the relay.
 func relay(ctx context.Context, cfg config, account aws.Config) (observe func(context.Context, trace.Request), stop func(), err error) {
+	keep, err := audit.KeepDays(cfg.OutboxDays)
+	if err != nil {
+		return nil, nil, err
+	}
 	// A pool of its own: while the log is slow, the relay holds a connection.
 	db, err := postgres.Open(cfg.database(account, 1, "users relay"))
 	if err != nil {
 		return nil, nil, err
 	}
 	log, profiles := ddb.NewLog(account, cfg.EventsTable, cfg.IndexTable), ddb.NewProfiles(account, cfg.ProfilesTable)
-	d := newDrain(pgusers.New(db), log, profiles, time.Duration(cfg.OutboxDays)*24*time.Hour, log.Check, profiles.Check)
+	d := newDrain(pgusers.New(db), log, profiles, keep, log.Check, profiles.Check)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
 	go func() {

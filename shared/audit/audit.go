@@ -17,6 +17,7 @@ type Message struct {
 	Event    *event.Event
 	Profile  *Profile
 	Fault    string // why it is neither, and can never be sent
+	Err      error  // why it is neither for now; it stays
 	Restored bool   // it is sent again by a restore, so that nobody is told twice
 }
 
@@ -37,7 +38,8 @@ type Outbox interface {
 	// send. What send returns is parallel to its messages: those with nil are marked as
 	// sent (a profile's row is deleted), those with an Unwritable are set aside with its
 	// reason, those with a Fault with that, and the others stay. All of it is one
-	// transaction. It returns how many messages it took; 0 if none waits.
+	// transaction. It returns how many messages it took; 0 if none waits. After a batch that
+	// stays as a whole it goes on with those behind it, and comes back to the oldest in time.
 	Take(ctx context.Context, limit int, send func(context.Context, []Message) []error) (int, error)
 	// Depth returns how many messages wait, up to limit, and how old the oldest is.
 	Depth(ctx context.Context, limit int) (waiting int, oldest time.Duration, err error)
@@ -47,7 +49,10 @@ type Outbox interface {
 }
 
 // Unwritable is the error of a message that can never be sent.
-type Unwritable struct{ Reason string }
+type Unwritable struct {
+	Reason string
+	Taken  bool // because the log has something else under its logid
+}
 
 func (u Unwritable) Error() string { return "can never be written: " + u.Reason }
 
@@ -81,6 +86,17 @@ type Stored struct {
 	Event    event.Event
 	Document []byte // its encoding; see event.Event.Encode
 	Restored bool
+	// Fault is why the log's item cannot be read. Then nothing else is here but the LogID
+	// and, in lists, the RecordedTime under which it is listed.
+	Fault string
+}
+
+// Unreadable is the error of an item of the log that is not an event as this version
+// reads it.
+type Unreadable struct{ LogID, Reason string }
+
+func (u Unreadable) Error() string {
+	return fmt.Sprintf("the log's item with the logid %s cannot be read: %s", u.LogID, u.Reason)
 }
 
 // MaxDocument is the size of the largest document that the log takes, in bytes. An item
@@ -111,12 +127,14 @@ type Log interface {
 	Put(ctx context.Context, e Stored) (other *Stored, err error)
 	// Index writes the index items of events. It can be repeated.
 	Index(ctx context.Context, events []event.Event) error
-	// Get returns an event by its LogID; nil if there is none.
+	// Get returns an event by its LogID; nil if there is none. The error of an item that is
+	// not an event with this LogID is an Unreadable.
 	Get(ctx context.Context, logID string) (*Stored, error)
 	// MissingIndex returns those of the events that lack an index item.
 	MissingIndex(ctx context.Context, events []event.Event) ([]event.Event, error)
 	// List returns the events of one dimension, in order, at most limit, and the place
-	// after the last that it looked at; the zero Place at the end.
+	// after the last that it looked at; the zero Place at the end. An item that is not an
+	// event is listed with its Fault if the query wants it, else the error is an Unreadable.
 	List(ctx context.Context, q Query) (events []Stored, next Place, err error)
 }
 
@@ -143,6 +161,7 @@ type Query struct {
 	Limit     int
 	MaxBytes  int  // a page ends early rather than exceed this with its documents
 	NoGaps    bool // an indexed event that the log lacks is an ErrGap; otherwise it is left out
+	Faulty    bool // also items that are no events
 }
 
 // ErrGap reports that the index has an event that the log lacks. It is written after its

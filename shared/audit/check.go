@@ -46,6 +46,11 @@ type Source interface {
 	// Restoring returns how many of the rows that a restore has marked still wait, up to
 	// limit.
 	Restoring(ctx context.Context, limit int) (int, error)
+	// Retry looks at limit of the rows that were set aside with an id above after, and
+	// queues them again. It returns how many these are, and the last id; 0 at the end.
+	Retry(ctx context.Context, after int64, limit int) (queued int, last int64, err error)
+	// Waiting returns how many rows have yet to be sent, up to limit.
+	Waiting(ctx context.Context, limit int) (int, error)
 }
 
 // Orphan is an entry of the ledger whose row has left the outbox. Its event has neither
@@ -90,6 +95,15 @@ type Checker struct {
 	Page int
 	// Wait passes before the second look.
 	Wait time.Duration
+}
+
+// KeepDays returns how long outboxes keep sent rows, from OUTBOX_DAYS. It must exceed the
+// margin, or a check would find every event without a row about to lose it.
+func KeepDays(days int) (time.Duration, error) {
+	if least := int(margin/(24*time.Hour)) + 1; days < least {
+		return 0, fmt.Errorf("OUTBOX_DAYS is %d, but must be at least %d, because checks do not look for a row on its last day: set OutboxDays in template.yaml", days, least)
+	}
+	return time.Duration(days) * 24 * time.Hour, nil
 }
 
 const (
@@ -281,6 +295,9 @@ func compare(ctx context.Context, log Log, rows []Kept, r *Report) (wrong []Kept
 	stored := make([]*Stored, len(rows))
 	err = each(ctx, readers, len(rows), func(ctx context.Context, i int) (err error) {
 		stored[i], err = log.Get(ctx, rows[i].Event.LogID)
+		if broken := (Unreadable{}); errors.As(err, &broken) {
+			stored[i], err = &Stored{Fault: broken.Reason}, nil
+		}
 		return err
 	})
 	if err != nil {
@@ -297,6 +314,8 @@ func compare(ctx context.Context, log Log, rows []Kept, r *Report) (wrong []Kept
 			note(row, false, "its row cannot be turned into an event: "+err.Error())
 		case stored[i] == nil:
 			note(row, true, "the log does not have it")
+		case stored[i].Fault != "":
+			note(row, false, "the log's item cannot be read: "+stored[i].Fault)
 		case !bytes.Equal(stored[i].Document, document):
 			note(row, false, "the log has another document than its row")
 		default:
@@ -368,7 +387,7 @@ func (c *Checker) checkOrphans(ctx context.Context, at *place, r *Report) (bool,
 // orphan returns what is wrong with the event of an entry; "" if nothing is.
 func (c *Checker) orphan(ctx context.Context, o Orphan) (string, error) {
 	at := o.Event.RecordedTime
-	listed, _, err := c.Log.List(ctx, Query{Dimension: BySubject, Value: o.Event.Subject, From: at, To: at.Add(time.Microsecond), Ascending: true, Limit: 10})
+	listed, _, err := c.Log.List(ctx, Query{Dimension: BySubject, Value: o.Event.Subject, From: at, To: at.Add(time.Microsecond), Ascending: true, Limit: 10, Faulty: true})
 	if err != nil {
 		return "", err
 	}
@@ -419,44 +438,48 @@ func covers(all, some []byte) bool {
 // checkEvents checks the next events of the log, all of one time together, so that a
 // place is a time.
 func (c *Checker) checkEvents(ctx context.Context, at *place, r *Report) (bool, error) {
-	q := Query{Dimension: All, From: at.From, To: at.Started.Add(-young), Ascending: true, Limit: c.Page}
+	q := Query{Dimension: All, From: at.From, To: at.Started.Add(-young), Ascending: true, Limit: c.Page, Faulty: true}
 	if !q.From.Before(q.To) {
 		return true, nil
 	}
-	var events []event.Event
+	var events []Stored
 	for {
 		listed, next, err := c.Log.List(ctx, q)
 		if err != nil {
 			return false, err
 		}
-		for _, s := range listed {
-			events = append(events, s.Event)
-		}
+		events = append(events, listed...)
 		if next == (Place{}) {
 			return true, c.checkTimes(ctx, events, at, r)
 		}
 		q.After = next
-		if n := len(events); n > 0 && !events[0].RecordedTime.Equal(events[n-1].RecordedTime) {
+		if n := len(events); n > 0 && !events[0].Event.RecordedTime.Equal(events[n-1].Event.RecordedTime) {
 			break
 		}
 	}
 	// Those of the last time may have more on the next page.
-	whole := len(events)
-	for events[whole-1].RecordedTime.Equal(events[len(events)-1].RecordedTime) {
+	whole, last := len(events), events[len(events)-1].Event.RecordedTime
+	for events[whole-1].Event.RecordedTime.Equal(last) {
 		whole--
 	}
-	at.From = events[len(events)-1].RecordedTime
+	at.From = last
 	return false, c.checkTimes(ctx, events[:whole], at, r)
 }
 
 // checkTimes checks events in order, of some times completely.
-func (c *Checker) checkTimes(ctx context.Context, events []event.Event, at *place, r *Report) error {
+func (c *Checker) checkTimes(ctx context.Context, events []Stored, at *place, r *Report) error {
 	type moment struct {
 		subject string
 		at      time.Time
 	}
 	first := map[moment]string{}
-	for _, e := range events {
+	ours := map[string][]event.Event{} // by source: those that must have a row
+	for _, s := range events {
+		e := s.Event
+		if s.Fault != "" {
+			r.find(false, "the item with the logid %s, listed at %s: the log's item cannot be read: %s", e.LogID, e.RecordedTime.UTC().Format(time.RFC3339Nano), s.Fault)
+			continue
+		}
 		if e.Source != event.Scores && e.Source != event.Users {
 			continue
 		}
@@ -465,15 +488,14 @@ func (c *Checker) checkTimes(ctx context.Context, events []event.Event, at *plac
 			r.find(false, "%s: another event of its subject, %s, has the same time", named(e), other)
 		}
 		first[m] = e.LogID
+		if e.LogID != event.LogID(e.Source, e.ID) {
+			r.find(false, "%s: its logid %s is not that of its source and id", named(e), e.LogID)
+		} else if e.RecordedTime.After(at.Started.Add(margin - c.Keep)) {
+			ours[e.Source] = append(ours[e.Source], e)
+		}
 	}
 	for _, s := range c.sources() {
-		var ours []event.Event
-		for _, e := range events {
-			if e.Source == s.name && e.RecordedTime.After(at.Started.Add(margin-c.Keep)) {
-				ours = append(ours, e)
-			}
-		}
-		rowless, err := c.rowless(ctx, s, ours)
+		rowless, err := c.rowless(ctx, s, ours[s.name])
 		if err == nil && len(rowless) > 0 {
 			if err = pause(ctx, c.Wait); err == nil {
 				rowless, err = c.rowless(ctx, s, rowless)
@@ -490,7 +512,8 @@ func (c *Checker) checkTimes(ctx context.Context, events []event.Event, at *plac
 	return nil
 }
 
-// rowless returns the events that have no row.
+// rowless returns the events that have no row. A row's event is the one with its logid: the
+// number alone is no proof, because a forged event can have that of another one.
 func (c *Checker) rowless(ctx context.Context, s Source, events []event.Event) (rowless []event.Event, err error) {
 	if len(events) == 0 {
 		return nil, nil
@@ -507,10 +530,10 @@ func (c *Checker) rowless(ctx context.Context, s Source, events []event.Event) (
 	}
 	has := map[string]bool{}
 	for _, row := range rows {
-		has[row.Event.ID] = true
+		has[row.Event.LogID] = true
 	}
 	for _, e := range events {
-		if !has[e.ID] {
+		if !has[e.LogID] {
 			rowless = append(rowless, e)
 		}
 	}
@@ -552,7 +575,8 @@ func (c *Checker) Sample(ctx context.Context, newest, random int) (found Sample,
 		first := oldest[0].ID
 		starts := []int64{first - 1}
 		for range random {
-			starts = append(starts, first-1+rand.Int64N(last-first+1))
+			// All of the rows may have left since the first look, or have come since.
+			starts = append(starts, first-1+rand.Int64N(max(last-first+1, 1)))
 		}
 		for _, after := range starts {
 			if err := take(after, 1); err != nil {

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,10 +46,19 @@ func (m *memory) Index(_ context.Context, events []event.Event) error {
 }
 
 func (m *memory) Get(_ context.Context, logID string) (*audit.Stored, error) {
-	if s, ok := m.events[logID]; ok {
-		return &s, nil
+	s, ok := m.events[logID]
+	switch {
+	case !ok:
+		return nil, nil
+	case s.Fault != "":
+		return nil, audit.Unreadable{LogID: logID, Reason: s.Fault}
 	}
-	return nil, nil
+	return &s, nil
+}
+
+// garble makes the item of an event unreadable.
+func (m *memory) garble(logID string) {
+	m.events[logID] = audit.Stored{Event: event.Event{LogID: logID, Subject: m.events[logID].Event.Subject, RecordedTime: m.events[logID].Event.RecordedTime}, Fault: "garbage"}
 }
 
 func (m *memory) MissingIndex(_ context.Context, events []event.Event) (missing []event.Event, err error) {
@@ -75,6 +85,9 @@ func (m *memory) List(_ context.Context, q audit.Query) (found []audit.Stored, n
 		if c := e.RecordedTime.Compare(q.After.RecordedTime); c < 0 || c == 0 && e.LogID <= q.After.LogID {
 			continue
 		}
+		if s.Fault != "" && !q.Faulty {
+			return nil, audit.Place{}, audit.Unreadable{LogID: e.LogID, Reason: s.Fault}
+		}
 		if len(found) == q.Limit {
 			last := found[len(found)-1].Event
 			return found, audit.Place{RecordedTime: last.RecordedTime, LogID: last.LogID}, nil
@@ -88,6 +101,7 @@ func (m *memory) List(_ context.Context, q audit.Query) (found []audit.Stored, n
 type records struct {
 	rows      map[int64]*audit.Kept
 	failed    []audit.Failed
+	aside     map[int64]event.Event // the events of failed
 	restoring map[int64]bool
 	read      func() // before each look at rows by id
 }
@@ -149,6 +163,39 @@ func (o *records) Restoring(_ context.Context, limit int) (int, error) {
 	return min(limit, len(o.restoring)), nil
 }
 
+func (o *records) Retry(ctx context.Context, after int64, limit int) (queued int, last int64, err error) {
+	failed, err := o.Failed(ctx, after, limit)
+	for _, f := range failed {
+		o.failed = slices.DeleteFunc(o.failed, func(other audit.Failed) bool { return other.ID == f.ID })
+		o.rows[f.ID] = &audit.Kept{ID: f.ID, Event: o.aside[f.ID]}
+		last = f.ID
+	}
+	if len(failed) < limit {
+		last = 0
+	}
+	return len(failed), last, err
+}
+
+func (o *records) Waiting(_ context.Context, limit int) (n int, err error) {
+	for _, row := range o.rows {
+		if row.Sent.IsZero() {
+			n++
+		}
+	}
+	return min(n, limit), nil
+}
+
+// setAside sets the row aside, as the relay does.
+func (o *records) setAside(id int64) {
+	o.failed = append(o.failed, audit.Failed{ID: id, Type: o.rows[id].Event.Type, Reason: "why"})
+	slices.SortFunc(o.failed, func(a, b audit.Failed) int { return cmp.Compare(a.ID, b.ID) })
+	if o.aside == nil {
+		o.aside = map[int64]event.Event{}
+	}
+	o.aside[id] = o.rows[id].Event
+	delete(o.rows, id)
+}
+
 // relay sends at most n of the rows that wait, as the relay does.
 func (o *records) relay(m *memory, n int) {
 	for _, id := range slices.Sorted(maps.Keys(o.rows)) {
@@ -176,6 +223,13 @@ func TestRecordsAreASource(t *testing.T) {
 			}
 		},
 		Send: func() { o.relay(&memory{events: map[string]audit.Stored{}}, 100) },
+		SetAside: func() {
+			for _, id := range slices.Sorted(maps.Keys(o.rows)) {
+				if o.rows[id].Sent.IsZero() {
+					o.setAside(id)
+				}
+			}
+		},
 	})
 }
 
@@ -300,14 +354,38 @@ func TestCheckFindings(t *testing.T) {
 		{"an event without a row", func(w *world) { delete(w.scores.rows, 7) }, "no such row", false},
 		{"an event with an id that no row can have", func(w *world) {
 			e := w.log.events[seven].Event
-			e.ID, e.Subject, e.LogID = "+7", "board/x", "x"
+			e.ID, e.Subject, e.LogID = "+7", "board/x", event.LogID(event.Scores, "+7")
 			w.log.put(e)
-		}, "#+7, plaudit.board.updated on board/x", false},
+		}, "#+7, plaudit.board.updated on board/x, recorded at 2026-04-05T08:01:00Z: the log has it, but the outbox has no such row", false},
 		{"an event whose number another row has", func(w *world) {
 			e := w.log.events[seven].Event
-			e.ID, e.Subject, e.LogID = "7-018f0000-0000-4000-8000-000000000001", "board/x", "x"
+			e.ID, e.Subject, e.LogID = "7-018f0000-0000-4000-8000-000000000001", "board/x", event.LogID(event.Scores, "7-018f0000-0000-4000-8000-000000000001")
 			w.log.put(e)
-		}, "#7-018f0000-0000-4000-8000-000000000001, plaudit.board.updated on board/x", false},
+		}, "#7-018f0000-0000-4000-8000-000000000001, plaudit.board.updated on board/x, recorded at 2026-04-05T08:01:00Z: the log has it, but the outbox has no such row", false},
+		{"a forged event with the id of another", func(w *world) {
+			e := w.log.events[seven].Event
+			e.Subject, e.LogID = "board/x", event.LogID(event.Scores, "x")
+			w.log.put(e)
+		}, "is not that of its source and id", false},
+		{"a forged event with the number of another", func(w *world) {
+			e := w.log.events[seven].Event
+			e.ID, e.Subject, e.LogID = "07", "board/x", event.LogID(event.Scores, "07")
+			w.log.put(e)
+		}, "#07, plaudit.board.updated on board/x, recorded at 2026-04-05T08:01:00Z: the log has it, but the outbox has no such row", false},
+		{"a forged event that is older than the rows", func(w *world) {
+			e := w.log.events[seven].Event
+			e.RecordedTime, e.LogID = noon.Add(-200*24*time.Hour), event.LogID(event.Scores, "x")
+			w.log.put(e)
+		}, "is not that of its source and id", false},
+		{"an item that cannot be read and has a row", func(w *world) {
+			w.log.garble(seven)
+			w.log.hidden[seven] = true
+		}, "/plaudit/scores #7, plaudit.board.updated on board/b7, recorded at 2026-04-05T08:01:00Z: the log's item cannot be read: garbage", false},
+		{"an item that cannot be read", func(w *world) {
+			e := event.Event{ID: "7", Source: "/other", Subject: "x", RecordedTime: noon.Add(-time.Hour), LogID: "foreign", JSON: []byte("1")}
+			w.log.put(e)
+			w.log.garble("foreign")
+		}, "the item with the logid foreign, listed at 2026-04-05T11:00:00Z: the log's item cannot be read: garbage", false},
 		{"two events of one time", func(w *world) {
 			row := *w.scores.rows[7]
 			row.ID, row.Event.ID, row.Event.LogID = 8, "8", event.LogID(event.Scores, "8")
@@ -318,7 +396,7 @@ func TestCheckFindings(t *testing.T) {
 		{"an entry whose event differs", func(w *world) { orphan(w, `{"id":"e1","points":6}`) }, "does not say what the ledger says", false},
 		{"an entry with two events", func(w *world) {
 			e := orphan(w, `{"id":"e1","points":5}`).Event
-			e.ID, e.LogID = "1001", "other"
+			e.ID, e.LogID = "1001", event.LogID(event.Scores, "1001")
 			w.log.put(e)
 		}, "", false},
 
@@ -363,6 +441,22 @@ func TestCheckFindings(t *testing.T) {
 				t.Errorf("found %q, restore: %t", r.Findings, r.Restore)
 			}
 		})
+	}
+}
+
+// With the least number of days, a check still finds an event without a row.
+func TestTheFewestDaysLeaveSomethingToCheck(t *testing.T) {
+	if _, err := audit.KeepDays(1); err == nil || !strings.Contains(err.Error(), "OUTBOX_DAYS is 1, but must be at least 2") {
+		t.Errorf("one day: %v", err)
+	}
+	w := newWorld()
+	var err error
+	if w.checker.Keep, err = audit.KeepDays(2); err != nil {
+		t.Fatal(err)
+	}
+	delete(w.scores.rows, 7)
+	if r := w.check(t); len(r.Findings) != 1 || !strings.Contains(r.Findings[0], "no such row") {
+		t.Errorf("found %q", r.Findings)
 	}
 }
 
@@ -412,6 +506,9 @@ func TestForeignPlacesAreRefused(t *testing.T) {
 		if _, _, err := restorer.Run(t.Context(), json.RawMessage(at), time.Time{}, time.Time{}); !errors.Is(err, audit.ErrPlace) {
 			t.Errorf("a restore at %s: %v", at, err)
 		}
+		if _, _, err := restorer.Retry(t.Context(), json.RawMessage(at)); !errors.Is(err, audit.ErrPlace) {
+			t.Errorf("a retry at %s: %v", at, err)
+		}
 	}
 }
 
@@ -442,12 +539,26 @@ func TestSample(t *testing.T) {
 	if s, err := w.checker.Sample(t.Context(), 100, 0); err != nil || s.Missing != 0 {
 		t.Errorf("a changed event: %+v, %v", s, err)
 	}
+	w.log.garble(event.LogID(event.Scores, "24"))
+	if s, err := w.checker.Sample(t.Context(), 100, 0); err != nil || s.Missing != 0 {
+		t.Errorf("an item that cannot be read: %+v, %v", s, err)
+	}
+	// The last row leaves, or the first one comes, between two looks.
+	w.checker.Databases.Scores = emptied{w.scores}
+	if _, err := w.checker.Sample(t.Context(), 100, 100); err != nil {
+		t.Errorf("an outbox that is emptied meanwhile: %v", err)
+	}
 	empty := &records{}
 	w.checker.Databases = audit.Databases{Scores: empty, Users: empty}
 	if s, err := w.checker.Sample(t.Context(), 100, 100); err != nil || s != (audit.Sample{}) {
 		t.Errorf("empty outboxes: %+v, %v", s, err)
 	}
 }
+
+// emptied is an outbox whose last id is read while it is empty.
+type emptied struct{ *records }
+
+func (emptied) LastID(context.Context) (int64, error) { return 0, nil }
 
 // alarm is a Waker that counts, and fails if err is set.
 type alarm struct {
@@ -517,6 +628,47 @@ func TestRestoreGoesOnWithoutAWake(t *testing.T) {
 	restorer := audit.Restorer{Databases: w.databases(), Waker: alarm, Now: time.Now, Step: 3, Ahead: 6, Budget: time.Hour}
 	if r, next, err := restorer.Run(t.Context(), nil, time.Time{}, time.Time{}); err != nil || next == nil || r.Marked == 0 || alarm.wakes != 1 {
 		t.Errorf("got %+v, %s, %v, %d wakes", r, next, err, alarm.wakes)
+	}
+}
+
+// A retry queues all that was set aside, a little at a time, and does not wait for what
+// fails again.
+func TestRetryQueuesWhatWasSetAside(t *testing.T) {
+	w := newWorld()
+	w.scores.relay(w.log, 1)
+	for id := int64(1); id <= 20; id++ {
+		delete(w.log.events, w.scores.rows[id].Event.LogID)
+		w.scores.setAside(id)
+	}
+	w.users.setAside(5)
+	var alarm alarm
+	restorer := audit.Restorer{Databases: w.databases(), Waker: &alarm, Budget: time.Hour, Now: func() time.Time { return noon }, Step: 3, Ahead: 6}
+	queued, most := 0, 0
+	var at json.RawMessage
+	for steps := 0; ; steps++ {
+		r, next, err := restorer.Retry(t.Context(), at)
+		if err != nil || steps > 100 {
+			t.Fatalf("%v after %d steps", err, steps)
+		}
+		queued, most = queued+r.Marked, max(most, r.Waiting)
+		if r.Waiting > 0 && alarm.wakes == 0 {
+			t.Error("rows wait, and the relay is not woken")
+		}
+		alarm.wakes = 0
+		for _, id := range []int64{1, 20} { // these fail again
+			if row := w.scores.rows[id]; row != nil && row.Sent.IsZero() {
+				w.scores.setAside(id)
+			}
+		}
+		if at = next; at == nil {
+			break
+		}
+		w.scores.relay(w.log, 2)
+	}
+	w.scores.relay(w.log, 100)
+	w.users.relay(w.log, 100)
+	if r := w.check(t); queued != 21 || most > 8 || len(r.Findings) != 2 || len(w.scores.failed) != 2 {
+		t.Errorf("%d rows were queued, up to %d waited, and then: %+v", queued, most, r)
 	}
 }
 

@@ -85,6 +85,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	if run.sent == 0 && run.failed != nil {
 		return fmt.Errorf("no message could be sent: %w", run.failed)
 	}
+	if ctx.Err() != nil && run.relied() {
+		return fmt.Errorf("the relay ended while others relied on it: %w", ctx.Err())
+	}
 	if r.Waker == nil || ctx.Err() != nil {
 		return nil
 	}
@@ -105,7 +108,13 @@ type run struct {
 
 	pollEnd time.Time // until then somebody may rely on this run
 	renew   time.Time // from then on the lease is extended after a message
+	// unsure is whether the last extension failed. It may have been made nevertheless, and
+	// then others rely on this run for a time that it does not know.
+	unsure bool
 }
+
+// relied reports whether others may rely on this run.
+func (r *run) relied() bool { return r.unsure || time.Now().Before(r.pollEnd) }
 
 // drain sends messages, and reports whether it ended by itself: not because the
 // context or the time did. It begins no batch that the deadline could cut.
@@ -119,17 +128,19 @@ func (r *run) drain(ctx context.Context) (ended bool, err error) {
 	down := 0
 	// Also before the first look: the run before this one may have ended with a promise
 	// that still stands.
-	worked := true
+	r.unsure = r.Lease != nil
+	worked := false
 	for ctx.Err() == nil && (r.deadline.IsZero() || time.Until(r.deadline) > r.SendTime) {
 		// Before the look, so that the last look begins after the end of the promise.
 		begun := time.Now()
 		before := r.sent
-		taken, err := 0, error(nil)
-		if worked && !begun.Before(r.renew) {
-			err = r.extend(ctx)
+		var extended error
+		if (worked || r.unsure) && !begun.Before(r.renew) {
+			extended = r.extend(ctx)
 		}
+		taken, err := r.Outbox.Take(ctx, r.Batch, r.send)
 		if err == nil {
-			taken, err = r.Outbox.Take(ctx, r.Batch, r.send)
+			err = extended
 		}
 		if taken > 0 {
 			crash.At(crash.AfterMark)
@@ -168,7 +179,7 @@ func (r *run) extend(ctx context.Context) error {
 	}
 	begun := time.Now()
 	pollFor, err := r.Lease.Extend(ctx, promise)
-	if err != nil {
+	if r.unsure = err != nil; r.unsure {
 		return fmt.Errorf("extend the relay's lease: %w", err)
 	}
 	// pollFor counts from now on, a little later than the database read its clock.
@@ -176,7 +187,8 @@ func (r *run) extend(ctx context.Context) error {
 	return nil
 }
 
-// send writes a batch to the log. Its errors are parallel to the messages.
+// send writes a batch to the log. Its errors are parallel to the messages, and nil for
+// those that the outbox marks as sent.
 func (r *run) send(ctx context.Context, messages []Message) []error {
 	ctx, cancel := context.WithTimeout(ctx, r.SendTime)
 	defer cancel()
@@ -217,7 +229,7 @@ func (r *run) sendGroup(putting, ctx context.Context, messages []Message, errs [
 }
 
 func (r *run) put(ctx context.Context, m Message) (err error) {
-	defer failure(&err)
+	defer Recover(&err)
 	if err := ctx.Err(); err != nil {
 		return err // a batch that takes too long ends here
 	}
@@ -229,49 +241,57 @@ func (r *run) put(ctx context.Context, m Message) (err error) {
 
 func (r *run) write(ctx context.Context, m Message) error {
 	switch {
+	case m.Err != nil:
+		return m.Err
 	case m.Fault != "":
-		return Unwritable{m.Fault}
+		return Unwritable{Reason: m.Fault}
 	case m.Event != nil:
 		return r.putEvent(ctx, *m.Event, m.Restored)
 	case m.Profile != nil && r.Profiles != nil:
 		return r.Profiles.Put(ctx, *m.Profile)
 	}
-	return Unwritable{"it is neither an event nor a profile that this relay sends"}
+	return Unwritable{Reason: "it is neither an event nor a profile that this relay sends"}
 }
 
 func (r *run) putEvent(ctx context.Context, e event.Event, restored bool) error {
 	document, err := encode(e)
 	if err != nil {
-		return Unwritable{err.Error()}
+		return Unwritable{Reason: err.Error()}
 	}
 	other, err := r.Log.Put(ctx, Stored{Event: e, Document: document, Restored: restored})
 	if err == nil && other != nil {
-		return Unwritable{fmt.Sprintf("the log has another event with the logid %s, recorded at %s", e.LogID, other.Event.RecordedTime.Format(time.RFC3339Nano))}
+		return Unwritable{fmt.Sprintf("the log has another event with the logid %s, recorded at %s", e.LogID, other.Event.RecordedTime.Format(time.RFC3339Nano)), true}
 	}
 	return err
 }
 
 func (r *run) index(ctx context.Context, events []event.Event) (err error) {
-	defer failure(&err)
+	defer Recover(&err)
 	return r.Log.Index(ctx, events)
 }
 
-// failure makes a panic the failure of its message, so that one message does not end
-// the relay of all.
-func failure(err *error) {
+// Recover makes a panic the error of its message, so that one message does not end the
+// relay of all. A function defers it.
+func Recover(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("panic: %v", p)
 	}
 }
 
-// report counts and logs what became of a batch.
+// report counts and logs what became of a batch. A restored message whose logid is taken
+// counts as sent, for its outbox: it was sent before, so what is in the log is wrong, and
+// the row is what proves it.
 func (r *run) report(ctx context.Context, messages []Message, errs []error) {
-	sent, unwritable, failed := 0, 0, 0
+	sent, taken, unwritable, failed := 0, 0, 0, 0
 	for i, err := range errs {
 		var never Unwritable
 		switch {
 		case err == nil:
 			sent++
+		case errors.As(err, &never) && never.Taken && messages[i].Restored:
+			taken++
+			errs[i] = nil
+			slog.ErrorContext(ctx, "an event cannot be restored, because the log has something else in its place; its row stays", "message", messages[i].ID, "reason", never.Reason)
 		case errors.As(err, &never):
 			unwritable++
 			slog.ErrorContext(ctx, "a message of the outbox can never be written", "message", messages[i].ID, "reason", never.Reason)
@@ -283,10 +303,12 @@ func (r *run) report(ctx context.Context, messages []Message, errs []error) {
 	if failed > 0 {
 		slog.WarnContext(ctx, "messages of the outbox could not be sent and stay", "messages", failed, "of", len(messages), "error", r.failed)
 	}
-	if r.sent += sent + unwritable; sent+unwritable > 0 {
+	if done := sent + taken + unwritable; done > 0 {
+		r.sent += done
 		r.failed = nil
 	}
 	r.Count(ctx, "Relayed", sent)
+	r.Count(ctx, "RestoreConflicts", taken)
 	r.Count(ctx, "UnwritableRows", unwritable)
 	r.Count(ctx, "RelayFailures", failed)
 	r.Count(ctx, "Batches", 1)

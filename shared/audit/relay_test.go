@@ -32,6 +32,7 @@ type outbox struct {
 	rows   []*row
 	down   func() error // the database's fault, if any
 	until  time.Time    // of the lease
+	lease  func() error // the fault of an extension, if any; one with errLost is made
 	tail   time.Duration
 	purged int
 }
@@ -109,8 +110,18 @@ func (o *outbox) Purge(_ context.Context, _ time.Duration, limit int) (int, erro
 func (o *outbox) Extend(_ context.Context, by time.Duration) (time.Duration, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	var err error
+	if o.lease != nil {
+		err = o.lease()
+	}
+	if err != nil && !errors.Is(err, errLost) {
+		return 0, err
+	}
 	if end := time.Now().Add(by); end.After(o.until) {
 		o.until = end
+	}
+	if err != nil {
+		return 0, err
 	}
 	return time.Until(o.until) + o.tail, nil
 }
@@ -344,6 +355,64 @@ func TestUnwritableMessagesBlockNobody(t *testing.T) {
 	})
 }
 
+// A restore must not take the row away that shows what the log should have. What is in the
+// log stays, and gets no index items that are not its own.
+func TestARestoredRowStaysWhenItsLogIDIsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, l := &outbox{}, newLog()
+		changed, unreadable, lost := message(1), message(2), message(3)
+		for _, m := range []*audit.Message{&changed, &unreadable, &lost} {
+			m.Restored = true
+		}
+		forged := *message(1).Event
+		forged.JSON = []byte(`{"forged": true}`)
+		document, err := forged.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.events[forged.LogID] = document
+		l.fault = func(call string, e event.Event) error {
+			if call == "put" && e.ID == "2" {
+				return audit.Unwritable{Reason: "the log's item cannot be read", Taken: true}
+			}
+			return nil
+		}
+		o.add(changed, unreadable, lost)
+		relay, m := newRelay(o, l)
+		if err := relay.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range o.rows {
+			if !r.sent || r.reason != "" {
+				t.Errorf("message %d: sent: %t, %s", r.message.ID, r.sent, r.reason)
+			}
+		}
+		if !bytes.Equal(l.events[forged.LogID], document) || l.indexed[forged.LogID] != 0 || len(l.indexed) != 1 {
+			t.Errorf("the log has %s, and %v are indexed", l.events[forged.LogID], l.indexed)
+		}
+		if m.of("RestoreConflicts") != 2 || m.of("Relayed") != 1 || m.of("UnwritableRows") != 0 {
+			t.Errorf("%d conflicts, %d relayed, %d unwritable", m.of("RestoreConflicts"), m.of("Relayed"), m.of("UnwritableRows"))
+		}
+	})
+}
+
+// A message that cannot be rendered for now stays.
+func TestAMessageWithAnErrorStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, l := &outbox{}, newLog()
+		o.add(audit.Message{ID: 1, Err: errors.New("panic: odd")}, message(2))
+		relay, m := newRelay(o, l)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := relay.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if o.rows[0].sent || o.rows[0].reason != "" || !o.rows[1].sent || m.of("RelayFailures") == 0 {
+			t.Errorf("the rows are %+v and %+v", o.rows[0], o.rows[1])
+		}
+	})
+}
+
 // Whatever fails, and whether it had its effect or not, is repeated until it succeeds.
 func TestFailuresNeitherLoseNorDouble(t *testing.T) {
 	for name, fault := range map[string]func(call string, e event.Event) error{
@@ -542,6 +611,73 @@ func TestAnAddThatIsAboutToCommitIsNotMissed(t *testing.T) {
 			check(t, o, l)
 		})
 	}
+}
+
+// An extension that failed, whether it was made or not, leaves the run with a promise that
+// somebody relies on, that of the run before or its own. It polls until that ends.
+func TestAFailedExtensionDoesNotEndThePromise(t *testing.T) {
+	const tail = 7 * time.Second
+	for _, fault := range []error{errDown, errLost} {
+		for _, failing := range []int{0, 1} { // which extension of the run
+			t.Run(fmt.Sprintf("%v, extension %d", fault, failing), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					o, l := &outbox{tail: tail}, newLog()
+					relay, _ := newRelay(o, l)
+					relay.Lease = o
+					o.until = time.Now().Add(2 * time.Second) // by the run before
+					calls := 0
+					o.lease = func() error {
+						if calls++; calls == failing+1 {
+							return fault
+						}
+						return nil
+					}
+					done := make(chan error)
+					go func() { done <- relay.Run(t.Context()) }()
+					// A message for the second extension, and one for which nobody wakes the relay.
+					time.Sleep(6 * time.Second) // longer than half of a promise
+					o.add(message(1))
+					time.Sleep(time.Second)
+					time.Sleep(time.Until(o.promised()) - time.Nanosecond)
+					time.Sleep(tail - time.Millisecond)
+					o.add(message(2))
+					if err := <-done; err != nil {
+						t.Error(err)
+					}
+					check(t, o, l)
+				})
+			})
+		}
+	}
+}
+
+// Then the stream runs it again. What waits is sent nevertheless.
+func TestARunThatCannotExtendItsPromiseFails(t *testing.T) {
+	for _, fault := range []error{errDown, errLost} {
+		synctest.Test(t, func(t *testing.T) {
+			o, l := &outbox{lease: func() error { return fault }}, newLog()
+			relay, _ := newRelay(o, l)
+			relay.Lease, relay.Waker = o, &waker{}
+			o.add(messages(0, 20)...)
+			if err := relay.Run(t.Context()); !errors.Is(err, fault) {
+				t.Errorf("got %v", err)
+			}
+			check(t, o, l)
+		})
+	}
+}
+
+func TestARunThatIsBrokenOffDuringItsPromiseFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, l := &outbox{}, newLog()
+		relay, _ := newRelay(o, l)
+		relay.Lease, relay.Waker = o, &waker{}
+		ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+		time.AfterFunc(time.Second, cancel)
+		if err := relay.Run(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 // Adds come at random and commit at random; a wake starts a run, as a stream does: one

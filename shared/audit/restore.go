@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// Restorer has events sent to the log again. Each call of Run does a piece of the work.
+// Restorer has rows of the outboxes sent again. Each call of Run or Retry does a piece of
+// the work.
 type Restorer struct {
 	Databases
 	// Waker wakes the relay of the scores: a scheduled run would send only what is marked
@@ -16,24 +17,24 @@ type Restorer struct {
 	Waker  Waker
 	Budget time.Duration // for a piece; the step that exceeds it is the last one
 	Now    func() time.Time
-	// Step is how many rows are looked at together. No more than Ahead of those that are
-	// marked wait at a time, because new events wait behind them.
+	// Step is how many rows are looked at together. No more are added to Ahead of them that
+	// wait, because new events wait behind them.
 	Step, Ahead int
 }
 
-// Restored is what a piece of a restore has done.
+// Restored is what a piece of a restore, or of a retry, has done.
 type Restored struct {
 	Marked  int `json:"marked"`  // rows, that are sent again
-	Waiting int `json:"waiting"` // of all that were marked; at most a little over Ahead
+	Waiting int `json:"waiting"` // of all that were marked, or in a retry of all rows; at most a little over Ahead
 	// Oldest is the recordedtime of the oldest row of each outbox, by source: nothing from
 	// before it can be restored. Only the first piece returns it, and not for an outbox
 	// from which no row has left.
 	Oldest map[string]time.Time `json:"oldest,omitempty"`
 }
 
-// restorePlace is where a restore continues.
+// restorePlace is where a restore or a retry continues.
 type restorePlace struct {
-	Source int   `json:"source"` // after the last one: it waits until all is sent
+	Source int   `json:"source"` // after the last one: a restore waits until all is sent
 	After  int64 `json:"after,omitempty"`
 }
 
@@ -44,43 +45,73 @@ type restorePlace struct {
 // It marks sent rows as not sent; the relays send them, as marked. It can be broken off
 // and repeated: the log takes each event once.
 func (s *Restorer) Run(ctx context.Context, at json.RawMessage, from, to time.Time) (r Restored, next json.RawMessage, err error) {
-	begun := s.Now()
-	var p restorePlace
-	if at != nil && json.Unmarshal(at, &p) != nil {
-		return r, nil, ErrPlace
-	}
-	sources := s.sources()
-	if p.Source < 0 || p.Source > len(sources) || p.After < 0 {
-		return r, nil, ErrPlace
+	p, err := s.place(at)
+	if err != nil {
+		return r, nil, err
 	}
 	if p == (restorePlace{}) {
-		if r.Oldest, err = oldest(ctx, sources); err != nil {
+		if r.Oldest, err = oldest(ctx, s.sources()); err != nil {
 			return r, nil, err
 		}
 	}
+	restore := func(ctx context.Context, source Source, after int64) (int, int64, error) {
+		return source.Restore(ctx, after, from, to, s.Step)
+	}
+	next, err = s.piece(ctx, p, &r, restore, Source.Restoring, true)
+	return r, next, err
+}
+
+// Retry does a piece of a retry of the rows that were set aside, after their cause was
+// corrected, and returns where the next piece begins; nil once all of them are queued
+// again. A row that fails again is set aside again. It can be broken off and repeated.
+func (s *Restorer) Retry(ctx context.Context, at json.RawMessage) (r Restored, next json.RawMessage, err error) {
+	p, err := s.place(at)
+	if err != nil {
+		return r, nil, err
+	}
+	retry := func(ctx context.Context, source Source, after int64) (int, int64, error) {
+		return source.Retry(ctx, after, s.Step)
+	}
+	next, err = s.piece(ctx, p, &r, retry, Source.Waiting, false)
+	return r, next, err
+}
+
+func (s *Restorer) place(at json.RawMessage) (p restorePlace, err error) {
+	if at != nil && json.Unmarshal(at, &p) != nil || p.Source < 0 || p.Source > len(s.sources()) || p.After < 0 {
+		return p, ErrPlace
+	}
+	return p, nil
+}
+
+// piece calls mark for rows after p, as long as not too many wait, and returns where the
+// next piece begins. If all is set, that is nil only when no row waits any more.
+func (s *Restorer) piece(ctx context.Context, p restorePlace, r *Restored,
+	mark func(ctx context.Context, source Source, after int64) (marked int, last int64, err error),
+	waiting func(source Source, ctx context.Context, limit int) (int, error), all bool) (json.RawMessage, error) {
+	begun, sources := s.Now(), s.sources()
 	for {
 		r.Waiting = 0
 		for _, source := range sources {
-			n, err := source.Restoring(ctx, s.Ahead)
+			n, err := waiting(source, ctx, s.Ahead)
 			if err != nil {
-				return r, nil, fmt.Errorf("count what %s restores: %w", source.name, err)
+				return nil, fmt.Errorf("count what waits in %s: %w", source.name, err)
 			}
 			r.Waiting += n
 		}
-		if p.Source == len(sources) && r.Waiting == 0 {
-			return r, nil, nil
-		}
-		if p.Source == len(sources) || r.Waiting >= s.Ahead || s.Now().Sub(begun) >= s.Budget {
+		ended := p.Source == len(sources)
+		if ended || r.Waiting >= s.Ahead || s.Now().Sub(begun) >= s.Budget {
 			if r.Waiting > 0 {
 				s.wake(ctx)
 			}
-			next, err := json.Marshal(p)
-			return r, next, err
+			if ended && (r.Waiting == 0 || !all) {
+				return nil, nil
+			}
+			return json.Marshal(p)
 		}
 		source := sources[p.Source]
-		marked, last, err := source.Restore(ctx, p.After, from, to, s.Step)
+		marked, last, err := mark(ctx, source, p.After)
 		if err != nil {
-			return r, nil, fmt.Errorf("restore the events of %s: %w", source.name, err)
+			return nil, fmt.Errorf("have rows of %s sent again: %w", source.name, err)
 		}
 		r.Marked += marked
 		if p.After = last; last == 0 {

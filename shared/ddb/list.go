@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/guregu/dynamo/v2"
 	"golang.org/x/sync/errgroup"
 
 	"plaudit/shared/audit"
+	"plaudit/shared/event"
 )
 
 const (
@@ -51,6 +53,12 @@ func (l *Log) List(ctx context.Context, q audit.Query) (events []audit.Stored, n
 			if !ok && q.NoGaps {
 				return nil, next, fmt.Errorf("%w: %s", audit.ErrGap, place.LogID)
 			}
+			if e.Fault != "" {
+				if !q.Faulty {
+					return nil, next, audit.Unreadable{LogID: place.LogID, Reason: e.Fault}
+				}
+				e.Event.RecordedTime = place.RecordedTime
+			}
 			// An event that was recorded again under the same logid keeps its first time.
 			if ok && timeKey(e.Event.RecordedTime) == timeKey(place.RecordedTime) {
 				if q.MaxBytes > 0 && len(events) > 0 && size+len(e.Document) > q.MaxBytes {
@@ -68,7 +76,7 @@ func (l *Log) List(ctx context.Context, q audit.Query) (events []audit.Stored, n
 	return events, last, nil
 }
 
-// read returns the events of places by their logid.
+// read returns the items of places by their logid.
 func (l *Log) read(ctx context.Context, places []audit.Place) (map[string]audit.Stored, error) {
 	var keys []dynamo.Keyed
 	found := map[string]audit.Stored{}
@@ -79,15 +87,21 @@ func (l *Log) read(ctx context.Context, places []audit.Place) (map[string]audit.
 			keys = append(keys, dynamo.Keys{p.LogID})
 		}
 	}
-	var items []eventItem
+	var items []rawItem
 	err := l.events.Batch("logid").Get(keys...).Consistent(true).All(ctx, &items)
 	if err != nil && !errors.Is(err, dynamo.ErrNotFound) {
 		return nil, err
 	}
 	for _, item := range items {
-		if found[item.LogID], err = item.stored(); err != nil {
+		e, err := read(item)
+		var broken audit.Unreadable
+		switch {
+		case errors.As(err, &broken):
+			e = audit.Stored{Event: event.Event{LogID: keyOf(item)}, Fault: broken.Reason}
+		case err != nil:
 			return nil, err
 		}
+		found[keyOf(item)] = e
 	}
 	return found, nil
 }
@@ -201,11 +215,13 @@ func (m *merge) take(ctx context.Context, n int) (places []audit.Place, err erro
 		if best < 0 {
 			break
 		}
-		place, err := placeOf(m.shards[best].keys[0])
-		if err != nil {
-			return nil, err
-		}
+		key := m.shards[best].keys[0]
 		m.shards[best].keys = m.shards[best].keys[1:]
+		place, err := placeOf(key)
+		if err != nil { // it leads to no event, like an item whose event does not exist
+			slog.WarnContext(ctx, "an item of the index is skipped", "error", err)
+			continue
+		}
 		places = append(places, place)
 	}
 	return places, nil

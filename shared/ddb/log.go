@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/guregu/dynamo/v2"
 
 	"plaudit/shared/audit"
@@ -39,15 +40,43 @@ type eventItem struct {
 	Restored bool   `dynamo:"restored,omitempty"`
 }
 
+// stored reads the item. Its error is an audit.Unreadable.
 func (i eventItem) stored() (audit.Stored, error) {
+	unreadable := func(format string, args ...any) (audit.Stored, error) {
+		return audit.Stored{}, audit.Unreadable{LogID: i.LogID, Reason: fmt.Sprintf(format, args...)}
+	}
 	if i.Encoding != event.Encoding {
-		return audit.Stored{}, fmt.Errorf("the event %s has the encoding %d, which this version cannot read", i.LogID, i.Encoding)
+		return unreadable("it has the encoding %d, and this version of Plaudit knows %d", i.Encoding, event.Encoding)
 	}
 	e, err := event.Decode(i.Document)
 	if err != nil {
-		return audit.Stored{}, fmt.Errorf("read the event %s: %w", i.LogID, err)
+		return unreadable("%v", err)
+	}
+	if e.LogID == "" || e.LogID != i.LogID {
+		return unreadable("its document has the logid %q", e.LogID)
 	}
 	return audit.Stored{Event: e, Document: i.Document, Restored: i.Restored}, nil
+}
+
+// rawItem is an item as it is, which may be anything.
+type rawItem = map[string]types.AttributeValue
+
+// read reads an item as eventItem.stored does.
+func read(raw rawItem) (audit.Stored, error) {
+	var i eventItem
+	if err := dynamo.UnmarshalItem(raw, &i); err != nil {
+		return audit.Stored{}, audit.Unreadable{LogID: keyOf(raw), Reason: err.Error()}
+	}
+	return i.stored()
+}
+
+// keyOf returns the logid of an item.
+func keyOf(raw rawItem) string {
+	key, _ := raw["logid"].(*types.AttributeValueMemberS) // the table's key is a text
+	if key == nil {
+		return ""
+	}
+	return key.Value
 }
 
 // Put implements audit.Log.
@@ -62,16 +91,16 @@ func (l *Log) Put(ctx context.Context, e audit.Stored) (*audit.Stored, error) {
 		return nil, wrap(err)
 	}
 	// It may be there because an attempt whose answer was lost has written it.
-	var there eventItem
+	var there rawItem
 	if _, err := dynamo.UnmarshalItemFromCondCheckFailed(err, &there); err != nil {
 		return nil, err
 	}
-	if there.Encoding == event.Encoding && bytes.Equal(there.Document, e.Document) {
-		return nil, nil
-	}
-	other, err := there.stored()
+	other, err := read(there)
 	if err != nil {
-		return nil, audit.Unwritable{Reason: "the log has an item with its logid that cannot be read: " + err.Error()}
+		return nil, audit.Unwritable{Reason: err.Error(), Taken: true}
+	}
+	if bytes.Equal(other.Document, e.Document) {
+		return nil, nil
 	}
 	return &other, nil
 }
@@ -149,7 +178,7 @@ func (l *Log) Get(ctx context.Context, logID string) (*audit.Stored, error) {
 	if logID == "" {
 		return nil, nil // no key is empty
 	}
-	var item eventItem
+	var item rawItem
 	err := l.events.Get("logid", logID).Consistent(true).One(ctx, &item)
 	if errors.Is(err, dynamo.ErrNotFound) {
 		return nil, nil
@@ -157,9 +186,9 @@ func (l *Log) Get(ctx context.Context, logID string) (*audit.Stored, error) {
 	if err != nil {
 		return nil, wrap(err)
 	}
-	stored, err := item.stored()
+	found, err := read(item)
 	if err != nil {
 		return nil, err
 	}
-	return &stored, nil
+	return &found, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -149,6 +150,82 @@ func TestAnUnreadableItemMakesAnEventUnwritable(t *testing.T) {
 	}
 	if _, err := log.Get(t.Context(), e.Event.LogID); err == nil || !strings.Contains(err.Error(), "encoding 2") {
 		t.Errorf("get: %v", err)
+	}
+}
+
+// Whatever stands in the tables, a check names it and reads on. Others get an error rather
+// than a list with a gap.
+func TestUnreadableItemsAreListedWithTheirFaults(t *testing.T) {
+	log, stack := newLog(t)
+	var events []event.Event
+	for n := range 9 {
+		events = append(events, numbered(n))
+	}
+	write(t, log, events...)
+	client := dynamodb.NewFromConfig(stack.Config)
+	text := func(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+	enc := &types.AttributeValueMemberN{Value: "1"}
+	document := func(n int) types.AttributeValue {
+		return &types.AttributeValueMemberB{Value: stored(t, numbered(n)).Document}
+	}
+	want := map[string]string{}
+	for n, c := range map[int]struct {
+		want string
+		item map[string]types.AttributeValue
+	}{
+		1: {"encoding 2", map[string]types.AttributeValue{"enc": &types.AttributeValueMemberN{Value: "2"}, "event": document(1)}},
+		2: {"", map[string]types.AttributeValue{"enc": enc, "event": &types.AttributeValueMemberB{Value: []byte("garbage")}}},
+		3: {"", map[string]types.AttributeValue{"enc": text("x"), "event": document(3)}},
+		4: {"", map[string]types.AttributeValue{"enc": enc, "event": text("x")}},
+		5: {"encoding 0", nil},
+		6: {"its document has the logid", map[string]types.AttributeValue{"enc": enc, "event": document(7)}},
+	} {
+		item := map[string]types.AttributeValue{"logid": text(numbered(n).LogID)}
+		maps.Copy(item, c.item)
+		if _, err := client.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &stack.Events, Item: item}); err != nil {
+			t.Fatal(err)
+		}
+		want[numbered(n).LogID] = c.want
+		var broken audit.Unreadable
+		if got, err := log.Get(t.Context(), numbered(n).LogID); !errors.As(err, &broken) || broken.LogID != numbered(n).LogID || !strings.Contains(broken.Reason, c.want) {
+			t.Errorf("get %d: %v, %v", n, got, err)
+		}
+		var never audit.Unwritable
+		if other, err := log.Put(t.Context(), stored(t, numbered(n))); !errors.As(err, &never) || !never.Taken {
+			t.Errorf("put %d: %v, %v", n, other, err)
+		}
+	}
+	for shard := range 8 { // an item that is none of the index
+		if _, err := client.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &stack.Index, Item: map[string]types.AttributeValue{
+			"k": text(fmt.Sprintf("all##%02d", shard)), "s": text("1999")}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q := audit.Query{Dimension: audit.All, Ascending: true, Limit: 2}
+	var broken audit.Unreadable
+	if _, _, err := log.List(t.Context(), q); !errors.As(err, &broken) {
+		t.Errorf("without faults: %v", err)
+	}
+	q.Faulty = true
+	var all []audit.Stored
+	for {
+		page, next, err := log.List(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, page...)
+		if q.After = next; next == (audit.Place{}) {
+			break
+		}
+	}
+	if len(all) != len(events) {
+		t.Fatalf("%d items are listed", len(all))
+	}
+	for n, s := range all {
+		fault, ok := want[s.Event.LogID]
+		if s.Place() != (audit.Place{RecordedTime: numbered(n).RecordedTime, LogID: numbered(n).LogID}) || ok != (s.Fault != "") || !strings.Contains(s.Fault, fault) {
+			t.Errorf("item %d is %+v", n, s)
+		}
 	}
 }
 

@@ -26,9 +26,6 @@ func (i Image) Event() (audit.Stored, error) {
 	if err != nil {
 		return stored, fmt.Errorf("%w: %w", ErrForeign, err)
 	}
-	if stored.Event.LogID == "" || stored.Event.LogID != item.LogID {
-		return stored, fmt.Errorf("%w: the item %q has the event %q", ErrForeign, item.LogID, stored.Event.LogID)
-	}
 	return stored, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"plaudit/local/template"
+	"plaudit/shared/audit"
 	"plaudit/shared/score"
 	"plaudit/shared/web"
 )
@@ -343,6 +344,23 @@ func TestCataloguesFitIntoEvents(t *testing.T) {
 		_, err := template.Load(filepath.Join(root, "template.yaml"), template.Pseudo{StackName: config.StackName, Region: config.Region, AccountID: "000000000000"}, params)
 		if refused := err != nil && strings.Contains(err.Error(), "CatalogueBytes"); refused == fits {
 			t.Errorf("template.yaml allows a catalogue of %d bytes: %t (%v)", size, fits, err)
+		}
+	}
+}
+
+// The template refuses what the functions would.
+func TestOutboxDaysAreEnoughForChecks(t *testing.T) {
+	config, err := template.ReadConfig(filepath.Join(root, "samconfig.toml"), "local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for days := range 4 {
+		params := maps.Clone(config.Parameters)
+		params["OutboxDays"] = strconv.Itoa(days)
+		_, err := template.Load(filepath.Join(root, "template.yaml"), template.Pseudo{StackName: config.StackName, Region: config.Region, AccountID: "000000000000"}, params)
+		refused := err != nil && strings.Contains(err.Error(), "OutboxDays")
+		if _, err := audit.KeepDays(days); (err != nil) != refused {
+			t.Errorf("template.yaml refuses OutboxDays: %d: %t; the functions: %v", days, refused, err)
 		}
 	}
 }

@@ -15,8 +15,8 @@ type Outbox struct {
 	// Add commits n changes, each of which puts one event into the outbox, one after
 	// another.
 	Add func(n int)
-	// Send has the relay send all that waits.
-	Send func()
+	// Send has the relay send all that waits, SetAside set it aside.
+	Send, SetAside func()
 }
 
 // Source tests an outbox as checks and restores see it.
@@ -127,5 +127,40 @@ func Source(t *testing.T, o Outbox) {
 	}
 	if n := restore(rows[4].Event.RecordedTime, always); n != 1 {
 		t.Errorf("a restore from the last event on marked %d rows", n)
+	}
+
+	o.Send()
+	waiting := func(limit, want int) {
+		t.Helper()
+		if n, err := o.Waiting(ctx, limit); err != nil || n != want {
+			t.Errorf("up to %d, %d rows wait, %v; want %d", limit, n, err, want)
+		}
+	}
+	waiting(10, 0)
+	o.Add(3)
+	waiting(10, 3)
+	waiting(2, 2)
+	fresh := kept(rows[4].ID, 10)
+	o.SetAside()
+	waiting(10, 0)
+	if failed, err := o.Failed(ctx, 0, 10); err != nil || len(failed) != 3 || failed[0].ID != fresh[0].ID {
+		t.Errorf("set aside are %v, %v", failed, err)
+	}
+	queued, last, err := o.Retry(ctx, 0, 2)
+	if err != nil || queued != 2 || last != fresh[1].ID {
+		t.Errorf("a retry queued %d rows up to %d, %v", queued, last, err)
+	}
+	waiting(10, 2)
+	if queued, last, err := o.Retry(ctx, last, 2); err != nil || queued != 1 || last != 0 {
+		t.Errorf("then it queued %d rows up to %d, %v", queued, last, err)
+	}
+	if queued, last, err := o.Retry(ctx, 0, 2); err != nil || queued != 0 || last != 0 {
+		t.Errorf("repeated, it queued %d rows up to %d, %v", queued, last, err)
+	}
+	for i, row := range kept(rows[4].ID, 10) {
+		before, _ := fresh[i].Event.Encode()
+		if after, err := row.Event.Encode(); err != nil || row.ID != fresh[i].ID || !row.Sent.IsZero() || string(after) != string(before) {
+			t.Errorf("row %d is %+v after the retry, %v", i, row, err)
+		}
 	}
 }

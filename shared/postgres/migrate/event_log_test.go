@@ -64,7 +64,7 @@ func newFunction(path string) bool {
 	name := strings.TrimSuffix(path[strings.LastIndex(path, "/")+1:], ".sql")
 	for _, n := range strings.Fields(`board_extensions player_extensions number_event report_board report_player wake entry_data outbox_rows
 		profile_lock profile_of follow_account take_profile extend_lease_v1 outbox_take_v1 outbox_take_v2 outbox_done_v1 outbox_depth_v1 outbox_purge_v1
-		outbox_kept_v1 outbox_kept_v2 outbox_restore_v1 entries_without_rows_v1 sync_profile_v1 erase_user_players_v1 end_link_v2`) {
+		outbox_kept_v1 outbox_kept_v2 outbox_restore_v1 outbox_retry_v1 entries_without_rows_v1 sync_profile_v1 erase_user_players_v1 end_link_v2`) {
 		if n == name {
 			return true
 		}

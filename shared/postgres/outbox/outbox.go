@@ -10,18 +10,25 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
 
 	"plaudit/shared/audit"
 	"plaudit/shared/event"
 	"plaudit/shared/postgres"
 )
 
-// maxBytes is about how much data a batch has.
-const maxBytes = 8_000_000
+const (
+	// maxBytes is about how much data a batch has.
+	maxBytes = 8_000_000
+	// maxAhead is how many batches may begin after rows that failed, until these have
+	// their turn again.
+	maxAhead = 50
+)
 
 // Outbox is the outbox of one database. The role that the pool logs in as decides which
 // methods work: the relay's takes and purges, db_check reads and restores.
@@ -29,6 +36,8 @@ type Outbox struct {
 	db     *sqlx.DB
 	source string
 	entry  EntryReader
+	passed atomic.Int64 // the id after which the next batch begins, see take
+	ahead  atomic.Int64 // how many batches began after the oldest row, since one began with it
 }
 
 // Entry is what the ledger adds to the event of an entry.
@@ -49,7 +58,9 @@ var (
 
 // New returns the outbox over a pool. source is that of its events, and entry reads the
 // entries; it is nil for a database without them.
-func New(db *sqlx.DB, source string, entry EntryReader) *Outbox { return &Outbox{db, source, entry} }
+func New(db *sqlx.DB, source string, entry EntryReader) *Outbox {
+	return &Outbox{db: db, source: source, entry: entry}
+}
 
 // row is a row of the outbox, as the type outbox_row_v2 has it.
 type row struct {
@@ -133,19 +144,45 @@ func extensions(text []byte) (found map[string]any, err error) {
 	return found, nil
 }
 
-func (o *Outbox) message(r row) (audit.Message, error) {
-	m := audit.Message{ID: r.ID, Restored: r.Restored.Bool}
+// message renders a row. What panics is a fault of this program and not of the row, which
+// waits until another version can send it.
+func (o *Outbox) message(r row) (m audit.Message) {
+	m = audit.Message{ID: r.ID, Restored: r.Restored.Bool}
+	defer audit.Recover(&m.Err)
+	var err error
 	switch r.Kind {
 	case "event":
-		e, err := o.event(r)
+		var e event.Event
+		e, err = o.event(r)
 		m.Event = &e
-		return m, err
 	case "profile":
-		p, err := profile(r)
+		var p audit.Profile
+		p, err = profile(r)
 		m.Profile = &p
-		return m, err
+	default:
+		err = fmt.Errorf("its kind %q is neither event nor profile", r.Kind)
 	}
-	return m, fmt.Errorf("its kind %q is neither event nor profile", r.Kind)
+	if err != nil {
+		return audit.Message{ID: r.ID, Restored: r.Restored.Bool, Fault: err.Error()}
+	}
+	return m
+}
+
+// keep renders an event's row for a check, which goes on after a panic, too.
+func (o *Outbox) keep(r row) audit.Kept {
+	k := audit.Kept{ID: r.ID, Event: event.Event{ID: strconv.FormatInt(r.ID, 10), Source: o.source, RecordedTime: r.RecordedTime.UTC()}}
+	if r.SentAt.Valid {
+		k.Sent = r.SentAt.Time.UTC()
+	}
+	err := func() (err error) {
+		defer audit.Recover(&err)
+		k.Event, err = o.event(r)
+		return err
+	}()
+	if err != nil {
+		k.Fault = err.Error()
+	}
+	return k
 }
 
 func profile(r row) (audit.Profile, error) {
@@ -187,8 +224,21 @@ func (o *Outbox) take(ctx context.Context, limit int, send func(context.Context,
 		return 0, err
 	}
 	defer tx.Rollback() // does nothing after a commit
-	var rows []row
-	err = tx.SelectContext(lasting, &rows, `SELECT `+columns+` FROM outbox_take_v2($1, $2, $3)`, event.Encoding, limit, maxBytes)
+	// A batch of which nothing could be sent is passed, so that rows which fail for a long
+	// time do not hold up those behind them. At the end they have their turn again.
+	after := o.passed.Load()
+	if after > 0 && o.ahead.Add(1) > maxAhead {
+		after = 0
+	}
+	rows, err := oldest(lasting, tx, after, limit)
+	if err == nil && len(rows) == 0 && after > 0 {
+		after = 0
+		rows, err = oldest(lasting, tx, after, limit)
+	}
+	if after == 0 {
+		o.passed.Store(0)
+		o.ahead.Store(0)
+	}
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
@@ -196,9 +246,7 @@ func (o *Outbox) take(ctx context.Context, limit int, send func(context.Context,
 	sent, failed, reasons := pq.Int64Array{}, pq.Int64Array{}, pq.StringArray{}
 	messages := make([]audit.Message, len(rows))
 	for i, r := range rows {
-		if messages[i], err = o.message(r); err != nil {
-			messages[i] = audit.Message{ID: r.ID, Fault: err.Error()}
-		}
+		messages[i] = o.message(r)
 	}
 	errs := send(ctx, messages)
 	if len(errs) != len(messages) {
@@ -215,10 +263,19 @@ func (o *Outbox) take(ctx context.Context, limit int, send func(context.Context,
 			failed, reasons = append(failed, messages[i].ID), append(reasons, never.Reason)
 		}
 	}
+	if after > 0 || len(sent)+len(failed) == 0 {
+		o.passed.Store(rows[len(rows)-1].ID)
+	}
 	if _, err := tx.ExecContext(lasting, `SELECT outbox_done_v1($1, $2, $3)`, sent, failed, reasons); err != nil {
 		return 0, err
 	}
 	return len(rows), tx.Commit()
+}
+
+// oldest locks and returns the oldest rows after an id that wait.
+func oldest(ctx context.Context, tx *sqlx.Tx, after int64, limit int) (rows []row, err error) {
+	err = tx.SelectContext(ctx, &rows, `SELECT `+columns+` FROM outbox_take_v2($1, $2, $3, $4)`, event.Encoding, after, limit, maxBytes)
+	return rows, err
 }
 
 // Depth implements audit.Outbox.
@@ -265,14 +322,7 @@ func (o *Outbox) kept(ctx context.Context, after int64, ids pq.Int64Array, limit
 	}
 	found := make([]audit.Kept, len(rows))
 	for i, r := range rows {
-		e, err := o.event(r)
-		found[i] = audit.Kept{ID: r.ID, Event: e}
-		if r.SentAt.Valid {
-			found[i].Sent = r.SentAt.Time.UTC()
-		}
-		if err != nil {
-			found[i].Fault = err.Error()
-		}
+		found[i] = o.keep(r)
 	}
 	return found, nil
 }
@@ -319,6 +369,31 @@ func (o *Outbox) Restoring(ctx context.Context, limit int) (n int, err error) {
 	err = o.db.GetContext(ctx, &n, `SELECT count(*) FROM (SELECT FROM outbox WHERE sent_at IS NULL AND restored LIMIT $1) r`, limit)
 	if err != nil {
 		return 0, postgres.Wrap(fmt.Errorf("count what is restored from the outbox of %s: %w", o.source, err))
+	}
+	return n, nil
+}
+
+// Retry implements audit.Source.
+func (o *Outbox) Retry(ctx context.Context, after int64, limit int) (queued int, last int64, err error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	err = o.db.QueryRowContext(ctx, `SELECT queued, last FROM outbox_retry_v1($1, $2)`, after, limit).Scan(&queued, &last)
+	if pq.As(err, pqerror.UndefinedFunction) != nil {
+		return 0, 0, fmt.Errorf("the database of %s is that of an earlier version, which cannot queue failed rows again: migrate it with `plaudit setup` first: %w", o.source, err)
+	}
+	if err != nil {
+		return 0, 0, postgres.Wrap(fmt.Errorf("queue the failed rows of %s again: %w", o.source, err))
+	}
+	return queued, last, nil
+}
+
+// Waiting implements audit.Source.
+func (o *Outbox) Waiting(ctx context.Context, limit int) (n int, err error) {
+	ctx, cancel := postgres.Bounded(ctx)
+	defer cancel()
+	err = o.db.GetContext(ctx, &n, `SELECT count(*) FROM (SELECT FROM outbox WHERE sent_at IS NULL LIMIT $1) w`, limit)
+	if err != nil {
+		return 0, postgres.Wrap(fmt.Errorf("count what waits in the outbox of %s: %w", o.source, err))
 	}
 	return n, nil
 }

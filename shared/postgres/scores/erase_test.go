@@ -110,7 +110,7 @@ func TestErasureReturnsToWhatItPassed(t *testing.T) {
 		t.Error("it erased something")
 	}
 	sameJSON(t, "a step from the beginning", call(nil), `{"more": false, "wake": true}`)
-	sameJSON(t, "a step at the end of what is erased", call(last), `{"more": false}`)
+	sameJSON(t, "a step at the end of what is erased", call(last), `{"more": false, "wake": true}`)
 	if s.count(t, "entries WHERE metadata IS NOT NULL") != 0 || s.count(t, erasures) != 1 {
 		t.Error("it did not erase all")
 	}

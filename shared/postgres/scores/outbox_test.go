@@ -16,9 +16,12 @@ import (
 
 	"plaudit/shared/access"
 	"plaudit/shared/audit"
+	"plaudit/shared/audit/audittest"
 	"plaudit/shared/event"
 	"plaudit/shared/event/eventtest"
 	"plaudit/shared/postgres"
+	"plaudit/shared/postgres/outbox"
+	"plaudit/shared/postgres/pgtest"
 	pgscores "plaudit/shared/postgres/scores"
 	"plaudit/shared/score"
 )
@@ -54,6 +57,13 @@ func (s *scores) some(t *testing.T) {
 	s.board(t, "b", nil)
 	for i := range 3 {
 		s.add(t, "b", score.Submission{Player: fmt.Sprint("p", i), Points: ptr[int64](1)})
+	}
+}
+
+// more adds n more entries: n messages.
+func (s *scores) more(t *testing.T, n int) {
+	for range n {
+		s.add(t, "b", score.Submission{Player: "p0", Points: ptr[int64](1)})
 	}
 }
 
@@ -162,6 +172,64 @@ func TestUnreadableRowsAreSetAside(t *testing.T) {
 	s.db.Owner().MustExec(`DELETE FROM outbox_failed`)
 }
 
+// A row whose rendering panics waits for a version that can render it. It holds up neither
+// the others nor a check.
+func TestARowThatPanicsHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	s := newScores(t, 1)
+	s.some(t)
+	odd := func(doc []byte, _ int) (outbox.Entry, error) {
+		if strings.Contains(string(doc), `"p1"`) {
+			panic("odd")
+		}
+		return outbox.Entry{Subject: "board/b/player/p", Data: []byte("{}")}, nil
+	}
+	relay := outbox.New(s.db.Open("outbox_relay"), event.Scores, odd)
+	var sent []int64
+	n, err := relay.Take(t.Context(), 9, func(_ context.Context, messages []audit.Message) []error {
+		out := make([]error, len(messages))
+		for i, m := range messages {
+			if out[i] = m.Err; m.Err == nil {
+				sent = append(sent, m.ID)
+			}
+		}
+		return out
+	})
+	if err != nil || n != 4 || !slices.Equal(sent, []int64{1, 2, 4}) || s.count(t, "outbox WHERE sent_at IS NULL") != 1 || s.count(t, "outbox_failed") != 0 {
+		t.Errorf("of %d rows, %v were sent: %v", n, sent, err)
+	}
+	kept, err := outbox.New(s.db.Open("db_check"), event.Scores, odd).Kept(t.Context(), 0, 9)
+	if err != nil || len(kept) != 4 || kept[2].Fault != "panic: odd" || kept[2].ID != 3 || !kept[2].Sent.IsZero() || kept[2].Event.RecordedTime.IsZero() || kept[3].Fault != "" {
+		t.Errorf("kept are %+v, %v", kept, err)
+	}
+}
+
+// A whole batch that fails again and again does not hold up what is behind it, and has its
+// turn again, also while more and more comes.
+func TestABatchThatFailsIsPassed(t *testing.T) {
+	t.Parallel()
+	s := newScores(t, 1)
+	s.some(t)
+	s.more(t, 4)
+	relay := s.relay(t)
+	down := map[int64]error{1: errors.New("down"), 2: errors.New("down"), 3: errors.New("down"), 4: errors.New("down")}
+	for i, want := range [][]int64{{1, 2}, {3, 4}, {5, 6}, {7, 8}, {1, 2}, {3, 4}, {1, 2}} {
+		if got := ids(relayed(t, relay, 2, down)); !slices.Equal(got, want) {
+			t.Errorf("batch %d has the rows %d, want %d", i, got, want)
+		}
+	}
+	turns := 0
+	for range 120 {
+		s.more(t, 1)
+		if got := ids(relayed(t, relay, 1, down)); got[0] == 1 {
+			turns++
+		}
+	}
+	if turns < 2 {
+		t.Errorf("the oldest row had %d turns", turns)
+	}
+}
+
 func TestSentRowsLeave(t *testing.T) {
 	t.Parallel()
 	s := newScores(t, 1)
@@ -219,6 +287,50 @@ func TestRestoreSendsTheSameEvents(t *testing.T) {
 	}
 	if marked, last, err := checker.Restore(t.Context(), 0, time.Time{}, time.Time{}, 100); err != nil || marked != 4 || last != 0 {
 		t.Errorf("all: %d up to %d: %v", marked, last, err)
+	}
+}
+
+func TestTheOutboxIsASource(t *testing.T) {
+	t.Parallel()
+	s := newScores(t, 1)
+	s.board(t, "b", nil)
+	s.db.Owner().MustExec(`DELETE FROM outbox`)
+	relay := s.relay(t)
+	all := func(err error) {
+		t.Helper()
+		_, err = relay.Take(t.Context(), 100, func(_ context.Context, messages []audit.Message) []error {
+			return slices.Repeat([]error{err}, len(messages))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	audittest.Source(t, audittest.Outbox{
+		Name: event.Scores, Source: pgscores.New(s.db.Open("db_check")),
+		Add: func(n int) {
+			for range n {
+				s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](1)})
+			}
+		},
+		Send:     func() { all(nil) },
+		SetAside: func() { all(audit.Unwritable{Reason: "why"}) },
+	})
+}
+
+// A row that comes back is the one that was set aside, in all columns.
+func TestARetryBringsWholeRowsBack(t *testing.T) {
+	t.Parallel()
+	s := newScores(t, 1)
+	s.some(t)
+	pgtest.RetryKeepsRows(t, s.db, s.relay(t), pgscores.New(s.db.Open("db_check")))
+}
+
+func TestARetryNeedsAMigratedDatabase(t *testing.T) {
+	t.Parallel()
+	s := newScores(t, 1)
+	s.db.Owner().MustExec(`DROP FUNCTION outbox_retry_v1`)
+	if _, _, err := pgscores.New(s.db.Open("db_check")).Retry(t.Context(), 0, 1); err == nil || !strings.Contains(err.Error(), "migrate it with `plaudit setup` first") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -358,8 +470,8 @@ func (b *bell) rung() bool {
 	return rings == 1
 }
 
-// Every change wakes the relay once its promise is over, and none does before. What
-// changes nothing never does.
+// Every change wakes the relay once its promise is over, also if it is repeated, and none
+// does before. What is refused never does.
 func TestChangesWakeTheRelay(t *testing.T) {
 	t.Parallel()
 	s := newScores(t, 1)
@@ -416,29 +528,56 @@ func TestChangesWakeTheRelay(t *testing.T) {
 			}
 		}
 	}
-	for name, do := range map[string]func() error{
-		"a replay": func() error {
-			_, err := adder.Add(ctxOf(t), owner, addRoute, fmt.Sprint("b", n), score.Submission{Player: "p", Points: ptr[int64](1), Key: "k"})
+	// A repetition cannot know whether the first one, whose answer was lost, came to its wake.
+	add := func() error {
+		_, err := adder.Add(ctxOf(t), owner, addRoute, fmt.Sprint("b", n), score.Submission{Player: "p", Points: ptr[int64](1), Key: "k"})
+		return err
+	}
+	repeated := map[string]func() error{
+		"an add": add,
+		"a batch": func() error {
+			_, _, err := adder.AddAll(ctxOf(t), owner, batchRoute, []score.BatchItem{{Board: fmt.Sprint("b", n), Submission: score.Submission{Player: "q", Points: ptr[int64](1), Key: "batch"}}}, nil)
 			return err
 		},
-		"an empty change": func() error {
-			_, _, err := boards.ChangePlayer(ctxOf(t), owner, fmt.Sprint("b", n), "q", nil, score.PlayerChange{})
+		"a player": func() error {
+			_, _, err := boards.ChangePlayer(ctxOf(t), owner, fmt.Sprint("b", n), "new", nil, score.PlayerChange{})
 			return err
 		},
-		"a board whose id is taken": func() error {
-			if _, err := boards.Create(ctxOf(t), owner, "b1", nil, func(*score.Board) {}); err == nil {
-				return errors.New("it is created")
+		"an acceptance": func() error {
+			_, err := boards.AcceptLink(ctxOf(t), member, fmt.Sprint("b", n), "linked")
+			return err
+		},
+		"an end":     func() error { return boards.EndLink(ctxOf(t), member, fmt.Sprint("b", n), "unlinked") },
+		"an erasure": func() error { return boards.ErasePlayer(ctxOf(t), owner, fmt.Sprint("b", n), "erased") },
+	}
+	for _, player := range []string{"linked", "unlinked", "erased"} {
+		if _, _, err := boards.ChangePlayer(ctxOf(t), owner, fmt.Sprint("b", n), player, nil, score.PlayerChange{Profile: userIs(member.User)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, do := range repeated {
+		for _, until := range []string{"infinity", "-infinity", "infinity"} {
+			s.db.Owner().MustExec(`UPDATE relay_lease SET until = $1`, until)
+			b.rung()
+			if err := do(); err != nil {
+				t.Errorf("%s: %v", name, err)
 			}
-			return nil
+			if got := b.rung(); got != (until == "-infinity") {
+				t.Errorf("with a promise until %s, %s that is repeated wakes the relay: %t", until, name, got)
+			}
+		}
+	}
+	s.db.Owner().MustExec(`UPDATE relay_lease SET until = '-infinity'`)
+	for name, do := range map[string]func() error{
+		"a board whose id is taken": func() error {
+			_, err := boards.Create(ctxOf(t), owner, "b1", nil, func(*score.Board) {})
+			return err
 		},
+		"a link that does not exist": func() error { return boards.EndLink(ctxOf(t), member, fmt.Sprint("b", n), "new") },
 	} {
-		if err := do(); err != nil {
-			t.Errorf("%s: %v", name, err)
+		if err := do(); err == nil || b.rung() {
+			t.Errorf("%s wakes the relay, or is there: %v", name, err)
 		}
-		if b.mu.Lock(); b.rings > 0 {
-			t.Errorf("%s wakes the relay", name)
-		}
-		b.mu.Unlock()
 	}
 	// The change is made, whatever becomes of the wake.
 	b.err = errors.New("down")

@@ -192,7 +192,7 @@ func TestReplayHasTheBytesOfTheFirstAnswer(t *testing.T) {
 	}
 	for i := range 3 {
 		again := add(item(entryID(10+i), "p", "k"), nil)
-		if want := strings.Replace(alone, `"replayed" : false, "wake" : true`, `"replayed" : true, "wake" : false`, 1); again != want || again == alone {
+		if want := strings.Replace(alone, `"replayed" : false, "wake" : true`, `"replayed" : true, "wake" : true`, 1); again != want || again == alone {
 			t.Errorf("the answer was\n%s\nand is now\n%s", alone, again)
 		}
 	}

@@ -116,3 +116,12 @@ func TestErasureRemovesProfilesThatWereSetAside(t *testing.T) {
 		t.Errorf("%d profiles stay", n)
 	}
 }
+
+func TestARetryBringsWholeRowsBack(t *testing.T) {
+	s, d := users(t)
+	account(t, s, "jin@example.com", access.Member)
+	pgtest.RetryKeepsRows(t, d, s, pgusers.New(d.Open("db_check")))
+	if _, _, err := s.Retry(t.Context(), 0, 1); err == nil {
+		t.Error("the service may queue failed rows again")
+	}
+}

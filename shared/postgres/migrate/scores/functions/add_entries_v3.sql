@@ -13,7 +13,8 @@
 --	                                 sent, reversals and replays, in any order; null for none
 --
 -- and has written nothing in the first two cases; the others have also wake, which is
--- true if the caller must wake the relay. A refusal after the first write
+-- true if the caller must wake the relay. That can be true of a replay, too: the
+-- caller that wrote the entry may have died before the wake. A refusal after the first write
 -- ends the transaction, see internal.refuse.
 --
 -- Locks come in classes, each sorted, so that no two calls wait for each other:
@@ -128,14 +129,14 @@ BEGIN
         -- A new entry and a replayed one come from the same row, so that a
         -- repeated request gets the same answer.
         RETURN (
-            SELECT json_build_object('entry', row_to_json(l), 'replayed', cardinality(v_new) = 0, 'wake', cardinality(v_new) > 0 AND internal.wake())
+            SELECT json_build_object('entry', row_to_json(l), 'replayed', cardinality(v_new) = 0, 'wake', internal.wake())
             FROM ledger l
             WHERE l.id = coalesce((v_new[1].sent).id, (SELECT k.entry FROM entry_keys k WHERE k.board = v_items[1].board AND k.key = (v_items[1].sent).key)));
     END IF;
     IF v_request.has_reversals OR cardinality(v_new) < cardinality(v_items) THEN
         v_entries := internal.batch_entries(v_items);
     END IF;
-    RETURN json_build_object('batch', p_batch, 'entries', v_entries, 'wake', cardinality(v_new) > 0 AND internal.wake());
+    RETURN json_build_object('batch', p_batch, 'entries', v_entries, 'wake', internal.wake());
 END $$;
 
 REVOKE ALL ON FUNCTION add_entries_v3 FROM PUBLIC;

@@ -3,7 +3,8 @@
 -- still p_version. `user` is whom the player is proposed to be, see
 -- internal.change_links. p_user is the person who acts: of an API key, its owner.
 -- Returns {stale: board} or {player, made, wake}: whether the caller must wake the relay.
--- An empty patch of an existing player changes nothing.
+-- A patch that changes nothing may be the repetition of one whose caller died before the
+-- wake.
 --
 -- It shares the board's lock with adds, and meets those to the same player at
 -- the player's row.
@@ -62,7 +63,7 @@ BEGIN
         PERFORM internal.change_links(ARRAY[v_board.no], ARRAY[p_player], ARRAY[p_patch ->> 'user'], ARRAY[0], p_actor, p_user, p_traceparent);
         SELECT * INTO STRICT v_row FROM players WHERE board = v_board.no AND id = p_player;
     END IF;
-    RETURN jsonb_build_object('made', v_made, 'wake', (v_made OR v_new <> v_old OR p_patch ? 'user') AND internal.wake(), 'player', v_new || jsonb_build_object('board', p_board, 'player', p_player,
+    RETURN jsonb_build_object('made', v_made, 'wake', internal.wake(), 'player', v_new || jsonb_build_object('board', p_board, 'player', p_player,
         'user', v_row.user_id, 'proposed_user', v_row.proposed_user, 'link_state', v_row.link_state));
 END $$;
 

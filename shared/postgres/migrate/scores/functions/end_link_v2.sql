@@ -1,6 +1,7 @@
 -- Ends the user's link to a player, or declines the proposal, which then cannot be
 -- repeated. known is false if there is neither; one that the user has declined already
--- stays as it is. wake is true if the caller must wake the relay.
+-- stays as it is. wake is true if the caller must wake the relay, also of a repeated call:
+-- the one that ended the link may have died before the wake.
 CREATE OR REPLACE FUNCTION end_link_v2(p_board text, p_player text, p_user text, p_actor text, p_traceparent text, OUT known boolean, OUT wake boolean)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -10,7 +11,7 @@ BEGIN
     IF v_row.id IS NULL THEN
         -- An owner may have proposed somebody else since.
         known := EXISTS (SELECT FROM link_refusals r JOIN boards b ON b.no = r.board WHERE b.id = p_board AND r.player = p_player AND r.user_id = p_user);
-        wake := false;
+        wake := known AND internal.wake();
         RETURN;
     END IF;
     IF v_state <> 'declined' THEN
@@ -22,7 +23,7 @@ BEGIN
             jsonb_build_object('user', p_user, 'state', v_state), p_traceparent);
     END IF;
     known := true;
-    wake := v_state <> 'declined' AND internal.wake();
+    wake := internal.wake();
 END $$;
 
 REVOKE ALL ON FUNCTION end_link_v2 FROM PUBLIC;

@@ -1,7 +1,7 @@
--- Locks the oldest rows that have yet to be sent and that nobody else has locked, and
--- returns them: at most p_limit, and no more than one beyond p_bytes. A row of a later
--- encoding than p_enc stays, because only a later version can send it.
-CREATE OR REPLACE FUNCTION outbox_take_v2(p_enc integer, p_limit integer, p_bytes bigint) RETURNS SETOF outbox_row_v2
+-- Locks the oldest rows with an id above p_after that have yet to be sent and that nobody
+-- else has locked, and returns them: at most p_limit, and no more than one beyond p_bytes.
+-- A row of a later encoding than p_enc stays, because only a later version can send it.
+CREATE OR REPLACE FUNCTION outbox_take_v2(p_enc integer, p_after bigint, p_limit integer, p_bytes bigint) RETURNS SETOF outbox_row_v2
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
@@ -20,7 +20,7 @@ BEGIN
             FROM (
                 SELECT o.id, coalesce(octet_length(o.data), c_entry) AS size
                 FROM outbox o
-                WHERE o.sent_at IS NULL AND o.enc <= p_enc
+                WHERE o.sent_at IS NULL AND o.id > p_after AND o.enc <= p_enc
                 ORDER BY o.id
                 LIMIT p_limit
                 FOR UPDATE SKIP LOCKED) l

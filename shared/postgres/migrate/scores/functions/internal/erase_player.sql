@@ -64,7 +64,7 @@ BEGIN
         ('metadata', cardinality(v_ids) > 0)) AS f (name, had)
     WHERE f.had;
     IF v_erased IS NULL THEN
-        RETURN '{"more": false}';
+        RETURN jsonb_build_object('more', false, 'wake', internal.wake()); -- of the first one, which may have died before
     END IF;
 
     UPDATE players SET
