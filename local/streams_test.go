@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -145,5 +147,61 @@ func TestStreamRecordsOutliveTheLaptopCloud(t *testing.T) {
 		if times > 1 {
 			t.Errorf("item %s came %d times", item, times)
 		}
+	}
+}
+
+// TestStreamRecordsAfterAKillOfTheEngine kills the engine alone, whose table an earlier
+// end has saved: the stream and its shard stay the same.
+func TestStreamRecordsAfterAKillOfTheEngine(t *testing.T) {
+	dir, folder := streamsProject(t)
+	l := begin(t, dir)
+	l.ready(t)
+	if err := l.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if code := l.ended(t); code != 0 {
+		t.Fatalf("exit code %d: %s", code, l.out)
+	}
+	l = begin(t, dir)
+	l.ready(t)
+	client := l.tables()
+	add := func(from, to int64) {
+		t.Helper()
+		want := map[string]bool{}
+		for n := from; n <= to; n++ {
+			if err := addNumber(client, n); err != nil {
+				t.Fatal(err)
+			}
+			want[fmt.Sprint(n)] = true
+		}
+		eventually(t, fmt.Sprintf("items %d to %d", from, to), func() error {
+			text, _ := os.ReadFile(filepath.Join(folder, "got")) // the first record makes it
+			missing := maps.Clone(want)
+			for n := range strings.FieldsSeq(string(text)) {
+				delete(missing, n)
+			}
+			if len(missing) > 0 {
+				return fmt.Errorf("%v have not arrived; %s", missing, l.out)
+			}
+			return nil
+		})
+	}
+	add(1, 3)
+	before := l.run.PIDs["engine"]
+	if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "another engine", func() error {
+		if l.read(t); l.run.PIDs["engine"] == 0 || l.run.PIDs["engine"] == before {
+			return io.ErrNoProgress
+		}
+		return nil
+	})
+	add(4, 9)
+	if err := l.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if code := l.ended(t); code != 0 {
+		t.Errorf("exit code %d: %s", code, l.out)
 	}
 }

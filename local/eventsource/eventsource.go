@@ -265,7 +265,7 @@ type plan struct {
 }
 
 // planFile is the plan's file, and drainLog that of what the guard's command writes:
-// laptop.log begins anew with the next start, which shows this.
+// the next start begins a new laptop.log, and shows this.
 const (
 	planFile = "drain.json"
 	drainLog = "drain.log"

@@ -234,8 +234,9 @@ func TestAWindowEndsBeforeThePayloadLimit(t *testing.T) {
 		b.stream.put("shard-0", big)
 		eventually(t, "the record in the journal", func() bool { return b.shard().journal.at().Sequence == sequence(n) })
 	}
-	eventually(t, "an invocation", func() bool { return len(b.invocations()) == 1 })
-	if got := strings.Fields(b.invocations()[0]); len(got) < 15 || len(got) > 19 {
+	numbers := func() []string { return strings.Fields(strings.Join(b.invocations(), " ")) }
+	eventually(t, "an invocation", func() bool { return len(numbers()) > 0 })
+	if got := numbers(); len(got) < 15 || len(got) > 19 {
 		t.Errorf("an invocation with %d records of 350 KiB", len(got))
 	}
 }

@@ -72,7 +72,7 @@ func TestAMappingThatIsOff(t *testing.T) {
 	}
 }
 
-// laptop.log begins anew with each start, so the guard's words are elsewhere.
+// Each start begins a new laptop.log, so the guard's messages are in another file.
 func TestTheNextStartShowsThatTheGuardCouldNotReadTheStreams(t *testing.T) {
 	folder, log := t.TempDir(), &buffer{}
 	var said []string
