@@ -15,10 +15,10 @@ import (
 )
 
 // tables are the tables of the log, as the code that uses them expects them. Those
-// that are guarded outlive the stack, and are protected and backed up by stage.
+// that are kept outlive the stack. All are protected and backed up by stage.
 var tables = map[string]struct {
 	name, keys, stream, ttl string
-	guarded                 bool
+	kept                    bool
 }{
 	"EventsTable":   {"-events", "logid HASH", "NEW_IMAGE", "", true},
 	"IndexTable":    {"-event-index", "k HASH, s RANGE", "", "", true},
@@ -46,12 +46,9 @@ func TestTables(t *testing.T) {
 				continue
 			}
 			seen++
-			// Protection would stop the deletion of a table that is not kept, with the stack
-			// or after a deployment that failed.
-			var guard any
 			attributes := deletedAttributes
-			if want.guarded {
-				guard, attributes = protected, keptAttributes
+			if want.kept {
+				attributes = keptAttributes
 			}
 			var keys []string
 			for _, k := range either(r.Properties["KeySchema"]) {
@@ -63,8 +60,8 @@ func TestTables(t *testing.T) {
 				"billing":             {r.Properties["BillingMode"], "PAY_PER_REQUEST"},
 				"stream":              {textOr(at(r.Properties, "StreamSpecification", "StreamViewType"), ""), want.stream},
 				"TTL":                 {textOr(at(r.Properties, "TimeToLiveSpecification", "AttributeName"), ""), want.ttl},
-				"recovery":            {at(r.Properties, "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled"), guard},
-				"deletion protection": {r.Properties["DeletionProtectionEnabled"], guard},
+				"recovery":            {at(r.Properties, "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled"), protected},
+				"deletion protection": {r.Properties["DeletionProtectionEnabled"], protected},
 				"key of KMS":          {r.Properties["SSESpecification"], nil}, // the VPC has no way to KMS
 			} {
 				if pair[0] != pair[1] {
@@ -401,7 +398,7 @@ func TestBucketOfFailures(t *testing.T) {
 func TestProtectionOfTheLogIsNotItsRecovery(t *testing.T) {
 	for _, c := range []struct{ protection, recovery bool }{{true, false}, {false, true}} {
 		stack := changed(t, "prod", map[string]string{"LogProtection": strconv.FormatBool(c.protection), "LogRecovery": strconv.FormatBool(c.recovery)})
-		for _, id := range []string{"EventsTable", "IndexTable"} {
+		for _, id := range slices.Sorted(maps.Keys(tables)) {
 			table, _ := stack.Resource(id)
 			if got := at(table.Properties, "PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled"); got != c.recovery {
 				t.Errorf("%s with %+v: the recovery is %v", id, c, got)

@@ -432,7 +432,7 @@ func TestOutboxFunctionsAreAlike(t *testing.T) {
 			t.Errorf("%s differs between the databases", path)
 		}
 	}
-	if compared != 8 {
+	if compared != 9 {
 		t.Errorf("%d functions were compared", compared)
 	}
 }

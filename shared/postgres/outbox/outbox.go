@@ -170,7 +170,8 @@ func (o *Outbox) message(r row) (m audit.Message) {
 
 // keep renders an event's row for a check, which goes on after a panic, too.
 func (o *Outbox) keep(r row) audit.Kept {
-	k := audit.Kept{ID: r.ID, Event: event.Event{ID: strconv.FormatInt(r.ID, 10), Source: o.source, RecordedTime: r.RecordedTime.UTC()}}
+	id := event.RowID(r.ID, r.Tag)
+	k := audit.Kept{ID: r.ID, Event: event.Event{ID: id, Source: o.source, LogID: event.LogID(o.source, id), RecordedTime: r.RecordedTime.UTC()}}
 	if r.SentAt.Valid {
 		k.Sent = r.SentAt.Time.UTC()
 	}
