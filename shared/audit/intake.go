@@ -66,8 +66,8 @@ type Added struct {
 // Add writes events into the log. It checks all of them, and whether the log has other
 // events with their ids, before it writes any. If it fails later, some may have been
 // written: an event that is sent again is written once. It also fails later if another
-// request writes another event with one of the ids after the check. They keep their order: each is
-// recorded a microsecond after the one before.
+// request writes another event with one of the ids after the check. Events keep their
+// order: each is recorded a microsecond after the one before.
 func (in *Intake) Add(ctx context.Context, c access.Caller, submissions []Submission) ([]Added, error) {
 	if err := checkAll(submissions); err != nil {
 		return nil, err
