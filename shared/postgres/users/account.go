@@ -101,7 +101,7 @@ func (s *Store) ChangePassword(ctx context.Context, id string, old int64, hash, 
 // not one, because the account may become one while Erase waits.
 func (s *Store) Erase(ctx context.Context, id, actor string) error {
 	return postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
-		admins, err := lockAdmins(ctx, tx)
+		admins, err := lockAdmins(ctx, tx, id)
 		if err != nil {
 			return err
 		}

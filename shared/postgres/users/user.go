@@ -136,18 +136,31 @@ func (s *Store) Rehash(ctx context.Context, id, old, new string) error {
 	return postgres.Wrap(err)
 }
 
-// lockAdmins returns the ids of the admins and leaves their rows locked. Every
-// transaction that may remove an admin begins with it, so that two admins cannot
-// remove each other at once.
-func lockAdmins(ctx context.Context, tx *sqlx.Tx) (admins []string, err error) {
-	err = tx.SelectContext(ctx, &admins, `SELECT id FROM users WHERE role = 'admin' ORDER BY id FOR UPDATE`)
+// lockAdmins returns the ids of the admins, and leaves their rows and the row of the
+// account id locked. Every transaction that may remove an admin begins with it, so that
+// two admins cannot remove each other at once.
+//
+// The account is locked together with the admins, in the order of ids, and not after
+// them: PostgreSQL also keeps locked a row that was an admin's when the statement began
+// and is not any more, and another transaction may already see it as a member.
+func lockAdmins(ctx context.Context, tx *sqlx.Tx, id string) (admins []string, err error) {
+	var locked []struct {
+		ID   string
+		Role access.Role
+	}
+	err = tx.SelectContext(ctx, &locked, `SELECT id, role FROM users WHERE role = 'admin' OR id = $1 ORDER BY id FOR UPDATE`, id)
+	for _, u := range locked {
+		if u.Role == access.Admin {
+			admins = append(admins, u.ID)
+		}
+	}
 	return admins, err
 }
 
 // SetRole implements user.Store.
 func (s *Store) SetRole(ctx context.Context, by, id string, role access.Role) (changed user.User, err error) {
 	err = postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
-		admins, err := lockAdmins(ctx, tx)
+		admins, err := lockAdmins(ctx, tx, id)
 		if err != nil {
 			return err
 		}
