@@ -195,11 +195,13 @@ func TestNoTargetIs503(t *testing.T) {
 }
 
 func TestBrokenTargets(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	// Nobody listens at the other end of a connection, and nobody else gets its port, as
+	// that of a listener that was closed.
+	closed, err := net.Dial("tcp", socket(t, func(c net.Conn, _ string) { io.Copy(io.Discard, c) }))
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed.Close()
+	defer closed.Close()
 	reply := func(s string) string { return socket(t, func(c net.Conn, _ string) { io.WriteString(c, s) }) }
 	wait := make(chan struct{})
 	t.Cleanup(func() { close(wait) })
@@ -207,7 +209,7 @@ func TestBrokenTargets(t *testing.T) {
 		target string
 		status int
 	}{
-		"nobody listens":            {closed.Addr().String(), 502},
+		"nobody listens":            {closed.LocalAddr().String(), 502},
 		"it closes at once":         {reply(""), 502},
 		"it resets":                 {socket(t, func(c net.Conn, _ string) { c.(*net.TCPConn).SetLinger(0) }), 502},
 		"it does not speak HTTP":    {reply("SSH-2.0-OpenSSH\r\n"), 502},

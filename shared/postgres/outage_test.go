@@ -119,12 +119,14 @@ func TestStoppedAndSilentDatabases(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	// Nobody listens at the other end of a connection, and nobody else gets its port, as
+	// that of a listener that was closed.
+	closed, err := net.Dial("tcp", silent.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed.Close()
-	for name, address := range map[string]string{"silent": silent.Addr().String(), "closed": closed.Addr().String()} {
+	defer closed.Close()
+	for name, address := range map[string]string{"silent": silent.Addr().String(), "closed": closed.LocalAddr().String()} {
 		db, err := postgres.Open(postgres.Config{
 			DSN: "postgres://score_add@" + address + "/scores?sslmode=disable", Auth: postgres.Password, Password: "hush",
 		})
