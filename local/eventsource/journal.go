@@ -420,8 +420,7 @@ func (j *journal) close() {
 	}
 }
 
-// replaceFile replaces a small file, so that a crash leaves the old one or the
-// new one.
+// replaceFile is part.ReplaceFile without waiting for the disk.
 func replaceFile(file string, text []byte) error {
 	if err := os.WriteFile(file+".new", text, 0o600); err != nil {
 		return err
