@@ -1,15 +1,16 @@
-// Command audit-publish is the Lambda that reads every new event of the audit log. It
-// counts them by type, and will put them on the bus once there is one.
+// Command audit-publish is the Lambda that puts every new event of the audit log on the
+// bus, whose rules decide who hears of it.
 //
 //	events table's stream -> audit-publish -> event-index (what was left out)
+//	                                       -> EventBridge bus -> rules
 package main
 
 import (
 	"context"
-
-	"github.com/aws/aws-lambda-go/events"
+	"errors"
 
 	"plaudit/shared/boot"
+	"plaudit/shared/bus"
 	"plaudit/shared/cloud"
 	"plaudit/shared/ddb"
 )
@@ -19,17 +20,15 @@ import (
 type config struct {
 	EventsTable string `env:"EVENTS_TABLE,notEmpty"`
 	IndexTable  string `env:"INDEX_TABLE,notEmpty"`
+	EventBus    string `env:"EVENT_BUS,notEmpty"`
 }
 
 func main() { boot.Main("audit-publish", run) }
 
 func run(ctx context.Context, cfg config) error {
-	log := ddb.NewLog(cloud.Config(), cfg.EventsTable, cfg.IndexTable)
-	if err := log.Check(ctx); err != nil {
+	log, events := ddb.NewLog(cloud.Config(), cfg.EventsTable, cfg.IndexTable), bus.New(cloud.Config(), cfg.EventBus)
+	if err := errors.Join(log.Check(ctx), events.Check(ctx)); err != nil {
 		return err
 	}
-	return boot.Batch(ctx, publisher{log}.handle, func(r events.DynamoDBEventRecord) string {
-		stored, _ := ddb.Image(r.Change.NewImage).Event() // handle reports the error
-		return stored.Event.TraceParent
-	})
+	return boot.WholeBatch(ctx, publisher{log, events}.handle)
 }

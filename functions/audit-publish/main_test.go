@@ -1,13 +1,20 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"plaudit/shared/audit"
 	"plaudit/shared/boot/boottest"
@@ -46,7 +53,7 @@ func record(name string, s audit.Stored, change func(map[string]events.DynamoDBA
 }
 
 // The function as it is built, over an engine.
-func TestEveryNewEventIsReadAndIndexed(t *testing.T) {
+func TestEveryNewEventIsIndexedAndPutOnTheBus(t *testing.T) {
 	stack := ddbtest.Tables(t)
 	log := ddb.NewLog(stack.Config, stack.Events, stack.Index)
 	unindexed, indexed, ours := numbered("https://tasks.example.org", 1), numbered("https://tasks.example.org", 2), numbered(event.Scores, 3)
@@ -60,7 +67,8 @@ func TestEveryNewEventIsReadAndIndexed(t *testing.T) {
 	}
 
 	runtime := boottest.StartRuntime(t)
-	p := boottest.Run(t, boottest.Build(t, "."), append(stack.Env(), runtime.Env)...)
+	received := makeBus(t, stack.Config)
+	p := boottest.Run(t, boottest.Build(t, "."), append(stack.Env(), runtime.Env, "EVENT_BUS=test")...)
 	type values = map[string]events.DynamoDBAttributeValue
 	batch, err := json.Marshal(map[string]any{"Records": []any{
 		record("INSERT", numbered(event.Scores, 4), func(v values) { delete(v, "event") }),
@@ -87,6 +95,22 @@ func TestEveryNewEventIsReadAndIndexed(t *testing.T) {
 			t.Errorf("%s is %v, want %v", name, line[name], want)
 		}
 	}
+	var got []string
+	for _, e := range received() {
+		got = append(got, e.Source+" "+e.DetailType+" "+compact(t, e.Detail)) // the engine writes spaces
+		if e.Time.IsZero() {
+			t.Errorf("an event has no time: %+v", e)
+		}
+	}
+	var want []string
+	for _, s := range []audit.Stored{unindexed, indexed, ours} {
+		want = append(want, s.Event.Source+" "+string(s.Event.Type)+" "+compact(t, s.Document))
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the bus has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
 	if missing, err := log.MissingIndex(t.Context(), []event.Event{unindexed.Event, indexed.Event}); err != nil || len(missing) != 0 {
 		t.Errorf("%d are not indexed, %v", len(missing), err)
 	}
@@ -95,12 +119,70 @@ func TestEveryNewEventIsReadAndIndexed(t *testing.T) {
 	}
 }
 
-func TestAMissingTableFailsTheStart(t *testing.T) {
+func compact(t *testing.T, text []byte) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := json.Compact(&out, text); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// onBus is an event as a rule passes it on.
+type onBus struct {
+	Source     string
+	DetailType string `json:"detail-type"`
+	Time       time.Time
+	Detail     json.RawMessage
+}
+
+// makeBus makes the bus test, and returns what returns the events that it has passed on.
+func makeBus(t *testing.T, cfg aws.Config) func() []onBus {
+	t.Helper()
+	events, queues := eventbridge.NewFromConfig(cfg), sqs.NewFromConfig(cfg)
+	name, rule, pattern := "test", "all", `{"version": ["0"]}`
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := events.CreateEventBus(t.Context(), &eventbridge.CreateEventBusInput{Name: &name})
+	check(err)
+	queue, err := queues.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("bus")})
+	check(err)
+	about, err := queues.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{QueueUrl: queue.QueueUrl, AttributeNames: []sqstypes.QueueAttributeName{"QueueArn"}})
+	check(err)
+	_, err = events.PutRule(t.Context(), &eventbridge.PutRuleInput{Name: &rule, EventBusName: &name, EventPattern: &pattern})
+	check(err)
+	_, err = events.PutTargets(t.Context(), &eventbridge.PutTargetsInput{Rule: &rule, EventBusName: &name, Targets: []types.Target{{Id: aws.String("queue"), Arn: aws.String(about.Attributes["QueueArn"])}}})
+	check(err)
+	return func() (out []onBus) {
+		t.Helper()
+		for {
+			page, err := queues.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: queue.QueueUrl, MaxNumberOfMessages: 10, WaitTimeSeconds: 1})
+			check(err)
+			if len(page.Messages) == 0 {
+				return out
+			}
+			for _, m := range page.Messages {
+				var e onBus
+				check(json.Unmarshal([]byte(*m.Body), &e))
+				out = append(out, e)
+			}
+		}
+	}
+}
+
+func TestAMissingTableOrBusFailsTheStart(t *testing.T) {
 	stack := ddbtest.Tables(t)
 	stack.Index = "other"
 	runtime := boottest.StartRuntime(t)
-	boottest.Run(t, boottest.Build(t, "."), append(stack.Env(), runtime.Env)...)
-	if reason := runtime.InitError(); !strings.Contains(reason, "the table other does not exist") {
-		t.Errorf("the reason is %s", reason)
+	boottest.Run(t, boottest.Build(t, "."), append(stack.Env(), runtime.Env, "EVENT_BUS=missing")...)
+	reason := runtime.InitError()
+	for _, want := range []string{"the table other does not exist", "the bus missing does not exist"} {
+		if !strings.Contains(reason, want) {
+			t.Errorf("the reason is %s", reason)
+		}
 	}
 }

@@ -35,7 +35,7 @@ import (
 
 // services are what the engine serves, by its own names. Everything else is
 // switched off.
-const services = "dynamodb,dynamodbstreams,s3,sqs"
+const services = "dynamodb,dynamodbstreams,events,s3,sqs"
 
 // launcher is the program that runs MiniStack.
 //

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -44,6 +45,41 @@ type Record interface {
 // those that failed or had not begun. For a stream, RecordFailures includes every
 // record from the first failure on. A failed record is not an error of the invoke.
 func Batch[R Record](ctx context.Context, handle func(context.Context, R) error, traceparent func(R) string) error {
+	return serveBatches(ctx, func(ctx context.Context, records []R, ids []string) []bool {
+		done := make([]bool, len(records))
+		for i, r := range records {
+			if done[i] = handleRecord(ctx, r, ids[i], handle, traceparent); !done[i] && isStream(r) {
+				break
+			}
+		}
+		return done
+	})
+}
+
+// WholeBatch is Batch for a handler that takes the records of an invoke together. It
+// returns as many errors as there are records, in their order, and nil for those that are
+// done. A panic fails the invoke, so that BisectBatchOnFunctionError finds its record.
+func WholeBatch[R Record](ctx context.Context, handle func(context.Context, []R) []error) error {
+	return serveBatches(ctx, func(ctx context.Context, records []R, ids []string) []bool {
+		errs := slices.Repeat([]error{ctx.Err()}, len(records))
+		if ctx.Err() == nil {
+			crash.At(crash.BeforeConsume)
+			errs = handle(ctx, records)
+			crash.At(crash.AfterConsume)
+		}
+		done := make([]bool, len(records))
+		for i, err := range errs {
+			if done[i] = err == nil; !done[i] {
+				slog.ErrorContext(ctx, "a record failed", "record", ids[i], "error", err)
+			}
+		}
+		return done
+	})
+}
+
+// serveBatches is the loop of Batch and WholeBatch. handle reports for each record whether
+// it is done, and logs the failures.
+func serveBatches[R Record](ctx context.Context, handle func(ctx context.Context, records []R, ids []string) (done []bool)) error {
 	return serveInvokes(ctx, func(ctx context.Context, event json.RawMessage) (*batchResponse, error) {
 		var batch struct{ Records []R }
 		if err := json.Unmarshal(event, &batch); err != nil {
@@ -61,15 +97,14 @@ func Batch[R Record](ctx context.Context, handle func(context.Context, R) error,
 		}
 		ctx, cancel := edge.WithReserve(ctx)
 		defer cancel()
-		_, stream := any(batch.Records[0]).(events.DynamoDBEventRecord)
 		response := &batchResponse{Failures: []batchFailure{}}
 		failures := 0
-		for i, r := range batch.Records {
-			if handleRecord(ctx, r, ids[i], handle, traceparent) {
+		for i, done := range handle(ctx, batch.Records, ids) {
+			if done {
 				continue
 			}
 			response.Failures = append(response.Failures, batchFailure{ids[i]})
-			if stream {
+			if isStream(batch.Records[i]) {
 				failures = len(ids) - i
 				break
 			}
@@ -79,6 +114,11 @@ func Batch[R Record](ctx context.Context, handle func(context.Context, R) error,
 		Count(ctx, "RecordFailures", failures)
 		return response, nil
 	})
+}
+
+func isStream[R Record](r R) bool {
+	_, ok := any(r).(events.DynamoDBEventRecord)
+	return ok
 }
 
 // batchResponse is the partial batch response of both sources.

@@ -100,6 +100,14 @@ func run(ctx context.Context, cfg config) error {
 		return boot.Batch(ctx, func(ctx context.Context, r events.DynamoDBEventRecord) error {
 			return do(ctx, r.Change.SequenceNumber, r.Change.Keys["do"].String())
 		}, func(r events.DynamoDBEventRecord) string { return r.Change.NewImage["traceparent"].String() })
+	case "whole":
+		return boot.WholeBatch(ctx, func(ctx context.Context, records []events.DynamoDBEventRecord) []error {
+			errs := make([]error, len(records))
+			for i, r := range records {
+				errs[i] = do(ctx, r.Change.SequenceNumber, r.Change.Keys["do"].String())
+			}
+			return errs
+		})
 	case "queue":
 		return boot.Batch(ctx, func(ctx context.Context, m events.SQSMessage) error { return do(ctx, m.MessageId, m.Body) }, nil)
 	}
