@@ -42,7 +42,7 @@ func secrets(args []string, stdout, stderr io.Writer) error {
 		}
 		params["SigningKey"], params["Jwks"] = key, jwks
 	}
-	passwords := []string{"AdminPassword"}
+	passwords := []string{"AdminPassword", "NotifyKey"}
 	if *databases {
 		passwords = append(passwords, "ScoresDbPassword", "UsersDbPassword")
 	}

@@ -32,6 +32,7 @@ var documents = map[string]string{
 	"OutboxRelayRole.AssumeRolePolicyDocument":        trustsLambda,
 	"PlayerSyncRole.AssumeRolePolicyDocument":         trustsLambda,
 	"AuditPublishRole.AssumeRolePolicyDocument":       trustsLambda,
+	"NotifyRole.AssumeRolePolicyDocument":             trustsLambda,
 	"UsersTaskRole.AssumeRolePolicyDocument":          trustsECS,
 	"UsersExecutionRole.AssumeRolePolicyDocument":     trustsECS,
 
@@ -44,6 +45,13 @@ var documents = map[string]string{
 	"FailuresBucketPolicy.PolicyDocument": `
 		Deny *: s3:* FailuresBucket FailuresBucket/* if {"Bool":{"aws:SecureTransport":"false"}}`,
 
+	// Each rule may send to its queues, and nobody else.
+	"MailQueuePolicy.PolicyDocument": sends("ToldRule", "MailQueue") + sends("SecurityRule", "MailQueue") + sends("LinksRule", "MailQueue") +
+		sends("FeedbackRule", "MailQueue") + onlyByTLS("MailQueue"),
+	"RulesFailedQueuePolicy.PolicyDocument": sends("ToldRule", "RulesFailedQueue") + sends("SecurityRule", "RulesFailedQueue") +
+		sends("LinksRule", "RulesFailedQueue") + onlyByTLS("RulesFailedQueue"),
+	"MailFailedQueuePolicy.PolicyDocument": onlyByTLS("MailFailedQueue"),
+
 	// TestTheVPCNeedsNoOtherWayOut compares these two with the roles in the VPC.
 	"DynamoDbEndpoint.PolicyDocument": `
 		Allow *: dynamodb:BatchGetItem dynamodb:DescribeTable dynamodb:GetItem dynamodb:PutItem EventsTable` + ofAccount + `
@@ -52,6 +60,16 @@ var documents = map[string]string{
 	"S3Endpoint.PolicyDocument": `
 		Allow *: s3:PutObject FailuresBucket/*` + ofAccount + `
 		Allow *: s3:ListBucket FailuresBucket` + ofAccount,
+}
+
+func sends(rule, queue string) string {
+	return `
+		Allow Service events.amazonaws.com: sqs:SendMessage ` + queue + ` if {"ArnEquals":{"aws:SourceArn":"` + rule + `.Arn"}}`
+}
+
+func onlyByTLS(queue string) string {
+	return `
+		Deny *: sqs:* ` + queue + ` if {"Bool":{"aws:SecureTransport":"false"}}`
 }
 
 // lines returns the lines of a text, without indentation and empty ones.

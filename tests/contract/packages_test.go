@@ -42,6 +42,7 @@ var layers = []struct {
 	{"postgres of users", []string{"shared/postgres/users"}, with(bottom, "shared/postgres", "shared/postgres/outbox", "shared/user", "shared/audit", "shared/event")},
 	{"migrations", []string{"shared/postgres/migrate"}, []string{"shared/postgres"}},
 	{"DynamoDB", []string{"shared/ddb"}, []string{"shared/audit", "shared/event", "shared/fault"}},
+	{"the bus", []string{"shared/bus"}, nil},
 	{"jose", []string{"shared/jose"}, []string{"shared/access", "shared/fault"}},
 
 	{"edge", []string{"shared/edge"}, nil},

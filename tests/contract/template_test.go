@@ -42,7 +42,7 @@ func resolvedWith(t *testing.T, name string, changes map[string]string, attribut
 		t.Fatal(err)
 	}
 	params := maps.Clone(config.Parameters)
-	for _, secret := range []string{"AdminPassword", "SigningKey", "Jwks"} {
+	for _, secret := range []string{"AdminPassword", "SigningKey", "NotifyKey", "Jwks"} {
 		params[secret] = "made by plaudit secrets"
 	}
 	if params["AdminEmail"] == "" { // the deployer's
@@ -368,9 +368,6 @@ func TestOutboxDaysAreEnoughForChecks(t *testing.T) {
 // The tokens in events/ are valid on a laptop only.
 func TestSampleKeyIsLocal(t *testing.T) { testIsLocal(t, "SampleJwks", "s") }
 
-// Links that verify addresses are logged on a laptop only.
-func TestPrintedLinksAreLocal(t *testing.T) { testIsLocal(t, "PrintLinks", "true") }
-
 // testIsLocal checks that a parameter is set in the stage local alone, and that the
 // template refuses the value in the others.
 func testIsLocal(t *testing.T, parameter, value string) {
@@ -387,7 +384,7 @@ func testIsLocal(t *testing.T, parameter, value string) {
 		if name == "local" {
 			continue
 		}
-		params := map[string]string{"Stage": name, "AdminEmail": "ops@example.org", "AdminPassword": "0123456789", "SigningKey": "k", "Jwks": "j"}
+		params := map[string]string{"Stage": name, "AdminEmail": "ops@example.org", "AdminPassword": "0123456789", "SigningKey": "k", "NotifyKey": "0123456789abcdefghij", "Jwks": "j"}
 		if _, err := template.Load(filepath.Join(root, "template.yaml"), pseudo, params); err != nil {
 			t.Errorf("the template refuses the stage %s without %s: %v", name, parameter, err)
 		}
@@ -418,7 +415,7 @@ func TestFirstAdminsAddressIsTheDeployers(t *testing.T) {
 		{"prod", "", false}, {"prod", "-", false}, {"prod", "ops", false}, {"dev", "ops@localhost", false}, {"prod", "a b@example.org", false},
 		{"prod", "admin@example.com", false}, {"dev", "admin@example.com", false},
 	} {
-		params := map[string]string{"Stage": c.stage, "AdminPassword": "0123456789", "SigningKey": "k", "Jwks": "j"}
+		params := map[string]string{"Stage": c.stage, "AdminPassword": "0123456789", "SigningKey": "k", "NotifyKey": "0123456789abcdefghij", "Jwks": "j"}
 		if c.email != "-" { // not set at all
 			params["AdminEmail"] = c.email
 		}
