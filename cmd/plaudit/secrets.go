@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -42,7 +43,7 @@ func secrets(args []string, stdout, stderr io.Writer) error {
 		}
 		params["SigningKey"], params["Jwks"] = key, jwks
 	}
-	passwords := []string{"AdminPassword", "NotifyKey"}
+	passwords := []string{"AdminPassword"}
 	if *databases {
 		passwords = append(passwords, "ScoresDbPassword", "UsersDbPassword")
 	}
@@ -50,6 +51,13 @@ func secrets(args []string, stdout, stderr io.Writer) error {
 		if params[name] == "" {
 			params[name] = rand.Text() // 130 bits
 		}
+	}
+
+	if params["NotifyKey"] == "" {
+		// In the form of other API keys, which scanners of secrets find.
+		secret := make([]byte, 32)
+		rand.Read(secret)
+		params["NotifyKey"] = "plaudit_" + base64.RawURLEncoding.EncodeToString(secret)
 	}
 
 	if *file != "" && len(params) != before {

@@ -55,6 +55,7 @@ func (o *Output) Reset() {
 // Info is .local/run.json.
 type Info struct {
 	URL, AWS  string
+	Inbox     string
 	Admin     Account
 	Databases map[string]struct {
 		URL string

@@ -1,0 +1,350 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"plaudit/shared/access"
+)
+
+// mail is a message of the laptop's inbox.
+type mail struct {
+	ID, From, Subject, Text, HTML string
+	To                            []string
+	Headers                       map[string]any
+	At                            time.Time
+	Status                        string
+}
+
+// inbox returns an address's mails, the newest first.
+func inbox(t *testing.T, to string) (mails []mail) {
+	t.Helper()
+	resp, err := client.Get(stack.Info.Inbox + "/messages?limit=1000&to=" + url.QueryEscape(to))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("the inbox answered %s", resp.Status)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&mails); err != nil {
+		t.Fatal(err)
+	}
+	return mails
+}
+
+// mailed waits until the account has n mails for which is reports true, and returns
+// these, the newest first.
+func (a *account) mailed(t *testing.T, n int, is func(mail) bool) (mails []mail) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d mails of a kind", n), func() bool {
+		mails = slices.DeleteFunc(inbox(t, a.email), func(m mail) bool { return !is(m) })
+		return len(mails) >= n
+	})
+	if len(mails) != n {
+		t.Fatalf("%d mails, want %d: %q", len(mails), n, subjects(mails))
+	}
+	for _, m := range mails {
+		if !slices.Equal(m.To, []string{a.email}) || m.Text == "" || m.HTML == "" || strings.ContainsAny(m.Subject, "\r\n") {
+			t.Errorf("a mail is %+v", m)
+		}
+		if url := unsubscribe.FindString(m.HTML); url != "" {
+			leaks.note("the link of a mail", url[strings.LastIndexByte(url, '/')+1:])
+		}
+	}
+	return mails
+}
+
+func subjects(mails []mail) (out []string) {
+	for _, m := range mails {
+		out = append(out, m.Subject)
+	}
+	return out
+}
+
+func containing(texts ...string) func(mail) bool {
+	return func(m mail) bool {
+		return !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(m.Subject+"\n"+m.Text, text) })
+	}
+}
+
+var (
+	linkToken   = regexp.MustCompile(`/(?:verify|reset)\?token=([A-Za-z0-9_-]{43})`)
+	unsubscribe = regexp.MustCompile(`http[^\s"<>]*/v1/unsubscribe/[A-Za-z0-9_-]+`)
+)
+
+func tokenOf(t *testing.T, m mail) string {
+	t.Helper()
+	match := linkToken.FindStringSubmatch(m.Text)
+	if match == nil || !strings.Contains(m.HTML, match[1]) {
+		t.Fatalf("a mail has no link: %s", m.Text)
+	}
+	leaks.note("the token of a mail", match[1])
+	return match[1]
+}
+
+// reader opens an account whose address is verified.
+func reader(t *testing.T, role access.Role, profile string) *account {
+	t.Helper()
+	a := person(t, role)
+	a.verify(t)
+	if profile != "" {
+		want(t, 200, "PATCH", "/v1/users/me", a.token, profile)
+	}
+	return a
+}
+
+// play makes a board of the owner's, on which a player is the member, with a result of 84.
+func play(t *testing.T, owner, member *account, settings string) (board string) {
+	t.Helper()
+	board = owner.board(t, settings)
+	want(t, 201, "POST", "/v1/boards/"+board+"/entries", owner.token, `{"player": "bib-7", "points": 84, "profile": {"display_name": "Runner Seven"}}`)
+	want(t, 200, "PATCH", "/v1/boards/"+board+"/players/bib-7", owner.token, fmt.Sprintf(`{"user": %q}`, member.id))
+	want(t, 200, "PUT", "/v1/players/me/links/"+board+"/bib-7", member.token, "")
+	return board
+}
+
+// settled waits until all that was sent before has arrived: the marker's own mail comes
+// after it.
+func settled(t *testing.T) {
+	t.Helper()
+	marker := reader(t, access.Member, "")
+	want(t, 201, "POST", "/v1/audit/events", rolesBy(t), fmt.Sprintf(`{"specversion": "1.0", "id": %q, "source": "/marker", "type": "com.example.marker", "subject": "marker/1", "notify": %q, "data": {}}`, unique("marker"), marker.id))
+	marker.mailed(t, 1, containing("com.example.marker"))
+	time.Sleep(300 * time.Millisecond) // notify's other process may send the one before
+}
+
+// The user of a player hears what others did to their points: what, from what to what,
+// who, when and why, in their language and zone. Nobody else does.
+func TestPeopleHearWhatOthersDidToTheirPoints(t *testing.T) {
+	owner, korean, other := reader(t, access.Organizer, `{"display_name": "Kim Minji"}`), reader(t, access.Member, `{"locale": "ko", "time_zone": "Asia/Seoul"}`), reader(t, access.Member, "")
+	english := reader(t, access.Member, `{"time_zone": "America/New_York"}`)
+	hangul := regexp.MustCompile(`[가-힣]`)
+	for _, c := range []struct {
+		who    *account
+		korean bool
+		zone   string
+	}{{korean, true, "KST"}, {english, false, "E"}} {
+		board := play(t, owner, c.who, "")
+		want(t, 200, "PATCH", "/v1/boards/"+board, owner.token, `{"title": "Han River 10K"}`)
+		entries := "/v1/boards/" + board + "/entries"
+		want(t, 201, "POST", entries, owner.token, `{"player": "bib-7", "kind": "adjustment", "points": -5, "note": "cut the course"}`)
+		adjusted := c.who.mailed(t, 1, containing("cut the course", "Han River 10K", "Runner Seven", "Kim Minji", "84", "79", c.zone))[0]
+		if hangul.MatchString(adjusted.Subject) != c.korean {
+			t.Errorf("the subject is %q", adjusted.Subject)
+		}
+		result := want(t, 201, "POST", entries, owner.token, `{"player": "bib-7", "points": 10}`).text(t, "id")
+		want(t, 201, "POST", entries+"/"+result+"/reversal", owner.token, `{"note": "counted twice"}`)
+		c.who.mailed(t, 1, containing("counted twice", "Runner Seven", "Kim Minji", "89", "79"))
+		want(t, 200, "PATCH", "/v1/boards/"+board+"/players/bib-7", owner.token, `{"status": "disqualified", "note": "wrong shoes"}`)
+		c.who.mailed(t, 1, containing("wrong shoes", "Runner Seven"))
+		// Results are not told, and neither is what one does oneself.
+		want(t, 200, "PATCH", "/v1/boards/"+board, owner.token, fmt.Sprintf(`{"writers": [%q]}`, c.who.id))
+		want(t, 201, "POST", entries, c.who.token, `{"player": "bib-7", "kind": "adjustment", "points": 1, "note": "by myself"}`)
+	}
+	settled(t)
+	for _, who := range []*account{korean, english, other, owner} {
+		for _, m := range inbox(t, who.email) {
+			if strings.Contains(m.Text, "by myself") || (who == other || who == owner) && strings.Contains(m.Text, "Runner Seven") {
+				t.Errorf("%s", m.Text)
+			}
+		}
+	}
+}
+
+// A batch is one mail for each person whom it concerns.
+func TestThreeHundredCorrectionsAreOneMail(t *testing.T) {
+	owner, member := reader(t, access.Organizer, ""), reader(t, access.Member, "")
+	board := play(t, owner, member, "")
+	var items []string
+	for i := range 300 {
+		items = append(items, fmt.Sprintf(`{"board": %q, "player": "bib-7", "kind": "adjustment", "points": 1, "note": "correction %d of all"}`, board, i+1))
+	}
+	want(t, 201, "POST", "/v1/entries/batch", owner.token, `{"entries": [`+strings.Join(items, ",")+`]}`)
+	m := member.mailed(t, 1, containing("correction 1 of all"))[0]
+	if !strings.Contains(m.Text, "300") || !strings.Contains(m.Text, "384") || len(m.HTML) > 100_000 {
+		t.Errorf("the mail has %d bytes: %s", len(m.HTML), m.Text)
+	}
+	settled(t)
+	member.mailed(t, 1, containing("correction"))
+}
+
+// Mail can be switched off by type, with one click of RFC 8058. A GET of the link, as
+// scanners of mail make it, changes nothing.
+func TestOneClickUnsubscribes(t *testing.T) {
+	owner, member := reader(t, access.Organizer, ""), reader(t, access.Member, "")
+	board := play(t, owner, member, "")
+	adjust := func(note string) {
+		want(t, 201, "POST", "/v1/boards/"+board+"/entries", owner.token, fmt.Sprintf(`{"player": "bib-7", "kind": "adjustment", "points": 1, "note": %q}`, note))
+	}
+	adjust("the first")
+	m := member.mailed(t, 1, containing("the first"))[0]
+	header := fmt.Sprint(m.Headers["List-Unsubscribe"])
+	link := unsubscribe.FindString(header)
+	if link == "" || !strings.Contains(fmt.Sprint(m.Headers["List-Unsubscribe-Post"]), "List-Unsubscribe=One-Click") {
+		t.Fatalf("the headers are %v", m.Headers)
+	}
+	path := strings.TrimPrefix(link, stack.Info.URL)
+	leaks.note("the link of a mail", path[strings.LastIndexByte(path, '/')+1:])
+	if page := want(t, 200, "GET", path, "", ""); !strings.Contains(page.body, "<form") {
+		t.Errorf("the page is %s", page.body)
+	}
+	adjust("the second")
+	member.mailed(t, 1, containing("the second"))
+	for range 2 {
+		want(t, 200, "POST", path, "", "List-Unsubscribe=One-Click", "Content-Type", "application/x-www-form-urlencoded")
+	}
+	if a := want(t, 200, "GET", "/v1/users/me", member.token, ""); a.json(t, "mail", "plaudit.entry.adjusted") != false {
+		t.Errorf("the account is %s", a.body)
+	}
+	adjust("the third")
+	// Another type still arrives.
+	want(t, 200, "PATCH", "/v1/boards/"+board+"/players/bib-7", owner.token, `{"status": "hidden", "note": "for now"}`)
+	member.mailed(t, 1, containing("for now"))
+	settled(t)
+	if mails := slices.DeleteFunc(inbox(t, member.email), func(m mail) bool { return !containing("the third")(m) }); len(mails) > 0 {
+		t.Errorf("mail was sent: %q", subjects(mails))
+	}
+	want(t, 404, "POST", "/v1/unsubscribe/"+strings.Repeat("A", 60), "", "List-Unsubscribe=One-Click", "Content-Type", "application/x-www-form-urlencoded")
+}
+
+// What protects an account is told whatever the preferences are, and never with the link
+// to unsubscribe.
+func TestSecurityMailIsAlwaysSent(t *testing.T) {
+	a := reader(t, access.Organizer, `{"mail": {"plaudit.entry.adjusted": false, "other": false}}`)
+	a.key(t, []string{"read"})
+	for range 5 {
+		want(t, 401, "POST", "/v1/sessions", "", fmt.Sprintf(`{"email": %q, "password": "wrong horse battery"}`, a.email))
+	}
+	other := &account{email: a.email}
+	other.logIn(t)
+	want(t, 200, "POST", "/v1/sessions/refresh", "", fmt.Sprintf(`{"refresh_token": %q}`, other.refresh))
+	want(t, 401, "POST", "/v1/sessions/refresh", "", fmt.Sprintf(`{"refresh_token": %q}`, other.refresh))
+	want(t, 200, "PATCH", "/v1/users/"+a.id, rolesBy(t), `{"role": "member"}`)
+	want(t, 200, "PUT", "/v1/users/me/password", a.token, fmt.Sprintf(`{"current_password": %q, "password": "another horse battery"}`, password))
+	var mails []mail
+	eventually(t, "seven mails", func() bool { // the link, organizer, key, five failures, reuse, member, password
+		mails = inbox(t, a.email)
+		return len(mails) >= 7
+	})
+	settled(t)
+	if mails = inbox(t, a.email); len(mails) != 7 {
+		t.Errorf("%d mails: %q", len(mails), subjects(mails))
+	}
+	for _, m := range mails {
+		if m.Headers["List-Unsubscribe"] != nil || unsubscribe.MatchString(m.HTML) {
+			t.Errorf("security mail can be switched off: %v", m.Headers)
+		}
+	}
+}
+
+// form posts a form, as a browser does without JavaScript.
+func form(t *testing.T, path string, values url.Values) (int, string) {
+	t.Helper()
+	resp, err := client.PostForm(stack.Info.URL+path, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+// The link of a forgotten password works once, after any number of GETs, and ends every
+// session. An address without an account gets the same answer and no mail.
+func TestAForgottenPasswordIsReset(t *testing.T) {
+	a := reader(t, access.Member, "")
+	nobody := unique("nobody") + "@example.com"
+	var answers []string
+	for _, email := range []string{a.email, nobody} {
+		r := want(t, 202, "POST", "/v1/password-resets", "", fmt.Sprintf(`{"email": %q}`, email))
+		answers = append(answers, r.body)
+	}
+	if answers[0] != answers[1] {
+		t.Errorf("the answers differ: %q", answers)
+	}
+	token := tokenOf(t, a.mailed(t, 1, func(m mail) bool { return strings.Contains(m.Text, "/reset?token=") })[0])
+	for range 3 {
+		if page := want(t, 200, "GET", "/reset?token="+token, "", ""); !strings.Contains(page.body, token) || strings.Contains(page.body, "<script") {
+			t.Errorf("the page is %s", page.body)
+		}
+	}
+	const next = "a quite different horse"
+	want(t, 200, "PUT", "/v1/password-resets/"+token, "", fmt.Sprintf(`{"password": %q}`, next))
+	want(t, 404, "PUT", "/v1/password-resets/"+token, "", fmt.Sprintf(`{"password": %q}`, next))
+	want(t, 401, "POST", "/v1/sessions/refresh", "", fmt.Sprintf(`{"refresh_token": %q}`, a.refresh))
+	want(t, 401, "POST", "/v1/sessions", "", fmt.Sprintf(`{"email": %q, "password": %q}`, a.email, password))
+	want(t, 201, "POST", "/v1/sessions", "", fmt.Sprintf(`{"email": %q, "password": %q}`, a.email, next))
+	if mails := inbox(t, nobody); len(mails) > 0 {
+		t.Errorf("an address without an account got %q", subjects(mails))
+	}
+}
+
+// A bounce ends further mail to the address, and an admin sees why.
+func TestABounceEndsMail(t *testing.T) {
+	owner := reader(t, access.Organizer, "")
+	member := reader(t, access.Member, "")
+	board := play(t, owner, member, "")
+	settings(t, fmt.Sprintf(`{"bounce": [%q]}`, member.email))
+	defer settings(t, `{"bounce": []}`)
+	want(t, 201, "POST", "/v1/boards/"+board+"/entries", owner.token, `{"player": "bib-7", "kind": "adjustment", "points": 1, "note": "it bounces"}`)
+	eventually(t, "the account shows the bounce", func() bool {
+		return want(t, 200, "GET", "/v1/users/"+member.id, rolesBy(t), "").json(t, "mail_state") == "bounced"
+	})
+	want(t, 201, "POST", "/v1/boards/"+board+"/entries", owner.token, `{"player": "bib-7", "kind": "adjustment", "points": 1, "note": "not sent"}`)
+	settled(t)
+	if mails := slices.DeleteFunc(inbox(t, member.email), func(m mail) bool { return !containing("not sent")(m) }); len(mails) > 0 {
+		t.Errorf("mail was sent: %q", subjects(mails))
+	}
+}
+
+// settings changes what the laptop's SES refuses.
+func settings(t *testing.T, body string) {
+	t.Helper()
+	req, err := http.NewRequest("PUT", stack.Info.Inbox+"/settings", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(resp.Body)
+		t.Fatalf("the settings: %s: %s", resp.Status, text)
+	}
+}
+
+// Another system's event reaches the people whom it names, and nothing in it becomes a
+// header, a link or markup.
+func TestAnotherSystemsEventIsTold(t *testing.T) {
+	a, unverified := reader(t, access.Member, ""), person(t, access.Member)
+	title := "Move \r\nBcc: x@example.org <a href='https://evil.example'>click</a> \u202e" + strings.Repeat("🏃", 80)
+	data, err := json.Marshal(map[string]any{"title": title, "from": "to do", "to": "doing"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, 201, "POST", "/v1/audit/events", rolesBy(t), fmt.Sprintf(`{"specversion": "1.0", "id": %q, "source": "/tracker", "type": "com.example.task.moved", "subject": "task/17", "notify": "%s,%s", "data": %s}`,
+		unique("17"), a.id, unverified.id, data))
+	m := a.mailed(t, 1, containing("task/17", "doing"))[0]
+	if strings.Contains(m.HTML, "<a href='https://evil") || strings.Contains(m.HTML, "<a href=\"https://evil") || strings.Contains(m.Text, "\u202e") || m.Headers["Bcc"] != nil {
+		t.Errorf("the mail is %+v", m)
+	}
+	settled(t)
+	if mails := slices.DeleteFunc(inbox(t, unverified.email), func(m mail) bool { return !containing("task/17")(m) }); len(mails) > 0 {
+		t.Errorf("an address that is not verified got %q", subjects(mails))
+	}
+}
