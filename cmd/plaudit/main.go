@@ -5,6 +5,7 @@
 //	plaudit setup     migrates the databases once they are running
 //	plaudit boards    checks a board's standings against its ledger
 //	plaudit audit     follows, checks and restores the audit log
+//	plaudit dlq       lists messages that could not be handled, and sends them again
 //	plaudit login     logs a shell in to the laptop's stack
 package main
 
@@ -71,8 +72,21 @@ const usage = `plaudit does the product's own steps of a deployment.
       after their cause was corrected. Those that fail again are set aside
       again. It can be interrupted and repeated.
 
-  The commands check, restore and retry work on the stack of "make run" (from FILE, by
-  default .local/run.json) or, with --outputs, on one in the cloud; OUTPUTS is a
+  plaudit dlq [--queue QUEUE] [--max N] [--run FILE | --outputs OUTPUTS]
+      Lists the stack's queues with the number of their messages, and the
+      messages of dead-letter queues: when they were sent, their id, how often
+      they were received, why they could not be handled, and the body in short.
+      They stay where they are.
+
+  plaudit dlq --redrive [--queue QUEUE [--to QUEUE]] [--max N]
+              [--run FILE | --outputs OUTPUTS]
+      Sends the messages of dead-letter queues to the queue for which they were
+      meant, or to that of --to, and removes each when it is sent. Only messages
+      that were there at the start are sent. It can be interrupted and repeated,
+      and loses nothing; one that is killed may leave a copy.
+
+  The commands check, restore, retry and dlq work on the stack of "make run" (from FILE,
+  by default .local/run.json) or, with --outputs, on one in the cloud; OUTPUTS is a
   file as setup reads it, or - for standard input.
 
   eval "$(plaudit login)"
@@ -123,6 +137,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return nil
 		}
 		return auditLog(ctx, args[1:], stdin, text.Terminal(stdout), stderr)
+	case "dlq":
+		if slices.ContainsFunc(args[1:], isHelp) {
+			fmt.Fprint(stdout, usage)
+			return nil
+		}
+		return dlq(ctx, args[1:], stdin, text.Terminal(stdout), stderr)
 	case "login":
 		return login(ctx, args[1:], stdout, stderr)
 	case "help", "-h", "--help":

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"plaudit/local/ministack"
 	"plaudit/local/part"
@@ -41,6 +44,7 @@ type Engine struct {
 	restores []func(ctx context.Context) error
 
 	mu    sync.Mutex
+	sent  []func()      // of AfterSend
 	url   string        // "": it does not run
 	ended int           // processes that ended and were replaced
 	ready chan struct{} // closed while requests may pass
@@ -69,6 +73,28 @@ func (e *Engine) AfterLoss(restore func(ctx context.Context) error) {
 	e.restores = append(e.restores, restore)
 }
 
+// AfterSend adds what is called when messages may have come into a queue: after each
+// request that sends some, of clients through Proxy or of the laptop cloud's own with
+// Config. It must not block.
+func (e *Engine) AfterSend(sent func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sent = append(e.sent, sent)
+}
+
+// noticeSend calls what AfterSend was given if a request sent messages.
+func (e *Engine) noticeSend(request http.Header) {
+	if !strings.HasPrefix(request.Get("X-Amz-Target"), "AmazonSQS.SendMessage") { // or SendMessageBatch
+		return
+	}
+	e.mu.Lock()
+	sent := slices.Clone(e.sent)
+	e.mu.Unlock()
+	for _, call := range sent {
+		call()
+	}
+}
+
 // URL returns the engine's own address, or "" if it does not run. That of MiniStack
 // has a path that opens it.
 func (e *Engine) URL() string {
@@ -95,7 +121,20 @@ func (e *Engine) Config() aws.Config {
 		// The engine takes a key id of 12 digits for the account.
 		Credentials: credentials.NewStaticCredentialsProvider(e.laptop.AccountID, "laptop", ""),
 		Retryer:     func() aws.Retryer { return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = 5 }) },
+		APIOptions:  []func(*middleware.Stack) error{e.watchSends},
 	}
+}
+
+// watchSends adds noticeSend to the requests of a client.
+func (e *Engine) watchSends(stack *middleware.Stack) error {
+	return stack.Deserialize.Add(middleware.DeserializeMiddlewareFunc("WatchSends",
+		func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+			out, metadata, err := next.HandleDeserialize(ctx, in)
+			if request, ok := in.Request.(*smithyhttp.Request); ok {
+				e.noticeSend(request.Header)
+			}
+			return out, metadata, err
+		}), middleware.Before)
 }
 
 // Types implements part.Part.

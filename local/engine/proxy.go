@@ -54,6 +54,10 @@ func (e *Engine) Proxy(limit int64) http.Handler {
 			r.Out.URL.RawQuery = r.In.URL.RawQuery
 			r.Out.Host = r.In.Host
 		},
+		ModifyResponse: func(r *http.Response) error {
+			e.noticeSend(r.Request.Header)
+			return nil
+		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 				part.Refuse(w, r, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "the request's body is too large for the laptop's AWS endpoint")

@@ -2,20 +2,15 @@ package eventsource
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"plaudit/local/lambda"
 )
-
-// maxPayload is the limit of an event. Lambda ends a batch before it.
-// https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
-const maxPayload = 6<<20 - 16<<10
 
 // retention is how long a stream keeps a record. A batch that fails is not tried
 // any longer than that.
@@ -72,7 +67,7 @@ func (m *mapping) collect(ctx context.Context, s *shard) ([]entry, error) {
 		ended := s.ended.Load() // before looking, for nothing is appended after it
 		var full bool
 		var err error
-		if entries, full, err = s.journal.take(entries, m.BatchSize, maxPayload, m.lets); err != nil {
+		if entries, full, err = s.journal.take(entries, m.BatchSize, maxPayload, m.filters.let); err != nil {
 			return nil, err
 		}
 		if len(entries) > 0 && window == nil {
@@ -112,7 +107,7 @@ func (m *mapping) deliver(ctx context.Context, s *shard, entries []entry) error 
 // try invokes the function with a batch, and returns the batches that are left of
 // it, the next one last.
 func (m *mapping) try(ctx context.Context, s *shard, b batch) ([]batch, error) {
-	if err := m.pause(ctx, m.retryDelays, b.tries); err != nil {
+	if err := pause(ctx, m.retryDelays, b.tries); err != nil {
 		return nil, err
 	}
 	var how outcome
@@ -135,7 +130,7 @@ func (m *mapping) try(ctx context.Context, s *shard, b batch) ([]batch, error) {
 			return nil, err
 		}
 		// A throttled invocation is no attempt.
-		if err := m.pause(ctx, m.throttleDelays, throttled); err != nil {
+		if err := pause(ctx, m.throttleDelays, throttled); err != nil {
 			return nil, err
 		}
 	}
@@ -195,7 +190,7 @@ func (m *mapping) call(ctx context.Context, entries []entry) (outcome, error) {
 		return outcome{}, err
 	}
 	// An invocation that runs when the mapping stops gets a moment to end.
-	invoking, cancel := m.linger(ctx)
+	invoking, cancel := linger(ctx, m.grace)
 	defer cancel()
 	response, functionError, err := m.invoke(invoking, eventOf(entries))
 	switch {
@@ -210,57 +205,22 @@ func (m *mapping) call(ctx context.Context, entries []entry) (outcome, error) {
 }
 
 // partial reads the answer of a function that reports failures. The lowest
-// sequence number counts, as everything after it runs again; an answer that
-// cannot be understood is a failure of the whole batch. Names of keys count in
-// this case only, which a struct's would not.
+// sequence number counts, as everything after it runs again.
 // https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
 func partial(response []byte, entries []entry) outcome {
-	if len(response) == 0 {
-		return succeeded
-	}
-	var answer map[string]json.RawMessage
-	if json.Unmarshal(response, &answer) != nil {
-		return outcome{failed: 0}
-	}
-	for name := range answer {
-		if name != failuresKey && strings.EqualFold(name, failuresKey) {
-			return outcome{failed: 0}
-		}
-	}
-	list, ok := answer[failuresKey]
-	if !ok {
-		return succeeded
-	}
-	var failures []map[string]json.RawMessage
-	if json.Unmarshal(list, &failures) != nil {
-		return outcome{failed: 0}
-	}
 	index := map[string]int{}
 	for i, e := range entries {
 		index[e.sequence] = i
 	}
-	lowest := -1
-	for _, f := range failures {
-		var item string
-		if json.Unmarshal(f[itemKey], &item) != nil {
-			return outcome{failed: 0}
-		}
-		i, ok := index[item]
-		if !ok {
-			return outcome{failed: 0}
-		}
-		if lowest < 0 || i < lowest {
-			lowest = i
-		}
+	failed, ok := failedItems(response, index)
+	switch {
+	case !ok:
+		return outcome{failed: 0}
+	case len(failed) == 0:
+		return succeeded
 	}
-	return outcome{failed: lowest}
+	return outcome{failed: slices.Min(failed)}
 }
-
-// Keys of an answer that reports failures.
-const (
-	failuresKey = "batchItemFailures"
-	itemKey     = "itemIdentifier"
-)
 
 // discard sends a batch to the destination, and counts it as handled. While the
 // destination does not answer it waits, for a minute at most: then the batch is
@@ -288,27 +248,10 @@ func (m *mapping) discard(ctx context.Context, s *shard, reason string, b batch)
 				log.Error("stream records that the function could not handle are lost: the destination for failures takes nothing", "destination", m.Destination, "error", err)
 				break
 			}
-			if err := m.pause(ctx, m.throttleDelays, try); err != nil {
+			if err := pause(ctx, m.throttleDelays, try); err != nil {
 				return err
 			}
 		}
 	}
 	return s.journal.handle(b.entries[len(b.entries)-1].end)
-}
-
-// pause waits before another try: the shortest delay before the second one,
-// twice as long before each further one.
-func (m *mapping) pause(ctx context.Context, between [2]time.Duration, tries int) error {
-	if tries == 0 {
-		return ctx.Err()
-	}
-	delay := between[0] << min(tries-1, 20)
-	timer := time.NewTimer(min(delay, between[1]))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -1,15 +1,17 @@
-// Package eventsource runs Lambda's event source mappings for DynamoDB streams on
-// the laptop: it reads the streams of tables and invokes functions with their
-// records, with the rules for batches, filters and failures that Lambda
-// documents.
+// Package eventsource runs Lambda's event source mappings for DynamoDB streams and
+// SQS queues on the laptop: it reads the streams of tables, receives the messages of
+// queues, and invokes functions with them, with the rules for batches, filters and
+// failures that Lambda documents.
 //
-// The engine behind the tables forgets a stream's records when it stops. So a
-// mapping keeps every record in a journal on disk, from the moment that it is
-// fetched until it is handled. At the end of a run Keeper reads the streams to
-// their end into the journals, while the engine still runs and nothing writes
-// any more; after a run that was killed the engine's guard does the same by Drain.
+// Messages that are not handled stay in their queue, which the engine keeps. But it
+// forgets the records of streams when it stops. So a mapping for a stream keeps every
+// record in a journal on disk, from the moment that it is fetched until it is handled.
+// At the end of a run Keeper reads the streams to their end into the journals, while
+// the engine still runs and nothing writes any more; after a run that was killed the
+// engine's guard does the same by Drain.
 //
 // https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
+// https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 package eventsource
 
 import (
@@ -21,7 +23,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,8 +48,12 @@ type Service struct {
 	engine    *engine.Engine
 	functions Functions
 	dir       string
-	configs   []Config
+	configs   []Config // for streams
 	running   []*mapping
+	queues    []queueConfig
+	polling   []*queueMapping
+	client    *queueClient // of those
+	timing    queueTiming  // of those
 	cancel    context.CancelFunc
 	held      *os.File // the lock of the journals
 }
@@ -61,7 +66,7 @@ type Functions interface {
 // New returns the service for a stack, without mappings. If the laptop cloud is
 // killed, the engine's guard reads the streams to their end.
 func New(l part.Laptop, e *engine.Engine, functions Functions) *Service {
-	s := &Service{laptop: l, engine: e, functions: functions, dir: dirIn(l.Folder)}
+	s := &Service{laptop: l, engine: e, functions: functions, dir: dirIn(l.Folder), timing: defaultQueueTiming}
 	e.BeforeEnd(s.drainCommand)
 	return s
 }
@@ -84,7 +89,7 @@ func (s *Service) uuid(r template.Resource) string {
 // ignored are properties without effect on a laptop, with the reason.
 var ignored = map[string]string{"Tags": "nothing reads them"}
 
-// Limits of a mapping.
+// Limits of a mapping, and of one for a stream.
 // https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html
 const (
 	defaultBatch = 100
@@ -98,23 +103,79 @@ const (
 
 // Read implements part.Part.
 func (s *Service) Read(r template.Resource) error {
+	s.engine.Want()
+	// The ARN of another service is an error of readStream.
+	if source, _ := r.Properties["EventSourceArn"].(string); serviceOf(source) == "sqs" {
+		return s.readQueue(r)
+	}
+	return s.readStream(r)
+}
+
+// filterCriteria are the filters of a mapping.
+type filterCriteria struct {
+	Filters []struct {
+		Pattern string `cfn:"Pattern,required"`
+	} `cfn:"Filters"`
+}
+
+// faults are what is wrong with a resource.
+type faults struct {
+	id   string
+	errs []error
+}
+
+func (f *faults) wrong(property, format string, args ...any) {
+	f.errs = append(f.errs, fmt.Errorf("%s: %s: %s", f.id, property, fmt.Sprintf(format, args...)))
+}
+
+func (f *faults) between(property string, value, low, high int) {
+	if value < low || value > high {
+		f.wrong(property, "it must be between %d and %d, not %d", low, high, value)
+	}
+}
+
+// filters returns the patterns. Check finds what else may be wrong with one.
+func (f *faults) filters(in filterCriteria, check func(text string) error) (out []string) {
+	if n := len(in.Filters); n > maxFilters {
+		f.wrong("FilterCriteria.Filters", "it must have at most %d filters, not %d", maxFilters, n)
+	}
+	for i, one := range in.Filters {
+		_, err := pattern.Parse(one.Pattern)
+		if err == nil {
+			err = check(one.Pattern)
+		}
+		if err != nil {
+			f.wrong(fmt.Sprintf("FilterCriteria.Filters[%d].Pattern", i), "%v", err)
+		}
+		out = append(out, one.Pattern)
+	}
+	return out
+}
+
+// partial reports whether the function reports failures.
+func (f *faults) partial(kinds []string) (partial bool) {
+	for _, kind := range kinds {
+		if partial = kind == "ReportBatchItemFailures"; !partial {
+			f.wrong("FunctionResponseTypes", "it must be [ReportBatchItemFailures], not %q", kind)
+		}
+	}
+	return partial
+}
+
+func (s *Service) readStream(r template.Resource) error {
 	var in struct {
-		EventSourceArn   string   `cfn:"EventSourceArn,required"`
-		FunctionName     string   `cfn:"FunctionName,required"`
-		StartingPosition string   `cfn:"StartingPosition,required"`
-		BatchSize        *int     `cfn:"BatchSize"`
-		Window           int      `cfn:"MaximumBatchingWindowInSeconds"`
-		Enabled          *bool    `cfn:"Enabled"`
-		Bisect           bool     `cfn:"BisectBatchOnFunctionError"`
-		Retries          *int     `cfn:"MaximumRetryAttempts"`
-		MaxAge           *int     `cfn:"MaximumRecordAgeInSeconds"`
-		Parallel         *int     `cfn:"ParallelizationFactor"`
-		ResponseTypes    []string `cfn:"FunctionResponseTypes"`
-		FilterCriteria   struct {
-			Filters []struct {
-				Pattern string `cfn:"Pattern,required"`
-			} `cfn:"Filters"`
-		} `cfn:"FilterCriteria"`
+		EventSourceArn    string         `cfn:"EventSourceArn,required"`
+		FunctionName      string         `cfn:"FunctionName,required"`
+		StartingPosition  string         `cfn:"StartingPosition,required"`
+		BatchSize         *int           `cfn:"BatchSize"`
+		Window            int            `cfn:"MaximumBatchingWindowInSeconds"`
+		Enabled           *bool          `cfn:"Enabled"`
+		Bisect            bool           `cfn:"BisectBatchOnFunctionError"`
+		Retries           *int           `cfn:"MaximumRetryAttempts"`
+		MaxAge            *int           `cfn:"MaximumRecordAgeInSeconds"`
+		Parallel          *int           `cfn:"ParallelizationFactor"`
+		ResponseTypes     []string       `cfn:"FunctionResponseTypes"`
+		FilterCriteria    filterCriteria `cfn:"FilterCriteria"`
 		DestinationConfig struct {
 			OnFailure struct {
 				Destination string `cfn:"Destination,required"`
@@ -124,59 +185,76 @@ func (s *Service) Read(r template.Resource) error {
 	if err := template.Decode(r, &in, ignored); err != nil {
 		return err
 	}
-	var errs []error
-	wrong := func(property, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s: %s: %s", r.ID, property, fmt.Sprintf(format, args...)))
-	}
-	between := func(property string, value, low, high int) {
-		if value < low || value > high {
-			wrong(property, "it must be between %d and %d, not %d", low, high, value)
-		}
-	}
+	f := &faults{id: r.ID}
 	c := Config{
 		ID: r.ID, UUID: s.uuid(r), StreamARN: in.EventSourceArn, Function: in.FunctionName, Start: in.StartingPosition,
 		BatchSize: orDefault(in.BatchSize, defaultBatch), Window: time.Duration(in.Window) * time.Second, Bisect: in.Bisect,
 		Retries: orDefault(in.Retries, -1), MaxAge: -1, Destination: in.DestinationConfig.OnFailure.Destination,
 	}
 	if _, _, ok := tableOf(c.StreamARN); !ok {
-		wrong("EventSourceArn", "the laptop cloud reads streams of DynamoDB tables, and this is not the ARN of one")
+		f.wrong("EventSourceArn", "the laptop cloud reads streams of DynamoDB tables and SQS queues, and this is not the ARN of one")
 	}
 	if c.Start != "TRIM_HORIZON" && c.Start != "LATEST" {
-		wrong("StartingPosition", "it must be TRIM_HORIZON or LATEST, not %q", c.Start)
+		f.wrong("StartingPosition", "it must be TRIM_HORIZON or LATEST, not %q", c.Start)
 	}
-	between("BatchSize", c.BatchSize, 1, maxBatch)
-	between("MaximumBatchingWindowInSeconds", in.Window, 0, maxWindow)
-	between("MaximumRetryAttempts", c.Retries, -1, maxRetries)
+	f.between("BatchSize", c.BatchSize, 1, maxBatch)
+	f.between("MaximumBatchingWindowInSeconds", in.Window, 0, maxWindow)
+	f.between("MaximumRetryAttempts", c.Retries, -1, maxRetries)
 	if age := orDefault(in.MaxAge, -1); age != -1 {
-		between("MaximumRecordAgeInSeconds", age, minAge, maxAge)
+		f.between("MaximumRecordAgeInSeconds", age, minAge, maxAge)
 		c.MaxAge = time.Duration(age) * time.Second
 	}
 	if orDefault(in.Parallel, 1) != 1 {
-		wrong("ParallelizationFactor", "the laptop cloud processes one batch of a shard at a time; it must be 1")
+		f.wrong("ParallelizationFactor", "the laptop cloud processes one batch of a shard at a time; it must be 1")
 	}
-	for _, kind := range in.ResponseTypes {
-		if c.Partial = kind == "ReportBatchItemFailures"; !c.Partial {
-			wrong("FunctionResponseTypes", "it must be [ReportBatchItemFailures], not %q", kind)
-		}
-	}
-	if n := len(in.FilterCriteria.Filters); n > maxFilters {
-		wrong("FilterCriteria.Filters", "it must have at most %d filters, not %d", maxFilters, n)
-	}
-	for i, f := range in.FilterCriteria.Filters {
-		if _, err := pattern.Parse(f.Pattern); err != nil {
-			wrong(fmt.Sprintf("FilterCriteria.Filters[%d].Pattern", i), "%v", err)
-		}
-		c.Filters = append(c.Filters, f.Pattern)
-	}
+	c.Partial = f.partial(in.ResponseTypes)
+	c.Filters = f.filters(in.FilterCriteria, func(string) error { return nil })
 	if c.Destination != "" {
 		if _, _, err := destinationName(c.Destination); err != nil {
-			wrong("DestinationConfig.OnFailure.Destination", "%v", err)
+			f.wrong("DestinationConfig.OnFailure.Destination", "%v", err)
 		}
 	}
 	c.Disabled = !orDefault(in.Enabled, true)
-	s.engine.Want()
 	s.configs = append(s.configs, c)
-	return errors.Join(errs...)
+	return errors.Join(f.errs...)
+}
+
+func (s *Service) readQueue(r template.Resource) error {
+	var in struct {
+		EventSourceArn string         `cfn:"EventSourceArn,required"`
+		FunctionName   string         `cfn:"FunctionName,required"`
+		BatchSize      *int           `cfn:"BatchSize"`
+		Window         int            `cfn:"MaximumBatchingWindowInSeconds"`
+		Enabled        *bool          `cfn:"Enabled"`
+		ResponseTypes  []string       `cfn:"FunctionResponseTypes"`
+		FilterCriteria filterCriteria `cfn:"FilterCriteria"`
+		ScalingConfig  struct {
+			Concurrency *int `cfn:"MaximumConcurrency"`
+		} `cfn:"ScalingConfig"`
+	}
+	if err := template.Decode(r, &in, ignored); err != nil {
+		return err
+	}
+	f := &faults{id: r.ID}
+	c := queueConfig{
+		ID: r.ID, QueueARN: in.EventSourceArn, Function: in.FunctionName, BatchSize: orDefault(in.BatchSize, defaultQueueBatch),
+		Window: part.Seconds(in.Window), Concurrency: orDefault(in.ScalingConfig.Concurrency, 0), Disabled: !orDefault(in.Enabled, true),
+	}
+	if strings.HasSuffix(c.QueueARN, ".fifo") {
+		f.wrong("EventSourceArn", "the laptop cloud receives messages of standard queues only, not of FIFO queues")
+	}
+	f.between("BatchSize", c.BatchSize, 1, maxBatch)
+	f.between("MaximumBatchingWindowInSeconds", in.Window, 0, maxWindow)
+	if c.BatchSize > maxQuickBatch && in.Window < 1 {
+		f.wrong("MaximumBatchingWindowInSeconds", "it must be at least 1 if BatchSize is over %d", maxQuickBatch)
+	}
+	if in.ScalingConfig.Concurrency != nil {
+		f.between("ScalingConfig.MaximumConcurrency", c.Concurrency, minConcurrency, maxConcurrency)
+	}
+	c.Partial = f.partial(in.ResponseTypes)
+	c.Filters = f.filters(in.FilterCriteria, checkQueueFilter)
+	s.queues = append(s.queues, c)
+	return errors.Join(f.errs...)
 }
 
 func orDefault[T any](given *T, value T) T {
@@ -191,27 +269,55 @@ func (s *Service) API() (string, http.Handler) { return "", nil }
 
 // Start implements part.Part.
 func (s *Service) Start(ctx context.Context) error {
-	if !slices.ContainsFunc(s.configs, func(c Config) bool { return !c.Disabled }) {
+	began := time.Now()
+	for _, open := range []func(context.Context) error{s.openStreams, s.openQueues} {
+		if err := open(ctx); err != nil {
+			return err
+		}
+	}
+	if len(s.running)+len(s.polling) == 0 {
 		return nil
 	}
-	began := time.Now()
+	running, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	for _, m := range s.running {
+		m.run(running, s.laptop.Fail)
+	}
+	for _, m := range s.polling {
+		s.engine.AfterSend(m.look)
+		m.run(running)
+	}
+	s.laptop.Started("event sources", fmt.Sprintf("streams %d, queues %d", len(s.running), len(s.polling)), time.Since(began))
+	return nil
+}
+
+// function finds the function of a mapping.
+func (s *Service) function(id, name string) (*lambda.Function, Invoke, error) {
+	function, ok := s.functions.Function(name)
+	if !ok {
+		return nil, nil, fmt.Errorf("event source mapping %s: the function %s does not exist", id, name)
+	}
+	return function, func(ctx context.Context, event []byte) ([]byte, string, error) {
+		return function.Invoke(ctx, event, "")
+	}, nil
+}
+
+func (s *Service) openStreams(ctx context.Context) error {
 	source := newLive(s.engine.Config, s.engine.Ended)
 	for _, c := range s.configs {
 		if c.Disabled {
 			continue
 		}
-		function, ok := s.functions.Function(c.Function)
-		if !ok {
-			return fmt.Errorf("event source mapping %s: the function %s does not exist", c.ID, c.Function)
+		function, invoke, err := s.function(c.ID, c.Function)
+		if err != nil {
+			return err
 		}
 		c.FunctionARN = function.ARN()
 		m, err := newMapping(c, source, s.dir, s.laptop.Log)
 		if err != nil {
 			return fmt.Errorf("event source mapping %s: %w", c.ID, err)
 		}
-		m.invoke = func(ctx context.Context, event []byte) ([]byte, string, error) {
-			return function.Invoke(ctx, event, "")
-		}
+		m.invoke = invoke
 		if c.Destination != "" {
 			if m.failures, err = newDestination(c.Destination, s.engine.Config); err != nil {
 				return fmt.Errorf("event source mapping %s: %w", c.ID, err)
@@ -222,16 +328,37 @@ func (s *Service) Start(ctx context.Context) error {
 			return fmt.Errorf("event source mapping %s: %w", c.ID, err)
 		}
 	}
-	running, cancel := context.WithCancel(context.Background())
-	s.cancel = cancel
-	for _, m := range s.running {
-		m.run(running, s.laptop.Fail)
-	}
-	s.laptop.Started("streams", fmt.Sprintf("event source mappings %d", len(s.running)), time.Since(began))
 	return nil
 }
 
-// Stop implements part.Part. Records that are not handled stay in the journals.
+func (s *Service) openQueues(ctx context.Context) error {
+	s.client = newQueueClient(s.engine.Config)
+	for _, c := range s.queues {
+		if c.Disabled {
+			continue
+		}
+		function, invoke, err := s.function(c.ID, c.Function)
+		if err != nil {
+			return err
+		}
+		if c.Concurrency == 0 {
+			c.Concurrency = function.Concurrency()
+		}
+		m, err := newQueueMapping(c, s.client, s.laptop.Region, s.laptop.Log)
+		if err == nil {
+			m.invoke, m.queueTiming = invoke, s.timing
+			err = m.open(ctx, function.Timeout())
+		}
+		if err != nil {
+			return fmt.Errorf("event source mapping %s: %w", c.ID, err)
+		}
+		s.polling = append(s.polling, m)
+	}
+	return nil
+}
+
+// Stop implements part.Part. Records that are not handled stay in the journals, and
+// messages in their queues.
 func (s *Service) Stop() {
 	if s.cancel != nil {
 		s.cancel()
@@ -240,7 +367,13 @@ func (s *Service) Stop() {
 		m.wait()
 		m.close()
 	}
-	s.running = nil
+	for _, m := range s.polling {
+		m.wait()
+	}
+	if s.client != nil {
+		s.client.close()
+	}
+	s.running, s.polling = nil, nil
 }
 
 // Keeper is the part that holds the journals. It starts after the engine and

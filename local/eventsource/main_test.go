@@ -24,8 +24,8 @@ import (
 	"plaudit/local/process"
 )
 
-// program is the binary of testdata/function.
-var program string
+// program is the binary of testdata/function, receiver that of testdata/receiver.
+var program, receiver string
 
 func TestMain(m *testing.M) {
 	process.Guard()
@@ -46,11 +46,11 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	program = filepath.Join(dir, "bootstrap")
-	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", program, "./testdata/function")
+	program, receiver = filepath.Join(dir, "function"), filepath.Join(dir, "receiver")
+	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", dir, "./testdata/function", "./testdata/receiver")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build the function:", err)
+		fmt.Fprintln(os.Stderr, "build the functions:", err)
 		return 1
 	}
 	return m.Run()

@@ -18,10 +18,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
 
 	"plaudit/local/lambda"
-	"plaudit/local/pattern"
 )
 
-// Config is an event source mapping, as the template describes it.
+// Config is an event source mapping for a stream, as the template describes it.
 type Config struct {
 	ID          string        // logical id; the journal's folder
 	UUID        string        // Ref
@@ -40,10 +39,7 @@ type Config struct {
 	Disabled    bool          // not Enabled: records wait in the journal
 }
 
-// Invoke calls a function, as lambda.Function.Invoke does.
-type Invoke func(ctx context.Context, event []byte) (response []byte, functionError string, err error)
-
-// mapping is an event source mapping that runs.
+// mapping is an event source mapping for a stream that runs.
 //
 // Each shard has a reader and a processor. The reader fetches records, puts them
 // into the shard's journal, and then moves on; the processor takes those that a
@@ -57,7 +53,7 @@ type mapping struct {
 	failures Destination // nil: none
 	log      *slog.Logger
 	dir      string // of the journals
-	filters  []*pattern.Pattern
+	filters  filters
 	began    time.Time
 	now      func() time.Time
 	timing
@@ -113,19 +109,9 @@ func newMapping(c Config, source Source, dir string, log *slog.Logger) (*mapping
 		Config: c, source: source, log: log, dir: filepath.Join(dir, c.ID), began: time.Now(), now: time.Now,
 		timing: defaultTiming, stream: c.StreamARN, look: make(chan struct{}, 1),
 	}
-	for _, text := range c.Filters {
-		p, err := pattern.Parse(text)
-		if err != nil {
-			return nil, err
-		}
-		m.filters = append(m.filters, p)
-	}
-	return m, nil
-}
-
-// lets reports whether the filters let a record through.
-func (m *mapping) lets(record []byte) bool {
-	return len(m.filters) == 0 || slices.ContainsFunc(m.filters, func(p *pattern.Pattern) bool { return p.Match(record) })
+	var err error
+	m.filters, err = parseFilters(c.Filters)
+	return m, err
 }
 
 // open opens the journals that an earlier run left behind, and finds the shards
@@ -385,16 +371,6 @@ func (m *mapping) run(ctx context.Context, failed func(error)) {
 
 // wait returns when what run started has ended.
 func (m *mapping) wait() { m.work.Wait() }
-
-// linger returns a context that outlives ctx by the grace.
-func (m *mapping) linger(ctx context.Context) (context.Context, func()) {
-	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(m.grace, cancel) })
-	return out, func() {
-		stop()
-		cancel()
-	}
-}
 
 // read reads a shard into its journal until it ends or ctx does.
 func (m *mapping) read(ctx context.Context, s *shard) {

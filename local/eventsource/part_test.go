@@ -131,7 +131,7 @@ func TestWrongMappings(t *testing.T) {
 		changes map[string]any
 		want    string
 	}{
-		{"a queue as the source", map[string]any{"EventSourceArn": "arn:aws:sqs:ap-northeast-2:000000000000:queue"}, "EventSourceArn"},
+		{"a stream of another service as the source", map[string]any{"EventSourceArn": "arn:aws:kinesis:ap-northeast-2:000000000000:stream/log"}, "EventSourceArn"},
 		{"a table as the source", map[string]any{"EventSourceArn": "arn:aws:dynamodb:ap-northeast-2:000000000000:table/log"}, "EventSourceArn"},
 		{"a position in time", map[string]any{"StartingPosition": "AT_TIMESTAMP"}, "StartingPosition"},
 		{"no record in a batch", map[string]any{"BatchSize": 0}, "BatchSize: it must be between 1 and 10000"},

@@ -141,6 +141,14 @@ func (l *live) GetRecords(ctx context.Context, in *dynamodbstreams.GetRecordsInp
 	return out, nil
 }
 
+// serviceOf returns the service in an ARN, or "".
+func serviceOf(arn string) string {
+	if parts := strings.SplitN(arn, ":", 6); len(parts) == 6 && parts[0] == "arn" && parts[5] != "" {
+		return parts[2]
+	}
+	return ""
+}
+
 // tableOf returns the table and the label in a stream's ARN:
 // arn:aws:dynamodb:region:account:table/NAME/stream/LABEL.
 func tableOf(streamARN string) (table, label string, ok bool) {

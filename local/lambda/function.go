@@ -45,6 +45,12 @@ func (f *Function) Name() string { return f.config.Name }
 // ARN is the function's ARN.
 func (f *Function) ARN() string { return f.config.ARN }
 
+// Timeout is how long one invocation may take.
+func (f *Function) Timeout() time.Duration { return f.config.Timeout }
+
+// Concurrency is how many invocations may run at a time.
+func (f *Function) Concurrency() int { return f.config.Concurrency }
+
 // PIDs are the processes of the function's environments, sorted.
 func (f *Function) PIDs() []int {
 	f.mu.Lock()

@@ -13,10 +13,15 @@ var ofStream = []string{
 	"FunctionResponseTypes", "FilterCriteria", "DestinationConfig",
 }
 
+// ofQueue are those of a SAM event of type SQS.
+var ofQueue = []string{
+	"BatchSize", "Enabled", "MaximumBatchingWindowInSeconds", "FunctionResponseTypes", "FilterCriteria", "ScalingConfig",
+}
+
 // ofSchedule are the properties of a SAM event of type Schedule.
 var ofSchedule = []string{"Schedule", "Name", "Description", "State", "Enabled", "Input", "RetryPolicy", "DeadLetterConfig"}
 
-// events makes the resources of the property Events. What a stream needs is
+// events makes the resources of the property Events. What a stream or a queue needs is
 // added to the function's role, unless the function names a role of its own (nil).
 func (f *expansion) events(role *resource) []*resource {
 	n := f.in.values["Events"]
@@ -56,10 +61,12 @@ func (f *expansion) events(role *resource) []*resource {
 		switch kind {
 		case "DynamoDB":
 			out = append(out, e.stream(role))
+		case "SQS":
+			out = append(out, e.queue(role))
 		case "Schedule":
 			out = append(out, e.schedule()...)
 		default:
-			f.p.add(event.line, at+".Type", "%s is not supported; of SAM's events, only DynamoDB and Schedule are", orMissing(kind))
+			f.p.add(event.line, at+".Type", "%s is not supported; of SAM's events, only DynamoDB, Schedule and SQS are", orMissing(kind))
 		}
 	}
 	return out
@@ -110,22 +117,34 @@ func (e samEvent) unknown(known ...string) {
 
 func (e samEvent) stream(role *resource) *resource {
 	e.required("Stream", "StartingPosition")
-	e.unknown(append([]string{"Stream"}, ofStream...)...)
+	out := e.mapping("Stream", ofStream, role, "AWSLambdaDynamoDBExecutionRole")
+	if n := e.in.values["DestinationConfig"]; n != nil {
+		out.properties.set("DestinationConfig", e.destination(n, role))
+	}
+	return out
+}
+
+func (e samEvent) queue(role *resource) *resource {
+	e.required("Queue")
+	return e.mapping("Queue", ofQueue, role, "AWSLambdaSQSQueueExecutionRole")
+}
+
+// mapping makes an event source mapping: source is the property that has the ARN of what
+// it reads, same are those that keep their names, and managed is what the role needs.
+func (e samEvent) mapping(source string, same []string, role *resource, managed string) *resource {
+	e.unknown(append([]string{source}, same...)...)
 	out := newMapping()
 	out.set("FunctionName", object(e.line, "Ref", e.text(e.f.r.id)))
-	if n := e.in.values["Stream"]; n != nil {
+	if n := e.in.values[source]; n != nil {
 		out.set("EventSourceArn", n)
 	}
 	for _, key := range e.in.keys {
-		if slices.Contains(ofStream, key) {
+		if slices.Contains(same, key) {
 			out.set(key, e.in.values[key])
 		}
 	}
 	if role != nil {
-		addManaged(role, policyARN+"service-role/AWSLambdaDynamoDBExecutionRole")
-	}
-	if n := e.in.values["DestinationConfig"]; n != nil {
-		out.set("DestinationConfig", e.destination(n, role))
+		addManaged(role, policyARN+"service-role/"+managed)
 	}
 	return e.resource(e.id, "AWS::Lambda::EventSourceMapping", out)
 }

@@ -59,8 +59,8 @@ func TestTheTransformIsThatOfAwsSamTranslator(t *testing.T) {
 		{"policies and conditions", "testdata/sam-policies.yaml", small, 9},
 		{"the other side of the conditions", "testdata/sam-policies.yaml", map[string]string{"Stage": "prod"}, 0},
 		{"no function", "testdata/sam-none.yaml", small, 1},
-		{"events", "testdata/sam-events.yaml", small, 23},
-		{"events of a function behind a condition", "testdata/sam-events.yaml", map[string]string{"Stage": "prod"}, 29},
+		{"events", "testdata/sam-events.yaml", small, 29},
+		{"events of a function behind a condition", "testdata/sam-events.yaml", map[string]string{"Stage": "prod"}, 35},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.name == "the other side of the conditions" {
@@ -172,6 +172,8 @@ func TestWhatTheTransformDoesNotKnowIsAnError(t *testing.T) {
 		{"an event that is text", function("Events: { Call: Api }"), []string{"Resources.F.Properties.Events.Call", "map"}},
 		{"a stream without its ARN", function("Events: { S: { Type: DynamoDB, Properties: { StartingPosition: LATEST } } }"), []string{"Resources.F.Properties.Events.S.Properties: Stream is missing"}},
 		{"a stream's unknown property", function("Events: { S: { Type: DynamoDB, Properties: { Stream: a, StartingPosition: LATEST, Queues: [] } } }"), []string{"Events.S.Properties.Queues", "not supported"}},
+		{"a queue without its ARN", function("Events: { Q: { Type: SQS } }"), []string{"Resources.F.Properties.Events.Q.Properties: Queue is missing"}},
+		{"a queue's property of a stream", function("Events: { Q: { Type: SQS, Properties: { Queue: a, StartingPosition: LATEST } } }"), []string{"Events.Q.Properties.StartingPosition", "not supported"}},
 		{"a failure destination of another kind", function("Events: { S: { Type: DynamoDB, Properties: { Stream: a, StartingPosition: LATEST, DestinationConfig: { OnFailure: { Type: SNS, Destination: b } } } } }"), []string{"DestinationConfig.OnFailure.Type", "S3 or SQS"}},
 		{"a failure destination without a target", function("Events: { S: { Type: DynamoDB, Properties: { Stream: a, StartingPosition: LATEST, DestinationConfig: { OnFailure: { Type: S3 } } } } }"), []string{"DestinationConfig.OnFailure", "Destination is missing"}},
 		{"a schedule without a time", function("Events: { S: { Type: Schedule } }"), []string{"Events.S.Properties: Schedule is missing"}},
