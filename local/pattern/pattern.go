@@ -77,8 +77,22 @@ func (d dialect) parse(text string, limit int) (*Pattern, error) {
 
 // Match reports whether a JSON document matches. Text that is not JSON does not.
 func (p *Pattern) Match(document []byte) bool {
+	d, err := Decode(document)
+	return err == nil && p.Matches(d)
+}
+
+// Document is a decoded JSON document, to be matched against several patterns.
+type Document struct{ value any }
+
+// Decode decodes a JSON document.
+func Decode(document []byte) (Document, error) {
 	value, err := decode(document)
-	return err == nil && slices.ContainsFunc(p.alternatives, func(o *object) bool { return o.match(value) })
+	return Document{value}, err
+}
+
+// Matches reports whether a document matches.
+func (p *Pattern) Matches(d Document) bool {
+	return slices.ContainsFunc(p.alternatives, func(o *object) bool { return o.match(d.value) })
 }
 
 func decode(text []byte) (any, error) {
