@@ -40,9 +40,9 @@ func TestWrongResources(t *testing.T) {
 	}
 	for _, c := range []struct{ name, resources, want string }{
 		{"a bus that does not exist", replace("EventBusName: !Ref Bus", "EventBusName: bas"), "Told: EventBusName: the stack has no bus bas"},
-		{"a queue that does not exist", replace("Arn: !GetAtt Mail.Arn", "Arn: arn:aws:sqs:ap-northeast-2:000000000000:none"), "Told: Targets[0]: Arn: the stack has no queue"},
+		{"a queue that does not exist", replace("Arn: !GetAtt Mail.Arn", "Arn: arn:aws:sqs:ap-northeast-2:000000000000:none"), "Told: Targets[0].Arn: the stack has no queue"},
 		{"no policy of the queue", replace("Queues: [!Ref Mail, !Ref Dead]", "Queues: [!Ref Dead]"), "may not send messages to the queue Mail for arn:aws:events:ap-northeast-2:000000000000:rule/bus/told; add an AWS::SQS::QueuePolicy"},
-		{"no policy of the dead-letter queue", replace("Queues: [!Ref Mail, !Ref Dead]", "Queues: [!Ref Mail]"), "Told: Targets[0]: DeadLetterConfig.Arn: events.amazonaws.com may not send messages to the queue Dead"},
+		{"no policy of the dead-letter queue", replace("Queues: [!Ref Mail, !Ref Dead]", "Queues: [!Ref Mail]"), "Told: Targets[0].DeadLetterConfig.Arn: events.amazonaws.com may not send messages to the queue Dead"},
 		{"a policy for another rule", replace("!GetAtt Told.Arn", toldARN+"2"), "add an AWS::SQS::QueuePolicy"},
 		{"a dead-letter queue that does not exist", replace("{Arn: !GetAtt Dead.Arn}", "{Arn: arn:aws:sqs:ap-northeast-2:000000000000:none}"), "DeadLetterConfig.Arn: the stack has no queue"},
 		{"too many attempts", replace("MaximumRetryAttempts: 2", "MaximumRetryAttempts: 186"), "Targets[0].RetryPolicy.MaximumRetryAttempts: it must be between 0 and 185, not 186"},
