@@ -9,13 +9,13 @@ import (
 	"plaudit/local/ecs"
 	"plaudit/local/elb"
 	"plaudit/local/engine"
+	"plaudit/local/eventbridge"
 	"plaudit/local/eventsource"
 	"plaudit/local/idle"
 	"plaudit/local/lambda"
 	"plaudit/local/part"
 	"plaudit/local/rds"
 	"plaudit/local/s3"
-	"plaudit/local/schedule"
 	"plaudit/local/secretsmanager"
 	"plaudit/local/sqs"
 )
@@ -39,15 +39,17 @@ func newParts(l part.Laptop, port net.Listener, idleAfter time.Duration, bin str
 	e := engine.New(l)
 	balancer := elb.NewPart(l, port, functions)
 	streams := eventsource.New(l, e, functions)
+	queues := sqs.New(l, e)
+	buses := eventbridge.New(l, functions, queues)
 	return parts{
 		served: []part.List{
 			{idle.New(l), secrets, rds.NewPart(l, secrets, bin), e},
-			{dynamodb.New(l, e), s3.New(l, e), sqs.New(l, e)},
-			{streams.Keeper()},
+			{dynamodb.New(l, e), s3.New(l, e), queues},
+			{streams.Keeper(), buses},
 		},
 		callers: []part.List{
 			{functions},
-			{streams, schedule.New(l, functions)},
+			{streams, buses.Deliverer()},
 			{ecs.NewPart(l, secrets, balancer)},
 			{balancer},
 		},
