@@ -1,9 +1,15 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"net"
 	"slices"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
 	"plaudit/local/dynamodb"
 	"plaudit/local/ecs"
@@ -17,6 +23,7 @@ import (
 	"plaudit/local/s3"
 	"plaudit/local/schedule"
 	"plaudit/local/secretsmanager"
+	"plaudit/local/ses"
 	"plaudit/local/sqs"
 )
 
@@ -31,18 +38,20 @@ type parts struct {
 	functions *lambda.Part
 }
 
-// newParts makes the parts. The load balancer listens on port; bin is the folder
-// of PostgreSQL's programs.
-func newParts(l part.Laptop, port net.Listener, idleAfter time.Duration, bin string) parts {
+// entrances are listeners of parts, whose ports were held before the parts were made.
+type entrances struct{ balancer, inbox net.Listener }
+
+// newParts makes the parts; bin is the folder of PostgreSQL's programs.
+func newParts(l part.Laptop, on entrances, idleAfter time.Duration, bin string) parts {
 	secrets := secretsmanager.New(l.Names)
 	functions := lambda.NewPart(l, idleAfter)
 	e := engine.New(l)
-	balancer := elb.NewPart(l, port, functions)
+	balancer := elb.NewPart(l, on.balancer, functions)
 	streams := eventsource.New(l, e, functions)
 	return parts{
 		served: []part.List{
 			{idle.New(l), secrets, rds.NewPart(l, secrets, bin), e},
-			{dynamodb.New(l, e), s3.New(l, e), sqs.New(l, e)},
+			{dynamodb.New(l, e), s3.New(l, e), sqs.New(l, e), ses.New(l, on.inbox, defaultBus{e})},
 			{streams.Keeper()},
 		},
 		callers: []part.List{
@@ -67,4 +76,21 @@ func (p parts) programRunners() []part.ProgramRunner {
 		}
 	}
 	return out
+}
+
+// defaultBus is the default event bus of the engine.
+type defaultBus struct{ engine *engine.Engine }
+
+// PutAWS implements ses.Bus.
+func (b defaultBus) PutAWS(ctx context.Context, e ses.Event) error {
+	if b.engine.URL() == "" {
+		return nil // no rule can match it
+	}
+	out, err := eventbridge.NewFromConfig(b.engine.Config()).PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{
+		Source: aws.String(ses.Source), DetailType: &e.DetailType, Resources: e.Resources, Time: &e.Time, Detail: aws.String(string(e.Detail)),
+	}}})
+	if err == nil && out.FailedEntryCount > 0 {
+		err = fmt.Errorf("%s: %s", aws.ToString(out.Entries[0].ErrorCode), aws.ToString(out.Entries[0].ErrorMessage))
+	}
+	return err
 }
