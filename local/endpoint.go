@@ -50,6 +50,7 @@ var targets = map[string]string{
 	"dynamodb_20120810":        "dynamodb",
 	"dynamodbstreams_20120810": "dynamodb",
 	"amazonsqs":                "sqs",
+	"awsevents":                "events",
 }
 
 func guessService(r *http.Request) string {

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"plaudit/local/engine"
+	"plaudit/local/eventbridge"
 	"plaudit/local/eventsource"
 	"plaudit/local/ministack"
 	"plaudit/local/process"
@@ -139,7 +140,7 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	flags.BoolVar(&o.watch, "watch", false, "when a Go file changes, rebuild and replace the functions and services that contain it")
 	flags.StringVar(&o.hosts, "hosts", "", "docker: the databases and the AWS endpoint also listen on the container `engine`'s bridge, and .local/sam-env.json is written for sam local invoke")
 	flags.StringVar(&o.awsEngine, "aws-endpoint", "", "`URL` of another engine that serves DynamoDB, S3 and SQS; none is installed or started then")
-	flags.BoolVar(&o.clean, "clean", false, "delete the databases of this folder, what the engine keeps, stream records that wait and the inbox's mails, and end")
+	flags.BoolVar(&o.clean, "clean", false, "delete the databases of this folder, what the engine and the event buses keep, stream records that wait and the inbox's mails, and end")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(stdout, usage)
 		flags.SetOutput(stdout)
@@ -309,8 +310,8 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 	}
 }
 
-// clean deletes the databases of the folder, the engine's state, the stream records that
-// wait and the inbox's mails.
+// clean deletes the databases of the folder, what the engine and the event buses keep, the
+// stream records that wait and the inbox's mails.
 func clean(o options) error {
 	folder := filepath.Join(o.root, ".local")
 	held, err := lock(folder)
@@ -320,5 +321,5 @@ func clean(o options) error {
 	defer held.Close()
 	// An engine of an earlier run would save its state after the deletion.
 	say := func(text string) { fmt.Fprintln(os.Stderr, text) }
-	return errors.Join(rds.Remove(o.root), ministack.Remove(context.Background(), engine.Data(folder), say), eventsource.Remove(folder), ses.Remove(folder))
+	return errors.Join(rds.Remove(o.root), ministack.Remove(context.Background(), engine.Data(folder), say), eventsource.Remove(folder), eventbridge.Remove(folder), ses.Remove(folder))
 }

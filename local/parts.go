@@ -2,26 +2,21 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"slices"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
 	"plaudit/local/dynamodb"
 	"plaudit/local/ecs"
 	"plaudit/local/elb"
 	"plaudit/local/engine"
+	"plaudit/local/eventbridge"
 	"plaudit/local/eventsource"
 	"plaudit/local/idle"
 	"plaudit/local/lambda"
 	"plaudit/local/part"
 	"plaudit/local/rds"
 	"plaudit/local/s3"
-	"plaudit/local/schedule"
 	"plaudit/local/secretsmanager"
 	"plaudit/local/ses"
 	"plaudit/local/sqs"
@@ -48,15 +43,18 @@ func newParts(l part.Laptop, on entrances, idleAfter time.Duration, bin string) 
 	e := engine.New(l)
 	balancer := elb.NewPart(l, on.balancer, functions)
 	streams := eventsource.New(l, e, functions)
+	queues := sqs.New(l, e)
+	buses := eventbridge.New(l, functions, queues)
 	return parts{
 		served: []part.List{
 			{idle.New(l), secrets, rds.NewPart(l, secrets, bin), e},
-			{dynamodb.New(l, e), s3.New(l, e), sqs.New(l, e), ses.New(l, on.inbox, defaultBus{e})},
-			{streams.Keeper()},
+			{dynamodb.New(l, e), s3.New(l, e), queues},
+			{streams.Keeper(), buses},
+			{ses.New(l, on.inbox, defaultBus{buses})},
 		},
 		callers: []part.List{
 			{functions},
-			{streams, schedule.New(l, functions)},
+			{streams, buses.Deliverer()},
 			{ecs.NewPart(l, secrets, balancer)},
 			{balancer},
 		},
@@ -78,19 +76,12 @@ func (p parts) programRunners() []part.ProgramRunner {
 	return out
 }
 
-// defaultBus is the default event bus of the engine.
-type defaultBus struct{ engine *engine.Engine }
+// defaultBus is the default event bus.
+type defaultBus struct{ buses *eventbridge.Service }
 
 // PutAWS implements ses.Bus.
 func (b defaultBus) PutAWS(ctx context.Context, e ses.Event) error {
-	if b.engine.URL() == "" {
-		return nil // no rule can match it
-	}
-	out, err := eventbridge.NewFromConfig(b.engine.Config()).PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{
-		Source: aws.String(ses.Source), DetailType: &e.DetailType, Resources: e.Resources, Time: &e.Time, Detail: aws.String(string(e.Detail)),
-	}}})
-	if err == nil && out.FailedEntryCount > 0 {
-		err = fmt.Errorf("%s: %s", aws.ToString(out.Entries[0].ErrorCode), aws.ToString(out.Entries[0].ErrorMessage))
-	}
-	return err
+	return b.buses.Put(ctx, []eventbridge.Entry{{
+		Source: ses.Source, DetailType: e.DetailType, Resources: e.Resources, Time: &eventbridge.Instant{Time: e.Time}, Detail: string(e.Detail),
+	}})
 }

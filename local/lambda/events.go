@@ -52,7 +52,10 @@ func (e *events) init() {
 
 // add runs an invocation in the background, with more attempts if the function
 // fails, as its Async says. It returns ErrThrottled when too many wait already.
-func (e *events) add(f *Function, inv invocation) error {
+func (e *events) add(f *Function, inv invocation) error { return e.addKept(f, inv, nil) }
+
+// addKept is add, and calls handled, which may be nil, when no attempt is left or needed.
+func (e *events) addKept(f *Function, inv invocation, handled func()) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
@@ -65,7 +68,7 @@ func (e *events) add(f *Function, inv invocation) error {
 	e.work.Add(1)
 	go func() {
 		defer e.work.Done()
-		e.run(f, inv)
+		e.run(f, inv, handled)
 		e.mu.Lock()
 		e.count--
 		e.mu.Unlock()
@@ -83,10 +86,34 @@ func (f *Function) InvokeAsync(payload []byte) error {
 	return f.service.events.add(f, invocation{id: uuid.NewString(), payload: payload})
 }
 
-func (e *events) run(f *Function, first invocation) {
+// InvokeKept is InvokeAsync for a caller that keeps the payload until the function has
+// handled it, and invokes again what was not handled before the service closed. It calls
+// handled when the function has succeeded or no attempt is left.
+func (f *Function) InvokeKept(payload []byte, handled func()) error {
+	if len(payload) > maxAsyncRequest {
+		return fmt.Errorf("the payload is larger than %d bytes", maxAsyncRequest)
+	}
+	return f.service.events.addKept(f, invocation{id: uuid.NewString(), payload: payload}, handled)
+}
+
+// run invokes the function until it succeeds or no attempt is left, and then calls
+// handled, which may be nil.
+func (e *events) run(f *Function, first invocation, handled func()) {
 	log := f.service.log.With("function", f.config.Name, "request_id", first.id)
 	arrived := time.Now()
 	throttled := e.throttled[0]
+	closes := func(reason any) {
+		if handled != nil {
+			log.Info("asynchronous invocation waits for the next start", "reason", reason)
+			return
+		}
+		log.Error("asynchronous invocation lost", "reason", reason)
+	}
+	done := func() {
+		if handled != nil {
+			handled()
+		}
+	}
 	for attempt := 0; ; {
 		inv := first // an attempt leaves marks on its invocation
 		out, err := f.invoke(context.Background(), &inv)
@@ -94,13 +121,18 @@ func (e *events) run(f *Function, first invocation) {
 		switch {
 		case errors.Is(err, ErrThrottled):
 			pause, throttled = throttled, min(2*throttled, e.throttled[1])
-		case err != nil:
-			log.Error("asynchronous invocation lost", "reason", err)
+		case err != nil: // the service closes
+			closes(err)
 			return
 		case out.functionError == "":
+			done()
+			return
+		case handled != nil && e.ctx.Err() != nil: // the service may have ended the attempt
+			closes(ErrClosed)
 			return
 		case attempt >= f.config.Async.Retries:
 			log.Error("asynchronous invocation failed for the last time and is dropped", "reason", reason(out.response))
+			done()
 			return
 		default:
 			pause = e.delays[attempt]
@@ -108,13 +140,14 @@ func (e *events) run(f *Function, first invocation) {
 		}
 		if time.Since(arrived)+pause > f.config.Async.MaxAge {
 			log.Error("asynchronous invocation would be too old at the next attempt and is dropped", "maximum_age", f.config.Async.MaxAge)
+			done()
 			return
 		}
 		log.Log(e.ctx, slog.LevelInfo, "asynchronous invocation is tried again", "in", pause)
 		select {
 		case <-time.After(pause):
 		case <-e.ctx.Done():
-			log.Error("asynchronous invocation lost", "reason", ErrClosed)
+			closes(ErrClosed)
 			return
 		}
 	}

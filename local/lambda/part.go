@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -241,28 +240,11 @@ func (p *Part) Permissions(functionARN, principal, source string) (ids []string,
 		if (one.function == functionARN || one.function == name) &&
 			(one.action == "lambda:InvokeFunction" || one.action == "lambda:*") &&
 			one.principal == principal &&
-			(one.source == "" || arnLike(one.source, source)) {
+			(one.source == "" || part.ARNLike(one.source, source)) {
 			ids = append(ids, one.id)
 		}
 	}
 	return ids, ok
-}
-
-// arnLike is IAM's ArnLike: * and ? within each of the six parts.
-// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
-func arnLike(pattern, arn string) bool {
-	patterns, parts := strings.SplitN(pattern, ":", 6), strings.SplitN(arn, ":", 6)
-	if len(patterns) != len(parts) {
-		return false
-	}
-	for i, part := range parts {
-		quoted := regexp.QuoteMeta(patterns[i])
-		quoted = strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(quoted)
-		if ok, err := regexp.MatchString(`\A(?s:`+quoted+`)\z`, part); err != nil || !ok {
-			return false
-		}
-	}
-	return true
 }
 
 // Programs implements part.ProgramRunner.

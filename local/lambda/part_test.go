@@ -131,7 +131,7 @@ func TestARNLike(t *testing.T) {
 		"arn:aws:elasticloadbalancing:ap-northeast-2:000000000000:targetgroup/small.hello/1*": false,
 		"*": false,
 	} {
-		if got := arnLike(pattern, arn); got != want {
+		if got := part.ARNLike(pattern, arn); got != want {
 			t.Errorf("%s: %v", pattern, got)
 		}
 	}

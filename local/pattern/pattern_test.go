@@ -25,12 +25,14 @@ func TestTheCasesOfEventBridge(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			p, err := Parse(string(c.Pattern))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := p.Match(c.Event); got != c.Matches {
-				t.Errorf("%s on %s: %v, want %v", c.Pattern, c.Event, got, c.Matches)
+			for name, parse := range map[string]func(string) (*Pattern, error){"filter": Parse, "rule": ParseRule} {
+				p, err := parse(string(c.Pattern))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := p.Match(c.Event); got != c.Matches {
+					t.Errorf("%s: %s on %s: %v, want %v", name, c.Pattern, c.Event, got, c.Matches)
+				}
 			}
 		})
 	}

@@ -32,7 +32,7 @@ type Service struct {
 	laptop   part.Laptop
 	engine   *engine.Engine
 	queues   []queue
-	policies map[string][]string // logical id → queues' URLs
+	policies map[string]policy // by logical id
 }
 
 type queue struct {
@@ -44,7 +44,7 @@ type queue struct {
 
 // New returns the service for a stack, without queues.
 func New(l part.Laptop, e *engine.Engine) *Service {
-	return &Service{laptop: l, engine: e, policies: map[string][]string{}}
+	return &Service{laptop: l, engine: e, policies: map[string]policy{}}
 }
 
 // Types implements part.Part.
@@ -98,7 +98,6 @@ var ignored = map[string]map[string]string{
 		"KmsDataKeyReusePeriodSeconds": "the disk is this machine's", "SqsManagedSseEnabled": "the disk is this machine's",
 		"RedriveAllowPolicy": part.NoIAM,
 	},
-	"AWS::SQS::QueuePolicy": {"PolicyDocument": part.NoIAM},
 }
 
 // Read implements part.Part.
@@ -106,11 +105,18 @@ func (s *Service) Read(r template.Resource) error {
 	s.engine.Want()
 	if r.Type == "AWS::SQS::QueuePolicy" {
 		var in struct {
-			Queues []string `cfn:"Queues,required"`
+			Queues   []string       `cfn:"Queues,required"`
+			Document map[string]any `cfn:"PolicyDocument,required"`
 		}
-		err := template.Decode(r, &in, ignored[r.Type])
-		s.policies[r.ID] = in.Queues
-		return err
+		if err := template.Decode(r, &in, ignored[r.Type]); err != nil {
+			return err
+		}
+		statements, err := readPolicy(in.Document)
+		if err != nil {
+			return fmt.Errorf("%s: PolicyDocument: %w", r.ID, err)
+		}
+		s.policies[r.ID] = policy{in.Queues, statements}
+		return nil
 	}
 	var in struct {
 		DelaySeconds                  *int   `cfn:"DelaySeconds"`
@@ -181,7 +187,7 @@ func (s *Service) Link(*template.Stack) error {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.policies)) {
-		for _, url := range s.policies[id] {
+		for _, url := range s.policies[id].queues {
 			if !slices.ContainsFunc(s.queues, func(q queue) bool { return s.url(q.name) == url }) {
 				errs = append(errs, fmt.Errorf("%s: Queues: the stack has no queue %s", id, url))
 			}
