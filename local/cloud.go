@@ -53,7 +53,7 @@ type cloud struct {
 
 // load reads the template, chooses ports, and lets the parts read the resources.
 // It starts nothing.
-func (c *cloud) load(ctx context.Context, balancer net.Listener) error {
+func (c *cloud) load(ctx context.Context, on entrances) error {
 	given, err := c.parameters(ctx)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (c *cloud) load(ctx context.Context, balancer net.Listener) error {
 	if err != nil {
 		return err
 	}
-	c.parts = newParts(c.laptop(pseudo), balancer, c.idle, c.postgres)
+	c.parts = newParts(c.laptop(pseudo), on, c.idle, c.postgres)
 	if c.stack, err = c.parts.all().Read(loaded); err != nil || c.hosts == "" {
 		return err
 	}

@@ -61,5 +61,8 @@ func guessService(r *http.Request) string {
 	if strings.HasPrefix(r.URL.Path, "/2015-03-31/functions/") {
 		return "lambda"
 	}
+	if strings.HasPrefix(r.URL.Path, "/v2/email/") {
+		return "ses"
+	}
 	return ""
 }

@@ -65,6 +65,7 @@ type laptop struct {
 	run  struct {
 		URL       string
 		AWS       string
+		Inbox     string
 		Admin     map[string]string
 		Databases map[string]struct {
 			URL string
@@ -94,7 +95,7 @@ func (o *output) String() string {
 func begin(t *testing.T, dir string, args ...string) *laptop {
 	t.Helper()
 	l := &laptop{dir: dir, out: &output{}, done: make(chan struct{})}
-	l.cmd = exec.Command(laptopBinary, append([]string{"-http-port", "0", "-aws-port", "0"}, args...)...)
+	l.cmd = exec.Command(laptopBinary, append([]string{"-http-port", "0", "-aws-port", "0", "-inbox-port", "0"}, args...)...)
 	l.cmd.Dir = dir
 	l.cmd.Stdout, l.cmd.Stderr = l.out, l.out
 	l.cmd.Env = append(os.Environ(), "OF_THE_CALLER=x")
@@ -244,7 +245,7 @@ func TestAnOutputThatNobodyReadsEndsItInOrder(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l.cmd = exec.Command(laptopBinary, "-http-port", "0", "-aws-port", "0", "-verbose")
+			l.cmd = exec.Command(laptopBinary, "-http-port", "0", "-aws-port", "0", "-inbox-port", "0", "-verbose")
 			l.cmd.Dir, l.cmd.Env, l.cmd.Stdout, l.cmd.Stderr = l.dir, append(os.Environ(), "OF_THE_CALLER=x"), write, l.out
 			if err := l.cmd.Start(); err != nil {
 				t.Fatal(err)

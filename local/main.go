@@ -14,10 +14,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -28,6 +30,7 @@ import (
 	"plaudit/local/ministack"
 	"plaudit/local/process"
 	"plaudit/local/rds"
+	"plaudit/local/ses"
 )
 
 const configFile = "samconfig.toml"
@@ -44,7 +47,9 @@ type options struct {
 	root                string // folder of samconfig.toml
 	env                 string
 	httpPort, awsPort   int
+	inboxPort           int
 	httpGiven, awsGiven bool // no other port will do
+	inboxGiven          bool
 	idle                time.Duration
 	verbose, clean      bool
 	hosts               string // "docker": containers can reach the databases and the AWS endpoint
@@ -128,13 +133,14 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	flags.StringVar(&o.env, "config-env", "local", "`environment` of samconfig.toml")
 	flags.IntVar(&o.httpPort, "http-port", 8080, "`port` of the load balancer; if the default is taken, the next free one; 0: any free one")
 	flags.IntVar(&o.awsPort, "aws-port", 4566, "`port` of the AWS endpoint; if the default is taken, the next free one; 0: any free one")
+	flags.IntVar(&o.inboxPort, "inbox-port", 8025, "`port` of the inbox, which shows the mail that the stack sends; if the default is taken, the next free one; 0: any free one")
 	flags.DurationVar(&o.idle, "idle", 5*time.Minute, "how long a function's process stays after its last request")
 	flags.BoolVar(&o.verbose, "verbose", false, "show every line of every part; .local/laptop.log always has them")
 	flags.TextVar(&o.level, "log-level", slog.LevelWarn, "`level` from which the laptop cloud's own log is shown: DEBUG, INFO, WARN or ERROR")
 	flags.BoolVar(&o.watch, "watch", false, "when a Go file changes, rebuild and replace the functions and services that contain it")
 	flags.StringVar(&o.hosts, "hosts", "", "docker: the databases and the AWS endpoint also listen on the container `engine`'s bridge, and .local/sam-env.json is written for sam local invoke")
 	flags.StringVar(&o.awsEngine, "aws-endpoint", "", "`URL` of another engine that serves DynamoDB, S3 and SQS; none is installed or started then")
-	flags.BoolVar(&o.clean, "clean", false, "delete the databases of this folder, what the engine and the event buses keep and stream records that wait, and end")
+	flags.BoolVar(&o.clean, "clean", false, "delete the databases of this folder, what the engine and the event buses keep, stream records that wait and the inbox's mails, and end")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(stdout, usage)
 		flags.SetOutput(stdout)
@@ -146,11 +152,12 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	flags.Visit(func(f *flag.Flag) {
 		o.httpGiven = o.httpGiven || f.Name == "http-port"
 		o.awsGiven = o.awsGiven || f.Name == "aws-port"
+		o.inboxGiven = o.inboxGiven || f.Name == "inbox-port"
 	})
 	switch {
 	case flags.NArg() > 0:
 		return o, usageError{"", fmt.Errorf("unexpected argument %q", flags.Arg(0))}
-	case o.httpPort < 0 || o.httpPort > 65535 || o.awsPort < 0 || o.awsPort > 65535:
+	case slices.ContainsFunc([]int{o.httpPort, o.awsPort, o.inboxPort}, func(port int) bool { return port < 0 || port > 65535 }):
 		return o, usageError{"", errors.New("a port must be between 0 and 65535")}
 	case o.idle <= 0:
 		return o, usageError{"", errors.New("-idle must be more than 0")}
@@ -221,22 +228,30 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 		}
 	}
 
-	balancer, port, err := c.ports.hold([]string{loopback}, o.httpPort, o.httpGiven)
+	hold := func(what, option string, addresses []string, want int, must bool) (all []net.Listener, port int, err error) {
+		if all, port, err = c.ports.hold(addresses, want, must); err != nil {
+			return nil, 0, fmt.Errorf("%s: %w; choose another port with %s", what, err, option)
+		}
+		if port != want && want != 0 {
+			s.say("port %d is taken; the %s uses %d instead", want, what, port)
+		}
+		return all, port, nil
+	}
+	balancer, _, err := hold("load balancer", "-http-port", []string{loopback}, o.httpPort, o.httpGiven)
 	if err != nil {
-		return fmt.Errorf("load balancer: %w; choose another port with -http-port", err)
+		return err
 	}
 	defer closeAll(balancer)
-	if port != o.httpPort && o.httpPort != 0 {
-		s.say("port %d is taken; the load balancer uses %d instead", o.httpPort, port)
-	}
-	aws, port, err := c.ports.hold(c.ports.addresses, o.awsPort, o.awsGiven)
+	inbox, _, err := hold("inbox", "-inbox-port", []string{loopback}, o.inboxPort, o.inboxGiven)
 	if err != nil {
-		return fmt.Errorf("AWS endpoint: %w; choose another port with -aws-port", err)
+		return err
+	}
+	defer closeAll(inbox)
+	aws, port, err := hold("AWS endpoint", "-aws-port", c.ports.addresses, o.awsPort, o.awsGiven)
+	if err != nil {
+		return err
 	}
 	defer closeAll(aws)
-	if port != o.awsPort && o.awsPort != 0 {
-		s.say("port %d is taken; the AWS endpoint uses %d instead", o.awsPort, port)
-	}
 	c.awsHeld = port
 	c.endpointURL = fmt.Sprintf("http://127.0.0.1:%d", port)
 
@@ -253,7 +268,7 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 		}
 	}()
 	s.calm.Store(true)
-	err = c.load(starting, balancer[0])
+	err = c.load(starting, entrances{balancer: balancer[0], inbox: inbox[0]})
 	if err == nil {
 		err = c.start(starting, aws)
 	}
@@ -295,8 +310,8 @@ func run(ctx context.Context, o options, terminal io.Writer) (err error) {
 	}
 }
 
-// clean deletes the databases of the folder, the engine's state and the stream records
-// that wait.
+// clean deletes the databases of the folder, what the engine and the event buses keep, the
+// stream records that wait and the inbox's mails.
 func clean(o options) error {
 	folder := filepath.Join(o.root, ".local")
 	held, err := lock(folder)
@@ -306,5 +321,5 @@ func clean(o options) error {
 	defer held.Close()
 	// An engine of an earlier run would save its state after the deletion.
 	say := func(text string) { fmt.Fprintln(os.Stderr, text) }
-	return errors.Join(rds.Remove(o.root), ministack.Remove(context.Background(), engine.Data(folder), say), eventsource.Remove(folder), eventbridge.Remove(folder))
+	return errors.Join(rds.Remove(o.root), ministack.Remove(context.Background(), engine.Data(folder), say), eventsource.Remove(folder), eventbridge.Remove(folder), ses.Remove(folder))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"slices"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"plaudit/local/rds"
 	"plaudit/local/s3"
 	"plaudit/local/secretsmanager"
+	"plaudit/local/ses"
 	"plaudit/local/sqs"
 )
 
@@ -31,13 +33,15 @@ type parts struct {
 	functions *lambda.Part
 }
 
-// newParts makes the parts. The load balancer listens on port; bin is the folder
-// of PostgreSQL's programs.
-func newParts(l part.Laptop, port net.Listener, idleAfter time.Duration, bin string) parts {
+// entrances are listeners of parts, whose ports were held before the parts were made.
+type entrances struct{ balancer, inbox net.Listener }
+
+// newParts makes the parts; bin is the folder of PostgreSQL's programs.
+func newParts(l part.Laptop, on entrances, idleAfter time.Duration, bin string) parts {
 	secrets := secretsmanager.New(l.Names)
 	functions := lambda.NewPart(l, idleAfter)
 	e := engine.New(l)
-	balancer := elb.NewPart(l, port, functions)
+	balancer := elb.NewPart(l, on.balancer, functions)
 	streams := eventsource.New(l, e, functions)
 	queues := sqs.New(l, e)
 	buses := eventbridge.New(l, functions, queues)
@@ -46,6 +50,7 @@ func newParts(l part.Laptop, port net.Listener, idleAfter time.Duration, bin str
 			{idle.New(l), secrets, rds.NewPart(l, secrets, bin), e},
 			{dynamodb.New(l, e), s3.New(l, e), queues},
 			{streams.Keeper(), buses},
+			{ses.New(l, on.inbox, defaultBus{buses})},
 		},
 		callers: []part.List{
 			{functions},
@@ -69,4 +74,14 @@ func (p parts) programRunners() []part.ProgramRunner {
 		}
 	}
 	return out
+}
+
+// defaultBus is the default event bus.
+type defaultBus struct{ buses *eventbridge.Service }
+
+// PutAWS implements ses.Bus.
+func (b defaultBus) PutAWS(ctx context.Context, e ses.Event) error {
+	return b.buses.Put(ctx, []eventbridge.Entry{{
+		Source: ses.Source, DetailType: e.DetailType, Resources: e.Resources, Time: &eventbridge.Instant{Time: e.Time}, Detail: string(e.Detail),
+	}})
 }

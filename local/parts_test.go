@@ -21,19 +21,22 @@ func readStack(t *testing.T, path string, given map[string]string) (all parts, s
 	if given == nil {
 		given = map[string]string{"Greeting": "hello", "Token": "secret-token", "WebPort": "18081"}
 	}
-	port, err := net.Listen("tcp4", loopback+":0")
-	if err != nil {
-		t.Fatal(err)
+	var on entrances
+	for _, port := range []*net.Listener{&on.balancer, &on.inbox} {
+		var err error
+		if *port, err = net.Listen("tcp4", loopback+":0"); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { (*port).Close() })
 	}
-	t.Cleanup(func() { port.Close() })
 	l := parttest.Laptop()
 	loaded, err := template.Load(path, l.Pseudo, given)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all = newParts(l, port, time.Minute, "")
+	all = newParts(l, on, time.Minute, "")
 	stack, err = all.all().Read(loaded)
-	return all, stack, port.Addr().String(), err
+	return all, stack, on.balancer.Addr().String(), err
 }
 
 // packages returns the packages of all programs.

@@ -49,9 +49,10 @@ type Run struct {
 	URL       string                 `json:"url"`
 	AWS       string                 `json:"aws"`
 	Region    string                 `json:"region"`
-	Databases map[string]RunDatabase `json:"databases"` // by name of the database
-	PIDs      map[string]int         `json:"pids"`      // by part
-	Functions map[string]string      `json:"functions"` // names in AWS, by folder
+	Databases map[string]RunDatabase `json:"databases"`       // by name of the database
+	PIDs      map[string]int         `json:"pids"`            // by part
+	Functions map[string]string      `json:"functions"`       // names in AWS, by folder
+	Inbox     string                 `json:"inbox,omitempty"` // address of the inbox, if the template sends mail
 }
 
 // RunDatabase is a database in run.json.

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Expression says when a rule fires.
+// Expression says when a rule or a schedule fires.
 // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html
 type Expression interface {
 	// Next returns the first instant after t at which the rule fires; the zero
@@ -18,19 +18,45 @@ type Expression interface {
 	Next(t time.Time) time.Time
 }
 
-// Parse reads rate(…) or cron(…). No Go library knows the fields of EventBridge's
-// cron, whose days of the week begin with Sunday as 1, and in which L, W and #
-// stand for days of a month.
+// Parse reads the rate(…) or cron(…) of a rule, which is in UTC. No Go library knows the
+// fields of EventBridge's cron, whose days of the week begin with Sunday as 1, and in
+// which L, W and # stand for days of a month.
 func Parse(text string) (Expression, error) {
-	body, ok := strings.CutSuffix(text, ")")
-	kind, body, found := strings.Cut(body, "(")
-	switch {
-	case ok && found && kind == "rate":
+	kind, body := split(text)
+	switch kind {
+	case "rate":
 		return parseRate(body)
-	case ok && found && kind == "cron":
-		return parseCron(body)
+	case "cron":
+		return parseCron(body, time.UTC)
 	}
 	return nil, fmt.Errorf("%q is neither rate(…) nor cron(…)", text)
+}
+
+// ParseIn reads the rate(…), cron(…) or at(…) of a schedule of EventBridge Scheduler,
+// whose times are those of the clocks in a zone. A time that the clocks skip does not
+// fire, and one that they show twice fires once.
+// https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+func ParseIn(text string, zone *time.Location) (Expression, error) {
+	kind, body := split(text)
+	switch kind {
+	case "rate":
+		return parseRate(body)
+	case "cron":
+		return parseCron(body, zone)
+	case "at":
+		return parseAt(body, zone)
+	}
+	return nil, fmt.Errorf("%q is neither rate(…), cron(…) nor at(…)", text)
+}
+
+// split returns the parts of kind(body). The kind is "" if the text has no such form.
+func split(text string) (kind, body string) {
+	body, ok := strings.CutSuffix(text, ")")
+	kind, body, found := strings.Cut(body, "(")
+	if !ok || !found {
+		return "", ""
+	}
+	return kind, body
 }
 
 type rate time.Duration
@@ -59,11 +85,62 @@ func parseRate(text string) (Expression, error) {
 	return nil, fmt.Errorf("rate(%s) is too long", text)
 }
 
-// cron is minutes, hours, days of the month, months, days of the week and years,
-// in UTC.
+// at fires once.
+type at struct{ time.Time } // zero: the clocks skip it
+
+const atLayout = "2006-01-02T15:04:05"
+
+func parseAt(text string, zone *time.Location) (Expression, error) {
+	wall, err := time.Parse(atLayout, text)
+	if err != nil || wall.Format(atLayout) != text {
+		return nil, fmt.Errorf("at(%s) must be a date and a time without a zone, such as at(2026-11-28T09:00:00)", text)
+	}
+	instant, _ := onClocks(wall, zone)
+	return at{instant}, nil
+}
+
+// Next implements Expression.
+func (a at) Next(t time.Time) time.Time {
+	if a.After(t) {
+		return a.Time
+	}
+	return time.Time{}
+}
+
+// onClocks returns the first instant at which the clocks of a zone show a wall time,
+// which is given as if it were in UTC. shown is false if they skip it.
+func onClocks(wall time.Time, zone *time.Location) (first time.Time, shown bool) {
+	// time.Date is right on one side of a change, and does not say on which.
+	near := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), 0, zone)
+	start, end := near.ZoneBounds()
+	around := []time.Time{near}
+	if !start.IsZero() {
+		around = append(around, start.Add(-time.Second))
+	}
+	if !end.IsZero() {
+		around = append(around, end)
+	}
+	for _, one := range around {
+		_, offset := one.Zone()
+		instant := wall.Add(-time.Duration(offset) * time.Second).In(zone)
+		if wallTime(instant).Equal(wall) && (!shown || instant.Before(first)) {
+			first, shown = instant, true
+		}
+	}
+	return first, shown
+}
+
+// wallTime returns what the clocks of t's zone show, as if it were in UTC.
+func wallTime(t time.Time) time.Time {
+	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, time.UTC)
+}
+
+// cron is minutes, hours, days of the month, months, days of the week and years, as
+// clocks in a zone show them.
 type cron struct {
 	minutes, hours, months, years set
 	day                           func(time.Time) bool
+	zone                          *time.Location
 }
 
 type set map[int]bool
@@ -87,12 +164,12 @@ var (
 	yearField    = fieldKind{"year", 1970, 2199, nil}
 )
 
-func parseCron(text string) (Expression, error) {
+func parseCron(text string, zone *time.Location) (Expression, error) {
 	fields := strings.Fields(text)
 	if len(fields) != 6 {
 		return nil, fmt.Errorf("cron(%s) must have six fields: minutes, hours, day of month, month, day of week, year", text)
 	}
-	var c cron
+	c := cron{zone: zone}
 	var errs []error
 	for i, one := range []struct {
 		kind fieldKind
@@ -234,7 +311,21 @@ func parseWeekdays(text string) (func(time.Time) bool, error) {
 
 // Next implements Expression.
 func (c cron) Next(t time.Time) time.Time {
-	t = t.UTC().Truncate(time.Minute).Add(time.Minute)
+	wall := c.after(wallTime(t.In(c.zone)))
+	for !wall.IsZero() {
+		// Of a wall time that the clocks show twice, the second one is not later than t
+		// only if the first one has fired.
+		if at, shown := onClocks(wall, c.zone); shown && at.After(t) {
+			return at.UTC()
+		}
+		wall = c.after(wall)
+	}
+	return time.Time{}
+}
+
+// after returns the first wall time after t, in UTC.
+func (c cron) after(t time.Time) time.Time {
+	t = t.Truncate(time.Minute).Add(time.Minute)
 	for t.Year() <= yearField.high {
 		switch {
 		case !c.years[t.Year()]:

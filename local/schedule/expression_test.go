@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +127,118 @@ func TestWrongExpressions(t *testing.T) {
 	} {
 		if _, err := Parse(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// The times are those of
+// https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#daylist-savings-time
+// and of https://repost.aws/knowledge-center/eventbridge-scheduler-adjust-dst: a time that
+// does not exist is skipped, and one that exists twice fires once.
+func TestSchedulesFollowTheClocksOfAZone(t *testing.T) {
+	for _, c := range []struct {
+		name, zone, expression, after string // in UTC, as want is
+		want                          []string
+	}{
+		{"Seoul has one clock", "Asia/Seoul", "cron(0 9 * * ? *)", "2026-03-29 00:00", []string{"2026-03-30 00:00", "2026-03-31 00:00"}},
+		{"Seoul, a month's last day", "Asia/Seoul", "cron(0 0 L * ? *)", "2026-02-01 00:00", []string{"2026-02-27 15:00", "2026-03-30 15:00"}},
+		{"Seoul, the day of the week there", "Asia/Seoul", "cron(0 8 ? * MON *)", "2026-11-28 00:00", []string{"2026-11-29 23:00"}},
+		{"Seoul, the weekday nearest to the 15th there", "Asia/Seoul", "cron(0 0 15W 11 ? *)", "2026-11-01 00:00", []string{"2026-11-15 15:00"}},
+		{"Seoul, a second Tuesday there", "Asia/Seoul", "cron(30 0 ? * 3#2 *)", "2026-11-01 00:00", []string{"2026-11-09 15:30"}},
+		{"Seoul, the last Friday of a month there", "Asia/Seoul", "cron(0 0 ? * 6L *)", "2026-11-01 00:00", []string{"2026-11-26 15:00"}},
+
+		{"New York in spring: the hour that is skipped", "America/New_York", "cron(30 2 * * ? *)", "2026-03-07 00:00", []string{"2026-03-07 07:30", "2026-03-09 06:30"}},
+		{"New York in spring: the hour after it", "America/New_York", "cron(0 3 * * ? *)", "2026-03-07 12:00", []string{"2026-03-08 07:00", "2026-03-09 07:00"}},
+		{"New York in spring: every half hour", "America/New_York", "cron(0/30 * * * ? *)", "2026-03-08 06:00", []string{"2026-03-08 06:30", "2026-03-08 07:00"}},
+		{"New York in autumn: the hour that comes twice", "America/New_York", "cron(30 1 * * ? *)", "2026-10-31 12:00", []string{"2026-11-01 05:30", "2026-11-02 06:30"}},
+		{"New York in autumn: begun in the hour that comes again", "America/New_York", "cron(30 1 * * ? *)", "2026-11-01 06:10", []string{"2026-11-02 06:30"}},
+		{"New York in autumn: every half hour", "America/New_York", "cron(0/30 * * * ? *)", "2026-11-01 05:00", []string{"2026-11-01 05:30", "2026-11-01 07:00"}},
+		{"New York in autumn: midnight", "America/New_York", "cron(0 0 * * ? *)", "2026-11-01 00:00", []string{"2026-11-01 04:00", "2026-11-02 05:00"}},
+
+		{"Berlin in spring", "Europe/Berlin", "cron(0 2 * * ? *)", "2026-03-28 00:00", []string{"2026-03-28 01:00", "2026-03-30 00:00"}},
+		{"Berlin in spring: the day has 23 hours", "Europe/Berlin", "cron(0 12 * * ? *)", "2026-03-28 00:00", []string{"2026-03-28 11:00", "2026-03-29 10:00"}},
+		{"Berlin in autumn", "Europe/Berlin", "cron(0,30 2 * * ? *)", "2026-10-24 12:00", []string{"2026-10-25 00:00", "2026-10-25 00:30", "2026-10-26 01:00"}},
+		{"Berlin in autumn: the day has 25 hours", "Europe/Berlin", "cron(0 12 * * ? *)", "2026-10-24 00:00", []string{"2026-10-24 10:00", "2026-10-25 11:00"}},
+
+		{"Lord Howe in spring: half an hour is skipped", "Australia/Lord_Howe", "cron(0/15 2 * * ? *)", "2026-10-03 15:00", []string{"2026-10-03 15:30", "2026-10-03 15:45", "2026-10-04 15:00"}},
+		{"Lord Howe in autumn: half an hour comes twice", "Australia/Lord_Howe", "cron(45 1 * * ? *)", "2026-04-04 00:00", []string{"2026-04-04 14:45", "2026-04-05 15:15"}},
+
+		{"midnight that is skipped", "Asia/Beirut", "cron(0 0 * * ? *)", "2026-03-27 12:00", []string{"2026-03-27 22:00", "2026-03-29 21:00"}},
+		{"a day that is skipped", "Pacific/Apia", "cron(0 9 * * ? *)", "2011-12-29 12:00", []string{"2011-12-29 19:00", "2011-12-30 19:00"}},
+
+		{"a rate is not moved", "America/New_York", "rate(1 day)", "2026-03-07 12:00", []string{"2026-03-08 12:00", "2026-03-09 12:00"}},
+
+		{"once", "Asia/Seoul", "at(2026-11-28T09:00:30)", "2026-11-27 12:00", []string{"2026-11-28 00:00:30", ""}},
+		{"once, in the hour that comes twice", "Europe/Berlin", "at(2026-10-25T02:30:00)", "2026-10-01 00:00", []string{"2026-10-25 00:30", ""}},
+		{"once, in the hour that is skipped", "Europe/Berlin", "at(2026-03-29T02:30:00)", "2026-03-01 00:00", []string{""}},
+		{"once, in the past", "UTC", "at(2026-03-29T02:30:00)", "2026-03-29 02:30", []string{""}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			zone, err := time.LoadLocation(c.zone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := ParseIn(c.expression, zone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			from := instant(t, c.after)
+			for _, want := range c.want {
+				next := e.Next(from)
+				wanted := time.Time{}
+				if want != "" {
+					layout := "2006-01-02 15:04:05"
+					if wanted, err = time.Parse(layout[:len(want)], want); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if !next.Equal(wanted) {
+					t.Fatalf("after %v it fires at %v, want %v", from, next, wanted)
+				}
+				from = next
+			}
+		})
+	}
+}
+
+// In zones whose clocks change, each quarter of an hour that they show in a year fires
+// once, one after the other.
+func TestEveryTimeThatTheClocksShowFiresOnce(t *testing.T) {
+	const layout = "2006-01-02 15:04"
+	start, end := instant(t, "2025-12-30 00:00"), instant(t, "2027-01-02 00:00")
+	for _, name := range []string{"America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Africa/Casablanca", "America/St_Johns"} {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := ParseIn("cron(*/15 * * * ? 2026)", zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fired, last := map[string]bool{}, start
+		for at := e.Next(start); !at.IsZero(); at = e.Next(at) {
+			wall := at.In(zone).Format(layout)
+			if fired[wall] || !at.After(last) {
+				t.Fatalf("%s: %v after %v", name, at, last)
+			}
+			fired[wall], last = true, at
+		}
+		shown := map[string]bool{}
+		for at := start; at.Before(end); at = at.Add(15 * time.Minute) {
+			if here := at.In(zone); here.Year() == 2026 {
+				shown[here.Format(layout)] = true
+			}
+		}
+		if !maps.Equal(fired, shown) {
+			t.Errorf("%s: %d times fired, the clocks show %d", name, len(fired), len(shown))
+		}
+	}
+}
+
+func TestWrongSchedules(t *testing.T) {
+	for _, text := range []string{"at(2026-11-28)", "at(2026-11-28T09:00)", "at(2026-11-28T09:00:00Z)", "at(2026-02-30T09:00:00)", "at(2026-11-28T09:00:00.5)", "at()", "every(1)", "cron(0 0 * * *)", "rate(1 minutes)"} {
+		if _, err := ParseIn(text, time.UTC); err == nil {
+			t.Errorf("%s is taken", text)
 		}
 	}
 }

@@ -21,6 +21,12 @@ var ofQueue = []string{
 // ofSchedule are the properties of a SAM event of type Schedule.
 var ofSchedule = []string{"Schedule", "Name", "Description", "State", "Enabled", "Input", "RetryPolicy", "DeadLetterConfig"}
 
+// ofScheduler are the properties of a SAM event of type ScheduleV2 that
+// AWS::Scheduler::Schedule has under the same name.
+var ofScheduler = []string{
+	"ScheduleExpression", "FlexibleTimeWindow", "State", "Description", "StartDate", "EndDate", "ScheduleExpressionTimezone", "GroupName", "KmsKeyArn",
+}
+
 // events makes the resources of the property Events. What a stream or a queue needs is
 // added to the function's role, unless the function names a role of its own (nil).
 func (f *expansion) events(role *resource) []*resource {
@@ -65,8 +71,10 @@ func (f *expansion) events(role *resource) []*resource {
 			out = append(out, e.queue(role))
 		case "Schedule":
 			out = append(out, e.schedule()...)
+		case "ScheduleV2":
+			out = append(out, e.scheduleV2()...)
 		default:
-			f.p.add(event.line, at+".Type", "%s is not supported; of SAM's events, only DynamoDB, Schedule and SQS are", orMissing(kind))
+			f.p.add(event.line, at+".Type", "%s is not supported; of SAM's events, only DynamoDB, Schedule, ScheduleV2 and SQS are", orMissing(kind))
 		}
 	}
 	return out
@@ -261,11 +269,7 @@ func (e samEvent) schedule() []*resource {
 			target.set(key, n)
 		}
 	}
-	if n := e.in.values["DeadLetterConfig"]; n != nil {
-		m, ok := n.mapping()
-		if !ok || m.values["Arn"] == nil || len(m.keys) != 1 {
-			e.f.p.add(n.line, e.at+".DeadLetterConfig", "wants the Arn of a queue and nothing else; SAM's queues are not supported")
-		}
+	if n := e.deadLetterConfig(); n != nil {
 		target.set("DeadLetterConfig", n)
 	}
 	rule.set("Targets", &node{line: e.line, value: []*node{{line: e.line, value: target}}})
@@ -279,4 +283,89 @@ func (e samEvent) schedule() []*resource {
 		e.resource(e.id, "AWS::Events::Rule", rule),
 		e.resource(e.id+"Permission", "AWS::Lambda::Permission", permission),
 	}
+}
+
+// deadLetterConfig returns that of a schedule's target, nil if it has none.
+func (e samEvent) deadLetterConfig() *node {
+	n := e.in.values["DeadLetterConfig"]
+	if n == nil {
+		return nil
+	}
+	if m, ok := n.mapping(); !ok || m.values["Arn"] == nil || len(m.keys) != 1 {
+		e.f.p.add(n.line, e.at+".DeadLetterConfig", "wants the Arn of a queue and nothing else; SAM's queues are not supported")
+	}
+	return n
+}
+
+// scheduleV2 makes a schedule of EventBridge Scheduler, and the role in which it invokes
+// the function, unless the event names one.
+func (e samEvent) scheduleV2() []*resource {
+	e.required("ScheduleExpression")
+	e.unknown(append([]string{"Name", "OmitName", "Input", "RoleArn", "PermissionsBoundary", "RetryPolicy", "DeadLetterConfig"}, ofScheduler...)...)
+	schedule := newMapping()
+	schedule.set("FlexibleTimeWindow", object(e.line, "Mode", e.text("OFF")))
+	for _, key := range ofScheduler {
+		if n := e.in.values[key]; n != nil {
+			schedule.set(key, n)
+		}
+	}
+	omit := false
+	if n := e.in.values["OmitName"]; n != nil {
+		var ok bool
+		if omit, ok = n.value.(bool); !ok {
+			e.f.p.add(n.line, e.at+".OmitName", "wants true or false, not %s", describe(n))
+		}
+	}
+	switch name := e.in.values["Name"]; {
+	case name != nil && omit:
+		e.f.p.add(name.line, e.at+".Name", "Name and OmitName cannot both be given")
+	case name != nil:
+		schedule.set("Name", name)
+	case !omit:
+		schedule.set("Name", e.text(e.id))
+	}
+	target := newMapping()
+	target.set("Arn", e.getAtt(e.f.r.id))
+	for _, key := range []string{"Input", "RetryPolicy"} {
+		if n := e.in.values[key]; n != nil {
+			target.set(key, n)
+		}
+	}
+	dead := e.deadLetterConfig()
+	if dead != nil {
+		target.set("DeadLetterConfig", dead)
+	}
+	out := []*resource{e.resource(e.id, "AWS::Scheduler::Schedule", schedule)}
+	if n := e.in.values["RoleArn"]; n != nil {
+		target.set("RoleArn", n)
+	} else {
+		role := e.schedulerRole(dead)
+		target.set("RoleArn", e.getAtt(role.id))
+		out = append(out, role)
+	}
+	schedule.set("Target", &node{line: e.line, value: target})
+	return out
+}
+
+// schedulerRole returns the role in which a schedule invokes its function, and sends what
+// it cannot to the queue of dead.
+func (e samEvent) schedulerRole(dead *node) *resource {
+	policy := func(name, action string, on *node) *node {
+		statement := object(e.line, "Action", e.text(action), "Effect", e.text("Allow"), "Resource", on)
+		document := object(e.line, "Statement", &node{line: e.line, value: []*node{statement}})
+		return object(e.line, "PolicyName", e.text(e.id+name), "PolicyDocument", document)
+	}
+	policies := []*node{policy("LambdaPolicy", "lambda:InvokeFunction", e.getAtt(e.f.r.id))}
+	if dead != nil {
+		if m, ok := dead.mapping(); ok && m.values["Arn"] != nil {
+			policies = append(policies, policy("SQSPolicy", "sqs:SendMessage", m.values["Arn"]))
+		}
+	}
+	properties := newMapping()
+	properties.set("AssumeRolePolicyDocument", trust(e.line, "scheduler.amazonaws.com"))
+	properties.set("Policies", &node{line: e.line, value: policies})
+	if n := e.in.values["PermissionsBoundary"]; n != nil {
+		properties.set("PermissionsBoundary", n)
+	}
+	return e.resource(e.id+"Role", "AWS::IAM::Role", properties)
 }

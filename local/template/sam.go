@@ -265,7 +265,7 @@ func (f *expansion) role(id string, tags *node, traced bool) *mapping {
 	out := newMapping()
 	out.set("AssumeRolePolicyDocument", f.in.values["AssumeRolePolicyDocument"])
 	if out.values["AssumeRolePolicyDocument"] == nil {
-		out.set("AssumeRolePolicyDocument", lambdaTrust(line))
+		out.set("AssumeRolePolicyDocument", trust(line, "lambda.amazonaws.com"))
 	}
 	managed := []*node{{line: line, value: policyARN + "service-role/AWSLambdaBasicExecutionRole"}}
 	if traced {
@@ -376,10 +376,11 @@ func wrapPolicy(n *node, name string) *node {
 	return wrap(n)
 }
 
-func lambdaTrust(line int) *node {
+// trust returns the policy by which a service takes a role.
+func trust(line int, service string) *node {
 	text := func(s string) *node { return &node{line: line, value: s} }
 	list := func(s string) *node { return &node{line: line, value: []*node{text(s)}} }
-	statement := object(line, "Action", list("sts:AssumeRole"), "Effect", text("Allow"), "Principal", object(line, "Service", list("lambda.amazonaws.com")))
+	statement := object(line, "Action", list("sts:AssumeRole"), "Effect", text("Allow"), "Principal", object(line, "Service", list(service)))
 	return object(line, "Version", text("2012-10-17"), "Statement", &node{line: line, value: []*node{statement}})
 }
 

@@ -59,8 +59,8 @@ func TestTheTransformIsThatOfAwsSamTranslator(t *testing.T) {
 		{"policies and conditions", "testdata/sam-policies.yaml", small, 9},
 		{"the other side of the conditions", "testdata/sam-policies.yaml", map[string]string{"Stage": "prod"}, 0},
 		{"no function", "testdata/sam-none.yaml", small, 1},
-		{"events", "testdata/sam-events.yaml", small, 29},
-		{"events of a function behind a condition", "testdata/sam-events.yaml", map[string]string{"Stage": "prod"}, 35},
+		{"events", "testdata/sam-events.yaml", small, 33},
+		{"events of a function behind a condition", "testdata/sam-events.yaml", map[string]string{"Stage": "prod"}, 39},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.name == "the other side of the conditions" {
@@ -179,7 +179,10 @@ func TestWhatTheTransformDoesNotKnowIsAnError(t *testing.T) {
 		{"a schedule without a time", function("Events: { S: { Type: Schedule } }"), []string{"Events.S.Properties: Schedule is missing"}},
 		{"a schedule's state twice", function("Events: { S: { Type: Schedule, Properties: { Schedule: rate(1 day), State: ENABLED, Enabled: true } } }"), []string{"Events.S.Properties.Enabled", "both"}},
 		{"a dead-letter queue that SAM would make", function("Events: { S: { Type: Schedule, Properties: { Schedule: rate(1 day), DeadLetterConfig: { Type: SQS } } } }"), []string{"Events.S.Properties.DeadLetterConfig", "Arn"}},
-		{"a schedule of the other service", function("Events: { S: { Type: ScheduleV2, Properties: { ScheduleExpression: rate(1 day) } } }"), []string{"ScheduleV2 is not supported"}},
+		{"a schedule of the other service without a time", function("Events: { S: { Type: ScheduleV2 } }"), []string{"Events.S.Properties: ScheduleExpression is missing"}},
+		{"a schedule of the other service with a property of a rule", function("Events: { S: { Type: ScheduleV2, Properties: { ScheduleExpression: rate(1 day), Enabled: true } } }"), []string{"Events.S.Properties.Enabled", "not supported"}},
+		{"a name that is left out", function("Events: { S: { Type: ScheduleV2, Properties: { ScheduleExpression: rate(1 day), OmitName: true, Name: s } } }"), []string{"Events.S.Properties.Name", "both"}},
+		{"a dead-letter queue that SAM would make for the other service", function("Events: { S: { Type: ScheduleV2, Properties: { ScheduleExpression: rate(1 day), DeadLetterConfig: { Type: SQS } } } }"), []string{"Events.S.Properties.DeadLetterConfig", "Arn"}},
 		{"an event's name is taken", function("Events: { S: { Type: Schedule, Properties: { Schedule: rate(1 day) } } }") + "\n  FS: { Type: AWS::SNS::Topic }", []string{"Resources.F:", "FS"}},
 		{"a config of asynchronous invocations as text", function("EventInvokeConfig: never"), []string{"Resources.F.Properties.EventInvokeConfig", "map"}},
 		{"a destination of asynchronous invocations", function("EventInvokeConfig: { DestinationConfig: {} }"), []string{"EventInvokeConfig.DestinationConfig", "not supported"}},

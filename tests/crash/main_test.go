@@ -65,7 +65,7 @@ func prepare(group *process.Group) (*checkout, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &checkout{Laptop: laptop.Laptop{Root: root, Group: group}, args: []string{"-http-port", "0", "-aws-port", "0"}}
+	c := &checkout{Laptop: laptop.Laptop{Root: root, Group: group}, args: []string{"-http-port", "0", "-aws-port", "0", "-inbox-port", "0"}}
 	for _, name := range []string{"Makefile", "go.mod", "go.sum", "template.yaml", "samconfig.toml", "functions", "services", "shared", "events"} {
 		if err := os.Symlink(filepath.Join(source, name), filepath.Join(root, name)); err != nil {
 			return nil, err

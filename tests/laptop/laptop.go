@@ -94,7 +94,7 @@ func (l *Laptop) Build(source string) error {
 func (l *Laptop) Start(env []string, args ...string) error {
 	var err error
 	l.Proc, err = l.Group.Start(process.Spec{
-		Name: "laptop", Path: l.Program("local"), Args: append([]string{"-http-port", "0", "-aws-port", "0"}, args...),
+		Name: "laptop", Path: l.Program("local"), Args: append([]string{"-http-port", "0", "-aws-port", "0", "-inbox-port", "0"}, args...),
 		Dir: l.Root, Env: env, Stdout: &l.Log, Stderr: &l.Log,
 	})
 	if err != nil {
