@@ -74,7 +74,7 @@ type Board struct {
 	ID, Title string
 	Unit      string         // points or duration_ms; "" means points
 	Decimals  int            // of points: 2 shows 1234 as 12.34
-	Asc       bool           // less is better: added points are a penalty
+	Order     string         // asc (less is better) or desc; "" if it is unknown: a letter then names no penalty or bonus
 	Zone      *time.Location // in which its days and weeks begin; nil means the reader's
 }
 
@@ -134,10 +134,11 @@ type Other struct {
 	Lines                 []Line // what its data tells
 }
 
-// Line is a name and a value in the data of another system's event.
+// Line is a name and a value in the data of another system's event. Lines makes
+// them of the data.
 type Line struct {
-	Name  string
-	From  *string // the value before, if the event has it
+	Name  string  // "" if the data is one value
+	From  *string // the previous value, if the event has it
 	Value string
 }
 
