@@ -35,38 +35,38 @@ const maxDepth = 32
 
 var errTooDeep = errors.New("too many nested values")
 
-// node is a JSON value: fields of an object, items of a list, or a text.
-type node struct {
+// tree is a JSON value: fields of an object, items of a list, or a text.
+type tree struct {
 	names []string // of an object
-	items []node   // of an object and a list
+	items []tree   // of an object and a list
 	text  string   // of another value; "" for null
 	kind  json.Delim
 }
 
-func value(dec *json.Decoder, depth int) (node, error) {
+func value(dec *json.Decoder, depth int) (tree, error) {
 	token, err := dec.Token()
 	if err != nil {
-		return node{}, err
+		return tree{}, err
 	}
 	open, ok := token.(json.Delim)
 	switch {
 	case !ok:
-		return node{text: scalar(token)}, nil
+		return tree{text: scalar(token)}, nil
 	case depth == maxDepth:
-		return node{}, errTooDeep
+		return tree{}, errTooDeep
 	}
-	n := node{kind: open}
+	n := tree{kind: open}
 	for dec.More() {
 		if open == '{' {
 			name, err := dec.Token()
 			if err != nil {
-				return node{}, err
+				return tree{}, err
 			}
 			n.names = append(n.names, name.(string))
 		}
 		item, err := value(dec, depth+1)
 		if err != nil {
-			return node{}, err
+			return tree{}, err
 		}
 		n.items = append(n.items, item)
 	}
@@ -90,7 +90,7 @@ func scalar(token json.Token) string {
 	return ""
 }
 
-func (n node) lines(name string, to []Line) []Line {
+func (n tree) lines(name string, to []Line) []Line {
 	if from, now, ok := n.change(); ok {
 		was := from.flat()
 		return append(to, Line{Name: name, From: &was, Value: now.flat()})
@@ -111,9 +111,9 @@ func (n node) lines(name string, to []Line) []Line {
 }
 
 // change returns what changed if the value is an object of only from and to.
-func (n node) change() (from, to node, ok bool) {
+func (n tree) change() (from, to tree, ok bool) {
 	if n.kind != '{' || len(n.names) != 2 {
-		return node{}, node{}, false
+		return tree{}, tree{}, false
 	}
 	switch {
 	case n.names[0] == "from" && n.names[1] == "to":
@@ -121,11 +121,11 @@ func (n node) change() (from, to node, ok bool) {
 	case n.names[0] == "to" && n.names[1] == "from":
 		return n.items[1], n.items[0], true
 	}
-	return node{}, node{}, false
+	return tree{}, tree{}, false
 }
 
 // flat returns the value on one line.
-func (n node) flat() string {
+func (n tree) flat() string {
 	if n.kind == 0 {
 		return n.text
 	}
