@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/guregu/dynamo/v2"
 
 	"plaudit/shared/notify"
@@ -79,12 +80,16 @@ func (m *Mails) Put(ctx context.Context, key notify.Key, before *notify.Claim, n
 	if err == nil {
 		return nil, true, nil
 	}
-	if !dynamo.IsCondCheckFailed(err) {
+	var failed *types.ConditionalCheckFailedException
+	if !errors.As(err, &failed) {
 		return nil, false, fmt.Errorf("write a claim: %w", err)
 	}
+	if len(failed.Item) == 0 {
+		return nil, false, nil // the one before is gone
+	}
 	var there mailItem
-	if match, err := dynamo.UnmarshalItemFromCondCheckFailed(err, &there); err != nil || !match {
-		return nil, false, err // the one before is gone
+	if err := dynamo.UnmarshalItem(failed.Item, &there); err != nil {
+		return nil, false, fmt.Errorf("read the claim that is there: %w", err)
 	}
 	// An attempt whose answer was lost has written it.
 	if there.Token == next.Token {
