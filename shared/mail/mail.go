@@ -19,6 +19,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"golang.org/x/time/rate"
 
+	"plaudit/shared/cloud"
 	"plaudit/shared/notify"
 )
 
@@ -54,12 +55,12 @@ func New(cfg aws.Config, from, configurationSet string, perSecond float64) (*Sen
 	}
 	cfg = cfg.Copy()
 	cfg.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
-	cfg.HTTPClient = awshttp.NewBuildableClient().
+	cfg.HTTPClient = cloud.Whole(awshttp.NewBuildableClient().
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTime }).
 		WithTransportOptions(func(t *http.Transport) {
 			t.DisableKeepAlives = true
 			t.ResponseHeaderTimeout = answerTime
-		})
+		}))
 	return &Sender{
 		client:           sesv2.NewFromConfig(cfg),
 		from:             parsed.String(), // a name in other letters than ASCII as an encoded word

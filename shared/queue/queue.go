@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"plaudit/shared/cloud"
 	"plaudit/shared/notify"
 )
 
@@ -32,9 +34,11 @@ type Mail struct {
 
 var _ notify.Queues = (*Mail)(nil)
 
-// NewMail returns the queues with these URLs. A message that is sent again by the client
-// because an answer was lost is there twice, which its claim bears.
+// NewMail returns the queues with these URLs. A copy whose answer is lost is sent again,
+// and then is there twice: its claim sends one mail.
 func NewMail(cfg aws.Config, queue, fails string) *Mail {
+	cfg = cfg.Copy()
+	cfg.HTTPClient = cloud.Whole(awshttp.NewBuildableClient())
 	return &Mail{sqs.NewFromConfig(cfg), queue, fails}
 }
 
