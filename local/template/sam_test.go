@@ -59,8 +59,8 @@ func TestTheTransformIsThatOfAwsSamTranslator(t *testing.T) {
 		{"policies and conditions", "testdata/sam-policies.yaml", small, 9},
 		{"the other side of the conditions", "testdata/sam-policies.yaml", map[string]string{"Stage": "prod"}, 0},
 		{"no function", "testdata/sam-none.yaml", small, 1},
-		{"events", "testdata/sam-events.yaml", small, 33},
-		{"events of a function behind a condition", "testdata/sam-events.yaml", map[string]string{"Stage": "prod"}, 39},
+		{"events", "testdata/sam-events.yaml", small, 36},
+		{"events of a function behind a condition", "testdata/sam-events.yaml", map[string]string{"Stage": "prod"}, 42},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.name == "the other side of the conditions" {

@@ -14,6 +14,8 @@ const (
 	IntakeAfterAll  Point = "intake-after-all"  // they are too, and the client has no answer
 	BeforeConsume   Point = "before-consume"    // a consumer of a stream, before its effect
 	AfterConsume    Point = "after-consume"     // the effect is there, and the batch has no answer
+	BeforeSend      Point = "before-send"       // notify has claimed a mail, and has not sent it
+	AfterSend       Point = "after-send"        // the mail is sent, and this is not recorded
 )
 
 // Points returns every point above.
@@ -21,5 +23,6 @@ func Points() []Point {
 	return []Point{
 		BeforeCommit, AfterCommit, AfterWake, BeforePut, AfterPut, BeforeMark, AfterMark,
 		IntakeBeforePut, IntakeAfterPut, IntakeAfterAll, BeforeConsume, AfterConsume,
+		BeforeSend, AfterSend,
 	}
 }

@@ -1,5 +1,5 @@
-// Package ddb keeps the audit log, the wakes of the relay and the users' profiles in
-// DynamoDB. Its tables are in template.yaml.
+// Package ddb keeps the audit log, the wakes of the relay, the users' profiles and the
+// claims on mails in DynamoDB. Its tables are in template.yaml.
 package ddb
 
 import (

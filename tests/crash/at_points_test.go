@@ -33,6 +33,8 @@ var passes = []pass{
 	{crash.IntakeAfterAll, []string{"audit-add"}},
 	{crash.BeforeConsume, []string{"audit-publish", "player-sync"}},
 	{crash.AfterConsume, []string{"audit-publish", "player-sync"}},
+	{crash.BeforeSend, []string{"notify"}},
+	{crash.AfterSend, []string{"notify"}},
 }
 
 // placed lists the files in which a point is, as often as it is there.
@@ -49,6 +51,8 @@ var placed = map[crash.Point][]string{
 	crash.IntakeAfterAll:  {"audit/intake.go"},
 	crash.BeforeConsume:   {"boot/batch.go"},
 	crash.AfterConsume:    {"boot/batch.go"},
+	crash.BeforeSend:      {"notify/claim.go"},
+	crash.AfterSend:       {"notify/claim.go"},
 }
 
 // Each point is in the product, nothing else is a point, and a process dies at each.

@@ -16,8 +16,8 @@ import (
 // Stack names the tables of a test's own. They have the keys, streams and TTL of those
 // in template.yaml; a test of tests/contract holds the two together.
 type Stack struct {
-	Config                        aws.Config
-	Events, Index, Wake, Profiles string
+	Config                               aws.Config
+	Events, Index, Wake, Profiles, Mails string
 }
 
 // Env returns the variables by which a deployable finds the tables ("NAME=value").
@@ -29,11 +29,11 @@ func (s Stack) Env() []string {
 	return []string{
 		"AWS_ENDPOINT_URL=" + *s.Config.BaseEndpoint, "AWS_REGION=" + s.Config.Region,
 		"AWS_ACCESS_KEY_ID=" + keys.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + keys.SecretAccessKey,
-		"EVENTS_TABLE=" + s.Events, "INDEX_TABLE=" + s.Index, "WAKE_TABLE=" + s.Wake, "PROFILES_TABLE=" + s.Profiles,
+		"EVENTS_TABLE=" + s.Events, "INDEX_TABLE=" + s.Index, "WAKE_TABLE=" + s.Wake, "PROFILES_TABLE=" + s.Profiles, "MAILS_TABLE=" + s.Mails,
 	}
 }
 
-// TTL is the attribute by which items of the wake table expire.
+// TTL is the attribute by which items of the tables wake and mails expire.
 const TTL = "expires"
 
 // Definitions returns the tables by their logical ids in template.yaml.
@@ -41,6 +41,7 @@ func (s Stack) Definitions() map[string]*dynamodb.CreateTableInput {
 	return map[string]*dynamodb.CreateTableInput{
 		"EventsTable": define(s.Events, true, "logid"), "IndexTable": define(s.Index, false, "k", "s"),
 		"WakeTable": define(s.Wake, true, "id"), "ProfilesTable": define(s.Profiles, true, "id"),
+		"MailsTable": define(s.Mails, false, "id"),
 	}
 }
 
@@ -50,7 +51,7 @@ func Tables(t testing.TB) Stack {
 	t.Helper()
 	s := Stack{
 		Config: enginetest.Config(enginetest.Shared(t)),
-		Events: "test-events", Index: "test-event-index", Wake: "test-wake", Profiles: "test-profiles",
+		Events: "test-events", Index: "test-event-index", Wake: "test-wake", Profiles: "test-profiles", Mails: "test-mails",
 	}
 	client := dynamodb.NewFromConfig(s.Config)
 	for _, table := range s.Definitions() {
@@ -60,11 +61,13 @@ func Tables(t testing.TB) Stack {
 			t.Fatalf("ddbtest: make the table %s: %v", *table.TableName, err)
 		}
 	}
-	if _, err := client.UpdateTimeToLive(t.Context(), &dynamodb.UpdateTimeToLiveInput{
-		TableName:               &s.Wake,
-		TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String(TTL), Enabled: aws.Bool(true)},
-	}); err != nil {
-		t.Fatalf("ddbtest: set the TTL of %s: %v", s.Wake, err)
+	for _, table := range []string{s.Wake, s.Mails} {
+		if _, err := client.UpdateTimeToLive(t.Context(), &dynamodb.UpdateTimeToLiveInput{
+			TableName:               &table,
+			TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String(TTL), Enabled: aws.Bool(true)},
+		}); err != nil {
+			t.Fatalf("ddbtest: set the TTL of %s: %v", table, err)
+		}
 	}
 	return s
 }

@@ -1,0 +1,127 @@
+package ddb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/guregu/dynamo/v2"
+
+	"plaudit/shared/notify"
+)
+
+// Mails is the table of the claims on mails and of their hourly limits.
+type Mails struct {
+	table keyed
+	life  time.Duration
+}
+
+var _ notify.Claims = (*Mails)(nil)
+
+// NewMails returns the claims in that table. life is how long they are kept: at least as
+// long as an event can come again.
+func NewMails(cfg aws.Config, table string, life time.Duration) *Mails {
+	return &Mails{keyed{open(cfg).Table(table), "id", "", "MAILS_TABLE"}, life}
+}
+
+// Check returns an error unless the table exists.
+func (m *Mails) Check(ctx context.Context) error { return check(ctx, m.table) }
+
+// mailItem is a claim.
+type mailItem struct {
+	ID      string    `dynamo:"id,hash"`
+	State   string    `dynamo:"state"`
+	Until   int64     `dynamo:"until,omitempty"` // ms since 1970, of a lease
+	Token   string    `dynamo:"token"`
+	Message string    `dynamo:"message,omitempty"`
+	Expires time.Time `dynamo:"expires,unixtime"`
+}
+
+func (i mailItem) claim() *notify.Claim {
+	c := &notify.Claim{State: notify.State(i.State), Token: i.Token, Message: i.Message}
+	if i.Until != 0 {
+		c.Until = time.UnixMilli(i.Until)
+	}
+	return c
+}
+
+// mailKey is the key of a mail. What it is made of contains no #.
+func mailKey(k notify.Key) string { return k.Rule + "#" + k.Of + "#" + k.User }
+
+// Get implements notify.Claims.
+func (m *Mails) Get(ctx context.Context, key notify.Key) (*notify.Claim, error) {
+	var item mailItem
+	err := m.table.Get("id", mailKey(key)).Consistent(true).One(ctx, &item)
+	if errors.Is(err, dynamo.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read a claim: %w", err)
+	}
+	return item.claim(), nil
+}
+
+// Put implements notify.Claims.
+func (m *Mails) Put(ctx context.Context, key notify.Key, before *notify.Claim, next notify.Claim) (*notify.Claim, bool, error) {
+	item := mailItem{ID: mailKey(key), State: string(next.State), Token: next.Token, Message: next.Message, Expires: time.Now().Add(m.life)}
+	if !next.Until.IsZero() {
+		item.Until = next.Until.UnixMilli()
+	}
+	put := m.table.Put(item).IncludeItemInCondCheckFail(true)
+	if before == nil {
+		put.If("attribute_not_exists('id')")
+	} else {
+		put.If("'token' = ?", before.Token)
+	}
+	err := put.Run(ctx)
+	if err == nil {
+		return nil, true, nil
+	}
+	var failed *types.ConditionalCheckFailedException
+	if !errors.As(err, &failed) {
+		return nil, false, fmt.Errorf("write a claim: %w", err)
+	}
+	if len(failed.Item) == 0 {
+		return nil, false, nil // the one before is gone
+	}
+	var there mailItem
+	if err := dynamo.UnmarshalItem(failed.Item, &there); err != nil {
+		return nil, false, fmt.Errorf("read the claim that is there: %w", err)
+	}
+	// An attempt whose answer was lost has written it.
+	if there.Token == next.Token {
+		return nil, true, nil
+	}
+	return there.claim(), false, nil
+}
+
+// Remove implements notify.Claims.
+func (m *Mails) Remove(ctx context.Context, key notify.Key, claim notify.Claim) error {
+	err := m.table.Delete("id", mailKey(key)).If("'token' = ?", claim.Token).Run(ctx)
+	if err != nil && !dynamo.IsCondCheckFailed(err) { // which a lost first attempt may cause
+		return fmt.Errorf("remove a claim: %w", err)
+	}
+	return nil
+}
+
+// hourLife is how long the count of an hour is kept.
+const hourLife = 2 * time.Hour
+
+// Allow implements notify.Claims. The hour's item names the mails that it allowed, so
+// that one that is tried again counts once.
+func (m *Mails) Allow(ctx context.Context, user string, now time.Time, mail notify.Key, limit int) (bool, error) {
+	hour := now.UTC().Truncate(time.Hour)
+	err := m.table.Update("id", "hour#"+user+"#"+hour.Format(time.RFC3339)).
+		AddStringsToSet("mails", mailKey(mail)).Set("expires", hour.Add(hourLife).Unix()).
+		If("attribute_not_exists('mails') OR size('mails') < ? OR contains('mails', ?)", limit, mailKey(mail)).Run(ctx)
+	if dynamo.IsCondCheckFailed(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("count the mails of an hour: %w", err)
+	}
+	return true, nil
+}

@@ -1,0 +1,220 @@
+package notify
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"plaudit/shared/crash"
+)
+
+// Key names a mail: there is one for each rule, event or batch, and recipient.
+type Key struct{ Rule, Of, User string }
+
+// State is the state of a claim.
+type State string
+
+// The states. A claim that is removed means that its mail surely was not sent.
+const (
+	Sending State = "sending" // until its lease ends; then nobody knows whether the mail was sent
+	Sent    State = "sent"
+	Held    State = "held"    // nobody knows, and a person decides: the message is in the dead-letter queue
+	Dropped State = "dropped" // over the hourly limit
+)
+
+// Claim is the right to send a mail, and what became of it.
+type Claim struct {
+	State   State
+	Until   time.Time // the end of the lease, of Sending only
+	Token   string    // of the write that made it
+	Message string    // the id of the message that it was made for
+}
+
+// Claims keeps claims.
+type Claims interface {
+	// Get returns the claim as it is now, nil if there is none.
+	Get(ctx context.Context, key Key) (*Claim, error)
+	// Put writes the claim if the one that is there is before, by its token, or if there
+	// is none and before is nil. Else ok is false, and there is the one that is there,
+	// nil if there is none. A write whose answer was lost counts as done.
+	Put(ctx context.Context, key Key, before *Claim, next Claim) (there *Claim, ok bool, err error)
+	// Remove removes the claim if it is still there.
+	Remove(ctx context.Context, key Key, claim Claim) error
+	// Allow reports whether the user may get the mail within the limit of the hour of
+	// now. The same mail counts once.
+	Allow(ctx context.Context, user string, now time.Time, mail Key, limit int) (bool, error)
+}
+
+const (
+	// Lease is how long a claim is valid. It is longer than sendTime, so that
+	// whoever holds one has sent or given up before somebody else may take it.
+	Lease = 30 * time.Second
+	// sendTime bounds the sending of one mail, attempts after refusals of the rate
+	// included, and recordTime the record of what became of it.
+	sendTime, recordTime = 10 * time.Second, 3 * time.Second
+	// rateAttempts is how often a mail is sent that SES refuses because of its rate.
+	rateAttempts = 3
+)
+
+func newClaim(state State, m Message) Claim {
+	return Claim{State: state, Token: rand.Text(), Message: m.ID}
+}
+
+// undecided reports whether nobody knows if the claim's mail was sent.
+func (c *Claim) undecided(now time.Time) bool {
+	return c.State == Held || c.State == Sending && !now.Before(c.Until)
+}
+
+// mayTake reports whether the message may claim the mail whose claim is there, nil if
+// there is none.
+func (s *Service) mayTake(key Key, there *Claim, m Message, k kind) (bool, error) {
+	now := s.Now()
+	switch {
+	case there == nil:
+		return true, nil
+	case there.State == Sent || there.State == Dropped:
+		return false, nil
+	case there.undecided(now) && (m.Redriven || k.again):
+		return true, nil
+	case there.State == Held:
+		return false, nil
+	case there.undecided(now):
+		return false, &heldError{
+			reason: fmt.Sprintf("nobody knows if the mail to user %s was sent: the attempt ended between sending and recording", key.User),
+			mark:   func(ctx context.Context) error { return s.hold(ctx, key, there, m) },
+		}
+	case there.Message != m.ID:
+		// The other message of this batch comes again if its attempt fails.
+		return false, nil
+	}
+	return false, fmt.Errorf("another attempt is sending this mail until %s", there.Until.UTC().Format(time.RFC3339))
+}
+
+// hold marks a claim as held. If it has changed meanwhile, somebody else has decided.
+func (s *Service) hold(ctx context.Context, key Key, there *Claim, m Message) error {
+	_, _, err := s.Claims.Put(ctx, key, there, newClaim(Held, m))
+	return err
+}
+
+// Mail is a mail to one user.
+type Mail struct {
+	To, Subject, Text, HTML string
+	Unsubscribe             string // the URL of RFC 8058; "" for mail that cannot be switched off
+	User, Type              string // tags, with which feedback comes back
+}
+
+// Mailer sends mails.
+type Mailer interface {
+	// Turn waits until the next mail may be sent.
+	Turn(ctx context.Context) error
+	// Send sends the mail and returns its id. An error that is not ErrRate, ErrQuota,
+	// ErrRefused or ErrNotSent means that nobody knows whether it was sent.
+	Send(ctx context.Context, m Mail) (id string, err error)
+}
+
+// The errors of mails that surely were not sent.
+var (
+	ErrRate    = errors.New("mails are sent faster than the account may send")
+	ErrQuota   = errors.New("the account's daily quota is used up")
+	ErrRefused = errors.New("the mail is refused, and would be again")
+	ErrNotSent = errors.New("the mail was not sent")
+)
+
+// send claims the mail, sends it and records it.
+func (s *Service) send(ctx context.Context, key Key, before *Claim, m Message, k kind, mail Mail) error {
+	if err := s.Mailer.Turn(ctx); err != nil {
+		return fmt.Errorf("wait for the turn to send: %w", err)
+	}
+	// What the invoke's deadline interrupts would be undecided.
+	if end, ok := ctx.Deadline(); ok && time.Until(end) < sendTime+recordTime {
+		return errors.New("there is too little time left to send a mail")
+	}
+	mine := newClaim(Sending, m)
+	mine.Until = s.Now().Add(Lease)
+	there, ok, err := s.Claims.Put(ctx, key, before, mine)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		// Somebody else was faster. If their claim can be taken already, the message
+		// comes again for it.
+		if may, err := s.mayTake(key, there, m, k); err != nil || !may {
+			return err
+		}
+		return errors.New("the claim of this mail changed meanwhile")
+	}
+	crash.At(crash.BeforeSend)
+	id, err := s.attempt(ctx, mail)
+	if err == nil {
+		crash.At(crash.AfterSend)
+	}
+
+	// Whatever ends ctx, the record must be written.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
+	defer cancel()
+	again := before != nil && before.undecided(s.Now())
+	switch {
+	case err == nil:
+		s.Meter.Count(ctx, "Sent", 1)
+		if again {
+			s.Meter.Count(ctx, "SentAgain", 1)
+		}
+		slog.InfoContext(ctx, "a mail is sent", "user", key.User, "type", mail.Type, "mail", id, "again", again)
+		if err := s.record(ctx, key, mine, newClaim(Sent, m)); err != nil {
+			return fmt.Errorf("record that a mail was sent: %w", err)
+		}
+		return nil
+	case errors.Is(err, ErrRate), errors.Is(err, ErrQuota), errors.Is(err, ErrNotSent), errors.Is(err, ErrRefused):
+		if err := s.release(ctx, key, before, mine); err != nil {
+			slog.WarnContext(ctx, "the claim of a mail that was not sent stays until its lease ends", "user", key.User, "error", err)
+		}
+		if errors.Is(err, ErrRefused) {
+			return held("the mail to user %s cannot be sent: %v", key.User, err)
+		}
+		return err
+	case k.again:
+		// Its next attempt need not wait for the end of the lease.
+		over := newClaim(Sending, m)
+		over.Until = s.Now()
+		return errors.Join(fmt.Errorf("nobody knows if the mail was sent: %w", err), s.record(ctx, key, mine, over))
+	}
+	return &heldError{
+		reason: fmt.Sprintf("nobody knows if the mail to user %s was sent: %v", key.User, err),
+		mark:   func(ctx context.Context) error { return s.hold(ctx, key, &mine, m) },
+	}
+}
+
+// attempt sends the mail, again if it comes too fast.
+func (s *Service) attempt(ctx context.Context, mail Mail) (id string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, sendTime)
+	defer cancel()
+	for i := 1; ; i++ {
+		id, err = s.Mailer.Send(ctx, mail)
+		if !errors.Is(err, ErrRate) || i == rateAttempts {
+			return id, err
+		}
+		select {
+		case <-time.After(time.Duration(i) * s.RatePause):
+		case <-ctx.Done():
+			return "", err
+		}
+	}
+}
+
+// record replaces the claim of this attempt. If somebody else has it now, what they
+// found was undecided, and theirs stays.
+func (s *Service) record(ctx context.Context, key Key, mine, next Claim) error {
+	_, _, err := s.Claims.Put(ctx, key, &mine, next)
+	return err
+}
+
+// release brings back what was there before an attempt that surely sent nothing.
+func (s *Service) release(ctx context.Context, key Key, before *Claim, mine Claim) error {
+	if before == nil {
+		return s.Claims.Remove(ctx, key, mine)
+	}
+	return s.record(ctx, key, mine, *before)
+}

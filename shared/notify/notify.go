@@ -1,0 +1,300 @@
+// Package notify decides who is told by mail about an event, what the mail says, and
+// that it is sent once, as far as mail allows. It knows nothing of HTTP, SQL or AWS.
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"plaudit/shared/event"
+	"plaudit/shared/letter"
+)
+
+// Message is a message of the queue `mail`.
+type Message struct {
+	ID       string // the queue's; another one for each copy
+	Body     string
+	Received int // how often it was received, this time included
+	Redriven bool
+	Waited   bool
+}
+
+// Queues takes copies of messages.
+type Queues interface {
+	// Fail sends a copy to the dead-letter queue, with the reason. Redriven is not
+	// copied: whoever sends the message again sets it.
+	Fail(ctx context.Context, m Message, reason string) error
+	// Wait sends a copy to the message's own queue, from which it comes after a while,
+	// as one that has Waited.
+	Wait(ctx context.Context, m Message) error
+}
+
+// Meter counts what happens.
+type Meter interface {
+	Count(ctx context.Context, name string, n int)
+	// Tally counts what is no metric of its own.
+	Tally(ctx context.Context, name, of string)
+}
+
+// Service handles the messages of the queue `mail`.
+type Service struct {
+	Accounts Accounts
+	Scores   Scores
+	Claims   Claims
+	Mailer   Mailer
+	Queues   Queues
+	Meter    Meter
+	Now      func() time.Time
+	// PerHour is how many mails about events of other systems somebody gets in an hour.
+	PerHour int
+	// RatePause is the time before a mail is sent again that SES refused because of its
+	// rate.
+	RatePause time.Duration
+
+	mu    sync.Mutex
+	known map[string]known
+}
+
+const (
+	// maxAge is the age from which an event is held: its mail would be no news.
+	maxAge = 24 * time.Hour
+	// maxReceives is how often a message is tried. The queue moves it to its dead-letter
+	// queue after as many, but without a reason.
+	maxReceives = 5
+	// maxReason is how long a reason is at most, in bytes.
+	maxReason = 1000
+	// linkLife is how long links to verify an address or to reset a password are valid.
+	linkLife = time.Hour
+)
+
+// heldError is the error of a mail that must not be tried again by itself.
+type heldError struct {
+	reason string
+	// mark marks the claim as held, once the message is in the dead-letter queue. Nil if
+	// there is no claim.
+	mark func(context.Context) error
+}
+
+func (e *heldError) Error() string { return e.reason }
+
+func held(format string, args ...any) error {
+	return &heldError{reason: fmt.Sprintf(format, args...)}
+}
+
+// Handle handles a message. An error means that the message must come again.
+func (s *Service) Handle(ctx context.Context, m Message) error {
+	holds, err := s.handle(ctx, m)
+	switch {
+	case errors.Is(err, ErrQuota):
+		if err := s.Queues.Wait(ctx, m); err != nil {
+			return fmt.Errorf("let a message wait for the daily quota: %w", err)
+		}
+		s.Meter.Count(ctx, "Waited", 1)
+		return nil
+	case err != nil && m.Received < maxReceives:
+		return err // what is held is found again with it
+	case err == nil && len(holds) == 0:
+		return nil
+	}
+	var reasons []string
+	if err != nil {
+		reasons = append(reasons, fmt.Sprintf("it failed %d times: %v", m.Received, err))
+	}
+	for _, h := range holds {
+		reasons = append(reasons, h.reason)
+	}
+	reason := clean(strings.Join(reasons, "; "))
+	if err := s.Queues.Fail(ctx, m, reason); err != nil {
+		return fmt.Errorf("send a message to the dead-letter queue: %w", err)
+	}
+	s.Meter.Count(ctx, "Held", 1)
+	slog.ErrorContext(ctx, "a message is in the dead-letter queue", "message_id", m.ID, "reason", reason)
+	// A crash before this leaves a claim that is found undecided once more: the second
+	// copy in the dead-letter queue finds its mail sent.
+	for _, h := range holds {
+		if h.mark != nil {
+			if err := h.mark(ctx); err != nil {
+				return fmt.Errorf("mark a claim as held: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// handle returns what must be held, and the first error that another attempt can mend.
+func (s *Service) handle(ctx context.Context, m Message) (holds []*heldError, err error) {
+	in, err := parse(m.Body)
+	if err != nil {
+		return []*heldError{{reason: err.Error()}}, nil
+	}
+	if in.Rule == ruleFeedback {
+		return nil, s.feedback(ctx, in)
+	}
+	e := in.event
+	k, known := kinds[in.Rule][e.Type]
+	if in.Rule == ruleTold && !event.Ours(e.Source) {
+		k, known = foreign, true
+	}
+	replay := strings.HasPrefix(in.Event.Replay, mailReplay)
+	switch {
+	case in.Event.Replay != "" && !replay:
+		s.Meter.Count(ctx, "IgnoredReplays", 1)
+		return nil, nil
+	case !known:
+		s.Meter.Count(ctx, "UnknownTypes", 1)
+		return nil, nil
+	case in.Rule != ruleTold && e.Source != event.Users:
+		return []*heldError{{reason: "its source must be " + event.Users + " under the rule " + in.Rule}}, nil
+	case !m.Redriven && !m.Waited && !replay && s.Now().Sub(e.RecordedTime) > maxAge:
+		return []*heldError{{reason: "the event is older than 24 hours"}}, nil
+	}
+	recipients, err := in.recipients()
+	if err != nil {
+		return []*heldError{{reason: err.Error()}}, nil
+	}
+	for _, user := range recipients {
+		h, again := s.tell(ctx, m, in.Rule, e, k, user)
+		if h != nil {
+			holds = append(holds, h)
+		}
+		if again != nil && err == nil || errors.Is(again, ErrQuota) {
+			err = again
+		}
+		if errors.Is(err, ErrQuota) || ctx.Err() != nil {
+			break // it would be the same for the others
+		}
+	}
+	return holds, err
+}
+
+// tell tells one user, and separates what must be held from what must come again.
+func (s *Service) tell(ctx context.Context, m Message, rule string, e Event, k kind, user string) (*heldError, error) {
+	err := s.mail(ctx, m, rule, e, k, user)
+	var h *heldError
+	if errors.As(err, &h) {
+		return h, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("tell user %s: %w", user, err)
+	}
+	return nil, nil
+}
+
+// mail sends one user the mail about the event, unless it is sent or not wanted.
+func (s *Service) mail(ctx context.Context, m Message, rule string, e Event, k kind, user string) error {
+	key := Key{Rule: rule, Of: e.LogID, User: user}
+	if e.batch() != "" {
+		key.Of = "batch:" + e.batch()
+	}
+	// Most messages of a batch end here: its first one has told the user of all.
+	before, err := s.Claims.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	may, err := s.mayTake(key, before, m, k)
+	if err != nil || !may {
+		return err
+	}
+	to, ok, err := s.Accounts.User(ctx, user)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return s.drop(ctx, "erased")
+	}
+	if k.kind != letter.Verify && k.kind != letter.Reset {
+		switch {
+		case !to.EmailVerified:
+			return s.drop(ctx, "unverified")
+		case to.MailState != "":
+			return s.drop(ctx, "mail-state")
+		case !to.wants(k.preference):
+			return s.drop(ctx, "preference")
+		}
+	}
+	if k == foreign {
+		allowed, err := s.Claims.Allow(ctx, user, s.Now(), key, s.PerHour)
+		if err != nil {
+			return err
+		}
+		if !allowed {
+			next := newClaim(Dropped, m)
+			if _, _, err := s.Claims.Put(ctx, key, before, next); err != nil {
+				return err
+			}
+			return s.drop(ctx, "limit")
+		}
+	}
+	l, address, reason, err := s.compose(ctx, e, k, to)
+	if err != nil {
+		return err
+	}
+	if reason != "" {
+		return s.drop(ctx, reason)
+	}
+	mail, err := l.Render()
+	if err != nil {
+		return held("the mail to user %s cannot be written: %v", user, err)
+	}
+	return s.send(ctx, key, before, m, k, Mail{
+		To: address, Subject: mail.Subject, Text: mail.Text, HTML: mail.HTML, Unsubscribe: l.Unsubscribe,
+		User: user, Type: string(k.kind),
+	})
+}
+
+// drop counts a mail that is not sent.
+func (s *Service) drop(ctx context.Context, reason string) error {
+	s.Meter.Count(ctx, "Dropped", 1)
+	s.Meter.Tally(ctx, "dropped", reason)
+	return nil
+}
+
+// feedback reports to the users service what SES reports of an address.
+func (s *Service) feedback(ctx context.Context, in message) error {
+	state := ""
+	switch {
+	case in.Type == "Bounce" && in.Bounce == "Permanent":
+		state = "bounced"
+		s.Meter.Count(ctx, "FeedbackBounced", 1)
+	case in.Type == "Complaint":
+		state = "complained"
+		s.Meter.Count(ctx, "FeedbackComplained", 1)
+	default:
+		s.Meter.Count(ctx, "FeedbackOther", 1)
+	}
+	if state == "" || in.User == "" {
+		return nil // nobody's address is at fault, or the mail is not ours
+	}
+	known, err := s.Accounts.SetMailState(ctx, in.User, state)
+	if err != nil {
+		return err
+	}
+	slog.InfoContext(ctx, "feedback to a mail", "user", in.User, "state", state, "mail", in.Message, "known", known)
+	return nil
+}
+
+// address is what looks like an e-mail address. SES's refusals name some.
+var address = regexp.MustCompile(`[^\s<>"'(),;:]+@[^\s<>"'(),;:]+`)
+
+// clean returns a text for a log and for an attribute of a message, without addresses and
+// control characters.
+func clean(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\ufffe' || r == '\uffff' {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+	text = address.ReplaceAllString(text, "(address)")
+	if len(text) > maxReason {
+		text = strings.ToValidUTF8(text[:maxReason], "")
+	}
+	return text
+}
