@@ -8,7 +8,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"net"
 	"os"
 	"strconv"
@@ -24,6 +26,7 @@ import (
 	"plaudit/shared/trace"
 	"plaudit/shared/user"
 	"plaudit/shared/web"
+	"plaudit/shared/web/pages"
 	"plaudit/shared/web/users"
 )
 
@@ -54,12 +57,10 @@ func run(ctx context.Context, cfg config) error {
 			LoginsPerAddress: cfg.LoginsPerAddress, SignUpsPerHour: cfg.SignUpsPerHour,
 			TokensPerSession: cfg.TokensPerSession, TokensPerAddress: cfg.TokensPerAddress,
 		},
-		First: user.Credentials{Email: cfg.AdminEmail, Password: cfg.AdminPassword},
+		First:     user.Credentials{Email: cfg.AdminEmail, Password: cfg.AdminPassword},
+		NotifyKey: cfg.NotifyKey, PublicURL: cfg.PublicURL,
 	}
-	if cfg.PrintLinks != "" {
-		service.SendLink = printLinks(cfg.PrintLinks)
-	}
-	if err := service.Check(); err != nil {
+	if err := cmp.Or(service.Check(), cfg.checkMail()); err != nil {
 		return err
 	}
 	go service.Run(ctx)
@@ -69,7 +70,9 @@ func run(ctx context.Context, cfg config) error {
 	}
 	defer stop() // after the last request
 	edge := web.Config{Deployable: "users", Verifier: verifier, Origins: cfg.AllowedOrigins, Observe: observe, Room: web.NewRoom(bodies)}
-	return boot.Serve(ctx, net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)), web.New(edge, users.Endpoints(service, cfg.JWKS)))
+	endpoints := users.Endpoints(service, cfg.JWKS)
+	maps.Copy(endpoints, pages.Endpoints(service))
+	return boot.Serve(ctx, net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)), web.New(edge, endpoints))
 }
 
 // relay starts the relay of the outbox. It returns what observes requests, and what ends

@@ -2,7 +2,6 @@ package user
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"plaudit/shared/fault"
@@ -26,13 +25,14 @@ type VerificationStore interface {
 	// NotFound, which is the same if the account's address is not verified.
 	ByVerifiedAddress(ctx context.Context, email string) (User, error)
 	// RequestVerification counts an attempt as Count does. If an account has the
-	// address and has not verified it, RequestVerification returns its id and
-	// inserts an event into the outbox.
-	RequestVerification(ctx context.Context, email string, limits ...Limit) (account string, wait time.Duration, err error)
+	// address and has not verified it, RequestVerification inserts an event into the
+	// outbox.
+	RequestVerification(ctx context.Context, email string, limits ...Limit) (wait time.Duration, err error)
 	// MakeVerification stores the token of a link that verifies the account's
-	// present address, and reports whether it did: the account may be gone or
-	// verified. It deletes the oldest links if the account then has more than max.
-	MakeVerification(ctx context.Context, account string, token Digest, lifetime time.Duration, max int) (bool, error)
+	// present address, and returns the address. It deletes the oldest links if the
+	// account then has more than max. Faults: NotFound; NoLinkDue if the address is
+	// verified.
+	MakeVerification(ctx context.Context, account string, token Digest, lifetime time.Duration, max int) (email string, err error)
 	// UseVerification verifies the address that the token's link was made for, and
 	// ends every link of the account. A token that is unknown, used or expired, or
 	// whose account has another address now, is a fault of kind NotFound.
@@ -59,39 +59,25 @@ func (l Limits) link(client string) Limit {
 	return Limit{Name: "link-address", Subject: client, Max: l.LoginsPerAddress, Window: loginWindow}
 }
 
-// RequestVerification asks for another link that verifies an address. It returns the
-// same whether the address has an account, has none or is verified already. Faults:
-// BadRequest, TooManyRequests.
+// RequestVerification asks for a mail with another link that verifies an address. It
+// returns the same whether the address has an account, has none or is verified already.
+// Faults: BadRequest, TooManyRequests.
 func (s *Service) RequestVerification(ctx context.Context, client, email string) error {
 	var faults fault.List
 	checkEmail(&faults, email)
 	if err := faults.Err(); err != nil {
 		return err
 	}
-	account, wait, err := s.Store.RequestVerification(ctx, email, VerificationLimit(email), s.Limits.verification(client))
-	if err := refused("Too many requests to verify this address, or from this network. Use the newest link, or wait before you ask for another.", wait, err); err != nil {
-		return err
-	}
-	if account != "" {
-		s.sendLink(ctx, account)
-	}
-	return nil
+	wait, err := s.Store.RequestVerification(ctx, email, VerificationLimit(email), s.Limits.verification(client))
+	return refused("Too many requests to verify this address, or from this network. Use the newest link, or wait before you ask for another.", wait, err)
 }
 
-// sendLink makes a link that verifies the account's address and hands it to
-// SendLink. The request is already stored with its event, so an error is only
-// logged: the account's owner can ask for another link.
-func (s *Service) sendLink(ctx context.Context, account string) {
-	if s.SendLink == nil {
-		return
-	}
-	token := randomToken()
-	made, err := s.Store.MakeVerification(ctx, account, digest(token), VerificationLifetime, maxVerifications)
-	if err != nil {
-		slog.WarnContext(ctx, "cannot make a link that verifies an address", "error", err)
-	} else if made {
-		s.SendLink(ctx, account, token)
-	}
+// verifyLink makes the token of a link that verifies the account's address, and returns
+// it with the address. Faults: NotFound; NoLinkDue.
+func (s *Service) verifyLink(ctx context.Context, account string) (token, email string, err error) {
+	token = randomToken()
+	email, err = s.Store.MakeVerification(ctx, account, digest(token), VerificationLifetime, maxVerifications)
+	return token, email, err
 }
 
 // VerifyAddress verifies the address that a link was sent to, by the link's token.

@@ -24,46 +24,45 @@ func (s *Store) ByVerifiedAddress(ctx context.Context, email string) (user.User,
 // RequestVerification implements user.VerificationStore. It runs the same statements
 // for every address; those that need an account find none if there is nothing to
 // verify.
-func (s *Store) RequestVerification(ctx context.Context, email string, limits ...user.Limit) (account string, wait time.Duration, err error) {
+func (s *Store) RequestVerification(ctx context.Context, email string, limits ...user.Limit) (wait time.Duration, err error) {
 	err = postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) (err error) {
-		account = ""
 		if wait, err = countIn(ctx, tx, limits); err != nil || wait > 0 {
 			return err
 		}
+		var account string
 		err = tx.GetContext(ctx, &account, `SELECT id FROM users WHERE email_key = $1 AND NOT email_verified FOR NO KEY UPDATE`, user.AddressKey(email))
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 		return report(ctx, tx, userEvent{orNobody(account), event.UserVerificationRequested, user.Self, nil})
 	})
-	return account, wait, err
+	return wait, err
 }
 
 // MakeVerification implements user.VerificationStore. It locks the account's row, so
 // that neither two links at once nor a verification at the same time leave too many
 // rows.
-func (s *Store) MakeVerification(ctx context.Context, account string, token user.Digest, lifetime time.Duration, max int) (made bool, err error) {
+func (s *Store) MakeVerification(ctx context.Context, account string, token user.Digest, lifetime time.Duration, max int) (email string, err error) {
 	err = postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
-		var address string
-		err := tx.GetContext(ctx, &address, `SELECT email_key FROM users WHERE id = $1 AND NOT email_verified FOR NO KEY UPDATE`, account)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
+		u, _, err := one(ctx, tx, `SELECT `+userColumns+` FROM users WHERE id = $1 FOR NO KEY UPDATE`, account)
 		if err != nil {
 			return err
 		}
+		if u.EmailVerified {
+			return user.NoLinkDue()
+		}
+		email = u.Email
 		if _, err := tx.ExecContext(ctx, `
 			DELETE FROM email_verifications WHERE digest IN (
 				SELECT digest FROM email_verifications WHERE user_id = $1 ORDER BY expires_at DESC OFFSET $2)`, account, max-1); err != nil {
 			return err
 		}
-		made = true
 		_, err = tx.ExecContext(ctx, `
 			INSERT INTO email_verifications (digest, user_id, email_key, expires_at)
-			VALUES ($1, $2, $3, plaudit_now() + make_interval(secs => $4))`, token[:], account, address, lifetime.Seconds())
+			VALUES ($1, $2, $3, plaudit_now() + make_interval(secs => $4))`, token[:], account, user.AddressKey(email), lifetime.Seconds())
 		return err
 	})
-	return made && err == nil, err
+	return email, err
 }
 
 // UseVerification implements user.VerificationStore. It locks the account's row

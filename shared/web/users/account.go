@@ -12,7 +12,7 @@ import (
 	"plaudit/shared/web"
 )
 
-// userOut is the API's `user`, for the account's owner and for staff.
+// userOut is the API's `user`, for the account's owner, for staff and for notify.
 type userOut struct {
 	ID            string          `json:"id"`
 	Email         string          `json:"email"`
@@ -23,6 +23,7 @@ type userOut struct {
 	TimeZone      string          `json:"time_zone"`
 	Country       *string         `json:"country"`
 	Mail          map[string]bool `json:"mail"`
+	MailState     *string         `json:"mail_state"` // null: the address gets mail
 	CreatedAt     time.Time       `json:"created_at"`
 }
 
@@ -34,7 +35,7 @@ type profileOut struct {
 }
 
 func newUserOut(u user.User) userOut {
-	return userOut{u.ID, u.Email, u.EmailVerified, u.DisplayName, u.Role, u.Locale, u.TimeZone, web.OrNull(u.Country), u.Mail, u.CreatedAt}
+	return userOut{u.ID, u.Email, u.EmailVerified, u.DisplayName, u.Role, u.Locale, u.TimeZone, web.OrNull(u.Country), u.Mail, web.OrNull(string(u.MailState)), u.CreatedAt}
 }
 
 func newProfileOut(u user.User) profileOut {

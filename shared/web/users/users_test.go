@@ -21,6 +21,7 @@ import (
 	pgusers "plaudit/shared/postgres/users"
 	"plaudit/shared/user"
 	"plaudit/shared/web"
+	"plaudit/shared/web/pages"
 	"plaudit/shared/web/users"
 )
 
@@ -58,11 +59,19 @@ func startUsers(t *testing.T, limits user.Limits) *usersUnderTest {
 	service := &user.Service{
 		Store: pgusers.New(d.Open("users_service")), Signer: signer, Passwords: user.NewPasswords(2),
 		Hashing: user.NewTurns(2, 50, 50), Tokens: user.NewTurns(1, 50, 50), Limits: limits,
-		First: user.Credentials{Email: "admin@example.com", Password: "the first admin's"},
+		First:     user.Credentials{Email: "admin@example.com", Password: "the first admin's"},
+		NotifyKey: notifyKey, PublicURL: publicURL,
 	}
-	handler := web.New(web.Config{Deployable: "users", Verifier: verifier}, users.Endpoints(service, jwks))
+	endpoints := users.Endpoints(service, jwks)
+	maps.Copy(endpoints, pages.Endpoints(service))
+	handler := web.New(web.Config{Deployable: "users", Verifier: verifier}, endpoints)
 	return &usersUnderTest{t, handler, service, signer, d, "192.0.2.1:1234"}
 }
+
+const (
+	notifyKey = "notify's own key, of a test"
+	publicURL = "https://plaudit.example"
+)
 
 var generous = limits(1000, 1000)
 
@@ -92,10 +101,14 @@ func (a answer) str(path ...string) string {
 func (a answer) kind() string { return strings.TrimPrefix(a.str("type"), "urn:plaudit:error:") }
 
 func (u *usersUnderTest) send(method, path, token, body string) answer {
+	return u.sendAs("application/json", method, path, token, body)
+}
+
+func (u *usersUnderTest) sendAs(media, method, path, token, body string) answer {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.RemoteAddr = u.from
 	if body != "" {
-		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Content-Type", media)
 	}
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
@@ -155,7 +168,7 @@ func (u *usersUnderTest) token(id string, role access.Role) string {
 
 func keysOf(m any) []string { return slices.Sorted(maps.Keys(m.(map[string]any))) }
 
-var userFields = []string{"country", "created_at", "display_name", "email", "email_verified", "id", "locale", "mail", "role", "time_zone"}
+var userFields = []string{"country", "created_at", "display_name", "email", "email_verified", "id", "locale", "mail", "mail_state", "role", "time_zone"}
 
 func TestSignUpLogInRefreshLogOut(t *testing.T) {
 	u := startUsers(t, generous)
