@@ -100,9 +100,6 @@ func TestCloser(t *testing.T) {
 		counts := map[string]int{}
 		closer := score.Closer{Closings: &c.runs, Pause: time.Microsecond, Count: func(_ context.Context, name string, n int) { counts[name] += n }}
 		err := closer.Run(t.Context())
-		for _, name := range []string{"Closed", "Late", "Failed"} {
-			c.counts[name] += 0
-		}
 		if !errors.Is(err, c.err) || !reflect.DeepEqual(counts, c.counts) || len(c.runs.calls) != c.calls {
 			t.Errorf("%s: %v, counted %v in %d calls, want %v, %v in %d", c.rule, err, counts, len(c.runs.calls), c.err, c.counts, c.calls)
 		}
