@@ -177,7 +177,7 @@ var direct = []struct {
 	{"db-check", "place-unknown", "error", "a place that no earlier answer contained", `{"do":"audit-check","place":"here"}`},
 
 	{"outbox-relay", "wake", "ok", "a record of the wake table's stream", wake()},
-	{"outbox-relay", "schedule", "ok", "the event of the schedule", schedule()},
+	{"outbox-relay", "schedule", "ok", "the event of the schedule", schedule("outbox-relay")},
 
 	{"audit-publish", "event", "ok", "an event of the log that is new", logged()},
 	{"audit-publish", "not-an-event", "ok", "a record without an event, which is skipped", foreign("events", "logid")},
@@ -186,4 +186,7 @@ var direct = []struct {
 	{"player-sync", "profile", "ok", "a user's new name and country", profile()},
 	{"player-sync", "not-a-profile", "ok", "a record without a profile, which is skipped", foreign("profiles", "id")},
 	{"player-sync", "no-records", "error", "an event that does not come from a stream", `{}`},
+
+	{"period-close", "schedule", "ok", "the event of the schedule; nothing is due on the demo board", schedule("period-close")},
+	{"period-close", "by-hand", "ok", "an empty event, which does the same", `{}`},
 }

@@ -64,11 +64,11 @@ func wake() string {
 }
 
 // schedule is what EventBridge sends at the times of a rule.
-func schedule() string {
+func schedule(function string) string {
 	return marshal(map[string]any{
 		"version": "0", "id": "00000000-0000-4000-8000-000000000001", "detail-type": "Scheduled Event", "source": "aws.events",
 		"account": "000000000000", "time": "2026-01-05T09:30:00Z", "region": "ap-northeast-2",
-		"resources": []string{"arn:aws:events:ap-northeast-2:000000000000:rule/plaudit-local-outbox-relay"}, "detail": map[string]any{},
+		"resources": []string{"arn:aws:events:ap-northeast-2:000000000000:rule/plaudit-local-" + function}, "detail": map[string]any{},
 	})
 }
 

@@ -36,7 +36,7 @@ func laptopParameters(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"AdminPassword", "SigningKey", "Jwks", "ScoresDbPassword", "UsersDbPassword"} {
+	for _, name := range []string{"AdminPassword", "SigningKey", "NotifyKey", "Jwks", "ScoresDbPassword", "UsersDbPassword"} {
 		config.Parameters[name] = "a secret called " + name
 	}
 	return config.Parameters
@@ -131,7 +131,7 @@ func TestTheProductsTemplateLoadsForEveryStage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range []string{"AdminPassword", "SigningKey", "Jwks"} {
+		for _, name := range []string{"AdminPassword", "SigningKey", "NotifyKey", "Jwks"} {
 			config.Parameters[name] = "a secret called " + name
 		}
 		config.Parameters["AdminEmail"] = "ops@example.org"

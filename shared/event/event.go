@@ -23,7 +23,7 @@ type Event struct {
 	Time            time.Time // when it happened; zero if the sender does not say
 	RecordedTime    time.Time // when it was recorded, to the microsecond; of our own events strictly increasing per subject
 	LogID           string    // see LogID
-	Actor           string    // user/<id> or key/<id>
+	Actor           string    // user/<id>, key/<id>, or service/<name> for a part of Plaudit that acts by itself
 	Notify          string    // ids of the users who are told by mail, comma-separated
 	TraceParent     string
 	SubjectSeq      int64 // 1, 2, 3 … of the events of a subject, those of entries aside; 0 if it has none

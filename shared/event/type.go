@@ -10,6 +10,7 @@ type Type string
 const (
 	BoardCreated              Type = "plaudit.board.created"
 	BoardUpdated              Type = "plaudit.board.updated"
+	BoardPeriodClosed         Type = "plaudit.board.period-closed"
 	PlayerChanged             Type = "plaudit.player.changed"
 	PlayerErased              Type = "plaudit.player.erased"
 	LinkProposed              Type = "plaudit.player.link-proposed"
@@ -36,7 +37,7 @@ const (
 // Types returns every type above.
 func Types() []Type {
 	return []Type{
-		BoardCreated, BoardUpdated, PlayerChanged, PlayerErased, LinkProposed, LinkAccepted, LinkEnded,
+		BoardCreated, BoardUpdated, BoardPeriodClosed, PlayerChanged, PlayerErased, LinkProposed, LinkAccepted, LinkEnded,
 		EntryAdded, EntryAdjusted, EntryImported, EntryReversed,
 		UserCreated, UserUpdated, UserErased, UserRoleChanged, UserPasswordChanged, UserLoginFailed,
 		UserVerificationRequested, UserEmailVerified,

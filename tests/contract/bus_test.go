@@ -23,7 +23,7 @@ var mailOn = map[string]string{
 var eventRules = []string{"ToldRule", "SecurityRule", "LinksRule", "FeedbackRule"}
 
 // schedules are the rules that a clock fires.
-var schedules = []string{"OutboxRelayFunctionSchedule"}
+var schedules = []string{"OutboxRelayFunctionSchedule", "PeriodCloseFunctionSchedule"}
 
 func TestEveryRuleIsKnown(t *testing.T) {
 	var got []string

@@ -19,6 +19,7 @@ var linked = map[string][]string{
 	"outbox-relay":  with(logging, "shared/postgres", "shared/postgres/outbox", "shared/postgres/scores", "shared/score"),
 	"audit-publish": with(logging, "shared/bus"),
 	"player-sync":   with(logging, "shared/postgres", "shared/postgres/outbox", "shared/postgres/scores", "shared/score"),
+	"period-close":  with(logging, "shared/postgres", "shared/postgres/outbox", "shared/postgres/scores", "shared/score"),
 	"db-migrate":    {"shared/boot", "shared/crash", "shared/edge", "shared/cloud", "shared/postgres", "shared/postgres/migrate", "shared/fault", "shared/trace"},
 	"db-check":      with(logging, "shared/postgres", "shared/postgres/outbox", "shared/postgres/scores", "shared/postgres/users", "shared/score", "shared/user"),
 }

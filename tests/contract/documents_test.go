@@ -31,6 +31,7 @@ var documents = map[string]string{
 	"AuditQueryFunctionRole.AssumeRolePolicyDocument": trustsLambda,
 	"OutboxRelayRole.AssumeRolePolicyDocument":        trustsLambda,
 	"PlayerSyncRole.AssumeRolePolicyDocument":         trustsLambda,
+	"PeriodCloseRole.AssumeRolePolicyDocument":        trustsLambda,
 	"AuditPublishRole.AssumeRolePolicyDocument":       trustsLambda,
 	"NotifyRole.AssumeRolePolicyDocument":             trustsLambda,
 	"UsersTaskRole.AssumeRolePolicyDocument":          trustsECS,

@@ -340,31 +340,38 @@ func TestFiltersOfStreams(t *testing.T) {
 	}
 }
 
-// A schedule runs the relay for what crashes have left, and the next run makes up for
-// one that fails. So neither the handover to Lambda nor Lambda tries one again: the
-// rule's policy never sees the function's errors.
-func TestScheduleOfTheRelay(t *testing.T) {
+// Every minute a schedule runs the relay for what crashes have left, and period-close for
+// the runs that have closed. The next run makes up for one that fails. So neither the
+// handover to Lambda nor Lambda tries one again: the rule's policy never sees the
+// function's errors.
+func TestSchedules(t *testing.T) {
 	stack := named(t, "prod")
-	rules := slices.DeleteFunc(of(stack, "AWS::Events::Rule"), func(r template.Resource) bool { return r.Properties["ScheduleExpression"] == nil })
-	if len(rules) != 1 {
-		t.Fatalf("the stack has %d rules, want 1", len(rules))
-	}
-	r := rules[0].Properties
-	if r["ScheduleExpression"] != "rate(1 minute)" || at(r, "Targets", 0, "Arn") != "OutboxRelayFunction.Arn" || len(either(r["Targets"])) != 1 ||
-		at(r, "Targets", 0, "RetryPolicy", "MaximumRetryAttempts") != 0 {
-		t.Errorf("the rule is %v", r)
-	}
 	configs := map[any]map[string]any{}
 	for _, c := range of(stack, "AWS::Lambda::EventInvokeConfig") {
 		configs[c.Properties["FunctionName"]] = c.Properties
 	}
-	for _, target := range either(r["Targets"]) {
-		function := strings.TrimSuffix(fmt.Sprint(at(target, "Arn")), ".Arn")
-		for name, policy := range map[string]any{"RetryPolicy": at(target, "RetryPolicy"), "EventInvokeConfig": configs[function]} {
-			if retries, age := at(policy, "MaximumRetryAttempts"), at(policy, "MaximumEventAgeInSeconds"); retries != 0 || age != 60 {
-				t.Errorf("%s of %s has %v retries and an age of %v, want 0 and 60", name, function, retries, age)
+	var scheduled []string
+	for _, rule := range of(stack, "AWS::Events::Rule") {
+		r := rule.Properties
+		if r["ScheduleExpression"] == nil {
+			continue
+		}
+		if r["ScheduleExpression"] != "rate(1 minute)" || len(either(r["Targets"])) != 1 {
+			t.Errorf("the rule is %v", r)
+		}
+		for _, target := range either(r["Targets"]) {
+			function := strings.TrimSuffix(fmt.Sprint(at(target, "Arn")), ".Arn")
+			scheduled = append(scheduled, function)
+			for name, policy := range map[string]any{"RetryPolicy": at(target, "RetryPolicy"), "EventInvokeConfig": configs[function]} {
+				if retries, age := at(policy, "MaximumRetryAttempts"), at(policy, "MaximumEventAgeInSeconds"); retries != 0 || age != 60 {
+					t.Errorf("%s of %s has %v retries and an age of %v, want 0 and 60", name, function, retries, age)
+				}
 			}
 		}
+	}
+	slices.Sort(scheduled)
+	if !slices.Equal(scheduled, []string{"OutboxRelayFunction", "PeriodCloseFunction"}) {
+		t.Errorf("schedules run %v", scheduled)
 	}
 }
 

@@ -19,6 +19,7 @@ var groups = map[string]string{
 	"board-admin":   "FunctionSecurityGroup",
 	"outbox-relay":  "FunctionSecurityGroup",
 	"player-sync":   "FunctionSecurityGroup",
+	"period-close":  "FunctionSecurityGroup",
 	"db-migrate":    "MigrateSecurityGroup",
 	"db-check":      "CheckSecurityGroup",
 	"users":         "UsersSecurityGroup",

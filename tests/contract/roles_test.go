@@ -86,6 +86,11 @@ var rights = map[string]string{
 		dynamodb:ListStreams ProfilesTable/stream/*
 		s3:PutObject FailuresBucket/*
 		s3:ListBucket FailuresBucket`,
+	"PeriodCloseRole": `
+		managed AWSLambdaVPCAccessExecutionRole
+		rds-db:connect ScoresDb/period_close
+		dynamodb:DescribeTable WakeTable
+		dynamodb:PutItem WakeTable`,
 	"AuditPublishRole": `
 		managed AWSLambdaBasicExecutionRole
 		dynamodb:DescribeTable EventsTable

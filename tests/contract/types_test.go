@@ -36,7 +36,7 @@ var types = map[string]string{
 	"AWS::Events::EventBus":                      "TestTheBusIsArchived",
 	"AWS::Events::Rule":                          "TestEveryRuleIsKnown",
 	"AWS::IAM::Role":                             "TestRolesMayDoWhatIsListed",
-	"AWS::Lambda::EventInvokeConfig":             "TestScheduleOfTheRelay",
+	"AWS::Lambda::EventInvokeConfig":             "TestSchedules",
 	"AWS::Lambda::EventSourceMapping":            "TestStreamsHaveConsumersThatGiveUp",
 	"AWS::Lambda::Function":                      "TestOnlyWhatUsesADatabaseIsInTheVPC",
 	"AWS::Lambda::Permission":                    "TestInvokersAreNamed",

@@ -123,7 +123,7 @@ func TestMigrateMakesRolesAndSchema(t *testing.T) {
 		wanted := migration(c, `se"c'o\nd $$`, nil)
 		wanted.Database = "scores"
 		_, err := migrate.Up(ctx, wanted)
-		says(t, err, "scores database", "the roles score_add, score_query, board_admin, outbox_relay, player_sync are missing", `{"masters": {"scores"`)
+		says(t, err, "scores database", "the roles score_add, score_query, board_admin, outbox_relay, player_sync, period_close are missing", `{"masters": {"scores"`)
 	})
 }
 

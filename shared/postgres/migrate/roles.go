@@ -38,6 +38,7 @@ var rolesOf = map[string][]role{
 		{"board_admin", others},
 		{"outbox_relay", others},
 		{"player_sync", others},
+		{"period_close", closers},
 		{"db_check", checkers},
 	},
 	"users": {
@@ -49,6 +50,11 @@ var rolesOf = map[string][]role{
 
 func scorers(c Config) int { return 2 * c.ScoreConcurrency }
 func others(c Config) int  { return 2 * c.OtherConcurrency }
+
+// closers are one environment at a time: period-close's concurrency is reserved as 1. The
+// other connections are for the previous version, and for two runs of the schedule at once
+// where concurrency is not reserved.
+func closers(Config) int { return 4 }
 
 // checkers need few: somebody runs a check now and then, and waits for it. Each has a
 // connection besides that of its pool for a check of a board.

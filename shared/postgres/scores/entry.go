@@ -27,7 +27,7 @@ import (
 
 // Store is the scores database. The role that the pool logs in as decides which
 // methods work: score_add adds, score_query reads, board_admin creates and changes
-// boards, player_sync follows the users' profiles.
+// boards, player_sync follows the users' profiles, period_close announces closed runs.
 type Store struct {
 	*outbox.Outbox // for outbox_relay and db_check
 

@@ -31,6 +31,8 @@ type scores struct {
 	adder  *score.Adder
 	reader *score.Reader
 	boards *score.Boards
+
+	closings *pgscores.Store // see closer
 }
 
 func newScores(t testing.TB, conns int) *scores {

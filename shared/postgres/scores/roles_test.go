@@ -14,7 +14,7 @@ func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
 	s := newScores(t, 1)
 	s.board(t, "b", nil)
 	s.add(t, "b", score.Submission{Player: "p", Points: ptr[int64](1)})
-	tables := []string{"boards", "board_people", "board_refusals", "players", "runs", "standings", "entries", "entry_keys", "outbox", "outbox_failed", "relay_lease", "profiles", "ledger", "link_refusals", "link_proposals"}
+	tables := []string{"boards", "board_people", "board_refusals", "players", "runs", "standings", "entries", "entry_keys", "outbox", "outbox_failed", "relay_lease", "profiles", "ledger", "link_refusals", "link_proposals", "opened_boards"}
 	for role, reads := range map[string][]string{
 		"score_add":   {},
 		"score_query": {"board_people", "players", "runs", "standings", "ledger"},
@@ -22,6 +22,7 @@ func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
 		// The outbox that it sends comes from functions, without the entries' metadata.
 		"outbox_relay": {},
 		"player_sync":  {},
+		"period_close": {},
 		"db_check":     {},
 	} {
 		db := s.db.Open(role)
@@ -87,6 +88,11 @@ func TestRolesMayDoTheirWorkAndNothingElse(t *testing.T) {
 			`SELECT period FROM check_board_v1('b')`:                                                "db_check",
 			`SELECT sync_profile_v1('u', 1, NULL, NULL, 't', NULL, 1)`:                              "player_sync",
 			`SELECT erase_user_players_v1('u', 1, 't', NULL, 1)`:                                    "player_sync",
+			`SELECT run FROM due_runs_v1('-infinity', 0, 1)`:                                        "period_close",
+			`SELECT settle_run_v1(0)`:                                                               "period_close",
+			`SELECT announce_run_v1(0, 't')`:                                                        "period_close",
+			`SELECT date_runs_v1(0)`:                                                                "period_close",
+			`UPDATE runs SET announced_at = NULL`:                                                   "",
 			`SELECT end_link_v2('b', 'p', 'u', 'a', 't')`:                                           "board_admin",
 			`SELECT internal.wake()`:                                                                "",
 			`UPDATE relay_lease SET until = 'infinity'`:                                             "",

@@ -48,7 +48,7 @@ BEGIN
             cat3 = p.attributes ->> v_row.categories[3], cat4 = p.attributes ->> v_row.categories[4]
         WHERE p.board = v_row.no AND p.attributes <> '{}';
     END IF;
-    PERFORM internal.report_board('plaudit.board.updated', v_row, p_actor,
+    PERFORM internal.report_board('plaudit.board.updated', v_row, p_actor, NULL,
         jsonb_build_object('version', v_row.version, 'owners', v_row.owners, 'changes', p_changes), p_traceparent);
     RETURN jsonb_build_object('board', internal.board_json(v_row), 'wake', internal.wake());
 END $$;

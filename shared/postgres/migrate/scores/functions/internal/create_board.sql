@@ -18,7 +18,7 @@ BEGIN
     IF v_row.no IS NULL THEN
         RETURN NULL;
     END IF;
-    PERFORM internal.report_board('plaudit.board.created', v_row, p_actor,
+    PERFORM internal.report_board('plaudit.board.created', v_row, p_actor, NULL,
         p_board || jsonb_build_object('created_at', v_row.created_at, 'opened_at', v_row.opened_at), p_traceparent);
     RETURN internal.board_json(v_row);
 END $$;
