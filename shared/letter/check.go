@@ -28,7 +28,6 @@ func (l Letter) check() error {
 	var p problems
 	p.unless(l.Locale == "ko" || l.Locale == "en", "Locale must be ko or en")
 	p.unless(l.Zone != nil, "Zone must be the reader's time zone")
-	p.unless(l.Actor == "" || !l.ByKey, "Actor must be empty if an API key did it")
 	if l.Kind != Verify && l.Kind != Reset {
 		p.instant("At", l.At)
 	}

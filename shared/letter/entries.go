@@ -132,12 +132,11 @@ func (l Letter) scores(w in, rows int, named bool) (f facts) {
 			break
 		}
 		s = l.score(s)
-		name := w.say("Score (%s)", "점수 (%s)", w.period(s.Board, s.Period, s.Start))
-		value := []string{w.scored(s)}
+		of := w.capital(s.Period, w.period(s.Board, s.Period, s.Start))
 		if named {
-			value = append(value, w.place(s.Board, s.Player))
+			of += " · " + w.place(s.Board, s.Player)
 		}
-		f = append(f, fact{name: name, value: value, main: true})
+		f = append(f, fact{name: w.say("Score", "점수"), value: []string{w.scored(s)}, of: of, main: true})
 	}
 	return f
 }

@@ -1,5 +1,7 @@
 package letter
 
+import "strings"
+
 // Render returns the mail, or an error that describes what the letter lacks to be
 // truthful.
 func (l Letter) Render() (Mail, error) {
@@ -81,8 +83,11 @@ func (l Letter) foot(w in, d *doc) {
 func (w in) subject(en, ko string, args ...any) string {
 	for limit := maxTitle; ; limit-- {
 		s := w.say(en, ko, args...)
-		if length(s) <= maxSubject || limit < 2 {
+		if length(s) <= maxSubject {
 			return s
+		}
+		if limit == 1 { // our own words are too long
+			return isolate(strings.NewReplacer("\u2068", "", "\u2069", "").Replace(clip(s, maxSubject)))
 		}
 		for i, a := range args {
 			if f, ok := a.(foreign); ok {
