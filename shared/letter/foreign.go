@@ -156,7 +156,7 @@ func unlink(s string) string {
 	var b strings.Builder
 	runes := []rune(s)
 	for i, r := range runes {
-		before, after := ' ', ' '
+		before, after := ' ', end
 		if i > 0 {
 			before = runes[i-1]
 		}
@@ -172,10 +172,13 @@ func unlink(s string) string {
 	return b.String()
 }
 
+// end is what follows a text: perhaps a colon of ours.
+const end = '\n'
+
 func links(before, r, after rune) bool {
 	switch r {
 	case '.', '。', '．', '｡', '@', '＠':
-		return before != ' ' && after != ' '
+		return before != ' ' && after != ' ' && after != end
 	case ':', '：':
 		return before != ' ' && after != ' ' || after == '/' || after == '\\'
 	case '/', '\\':

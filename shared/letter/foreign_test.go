@@ -85,7 +85,7 @@ func TestForeignTextDoesNotTurnTheTextAroundIt(t *testing.T) {
 // linkers are what mail clients look for: schemes, addresses, hosts with or without
 // www. They are wider than any client's, and see letters of all scripts.
 var linkers = map[string]*regexp.Regexp{
-	"scheme":  regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*:[^\s]`),
+	"scheme":  regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*:[^\s,.)’?]`),
 	"network": regexp.MustCompile(`(//|\\\\)[^\s]`),
 	"address": regexp.MustCompile(`[^\s]+[@＠][^\s]+`),
 	"host":    regexp.MustCompile(`[\pL\pN_-][.。．｡][\pL_-]`),

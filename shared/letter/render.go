@@ -81,9 +81,9 @@ func (l Letter) foot(w in, d *doc) {
 // subject writes a subject of at most maxSubject graphemes. It cuts the texts that
 // other people wrote, the longest first.
 func (w in) subject(en, ko string, args ...any) string {
-	for limit := maxTitle; ; limit-- {
+	for limit := maxSubject; ; limit-- {
 		s := w.say(en, ko, args...)
-		if length(s) <= maxSubject {
+		if length(s) <= maxSubject && len(s) <= 16*maxSubject {
 			return s
 		}
 		if limit == 1 { // our own words are too long
