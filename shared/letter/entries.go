@@ -1,7 +1,5 @@
 package letter
 
-import "math/big"
-
 // The kinds of entries.
 const (
 	kindAdjustment = "adjustment"
@@ -225,15 +223,10 @@ type sum struct {
 	board   Board
 	player  string
 	entries int
-	points  *big.Int // no sum of entries overflows
+	points  int64
 }
 
-func (s sum) total(w in) string {
-	if !s.points.IsInt64() {
-		return "–"
-	}
-	return w.signed(s.board, s.points.Int64())
-}
+func (s sum) total(w in) string { return w.signed(s.board, s.points) }
 
 // sums returns the sums of a batch, in the order of its entries.
 func (l Letter) sums() (sums []sum) {
@@ -248,10 +241,10 @@ func (l Letter) sums() (sums []sum) {
 		if !ok {
 			k = len(sums)
 			at[of{e.Board, e.Player}] = k
-			sums = append(sums, sum{board: e.Board, player: e.Player, points: new(big.Int)})
+			sums = append(sums, sum{board: e.Board, player: e.Player})
 		}
 		sums[k].entries++
-		sums[k].points.Add(sums[k].points, big.NewInt(e.Points))
+		sums[k].points += e.Points // no sum of maxEntries overflows
 	}
 	return sums
 }

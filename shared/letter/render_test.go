@@ -3,6 +3,7 @@ package letter
 import (
 	"html"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -275,6 +276,9 @@ func TestLettersThatAreNotTruthfulAreRefused(t *testing.T) {
 		{"adjusted", "Locale must be ko or en", func(l *Letter) { l.Locale = "" }},
 		{"adjusted", "At must be the time of the change", func(l *Letter) { l.At = time.Time{} }},
 		{"adjusted", "Entries must have an entry", func(l *Letter) { l.Entries = nil }},
+		{"adjusted", "Entries must have at most 1000 entries", func(l *Letter) { l.Entries = slices.Repeat(l.Entries, 1001) }},
+		{"adjusted", "Entries[0].Points must be from -9007199254740991 to 9007199254740991", func(l *Letter) { l.Entries[0].Points = -1 << 53 }},
+		{"adjusted", "Entries[0].Points must be from -9007199254740991 to 9007199254740991", func(l *Letter) { l.Entries[0].Points = math.MinInt64 }},
 		{"adjusted", "Entries[0].Kind must be adjustment or reversal", func(l *Letter) { l.Entries[0].Kind = "result" }},
 		{"adjusted", "Entries[0].Board must have an id or a title", func(l *Letter) { l.Board = Board{} }},
 		{"adjusted", "Entries[0].Player must not be empty", func(l *Letter) { l.Player = "" }},
@@ -314,6 +318,14 @@ func TestLettersThatAreNotTruthfulAreRefused(t *testing.T) {
 		if err == nil || m != (Mail{}) || !strings.Contains(err.Error()+"; ", ": "+c.want+"; ") && !strings.Contains(err.Error()+"; ", "; "+c.want+"; ") {
 			t.Errorf("%s without %q: %v", c.sample, c.want, err)
 		}
+	}
+}
+
+func TestErrorsAreShort(t *testing.T) {
+	l := samples(t)["batch"]
+	l.Board = Board{}
+	if _, err := l.Render(); err == nil || len(err.Error()) > 1000 || !strings.HasSuffix(err.Error(), "; and 291 more") {
+		t.Error(err)
 	}
 }
 
