@@ -25,6 +25,9 @@ func (l Letter) account(w in, d *doc) {
 		return
 	}
 	l.greet(w, d)
+	if l.Kind != RoleChanged {
+		l.Actor, l.ByKey = "", false // the account itself, in whose name others may have acted
+	}
 	switch l.Kind {
 	case RoleChanged:
 		role, _ := l.change("role")

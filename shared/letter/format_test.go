@@ -205,6 +205,49 @@ func TestNobodyIsNamedWithoutAnActor(t *testing.T) {
 	}
 }
 
+// TestAccountsDoNotNameWhoActedInTheirName checks mails about what somebody who is not
+// the reader may have done as the reader.
+func TestAccountsDoNotNameWhoActedInTheirName(t *testing.T) {
+	for _, kind := range []string{"password-changed", "email-changed", "login-failed", "session-reused", "key-created"} {
+		l := samples(t)[kind]
+		l.Actor = l.Reader
+		if m, err := l.Render(); err != nil || strings.Contains(m.Text, "\nBy:") {
+			t.Errorf("%v: %s", err, m.Text)
+		}
+	}
+}
+
+func TestScores(t *testing.T) {
+	quiz := Board{Decimals: 1}
+	for _, c := range []struct {
+		s      Score
+		en, ko string
+	}{
+		{Score{From: ptr[int64](10), To: ptr[int64](15), FromKnown: true}, "1.0 → 1.5 points", "1.0점 → 1.5점"},
+		{Score{To: ptr[int64](15), FromKnown: true}, "no score → 1.5 points", "점수 없음 → 1.5점"},
+		{Score{From: ptr[int64](10), FromKnown: true}, "1.0 points → no score", "1.0점 → 점수 없음"},
+		{Score{From: ptr[int64](-10), To: ptr[int64](-10), FromKnown: true}, "−1.0 points (unchanged)", "−1.0점 (변동 없음)"},
+		{Score{FromKnown: true}, "no score (unchanged)", "점수 없음 (변동 없음)"},
+		{Score{To: ptr[int64](15)}, "1.5 points", "1.5점"},
+		{Score{}, "no score", "점수 없음"},
+	} {
+		c.s.Board = quiz
+		if en, ko := english.scored(c.s), korean.scored(c.s); en != c.en || ko != c.ko {
+			t.Errorf("%+v is %q, %q, want %q, %q", c.s, en, ko, c.en, c.ko)
+		}
+	}
+}
+
+// TestBoardsAreToldApartByID checks that the copies of one board are one.
+func TestBoardsAreToldApartByID(t *testing.T) {
+	l := samples(t)["batch.boards"]
+	again := *l.Entries[1].Board.Zone
+	l.Entries[2].Board.Zone = &again
+	if m, err := l.Render(); err != nil || m.Subject != "3 corrections on 2 boards" {
+		t.Errorf("%q, %v", m.Subject, err)
+	}
+}
+
 // TestCorrectionsOfABatch checks the words about entries of several kinds.
 func TestCorrectionsOfABatch(t *testing.T) {
 	l := samples(t)["batch.boards"]

@@ -6,6 +6,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func everywhere(l Letter, s string) Letter {
 		e.Player, e.Reason, e.Note = s, s, s
 		if e.Original != nil {
 			original := *e.Original
-			original.Note = s
+			original.Reason, original.Note = s, s
 			e.Original = &original
 		}
 	}
@@ -176,7 +177,7 @@ func TestManyCorrectionsFit(t *testing.T) {
 			l.Entries = slices.Clone(l.Entries)
 			for i := range l.Entries {
 				l.Entries[i].Note = s + string(rune('a'+i%26))
-				l.Entries[i].Board = Board{ID: "b", Title: s, Decimals: i % boards % 7, Zone: time.FixedZone("", i%boards)}
+				l.Entries[i].Board = Board{ID: "b" + strconv.Itoa(i%boards), Title: s, Decimals: i % boards % 7, Zone: time.FixedZone("", i%boards)}
 				l.Entries[i].Player = s
 				l.Scores = append(l.Scores, Score{Board: l.Entries[i].Board, Player: s, Period: "all"})
 			}
