@@ -57,8 +57,8 @@ func (l Letter) linkProposed(w in, d *doc) {
 	board, player := w.board(l.Board), w.player(l.Player)
 	d.subject = w.subject("Are you the player %[2]s on %[1]s?", "%[1]s: 참가자 ‘%[2]s’ 연결 제안", board, player)
 	l.greet(w, d)
-	d.say(w.say("It is proposed to link this player to your account. If you accept, you can read the player’s entries and get mail about changes. Nothing happens until you accept.",
-		"이 참가자를 회원님 계정에 연결하자는 제안이 있습니다. 수락하면 참가자의 기록을 볼 수 있고 변경 사항을 메일로 받습니다. 수락하기 전에는 아무것도 바뀌지 않습니다."))
+	d.say(w.say("The people who run this board propose to link this player to your account. If you accept, you can read the player’s entries and get mail about changes. Nothing happens until you accept.",
+		"점수판 운영자가 이 참가자를 회원님 계정에 연결하자고 제안했습니다. 수락하면 참가자의 기록을 볼 수 있고 변경 사항을 메일로 받습니다. 수락하기 전에는 아무것도 바뀌지 않습니다."))
 	f := l.who(w)
 	l.said(w, &f, l.Note)
 	d.blocks = append(d.blocks, f)
