@@ -24,7 +24,8 @@ import (
 // are those in template.yaml.
 type config struct {
 	MailsTable       string  `env:"MAILS_TABLE,notEmpty"`       // the claims
-	ClaimDays        int     `env:"CLAIM_DAYS,notEmpty"`        // how long claims live: as long as an event can come again
+	ArchiveDays      int     `env:"ARCHIVE_DAYS,notEmpty"`      // how long the bus keeps events, which a replay sends again
+	OutboxDays       int     `env:"OUTBOX_DAYS,notEmpty"`       // how long the log can be restored; claims live as long as both together
 	QueueURL         string  `env:"QUEUE_URL,notEmpty"`         // the queue `mail`
 	FailedQueueURL   string  `env:"FAILED_QUEUE_URL,notEmpty"`  // its dead-letter queue
 	APIURL           string  `env:"API_URL,notEmpty"`           // https://<domain>; on a laptop http://127.0.0.1:<port>
@@ -42,7 +43,7 @@ func run(ctx context.Context, cfg config) error {
 		return err
 	}
 	aws := cloud.Config()
-	claims := ddb.NewMails(aws, cfg.MailsTable, time.Duration(cfg.ClaimDays)*24*time.Hour)
+	claims := ddb.NewMails(aws, cfg.MailsTable, time.Duration(cfg.ArchiveDays+cfg.OutboxDays)*24*time.Hour)
 	if err := claims.Check(ctx); err != nil {
 		return err
 	}

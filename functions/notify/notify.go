@@ -17,8 +17,8 @@ import (
 
 // check returns an error unless the numbers can be used.
 func (c config) check() error {
-	if c.ClaimDays < 1 {
-		return errors.New("CLAIM_DAYS must be at least 1")
+	if c.ArchiveDays < 1 || c.OutboxDays < 1 {
+		return errors.New("ARCHIVE_DAYS and OUTBOX_DAYS must be at least 1")
 	}
 	if !(c.MailsPerSecond > 0) {
 		return errors.New("MAILS_PER_SECOND must be greater than 0")
