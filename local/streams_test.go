@@ -25,11 +25,18 @@ import (
 // invokes.
 func streamsProject(t *testing.T) (dir, folder string) {
 	t.Helper()
+	return consumerProject(t, "consumer", "testdata/streams/resources.yaml")
+}
+
+// consumerProject is testdata/small with more resources, of which one is a function with
+// the program of testdata/streams. Folder is the function's.
+func consumerProject(t *testing.T, function, resourcesFile string) (dir, folder string) {
+	t.Helper()
 	dir, folder = project(t), t.TempDir()
-	if err := os.CopyFS(filepath.Join(dir, "functions", "consumer"), os.DirFS("testdata/streams/functions/consumer")); err != nil {
+	if err := os.CopyFS(filepath.Join(dir, "functions", function), os.DirFS("testdata/streams/functions/consumer")); err != nil {
 		t.Fatal(err)
 	}
-	more, err := os.ReadFile("testdata/streams/resources.yaml")
+	more, err := os.ReadFile(resourcesFile)
 	if err != nil {
 		t.Fatal(err)
 	}
