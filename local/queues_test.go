@@ -27,7 +27,7 @@ func sendNumber(client *sqs.Client, queue string, n int64) error {
 // TestMessagesOutliveTheLaptopCloud ends the laptop cloud in the middle of a load while
 // the function cannot take anything: by Ctrl-C, and by kill -9.
 func TestMessagesOutliveTheLaptopCloud(t *testing.T) {
-	dir, folder := consumerProject(t, "receiver", "testdata/queues/resources.yaml")
+	dir, folder := projectWith(t, "queues")
 	fails := filepath.Join(folder, "fail")
 	var n int64
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {

@@ -25,18 +25,18 @@ import (
 // invokes.
 func streamsProject(t *testing.T) (dir, folder string) {
 	t.Helper()
-	return consumerProject(t, "consumer", "testdata/streams/resources.yaml")
+	return projectWith(t, "streams")
 }
 
-// consumerProject is testdata/small with more resources, of which one is a function with
-// the program of testdata/streams. Folder is the function's.
-func consumerProject(t *testing.T, function, resourcesFile string) (dir, folder string) {
+// projectWith is testdata/small with the resources and functions of another folder in
+// testdata. Its functions write into folder.
+func projectWith(t *testing.T, testdata string) (dir, folder string) {
 	t.Helper()
 	dir, folder = project(t), t.TempDir()
-	if err := os.CopyFS(filepath.Join(dir, "functions", function), os.DirFS("testdata/streams/functions/consumer")); err != nil {
+	if err := os.CopyFS(filepath.Join(dir, "functions"), os.DirFS(filepath.Join("testdata", testdata, "functions"))); err != nil {
 		t.Fatal(err)
 	}
-	more, err := os.ReadFile(resourcesFile)
+	more, err := os.ReadFile(filepath.Join("testdata", testdata, "resources.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

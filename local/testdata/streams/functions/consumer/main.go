@@ -1,6 +1,6 @@
 // Command consumer is a function that needs no library: it appends the numbers
-// of a stream's records, or a queue's messages, to the file FOLDER/got, and fails
-// while FOLDER/fail exists.
+// of a stream's records to the file FOLDER/got, and fails while FOLDER/fail
+// exists.
 package main
 
 import (
@@ -17,7 +17,6 @@ type event struct {
 		Dynamodb struct {
 			NewImage struct{ N struct{ S string } }
 		}
-		Body string // of a message: the number
 	}
 }
 
@@ -58,7 +57,7 @@ func keep(in event) error {
 	}
 	defer f.Close()
 	for _, r := range in.Records {
-		if _, err := fmt.Fprintln(f, r.Dynamodb.NewImage.N.S+r.Body); err != nil {
+		if _, err := fmt.Fprintln(f, r.Dynamodb.NewImage.N.S); err != nil {
 			return err
 		}
 	}
