@@ -16,8 +16,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"plaudit/shared/cloud"
 )
 
 // Attributes of messages. The first two are ours: redriven is on messages that a person
@@ -27,6 +30,7 @@ const (
 	attributeReason   = "reason"
 	// EventBridge's, on what it could not deliver.
 	// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
+	attributeRule         = "RULE_ARN"
 	attributeTarget       = "TARGET_ARN"
 	attributeErrorCode    = "ERROR_CODE"
 	attributeErrorMessage = "ERROR_MESSAGE"
@@ -84,6 +88,8 @@ func dlq(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return err
 	}
+	// A request that is repeated would send a copy, or hide messages unread.
+	at.config.HTTPClient = cloud.Whole(awshttp.NewBuildableClient())
 	d := &desk{client: sqs.NewFromConfig(at.config), out: stdout, errs: stderr, limit: *limit}
 	if d.stack, err = at.stack(); err != nil {
 		return err
@@ -311,7 +317,7 @@ func attributeOf(m types.Message, name string) string {
 }
 
 // redrive sends the messages of dead-letter queues again. Only those that were there at
-// the start: one that fails again at once would otherwise be sent for ever.
+// the start: one that fails again at once would otherwise be sent forever.
 func (d *desk) redrive(ctx context.Context, queues []*queue) error {
 	moved, stay := 0, 0
 	for _, q := range queues {
@@ -406,13 +412,20 @@ func (r *redrive) move(ctx context.Context, m types.Message) error {
 	if err != nil {
 		return err
 	}
+	body := aws.ToString(m.Body)
+	if rule := attributeOf(m, attributeRule); rule != "" {
+		if body, err = ruleBody(r.stack, rule, body); err != nil {
+			return err
+		}
+	}
 	ctx = context.WithoutCancel(ctx) // Ctrl-C makes no copy
-	in := &sqs.SendMessageInput{QueueUrl: &target.url, MessageBody: m.Body, MessageAttributes: map[string]types.MessageAttributeValue{
+	in := &sqs.SendMessageInput{QueueUrl: &target.url, MessageBody: &body, MessageAttributes: map[string]types.MessageAttributeValue{
 		attributeRedriven: {DataType: aws.String("String"), StringValue: aws.String("1")},
 	}}
 	for name, value := range m.MessageAttributes {
 		switch name {
-		case attributeRedriven, attributeReason, attributeErrorCode, attributeErrorMessage, attributeRetries, attributeExhausted: // of the failure
+		case attributeRedriven, attributeReason: // the former is set
+		case attributeRule, attributeTarget, attributeErrorCode, attributeErrorMessage, attributeRetries, attributeExhausted:
 		default:
 			in.MessageAttributes[name] = types.MessageAttributeValue{DataType: value.DataType, StringValue: value.StringValue, BinaryValue: value.BinaryValue}
 		}

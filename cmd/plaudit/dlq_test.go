@@ -15,10 +15,12 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"plaudit/local/ministack/enginetest"
+	"plaudit/shared/cloud"
 )
 
 // queueStack is a stack in an engine with a queue "mail", its dead-letter queue
@@ -30,10 +32,16 @@ type queueStack struct {
 	client *sqs.Client
 }
 
+// stacks is how many there were: all are in one engine.
+var stacks int
+
 func newQueueStack(t *testing.T) *queueStack {
 	t.Helper()
 	url := enginetest.Shared(t)
-	s := &queueStack{t: t, name: strings.ToLower(t.Name()), file: filepath.Join(t.TempDir(), "run.json"), client: sqs.NewFromConfig(enginetest.InAccount(url, enginetest.Account))}
+	stacks++
+	cfg := enginetest.InAccount(url, enginetest.Account)
+	cfg.HTTPClient = cloud.Whole(awshttp.NewBuildableClient()) // else the SDK repeats some sends
+	s := &queueStack{t: t, name: fmt.Sprint("stack", stacks), file: filepath.Join(t.TempDir(), "run.json"), client: sqs.NewFromConfig(cfg)}
 	text, err := json.Marshal(map[string]any{"aws": url, "region": enginetest.Region, "functions": map[string]string{"db-check": s.name + "-db-check"}})
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +171,7 @@ func TestDlqSendsMessagesBack(t *testing.T) {
 		t.Errorf("%q, %q, %v", out, errs, err)
 	}
 	got := s.receive("mail", 60)
-	if want := []string{"failed kept=yes redriven=1", "not delivered TARGET_ARN=" + s.arn("mail") + " redriven=1", "put there redriven=1 waited=1"}; !slices.Equal(got, want) {
+	if want := []string{"failed kept=yes redriven=1", "not delivered redriven=1", "put there redriven=1 waited=1"}; !slices.Equal(got, want) {
 		t.Errorf("the queue has %q, want %q", got, want)
 	}
 	for _, queue := range []string{"mail-failed", "rule-failed"} {
@@ -173,6 +181,37 @@ func TestDlqSendsMessagesBack(t *testing.T) {
 	}
 	if out, _, err := s.run("--redrive"); err != nil || out != "no dead-letter queue has a message that can be sent again now\n" {
 		t.Errorf("without messages: %q, %v", out, err)
+	}
+}
+
+// EventBridge keeps the event, but the queue takes what the rule's input transformer
+// makes of it.
+func TestDlqSendsWhatARuleWouldHaveSent(t *testing.T) {
+	s := newQueueStack(t)
+	rule := func(name string) map[string]string {
+		return map[string]string{"RULE_ARN": "arn:aws:events:ap-northeast-2:000000000000:rule/" + name, "TARGET_ARN": s.arn("mail"), "ERROR_CODE": "x"}
+	}
+	s.send("rule-failed", `{"id":"1","detail":{"a":"<b>"}}`, rule("bus/"+s.name+"-ToldRule-ABCDEFGHIJKL"))
+	s.send("rule-failed", `{"id":"2","detail":{}}`, rule("bus/"+s.name+"-security"))
+	s.send("rule-failed", `{"id":"3","detail":{}}`, rule("bus/"+s.name+"-LinksRule"))
+	s.send("rule-failed", `{"detail":{"eventType":"Bounce","bounce":{"bounceType":"Permanent","bouncedRecipients":[{"emailAddress":"kim@example.com"}]},"mail":{"messageId":"m&1","destination":["kim@example.com"],"tags":{"user":["u1"]}}}}`, rule(s.name+"-FeedbackRule-ABCDEFGHIJKL"))
+	s.send("rule-failed", `{"detail":{"eventType":"Complaint","mail":{"messageId":"m2","tags":{}}}}`, rule(s.name+"-feedback"))
+	s.send("rule-failed", `{"id":"4","detail":{}}`, rule("bus/"+s.name+"-OtherRule-ABCDEFGHIJKL"))
+	s.send("rule-failed", `no JSON`, rule("bus/"+s.name+"-told"))
+	_, errs, err := s.run("--redrive")
+	if err == nil || !strings.Contains(errs, "stays in "+s.name+"-rule-failed: its body is not an event of a bus") {
+		t.Errorf("%q, %v", errs, err)
+	}
+	want := []string{
+		`{"id":"4","detail":{}} redriven=1`,
+		`{"rule":"feedback","type":"Bounce","bounce":"Permanent","user":"u1","message":"m&1"} redriven=1`,
+		`{"rule":"feedback","type":"Complaint","bounce":"","user":"","message":"m2"} redriven=1`,
+		`{"rule":"links","event":{"id":"3","detail":{}}} redriven=1`,
+		`{"rule":"security","event":{"id":"2","detail":{}}} redriven=1`,
+		`{"rule":"told","event":{"id":"1","detail":{"a":"<b>"}}} redriven=1`,
+	}
+	if got := s.receive("mail", 60); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -506,10 +506,11 @@ func (q *queueClient) now() (*sqs.Client, error) {
 	return q.client, nil
 }
 
-// whole is a transport that returns an answer when all of it is there. Reading an answer
-// as the SDK does fails once in some 5,000 times with "use of closed network connection",
-// and the SDK repeats the request: the messages that the first one received would be
-// lost for the visibility timeout. Read at once, none of 120,000 failed.
+// whole is a transport that returns an answer when all of it is there. The SDK closes a
+// request's body when it has the head of the answer, and a transport that has not seen
+// the body's end by then closes the connection. The SDK repeats the request, and the
+// messages that the first one received would be lost for the visibility timeout: 12 times
+// in 60,000.
 type whole struct{ http.RoundTripper }
 
 func (w whole) RoundTrip(request *http.Request) (*http.Response, error) {

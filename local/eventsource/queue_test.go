@@ -658,3 +658,37 @@ func TestWrongMappingsForQueues(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkMessage measures the way of a message from the end of the send to the
+// function's first step, one at a time.
+func BenchmarkMessage(b *testing.B) {
+	p := newPost(b, nil)
+	p.attributes["VisibilityTimeout"] = 60
+	p.start()
+	size := func() int64 {
+		info, err := os.Stat(p.calls)
+		if err != nil {
+			return 0 // the first invocation makes it
+		}
+		return info.Size()
+	}
+	p.send("warm")
+	for size() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	url := p.url("work")
+	var took time.Duration
+	b.ResetTimer()
+	for range b.N {
+		before := size()
+		if _, err := p.client.SendMessage(b.Context(), &sqs.SendMessageInput{QueueUrl: url, MessageBody: aws.String("x")}); err != nil {
+			b.Fatal(err)
+		}
+		sent := time.Now()
+		for size() == before {
+			time.Sleep(50 * time.Microsecond)
+		}
+		took += time.Since(sent)
+	}
+	b.ReportMetric(float64(took.Microseconds())/float64(b.N), "µs/message")
+}
