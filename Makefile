@@ -11,7 +11,7 @@ ARCH ?= arm64
 export SAM_CLI_TELEMETRY = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run watch test lint build sam invoke crash bench tools clean
+.PHONY: help run watch test lint build sam invoke replay crash bench tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ sam: $(if $(shell command -v sam),,tools) ## build the functions in .aws-sam for
 
 invoke: ## one function alone, while `make run` is on: make invoke F=score-add E=events/score-add/one-entry.201.json
 	@$(BIN)/local invoke "$(F)" "$(E)"
+
+replay: ## send events of the bus's archive again: make replay FROM=2026-04-05T12:00:00Z [TO=… RULE=told NAME=…]
+	@$(BIN)/plaudit replay $(if $(FROM),--from "$(FROM)") $(if $(TO),--to "$(TO)") $(if $(RULE),--rule "$(RULE)") $(if $(NAME),--name "$(NAME)") $(ARGS)
 
 crash: ## kill every process at every point under load, N times, and compare the audit log with the changes: make crash N=100
 	@for i in $$(seq $(or $(N),1)); do echo "crash tests, run $$i"; CRASH_OUTAGE=1m go test -v -count=1 -timeout 30m ./tests/crash || exit 1; done

@@ -5,6 +5,7 @@
 //	plaudit setup     migrates the databases once they are running
 //	plaudit boards    checks a board's standings against its ledger
 //	plaudit audit     follows, checks and restores the audit log
+//	plaudit replay    sends events of the bus's archive again
 //	plaudit login     logs a shell in to the laptop's stack
 package main
 
@@ -71,6 +72,13 @@ const usage = `plaudit does the product's own steps of a deployment.
       after their cause was corrected. Those that fail again are set aside
       again. It can be interrupted and repeated.
 
+  plaudit replay --from TIME [--to TIME] [--rule RULE] [--name NAME]
+                 [--run FILE | --outputs OUTPUTS]
+      Puts the events of the archive from TIME on, and up to --to or now, on the
+      bus again, for all of its rules or for one, and waits for the end. Mails
+      that were sent are not sent again. NAME begins with "mail-" unless you
+      give another one, for which nobody gets a mail.
+
   The commands check, restore and retry work on the stack of "make run" (from FILE, by
   default .local/run.json) or, with --outputs, on one in the cloud; OUTPUTS is a
   file as setup reads it, or - for standard input.
@@ -123,6 +131,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return nil
 		}
 		return auditLog(ctx, args[1:], stdin, text.Terminal(stdout), stderr)
+	case "replay":
+		if slices.ContainsFunc(args[1:], isHelp) {
+			fmt.Fprint(stdout, usage)
+			return nil
+		}
+		return replay(ctx, args[1:], stdin, text.Terminal(stdout), stderr)
 	case "login":
 		return login(ctx, args[1:], stdout, stderr)
 	case "help", "-h", "--help":

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -44,21 +45,33 @@ func placeFlags(flags *flag.FlagSet) place {
 	}
 }
 
-// checker is the function db-check of a stack.
-type checker struct {
-	functions *lambda.Client
-	name      string
+// checkFunction is the name of db-check, behind that of the stack.
+const checkFunction = "db-check"
+
+// found is a stack that was found.
+type found struct {
+	config aws.Config // of clients of its AWS services
+	check  string     // name of its function db-check
 }
 
-// checker finds db-check.
-func (p place) checker(ctx context.Context, stdin io.Reader) (checker, error) {
+// stack returns the stack's name.
+func (f found) stack() (string, error) {
+	name, ok := strings.CutSuffix(f.check, "-"+checkFunction)
+	if !ok || name == "" {
+		return "", fmt.Errorf("the function %s is not named as in the template, STACK-%s, so the stack's name is not known", f.check, checkFunction)
+	}
+	return name, nil
+}
+
+// find finds the stack.
+func (p place) find(ctx context.Context, stdin io.Reader) (found, error) {
 	if *p.outputs == "" {
 		run, err := readRunFile(*p.run)
 		if err != nil {
-			return checker{}, err
+			return found{}, err
 		}
-		if run.Functions["db-check"] == "" {
-			return checker{}, fmt.Errorf("%s has no function db-check", *p.run)
+		if run.Functions[checkFunction] == "" {
+			return found{}, fmt.Errorf("%s has no function %s", *p.run, checkFunction)
 		}
 		cfg := aws.Config{
 			Region: run.Region, BaseEndpoint: &run.AWS,
@@ -67,28 +80,43 @@ func (p place) checker(ctx context.Context, stdin io.Reader) (checker, error) {
 				return aws.Credentials{AccessKeyID: "laptop", SecretAccessKey: "laptop"}, nil
 			}),
 		}
-		return checker{lambda.NewFromConfig(cfg), run.Functions["db-check"]}, nil
+		return found{cfg, run.Functions[checkFunction]}, nil
 	}
 	if *p.outputs != "-" {
 		file, err := os.Open(*p.outputs)
 		if err != nil {
-			return checker{}, err
+			return found{}, err
 		}
 		defer file.Close()
 		stdin = file
 	}
 	values, err := readOutputs(stdin)
 	if err != nil {
-		return checker{}, err
+		return found{}, err
 	}
 	if values["DbCheckFunctionName"] == "" {
-		return checker{}, errors.New("the stack's outputs lack DbCheckFunctionName")
+		return found{}, errors.New("the stack's outputs lack DbCheckFunctionName")
 	}
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
+		return found{}, err
+	}
+	return found{cfg, values["DbCheckFunctionName"]}, nil
+}
+
+// checker is the function db-check of a stack.
+type checker struct {
+	functions *lambda.Client
+	name      string
+}
+
+// checker finds db-check.
+func (p place) checker(ctx context.Context, stdin io.Reader) (checker, error) {
+	f, err := p.find(ctx, stdin)
+	if err != nil {
 		return checker{}, err
 	}
-	return checker{lambda.NewFromConfig(cfg), values["DbCheckFunctionName"]}, nil
+	return checker{lambda.NewFromConfig(f.config), f.check}, nil
 }
 
 // attempts is how often a piece after the first one is tried: what was done so far must
