@@ -11,7 +11,7 @@ ARCH ?= arm64
 export SAM_CLI_TELEMETRY = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run watch test lint build sam invoke dlq crash bench tools clean
+.PHONY: help run watch test lint build sam invoke dlq replay crash bench tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,11 +47,14 @@ build: ## binaries for the cloud: every function, and the users service for its 
 sam: $(if $(shell command -v sam),,tools) ## build the functions in .aws-sam for sam local invoke (docs/sam-local.md)
 	$(SAM) build $(ARGS)
 
-invoke: ## one function alone, while `make run` is on: make invoke F=score-add E=events/score-add/one-entry.201.json
+invoke: ## one function alone, while `make run` is on: make invoke F=score-add E=events/score-add/one-entry.201.json (F alone: its schedule, now)
 	@$(BIN)/local invoke "$(F)" "$(E)"
 
 dlq: ## the queues, and the messages that could not be handled: make dlq [QUEUE=mail-failed] [REDRIVE=1 sends them again]
 	@$(BIN)/plaudit dlq $(if $(QUEUE),--queue "$(QUEUE)") $(if $(filter-out 0,$(REDRIVE)),--redrive) $(ARGS)
+
+replay: ## send events of the bus's archive again: make replay FROM=2026-04-05T12:00:00Z [TO=… RULE=told NAME=…]
+	@$(BIN)/plaudit replay $(if $(FROM),--from "$(FROM)") $(if $(TO),--to "$(TO)") $(if $(RULE),--rule "$(RULE)") $(if $(NAME),--name "$(NAME)") $(ARGS)
 
 crash: ## kill every process at every point under load, N times, and compare the audit log with the changes: make crash N=100
 	@for i in $$(seq $(or $(N),1)); do echo "crash tests, run $$i"; CRASH_OUTAGE=1m go test -v -count=1 -timeout 30m ./tests/crash || exit 1; done

@@ -6,6 +6,7 @@
 //	plaudit boards    checks a board's standings against its ledger
 //	plaudit audit     follows, checks and restores the audit log
 //	plaudit dlq       lists messages that could not be handled, and sends them again
+//	plaudit replay    sends events of the bus's archive again
 //	plaudit login     logs a shell in to the laptop's stack
 package main
 
@@ -85,8 +86,15 @@ const usage = `plaudit does the product's own steps of a deployment.
       that were there at the start are sent. It can be interrupted and repeated,
       and loses nothing; one that is killed may leave a copy.
 
-  The commands check, restore, retry and dlq work on the stack of "make run" (from FILE,
-  by default .local/run.json) or, with --outputs, on one in the cloud; OUTPUTS is a
+  plaudit replay --from TIME [--to TIME] [--rule RULE] [--name NAME]
+                 [--run FILE | --outputs OUTPUTS]
+      Puts the events of the archive from TIME on, and up to --to or now, on the
+      bus again, for all of its rules or for one, and waits for the end. Mails
+      that were sent are not sent again. NAME begins with "mail-" unless you
+      give another one, for which nobody gets a mail.
+
+  The commands check, restore, retry, dlq and replay work on the stack of "make run"
+  (from FILE, by default .local/run.json) or, with --outputs, on one in the cloud; OUTPUTS is a
   file as setup reads it, or - for standard input.
 
   eval "$(plaudit login)"
@@ -137,12 +145,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return nil
 		}
 		return auditLog(ctx, args[1:], stdin, text.Terminal(stdout), stderr)
-	case "dlq":
+	case "dlq", "replay":
 		if slices.ContainsFunc(args[1:], isHelp) {
 			fmt.Fprint(stdout, usage)
 			return nil
 		}
-		return dlq(ctx, args[1:], stdin, text.Terminal(stdout), stderr)
+		if args[0] == "dlq" {
+			return dlq(ctx, args[1:], stdin, text.Terminal(stdout), stderr)
+		}
+		return replay(ctx, args[1:], stdin, text.Terminal(stdout), stderr)
 	case "login":
 		return login(ctx, args[1:], stdout, stderr)
 	case "help", "-h", "--help":

@@ -37,7 +37,7 @@ func TestEntriesThatAreRefused(t *testing.T) {
 	}{
 		{"a detail that is text", "MalformedDetail", func(e *types.PutEventsRequestEntry) { e.Detail = aws.String(`"x"`) }},
 		{"a detail that is a list", "MalformedDetail", func(e *types.PutEventsRequestEntry) { e.Detail = aws.String(`[]`) }},
-		{"a detail that is no JSON", "MalformedDetail", func(e *types.PutEventsRequestEntry) { e.Detail = aws.String(`{"a":}`) }},
+		{"a detail that is not JSON", "MalformedDetail", func(e *types.PutEventsRequestEntry) { e.Detail = aws.String(`{"a":}`) }},
 		{"a detail with something behind it", "MalformedDetail", func(e *types.PutEventsRequestEntry) { e.Detail = aws.String(`{} {}`) }},
 		{"a detail with NaN", "MalformedDetail", func(e *types.PutEventsRequestEntry) { e.Detail = aws.String(`{"a":NaN}`) }},
 		{"no detail", "InvalidArgument", func(e *types.PutEventsRequestEntry) { e.Detail = nil }},

@@ -2,6 +2,7 @@ package eventbridge
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -96,14 +97,14 @@ func (l *lane) add(d *delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.queue = append(l.queue, d)
-	l.widen()
+	l.widen(1)
 }
 
 func (l *lane) start() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open = true
-	l.widen()
+	l.widen(len(l.queue))
 }
 
 // stop makes the lane's workers end after the delivery that each of them has.
@@ -113,9 +114,9 @@ func (l *lane) stop() {
 	l.open = false
 }
 
-// widen starts workers if the lane is open and needs more. mu is held.
-func (l *lane) widen() {
-	for l.open && l.running < min(laneWidth, len(l.queue)) {
+// widen starts workers for n more deliveries, as far as the lane is wide. mu is held.
+func (l *lane) widen(n int) {
+	for ; l.open && n > 0 && l.running < laneWidth; n-- {
 		l.running++
 		l.service.work.Go(l.run)
 	}
@@ -154,19 +155,19 @@ func (s *Service) attempt(d *delivery, l *lane) {
 	if r != nil {
 		copied = *r
 	}
-	journal := s.journal
+	journal, ending := s.journal, s.ending
 	s.mu.RUnlock()
 	if journal == nil {
 		return
 	}
-	log := s.laptop.Log.With("rule", d.rule, "target", d.target)
+	log := s.laptop.Log.With("rule", d.rule, "target", d.target, "event", idOf(d.event.text))
 	done := func() {
 		if err := journal.done(d); err != nil && !errors.Is(err, errStopped) {
 			log.Error("an event may be delivered again at the next start: EventBridge cannot note that it is delivered", "error", err)
 		}
 	}
 	if t == nil {
-		log.Error("an event is dropped, because the stack no longer has the target", "event", shorten(d.event.text))
+		log.Error("an event is dropped, because the stack no longer has the target")
 		done()
 		return
 	}
@@ -180,7 +181,7 @@ func (s *Service) attempt(d *delivery, l *lane) {
 		}
 	}
 	if !d.dead {
-		handed, err := s.hand(d, &copied, *t, done)
+		handed, err := s.hand(ending, d, &copied, *t, done)
 		if handed {
 			return
 		}
@@ -189,7 +190,7 @@ func (s *Service) attempt(d *delivery, l *lane) {
 			return
 		}
 		f := failureOf(err)
-		if errors.Is(err, lambda.ErrClosed) {
+		if errors.Is(err, lambda.ErrClosed) || ending.Err() != nil {
 			return // it comes again at the next start
 		}
 		attempts := d.attempts + 1
@@ -204,19 +205,19 @@ func (s *Service) attempt(d *delivery, l *lane) {
 		note(attempts, f, true)
 	}
 	if t.deadLetter == "" {
-		log.Error("an event could not be delivered and is dropped: the target has no dead-letter queue", "code", d.failure.Code, "reason", d.failure.Message, "event", shorten(d.event.text))
+		log.Error("an event could not be delivered and is dropped: the target has no dead-letter queue", "code", d.failure.Code, "reason", d.failure.Message)
 		done()
 		return
 	}
-	err := s.sender.send(t.deadLetter, string(d.event.text), deadLetterAttributes(d, *t))
+	err := s.sender.send(ending, t.deadLetter, string(d.event.text), deadLetterAttributes(d, *t))
 	switch f := failureOf(err); {
 	case err == nil:
 		log.Warn("an event could not be delivered and is in the dead-letter queue", "code", d.failure.Code, "reason", d.failure.Message)
 		done()
-	case f.Final:
-		log.Error("an event could not be delivered, nor sent to the dead-letter queue, and is dropped", "code", f.Code, "reason", f.Message, "event", shorten(d.event.text))
+	case f.Final && ending.Err() == nil:
+		log.Error("an event could not be delivered, nor sent to the dead-letter queue, and is dropped", "code", f.Code, "reason", f.Message)
 		done()
-	default:
+	case ending.Err() == nil:
 		again(pause(10))
 	}
 }
@@ -235,17 +236,15 @@ func deadLetterAttributes(d *delivery, t target) map[string]string {
 	return out
 }
 
-// shorten returns the beginning of an event for a line of the log.
-func shorten(event []byte) string {
-	const most = 500
-	if len(event) <= most {
-		return string(event)
-	}
-	return strings.ToValidUTF8(string(event[:most]), "") + "…"
+// idOf returns the id of an event. Nothing else of it is logged: it may hold addresses.
+func idOf(event []byte) string {
+	var in struct{ ID string }
+	_ = json.Unmarshal(event, &in) // it is one of ours
+	return in.ID
 }
 
 // hand hands the input for a target over to it. handed means that done is called later.
-func (s *Service) hand(d *delivery, r *rule, t target, done func()) (handed bool, err error) {
+func (s *Service) hand(ctx context.Context, d *delivery, r *rule, t target, done func()) (handed bool, err error) {
 	body, err := t.input.of(d.event.text, r, d.event.received)
 	if err != nil {
 		return false, fault{invalidJSON, err, true}
@@ -273,7 +272,7 @@ func (s *Service) hand(d *delivery, r *rule, t target, done func()) (handed bool
 		}
 		return false, s.take(busName(t.arn), []incoming{{text: d.event.text, received: time.Now(), hops: d.event.hops + 1}}, "", nil)
 	}
-	return false, s.sender.send(t.arn, string(body), nil)
+	return false, s.sender.send(ctx, t.arn, string(body), nil)
 }
 
 // fault is an error with the code of a failure.
@@ -328,7 +327,7 @@ func newSender(l part.Laptop) sender {
 
 // send sends a message to the queue with an ARN.
 // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
-func (s sender) send(queueARN, body string, attributes map[string]string) error {
+func (s sender) send(ctx context.Context, queueARN, body string, attributes map[string]string) error {
 	type attribute struct{ DataType, StringValue string }
 	in := struct {
 		QueueURL          string `json:"QueueUrl"`
@@ -340,7 +339,7 @@ func (s sender) send(queueARN, body string, attributes map[string]string) error 
 	for name, value := range attributes {
 		in.MessageAttributes[name] = attribute{"String", value}
 	}
-	request, err := http.NewRequest(http.MethodPost, s.endpoint, bytes.NewReader(encode(in)))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.endpoint, bytes.NewReader(encode(in)))
 	if err != nil {
 		return err
 	}

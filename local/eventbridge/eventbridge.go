@@ -66,6 +66,8 @@ type Service struct {
 	journal  *journal // nil: not started
 	replays  replays
 
+	ending context.Context // done when deliveries under way must end
+	end    context.CancelFunc
 	laneMu sync.Mutex
 	lanes  map[string]*lane
 	open   bool // deliveries are made
@@ -76,8 +78,9 @@ type bus struct{ id, description string }
 
 // New returns the service for a stack, which has the default bus only.
 func New(l part.Laptop, functions Functions, queues Queues) *Service {
+	ending, end := context.WithCancel(context.Background())
 	return &Service{
-		laptop: l, functions: functions, queues: queues, sender: newSender(l),
+		ending: ending, end: end, laptop: l, functions: functions, queues: queues, sender: newSender(l),
 		buses: map[string]bus{defaultBus: {}}, lanes: map[string]*lane{},
 	}
 }
@@ -347,6 +350,9 @@ func (d *Deliverer) Start(context.Context) error {
 	return nil
 }
 
+// stopGrace is how long deliveries under way may go on after Stop.
+const stopGrace = 3 * time.Second
+
 // Stop implements part.Part. It returns when no delivery is under way.
 func (d *Deliverer) Stop() {
 	s := d.service
@@ -357,7 +363,9 @@ func (d *Deliverer) Stop() {
 		l.stop()
 	}
 	s.laneMu.Unlock()
+	grace := time.AfterFunc(stopGrace, s.end)
 	s.work.Wait()
+	grace.Stop()
 }
 
 // rule finds a rule by its ARN.

@@ -90,7 +90,7 @@ func (e Entry) check(trusted bool) error {
 		return invalid("DetailType", fmt.Sprintf("DetailType must be at most %d characters.", maxDetailType))
 	case utf8.RuneCountInString(e.Source) > maxSource:
 		return invalid("Source", fmt.Sprintf("Source must be at most %d characters.", maxSource))
-	case !trusted && strings.HasPrefix(strings.ToLower(e.Source), "aws."):
+	case !trusted && strings.HasPrefix(e.Source, "aws."):
 		return refused{"NotAuthorizedForSourceException", "Not authorized for the source."}
 	case !strings.HasPrefix(detail, "{") || !json.Valid([]byte(detail)):
 		return refused{"MalformedDetail", "Detail is malformed."}

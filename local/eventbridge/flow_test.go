@@ -223,3 +223,37 @@ func TestAnEventPassesToAnotherBusOnce(t *testing.T) {
 		t.Error("an event went round in a circle")
 	}
 }
+
+func TestADeliveryThatTakesLongDoesNotHoldTheNext(t *testing.T) {
+	s := newStack(t, oneQueue)
+	var sends atomic.Int32
+	first, second := make(chan struct{}), make(chan struct{})
+	wait := func(body string) bool {
+		if !toTarget(body) {
+			return false
+		}
+		switch sends.Add(1) {
+		case 1:
+			close(first)
+			<-second
+		case 2:
+			close(second)
+		}
+		return false
+	}
+	s.refuses.Store(&wait)
+	s.put("s", "t", `{"notify":"u1"}`)
+	<-first
+	s.put("s", "t", `{"notify":"u2"}`)
+	s.receive("")
+	s.receive("")
+}
+
+func TestTheLogHasNothingOfAnEventButItsId(t *testing.T) {
+	s := newStack(t, strings.Replace(oneQueue, "          DeadLetterConfig: {Arn: !GetAtt Dead.Arn}\n", "", 1))
+	id := s.put("s", "t", `{"notify":"u\"1","address":"a@example.com"}`)
+	s.delivered()
+	if log := s.log.String(); strings.Contains(log, "example.com") || !strings.Contains(log, id) {
+		t.Errorf("log: %s", log)
+	}
+}

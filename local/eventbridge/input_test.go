@@ -36,7 +36,7 @@ func TestInputTransformers(t *testing.T) {
 		{"the rule", `{"arn":<aws.events.rule-arn>,"name":"rule <aws.events.rule-name>"}`, `{"arn":"arn:aws:events:us-east-1:123456789012:rule/bus/told","name":"rule told"}`},
 		{"the ingestion", `{"at":<aws.events.event.ingestion-time>}`, `{"at":"2026-11-28T01:00:00Z"}`},
 		{"the whole event as it is", `{"event":<aws.events.event.json>}`, `{"event":` + ec2Event + `}`},
-		{"less-than signs that are no variable", `a < b > c <state>`, `a < b > c RUNNING`},
+		{"less-than signs that begin no variable", `a < b > c <state>`, `a < b > c RUNNING`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			transformer, wrong := parseTransformer(paths, c.template)
@@ -97,7 +97,7 @@ func TestWrongInputs(t *testing.T) {
 		{"no template", "", "InputTemplate", nil},
 		{"a long template", strings.Repeat("x", 8193), "InputTemplate", nil},
 		{"an unknown variable", `{"a":<b>}`, "InputTemplate", nil},
-		{"a template that is no JSON", `{"a":}`, "InputTemplate", nil},
+		{"a template that is not JSON", `{"a":}`, "InputTemplate", nil},
 		{"a path without $", `x`, "InputPathsMap.a", map[string]string{"a": "detail"}},
 		{"a path with a filter", `x`, "InputPathsMap.a", map[string]string{"a": "$.detail[?(@.x)]"}},
 		{"a path with brackets and quotes", `x`, "InputPathsMap.a", map[string]string{"a": "$['detail']"}},

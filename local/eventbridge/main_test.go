@@ -92,7 +92,7 @@ func (b *buffer) String() string {
 }
 
 // newFunctions returns functions with the one that is called tick.
-func newFunctions(t *testing.T, log *buffer) functions {
+func newFunctions(t testing.TB, log *buffer) functions {
 	t.Helper()
 	group, err := process.NewGroup()
 	if err != nil {
@@ -120,7 +120,7 @@ func newFunctions(t *testing.T, log *buffer) functions {
 
 // stack is a stack with buses and queues, and the endpoint of both.
 type stack struct {
-	t         *testing.T
+	t         testing.TB
 	resources string
 	log       *buffer
 	said      *buffer
@@ -138,7 +138,7 @@ type stack struct {
 
 // newStack starts the resources of a template. Queues of all tests are in one engine, so
 // the name of the test stands for %T in the resources.
-func newStack(t *testing.T, resources string) *stack {
+func newStack(t testing.TB, resources string) *stack {
 	t.Helper()
 	s := &stack{t: t, log: &buffer{}, said: &buffer{}}
 	s.functions = newFunctions(t, s.log)
@@ -266,7 +266,7 @@ func (s *stack) delivered() {
 	eventually(s.t, "everything is delivered", func() bool { return s.service.waits() == 0 })
 }
 
-func decoded(t *testing.T, text string) (out map[string]any) {
+func decoded(t testing.TB, text string) (out map[string]any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(text), &out); err != nil {
 		t.Fatalf("%v: %s", err, text)

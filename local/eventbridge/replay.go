@@ -146,7 +146,7 @@ func (s *Service) startReplay(in replay, a *archive) error {
 }
 
 // replayAhead is how many deliveries may wait while a replay adds more.
-const replayAhead = 5000
+var replayAhead = 5000
 
 // replay puts the events of an archive on its bus again.
 func (s *Service) replay(one *replay, a *archive, end <-chan struct{}) {
@@ -156,24 +156,25 @@ func (s *Service) replay(one *replay, a *archive, end <-chan struct{}) {
 		one.State = running
 	}
 	r.mu.Unlock()
+	goesOn := func() bool {
+		select {
+		case <-end:
+			return false
+		default:
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return one.State == running
+	}
 	var failure error
 	err := a.between(one.From, one.To, func(event []byte, at time.Time) bool {
-		for s.waits() > replayAhead {
+		for goesOn() && s.waits() > replayAhead {
 			select {
 			case <-end:
-				return false
 			case <-time.After(10 * time.Millisecond):
 			}
 		}
-		r.mu.Lock()
-		goOn := one.State == running
-		r.mu.Unlock()
-		select {
-		case <-end:
-			goOn = false
-		default:
-		}
-		if !goOn {
+		if !goesOn() {
 			return false
 		}
 		failure = s.take(one.Bus, []incoming{{text: withReplay(event, one.Name), received: time.Now()}}, one.Name, one.Filters)

@@ -177,6 +177,35 @@ func TestAReplayThatTheEndInterruptsHasFailed(t *testing.T) {
 	}
 }
 
+func TestAReplayThatWaitsForItsTargetsCanBeEnded(t *testing.T) {
+	ahead := replayAhead
+	replayAhead = 1
+	t.Cleanup(func() { replayAhead = ahead })
+	s := newStack(t, withOther)
+	for range 3 {
+		s.put("s", "t", `{}`)
+	}
+	s.delivered()
+	s.deliverer.Stop()
+	from, to := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	for _, name := range []string{"one", "two"} {
+		if _, err := s.events.StartReplay(t.Context(), &eventbridge.StartReplayInput{
+			ReplayName: &name, EventSourceArn: aws.String(archiveARN), EventStartTime: &from, EventEndTime: &to,
+			Destination: &types.ReplayDestination{Arn: aws.String(busARN)},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "a replay waits", func() bool { return s.service.waits() > 1 })
+	if out, err := s.events.CancelReplay(t.Context(), &eventbridge.CancelReplayInput{ReplayName: aws.String("one")}); err != nil || out.State != types.ReplayStateCancelling {
+		t.Fatal(out, err)
+	}
+	if out := s.replayed("one"); out.State != types.ReplayStateCancelled {
+		t.Errorf("%+v", out)
+	}
+	// The end of the laptop cloud does not wait for the other one.
+}
+
 func TestAnArchiveForgetsWhatIsTooOld(t *testing.T) {
 	s := newStack(t, oneQueue)
 	s.stop()

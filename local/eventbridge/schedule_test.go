@@ -113,7 +113,7 @@ func TestWrongRules(t *testing.T) {
 		{"an unknown state", map[string]any{"State": "ON"}, "State"},
 		{"a bus", map[string]any{"EventBusName": "mine"}, "EventBusName"},
 		{"an input that is not JSON", at(map[string]any{"Input": "{"}), "Targets[0].Input"},
-		{"a part of the event that is no path", at(map[string]any{"InputPath": "id"}), "Targets[0].InputPath"},
+		{"an input path without a dollar sign", at(map[string]any{"InputPath": "id"}), "Targets[0].InputPath"},
 		{"two targets of one name", map[string]any{"Targets": []any{map[string]any{"Arn": functionARN, "Id": "a"}, map[string]any{"Arn": functionARN, "Id": "a"}}}, "Targets[1].Id"},
 		{"a target that is no function", at(map[string]any{"Arn": "arn:aws:sqs:ap-northeast-2:000000000000:q"}), "arn:aws:sqs"},
 		{"no permission", map[string]any{"Name": "other"}, "no permission"},
