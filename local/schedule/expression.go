@@ -34,7 +34,8 @@ func Parse(text string) (Expression, error) {
 
 // ParseIn reads the rate(…), cron(…) or at(…) of a schedule of EventBridge Scheduler,
 // whose times are those of the clocks in a zone. A time that the clocks skip does not
-// fire, and one that they show twice fires once.
+// fire, and one that they show twice fires once; which time the documentation does not
+// say, here it is the first.
 // https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 func ParseIn(text string, zone *time.Location) (Expression, error) {
 	kind, body := split(text)
