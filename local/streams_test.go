@@ -25,11 +25,18 @@ import (
 // invokes.
 func streamsProject(t *testing.T) (dir, folder string) {
 	t.Helper()
+	return projectWith(t, "streams")
+}
+
+// projectWith is testdata/small with the resources and functions of another folder in
+// testdata. Its functions write into folder.
+func projectWith(t *testing.T, testdata string) (dir, folder string) {
+	t.Helper()
 	dir, folder = project(t), t.TempDir()
-	if err := os.CopyFS(filepath.Join(dir, "functions", "consumer"), os.DirFS("testdata/streams/functions/consumer")); err != nil {
+	if err := os.CopyFS(filepath.Join(dir, "functions"), os.DirFS(filepath.Join("testdata", testdata, "functions"))); err != nil {
 		t.Fatal(err)
 	}
-	more, err := os.ReadFile("testdata/streams/resources.yaml")
+	more, err := os.ReadFile(filepath.Join("testdata", testdata, "resources.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -311,8 +311,8 @@ func (s *Service) putTargets(in struct {
 		for _, f := range fields {
 			return nil, invalid("Targets[%d].%s: %v", i, f.name, f.err)
 		}
-		if errs := s.checkTarget(r, parsed); len(errs) > 0 {
-			refusals = append(refusals, targetError{t.ID, "InvalidArgument", errors.Join(errs...).Error()})
+		if wrong := s.checkTarget(r, parsed); len(wrong) > 0 {
+			refusals = append(refusals, targetError{t.ID, "InvalidArgument", wrong[0].name + ": " + wrong[0].err.Error()})
 			continue
 		}
 		targets = slices.DeleteFunc(targets, func(other target) bool { return other.id == t.ID })

@@ -1,10 +1,11 @@
 package eventbridge
 
 import (
-	"context"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -13,14 +14,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
-	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
-	"github.com/aws/smithy-go"
 
 	"plaudit/local/lambda"
 	"plaudit/local/part"
@@ -303,22 +296,11 @@ func failureOf(err error) failure {
 	}
 	out := failure{Code: errorFromTarget, Message: err.Error()}
 	var known fault
-	var answer *awshttp.ResponseError
-	var named smithy.APIError
 	var network net.Error
-	var missing *types.QueueDoesNotExist
 	switch {
 	case errors.As(err, &known):
 		out.Code, out.Final = known.code, known.final
-	case errors.As(err, &missing):
-		out.Code, out.Final = noResource, true
-	case errors.As(err, &named) && strings.Contains(named.ErrorCode(), "AccessDenied"):
-		out.Code, out.Final = noPermissions, true
-	case errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusTooManyRequests:
-		out.Code = throttling
-	case errors.As(err, &answer) && answer.HTTPStatusCode()/100 == 4:
-		out.Code, out.Final = invalidParameter, true
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
+	case errors.As(err, &network) && network.Timeout():
 		out.Code = timedOut
 	case errors.As(err, &network):
 		out.Code = connectionFailure
@@ -330,33 +312,71 @@ func failureOf(err error) failure {
 }
 
 // sender sends messages to queues, through the one endpoint, which waits for an engine
-// that starts again.
+// that starts again. It does without the SDK, which loses an answer of a fast local server
+// now and then, sends again, and so doubles the message.
 type sender struct {
-	client   *sqs.Client
+	client   *http.Client
 	endpoint string
 }
 
 func newSender(l part.Laptop) sender {
-	return sender{sqs.New(sqs.Options{
-		Region: l.Region, BaseEndpoint: aws.String(l.Endpoint), Credentials: credentials.NewStaticCredentialsProvider("laptop", "laptop", ""),
-		Retryer: retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = 3; o.MaxBackoff = 100 * time.Millisecond }),
-	}), l.Endpoint}
+	return sender{&http.Client{
+		Timeout:   attemptLimit,
+		Transport: &http.Transport{Proxy: nil, MaxIdleConnsPerHost: 4 * laneWidth, IdleConnTimeout: 30 * time.Second},
+	}, l.Endpoint}
 }
 
 // send sends a message to the queue with an ARN.
+// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 func (s sender) send(queueARN, body string, attributes map[string]string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), attemptLimit)
-	defer cancel()
+	type attribute struct{ DataType, StringValue string }
+	in := struct {
+		QueueURL          string `json:"QueueUrl"`
+		MessageBody       string
+		MessageAttributes map[string]attribute `json:",omitempty"`
+	}{MessageBody: body, MessageAttributes: map[string]attribute{}}
 	parts := strings.Split(queueARN, ":") // arn:aws:sqs:region:account:name
-	in := &sqs.SendMessageInput{QueueUrl: aws.String(s.endpoint + "/" + parts[len(parts)-2] + "/" + parts[len(parts)-1]), MessageBody: &body}
+	in.QueueURL = s.endpoint + "/" + parts[len(parts)-2] + "/" + parts[len(parts)-1]
 	for name, value := range attributes {
-		if in.MessageAttributes == nil {
-			in.MessageAttributes = map[string]types.MessageAttributeValue{}
-		}
-		in.MessageAttributes[name] = types.MessageAttributeValue{DataType: aws.String("String"), StringValue: aws.String(value)}
+		in.MessageAttributes[name] = attribute{"String", value}
 	}
-	_, err := s.client.SendMessage(ctx, in)
-	return err
+	request, err := http.NewRequest(http.MethodPost, s.endpoint, bytes.NewReader(encode(in)))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/x-amz-json-1.0")
+	request.Header.Set("X-Amz-Target", "AmazonSQS.SendMessage")
+	response, err := s.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil || response.StatusCode == http.StatusOK {
+		return err
+	}
+	return refusal(response.StatusCode, answer)
+}
+
+// refusal returns the error of an answer of SQS.
+func refusal(status int, answer []byte) error {
+	var in struct {
+		Type    string `json:"__type"`
+		Message string `json:"message"`
+	}
+	_ = json.Unmarshal(answer, &in) // the status remains
+	err := fmt.Errorf("%s: HTTP status %d: %s", in.Type, status, in.Message)
+	switch {
+	case strings.Contains(in.Type, "QueueDoesNotExist"), strings.Contains(in.Type, "NonExistentQueue"):
+		return fault{noResource, err, true}
+	case strings.Contains(in.Type, "AccessDenied"):
+		return fault{noPermissions, err, true}
+	case status == http.StatusTooManyRequests:
+		return fault{throttling, err, false}
+	case status/100 == 4:
+		return fault{invalidParameter, err, true}
+	}
+	return fault{errorFromTarget, err, false}
 }
 
 // take keeps events of one bus, and has them delivered where its rules say. For a replay,

@@ -181,8 +181,8 @@ func (s *Service) Link(*template.Stack) error {
 			errs = append(errs, fmt.Errorf("%s: EventBusName: the stack has no bus %s", r.id, r.bus))
 		}
 		for i, t := range r.targets {
-			for _, err := range s.checkTarget(r, t) {
-				errs = append(errs, fmt.Errorf("%s: Targets[%d]: %w", r.id, i, err))
+			for _, wrong := range s.checkTarget(r, t) {
+				errs = append(errs, fmt.Errorf("%s: Targets[%d].%s: %w", r.id, i, wrong.name, wrong.err))
 			}
 		}
 	}
@@ -195,40 +195,41 @@ func (s *Service) Link(*template.Stack) error {
 }
 
 // checkTarget reports what keeps a rule from its target.
-func (s *Service) checkTarget(r *rule, t target) (errs []error) {
+func (s *Service) checkTarget(r *rule, t target) (wrong []field) {
+	add := func(name, format string, args ...any) {
+		wrong = append(wrong, field{name, fmt.Errorf(format, args...)})
+	}
+	queue := func(name, arn string) {
+		switch ok, missing := s.queues.MaySend(arn, principal, r.arn); {
+		case !ok:
+			add(name, "the stack has no queue %s", arn)
+		case missing != nil:
+			add(name, "%w", missing)
+		}
+	}
 	switch {
 	case strings.Contains(t.arn, ":lambda:"):
 		switch permissions, ok := s.functions.Permissions(t.arn, principal, r.arn); {
 		case !ok:
-			errs = append(errs, fmt.Errorf("Arn: the stack has no function %s", t.arn))
+			add("Arn", "the stack has no function %s", t.arn)
 		case len(permissions) == 0:
-			errs = append(errs, fmt.Errorf("%s has no permission to invoke %s for the rule %s; add an AWS::Lambda::Permission", principal, t.arn, r.arn))
+			add("Arn", "%s has no permission to invoke %s for the rule %s; add an AWS::Lambda::Permission", principal, t.arn, r.arn)
 		}
 	case strings.Contains(t.arn, ":sqs:") && strings.HasSuffix(t.arn, ".fifo"):
-		errs = append(errs, fmt.Errorf("Arn: the laptop cloud sends to no FIFO queues such as %s", t.arn))
+		add("Arn", "the laptop cloud sends to no FIFO queues such as %s", t.arn)
 	case strings.Contains(t.arn, ":sqs:"):
-		switch ok, missing := s.queues.MaySend(t.arn, principal, r.arn); {
-		case !ok:
-			errs = append(errs, fmt.Errorf("Arn: the stack has no queue %s", t.arn))
-		case missing != nil:
-			errs = append(errs, missing)
-		}
+		queue("Arn", t.arn)
 	case strings.HasPrefix(t.arn, s.busARN("")):
 		if _, ok := s.buses[busName(t.arn)]; !ok || busName(t.arn) == r.bus {
-			errs = append(errs, fmt.Errorf("Arn: the stack has no other bus %s", t.arn))
+			add("Arn", "the stack has no other bus %s", t.arn)
 		}
 	default:
-		errs = append(errs, fmt.Errorf("Arn: the laptop cloud sends events to functions, queues and buses of the stack, and %s is none of them", t.arn))
+		add("Arn", "the laptop cloud sends events to functions, queues and buses of the stack, and %s is none of them", t.arn)
 	}
 	if t.deadLetter != "" {
-		switch ok, missing := s.queues.MaySend(t.deadLetter, principal, r.arn); {
-		case !ok:
-			errs = append(errs, fmt.Errorf("DeadLetterConfig.Arn: the stack has no queue %s", t.deadLetter))
-		case missing != nil:
-			errs = append(errs, fmt.Errorf("DeadLetterConfig.Arn: %w", missing))
-		}
+		queue("DeadLetterConfig.Arn", t.deadLetter)
 	}
-	return errs
+	return wrong
 }
 
 // folder is where the service keeps its files.

@@ -191,7 +191,7 @@ func parseTransformer(paths map[string]string, template string) (*transformer, [
 	}
 	for _, name := range slices.Sorted(maps.Keys(paths)) {
 		if strings.HasPrefix(strings.ToLower(name), "aws.") || !variable.MatchString("<"+name+">") {
-			wrong = append(wrong, field{"InputPathsMap." + name, errors.New("a name must be letters, digits, dots, dashes and underscores, and must not begin with aws.")})
+			wrong = append(wrong, field{"InputPathsMap." + name, errors.New("a name must be letters, digits, dots, dashes and underscores, and those that begin with aws. are reserved")})
 		}
 		p, err := parsePath(paths[name])
 		if err != nil {

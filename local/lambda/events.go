@@ -43,6 +43,7 @@ type events struct {
 	mu     sync.Mutex
 	count  int
 	closed bool
+	slots  map[*Function]chan struct{}
 }
 
 func (e *events) init() {
@@ -96,6 +97,20 @@ func (f *Function) InvokeKept(payload []byte, handled func()) error {
 	return f.service.events.addKept(f, invocation{id: uuid.NewString(), payload: payload}, handled)
 }
 
+// slot returns what holds as many attempts as the function has environments. Without it,
+// a hundred events at once would throttle each other, and wait ever longer.
+func (e *events) slot(f *Function) chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.slots == nil {
+		e.slots = map[*Function]chan struct{}{}
+	}
+	if e.slots[f] == nil {
+		e.slots[f] = make(chan struct{}, f.config.Concurrency)
+	}
+	return e.slots[f]
+}
+
 // run invokes the function until it succeeds or no attempt is left, and then calls
 // handled, which may be nil.
 func (e *events) run(f *Function, first invocation, handled func()) {
@@ -114,9 +129,17 @@ func (e *events) run(f *Function, first invocation, handled func()) {
 			handled()
 		}
 	}
+	slot := e.slot(f)
 	for attempt := 0; ; {
+		select {
+		case slot <- struct{}{}:
+		case <-e.ctx.Done():
+			closes(ErrClosed)
+			return
+		}
 		inv := first // an attempt leaves marks on its invocation
 		out, err := f.invoke(context.Background(), &inv)
+		<-slot
 		var pause time.Duration
 		switch {
 		case errors.Is(err, ErrThrottled):

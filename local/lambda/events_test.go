@@ -34,3 +34,18 @@ func TestAKeptInvocationReportsWhenItIsHandled(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestManyEventsDoNotThrottleEachOther(t *testing.T) {
+	s, log := newService(t)
+	f := add(t, s, Config{Concurrency: 1})
+	var handled atomic.Int32
+	for range 50 {
+		if err := f.InvokeKept([]byte(`{"do":"pid"}`), func() { handled.Add(1) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all are handled", func() bool { return handled.Load() == 50 })
+	if strings.Contains(log.String(), "throttled") {
+		t.Error("an invocation was throttled")
+	}
+}

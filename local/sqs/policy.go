@@ -70,11 +70,11 @@ func readPolicy(document map[string]any) ([]statement, error) {
 	}
 	var out []statement
 	if err := json.Unmarshal(text, &out); err != nil {
-		return nil, fmt.Errorf("Statement must be a list of statements: %w", err)
+		return nil, fmt.Errorf("it must be a list of statements: %w", err)
 	}
 	for _, one := range out {
 		if one.Effect != "Allow" && one.Effect != "Deny" {
-			return nil, errors.New("Statement: Effect must be Allow or Deny")
+			return nil, errors.New("each Effect must be Allow or Deny")
 		}
 	}
 	return out, nil

@@ -45,7 +45,7 @@ func TestTheServicesThatMaySend(t *testing.T) {
 		})
 	}
 	s := New(parttest.Laptop(), engine.New(parttest.Laptop()))
-	if _, err := parttest.Read(t, part.List{s}, "  Mail: {Type: AWS::SQS::Queue}\n  Policy: {Type: AWS::SQS::QueuePolicy, Properties: {Queues: [!Ref Mail], PolicyDocument: {Statement: [{Effect: allow}]}}}\n"); err == nil || !strings.Contains(err.Error(), "Policy: PolicyDocument") {
+	if _, err := parttest.Read(t, part.List{s}, "  Mail: {Type: AWS::SQS::Queue}\n  Policy: {Type: AWS::SQS::QueuePolicy, Properties: {Queues: [!Ref Mail], PolicyDocument: {Statement: [{Effect: allow}]}}}\n"); err == nil || !strings.Contains(err.Error(), "Policy: PolicyDocument.Statement") {
 		t.Errorf("a policy without statements: %v", err)
 	}
 }

@@ -113,7 +113,7 @@ func (s *Service) Read(r template.Resource) error {
 		}
 		statements, err := readPolicy(in.Document)
 		if err != nil {
-			return fmt.Errorf("%s: PolicyDocument: %w", r.ID, err)
+			return fmt.Errorf("%s: PolicyDocument.Statement: %w", r.ID, err)
 		}
 		s.policies[r.ID] = policy{in.Queues, statements}
 		return nil
