@@ -12,7 +12,7 @@ func TestEndpointRoutes(t *testing.T) {
 	serve := func(name string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Service", name) })
 	}
-	e := endpoint{services: map[string]http.Handler{"lambda": serve("lambda"), "secretsmanager": serve("secretsmanager")}, port: "4566", hosts: []string{"host.docker.internal"}}
+	e := endpoint{services: map[string]http.Handler{"lambda": serve("lambda"), "ses": serve("ses"), "secretsmanager": serve("secretsmanager")}, port: "4566", hosts: []string{"host.docker.internal"}}
 	const signed = "AWS4-HMAC-SHA256 Credential=AKIA/with/slash/20261121/eu-west-1/%s/aws4_request, SignedHeaders=host, Signature=00"
 	for _, test := range []struct {
 		name, path string
@@ -27,6 +27,7 @@ func TestEndpointRoutes(t *testing.T) {
 		{name: "presigned", path: "/?X-Amz-Credential=a%2F20261121%2Feu-west-1%2Flambda%2Faws4_request", service: "lambda", status: 200},
 		{name: "target", path: "/", header: map[string]string{"X-Amz-Target": "secretsmanager.GetSecretValue"}, service: "secretsmanager", status: 200},
 		{name: "path", path: "/2015-03-31/functions/x/invocations", service: "lambda", status: 200},
+		{name: "path of SES", path: "/v2/email/account", service: "ses", status: 200},
 		{name: "not served", path: "/", header: map[string]string{"X-Amz-Target": "DynamoDB_20120810.GetItem"}, status: 400, body: `"UnrecognizedClientException"`},
 		{name: "not served, XML", path: "/bucket", header: map[string]string{"Authorization": strings.Replace(signed, "%s", "s3", 1)}, status: 400, body: "<Error><Code>UnrecognizedClientException</Code>"},
 		{name: "nothing", path: "/", status: 403, body: `"MissingAuthenticationTokenException"`},

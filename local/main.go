@@ -38,7 +38,7 @@ const configFile = "samconfig.toml"
 const usage = `The laptop cloud runs template.yaml on this machine.
 
 Usage: local [flags], in the folder of samconfig.toml
-       local invoke FUNCTION EVENT
+       local invoke [FUNCTION [EVENT]]
 
 `
 

@@ -19,10 +19,12 @@ func TestWrongArgumentsEndWithTheError(t *testing.T) {
 		{[]string{"-idle", "soon"}, `invalid value "soon" for flag -idle`},
 		{[]string{"-idle", "0s"}, "-idle must be more than 0"},
 		{[]string{"-http-port", "65536"}, "a port must be between 0 and 65535"},
+		{[]string{"-inbox-port", "-1"}, "a port must be between 0 and 65535"},
 		{[]string{"-hosts", "podman"}, `-hosts must be docker, not "podman"`},
 		{[]string{"-aws-endpoint", "127.0.0.1:8000"}, "-aws-endpoint must be a URL such as http://127.0.0.1:8000"},
 		{[]string{"start"}, `unexpected argument "start"`},
-		{[]string{"invoke", "hello"}, "invoke needs a FUNCTION and an EVENT"},
+		{[]string{"invoke", "hello", "-", "x"}, "invoke needs at most a FUNCTION and an EVENT"},
+		{[]string{"invoke", "", "-"}, "invoke needs a FUNCTION for the EVENT"},
 	} {
 		cmd := exec.Command(laptopBinary, c.args...)
 		cmd.Dir = t.TempDir()
@@ -41,13 +43,13 @@ func TestHelpListsTheFlags(t *testing.T) {
 	if _, err := parse([]string{"--help"}, &out); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("--help: %v", err)
 	}
-	for _, want := range []string{"local invoke FUNCTION EVENT", "-http-port", "-log-level"} {
+	for _, want := range []string{"local invoke [FUNCTION [EVENT]]", "-http-port", "-inbox-port", "-log-level"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the help lacks %s: %s", want, out.String())
 		}
 	}
 	help, err := exec.Command(laptopBinary, "invoke", "--help").Output()
-	if err != nil || !strings.Contains(string(help), "Usage: local invoke FUNCTION EVENT") {
+	if err != nil || !strings.Contains(string(help), "Usage: local invoke [FUNCTION [EVENT]]") {
 		t.Errorf("invoke --help: %v: %s", err, help)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"plaudit/local/part"
 	"plaudit/local/rds"
 	"plaudit/local/s3"
+	"plaudit/local/scheduler"
 	"plaudit/local/secretsmanager"
 	"plaudit/local/ses"
 	"plaudit/local/sqs"
@@ -54,7 +55,7 @@ func newParts(l part.Laptop, on entrances, idleAfter time.Duration, bin string) 
 		},
 		callers: []part.List{
 			{functions},
-			{streams, buses.Deliverer()},
+			{streams, buses.Deliverer(), scheduler.New(l, functions)},
 			{ecs.NewPart(l, secrets, balancer)},
 			{balancer},
 		},

@@ -340,6 +340,9 @@ func (d *Deliverer) Start(context.Context) error {
 	s.timer.Start()
 	if schedules > 0 {
 		s.laptop.Started("schedules", fmt.Sprintf("rules %d", schedules), time.Since(began))
+		if err := s.laptop.ChangeRun(s.listSchedules); err != nil {
+			return err
+		}
 	}
 	s.laneMu.Lock()
 	defer s.laneMu.Unlock()
@@ -352,6 +355,20 @@ func (d *Deliverer) Start(context.Context) error {
 
 // stopGrace is how long deliveries under way may go on after Stop.
 const stopGrace = 3 * time.Second
+
+// listSchedules adds the schedules that are on and invoke a function to run.json, except
+// those that transform their event.
+func (s *Service) listSchedules(r *part.Run) {
+	for _, one := range s.rules {
+		for _, t := range one.targets {
+			f, ok := s.functions.Function(t.arn)
+			if !ok || one.schedule == nil || one.disabled || t.input.path != nil || t.input.transformer != nil {
+				continue
+			}
+			r.Schedules = append(r.Schedules, part.RunSchedule{Name: one.name, ARN: one.arn, Function: f.Name(), Input: string(t.input.constant)})
+		}
+	}
+}
 
 // Stop implements part.Part. It returns when no delivery is under way.
 func (d *Deliverer) Stop() {

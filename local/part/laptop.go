@@ -53,6 +53,15 @@ type Run struct {
 	PIDs      map[string]int         `json:"pids"`            // by part
 	Functions map[string]string      `json:"functions"`       // names in AWS, by folder
 	Inbox     string                 `json:"inbox,omitempty"` // address of the inbox, if the template sends mail
+	Schedules []RunSchedule          `json:"schedules,omitempty"`
+}
+
+// RunSchedule is a schedule in run.json that invokes a function.
+type RunSchedule struct {
+	Name     string `json:"name"`
+	ARN      string `json:"arn"`
+	Function string `json:"function"`        // its name in AWS
+	Input    string `json:"input,omitempty"` // "": the schedule's event
 }
 
 // RunDatabase is a database in run.json.

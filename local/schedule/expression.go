@@ -34,7 +34,8 @@ func Parse(text string) (Expression, error) {
 
 // ParseIn reads the rate(…), cron(…) or at(…) of a schedule of EventBridge Scheduler,
 // whose times are those of the clocks in a zone. A time that the clocks skip does not
-// fire, and one that they show twice fires once.
+// fire, and one that they show twice fires once; which time the documentation does not
+// say, here it is the first.
 // https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 func ParseIn(text string, zone *time.Location) (Expression, error) {
 	kind, body := split(text)
@@ -105,6 +106,54 @@ func (a at) Next(t time.Time) time.Time {
 		return a.Time
 	}
 	return time.Time{}
+}
+
+// Limit returns an expression of EventBridge Scheduler that fires from start on and before
+// end; a zero time is no limit. A rate fires first at start, or at once if there is none,
+// and then at its intervals from there.
+// https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#rate-based
+func Limit(e Expression, start, end time.Time) Expression {
+	if every, ok := e.(rate); ok {
+		e = &repeated{every: time.Duration(every), first: start}
+	}
+	return limited{e, start, end}
+}
+
+// limited is an expression within a span of time.
+type limited struct {
+	Expression
+	start, end time.Time
+}
+
+// Next implements Expression.
+func (l limited) Next(t time.Time) time.Time {
+	if t.Before(l.start) {
+		t = l.start.Add(-1) // start itself is within
+	}
+	next := l.Expression.Next(t)
+	if !l.end.IsZero() && !next.Before(l.end) {
+		return time.Time{}
+	}
+	return next
+}
+
+// repeated is a rate that counts from its first time.
+type repeated struct {
+	every time.Duration
+	first time.Time // zero: that of the first Next
+}
+
+// Next implements Expression, except that the first one of a rate without a start is t
+// itself.
+func (r *repeated) Next(t time.Time) time.Time {
+	if r.first.IsZero() {
+		r.first = t
+		return t
+	}
+	if t.Before(r.first) {
+		return r.first
+	}
+	return r.first.Add((t.Sub(r.first)/r.every + 1) * r.every)
 }
 
 // onClocks returns the first instant at which the clocks of a zone show a wall time,

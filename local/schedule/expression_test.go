@@ -242,3 +242,40 @@ func TestWrongSchedules(t *testing.T) {
 		}
 	}
 }
+
+func TestLimitsOfASchedule(t *testing.T) {
+	parse := func(text string) time.Time {
+		if text == "" {
+			return time.Time{}
+		}
+		return instant(t, text)
+	}
+	for _, c := range []struct {
+		name, expression, start, end, after string
+		want                                []string
+	}{
+		{"cron from a start on", "cron(0 9 * * ? *)", "2026-11-28 09:00", "", "2026-11-01 00:00", []string{"2026-11-28 09:00", "2026-11-29 09:00"}},
+		{"cron before an end", "cron(0 9 * * ? *)", "", "2026-11-29 09:00", "2026-11-27 12:00", []string{"2026-11-28 09:00", ""}},
+		{"a rate from a start on", "rate(6 hours)", "2026-11-28 09:10", "", "2026-11-01 00:00", []string{"2026-11-28 09:10", "2026-11-28 15:10"}},
+		{"a rate that started long ago", "rate(6 hours)", "2026-11-01 09:10", "", "2026-11-28 09:09", []string{"2026-11-28 09:10", "2026-11-28 15:10"}},
+		{"a rate without a start", "rate(6 hours)", "", "2026-11-29 00:00", "2026-11-28 09:09", []string{"2026-11-28 09:09", "2026-11-28 15:09", "2026-11-28 21:09", ""}},
+		{"once, before the start", "at(2026-11-28T09:00:00)", "2026-11-28 10:00", "", "2026-11-01 00:00", []string{""}},
+		{"once", "at(2026-11-28T09:00:00)", "2026-11-28 09:00", "2026-11-28 09:01", "2026-11-01 00:00", []string{"2026-11-28 09:00", ""}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e, err := ParseIn(c.expression, time.UTC)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e = Limit(e, parse(c.start), parse(c.end))
+			from := instant(t, c.after)
+			for _, want := range c.want {
+				next := e.Next(from)
+				if !next.Equal(parse(want)) {
+					t.Fatalf("after %v it fires at %v, want %s", from, next, want)
+				}
+				from = next
+			}
+		})
+	}
+}

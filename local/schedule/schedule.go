@@ -1,5 +1,5 @@
-// Package schedule has the expressions of EventBridge's schedules, and a timer that
-// follows them, in UTC. The engine's own schedules know neither the functions nor the
+// Package schedule has the expressions of EventBridge's schedules, those of rules and
+// those of EventBridge Scheduler, and a timer that follows them. The engine's own schedules know neither the functions nor the
 // time zones that they accept.
 //
 // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html
@@ -8,6 +8,7 @@ package schedule
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,12 +103,24 @@ func (i *item) due(now time.Time) bool {
 	return true
 }
 
-// byClock reports whether the item follows the wall clock. A rate does not.
-func (i *item) byClock() bool { _, ok := i.expression.(cron); return ok }
+// byClock reports whether the item follows the wall clock. A rate does not, and what
+// fired once is not fired again.
+func (i *item) byClock() bool {
+	e := i.expression
+	if limited, ok := e.(limited); ok {
+		e = limited.Expression
+	}
+	_, ok := e.(cron)
+	return ok
+}
 
 // Event returns the event that a rule with a schedule sends.
 // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html
 func Event(n part.Names, ruleARN string, at time.Time) []byte {
+	return event("aws.events", n.AccountID, n.Region, ruleARN, at, json.RawMessage("{}"))
+}
+
+func event(source, account, region, arn string, at time.Time, detail any) []byte {
 	text, err := json.Marshal(struct {
 		Version    string   `json:"version"`
 		ID         string   `json:"id"`
@@ -117,10 +130,33 @@ func Event(n part.Names, ruleARN string, at time.Time) []byte {
 		Time       string   `json:"time"`
 		Region     string   `json:"region"`
 		Resources  []string `json:"resources"`
-		Detail     struct{} `json:"detail"`
-	}{"0", uuid.NewString(), "Scheduled Event", "aws.events", n.AccountID, at.UTC().Format(time.RFC3339), n.Region, []string{ruleARN}, struct{}{}})
+		Detail     any      `json:"detail"`
+	}{"0", uuid.NewString(), "Scheduled Event", source, account, at.UTC().Format(time.RFC3339), region, []string{arn}, detail})
 	if err != nil {
 		panic(err) // texts only
 	}
 	return text
+}
+
+// Payload returns what the schedule with an ARN, a rule or one of EventBridge Scheduler,
+// sends to a function: its input, or an event if that is "".
+// https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
+func Payload(arn, input string, at time.Time) []byte {
+	parts := strings.SplitN(arn, ":", 6) // arn:aws:service:region:account:resource
+	if len(parts) < 6 {
+		parts = make([]string, 6)
+	}
+	ofScheduler := parts[2] == "scheduler"
+	switch {
+	case input == "" && ofScheduler:
+		return event("aws.scheduler", parts[4], parts[3], arn, at, "{}") // a text, there
+	case input == "":
+		return event("aws.events", parts[4], parts[3], arn, at, json.RawMessage("{}"))
+	case ofScheduler:
+		return []byte(strings.NewReplacer(
+			"<aws.scheduler.schedule-arn>", arn, "<aws.scheduler.scheduled-time>", at.UTC().Format(time.RFC3339),
+			"<aws.scheduler.execution-id>", uuid.NewString(), "<aws.scheduler.attempt-number>", "1",
+		).Replace(input))
+	}
+	return []byte(input)
 }

@@ -34,8 +34,27 @@ func TestTheEventIsTheOneThatEventBridgeSends(t *testing.T) {
 	}
 }
 
+func TestWhatAScheduleSends(t *testing.T) {
+	const (
+		rule     = "arn:aws:events:us-east-1:123456789012:rule/mine"
+		schedule = "arn:aws:scheduler:us-east-1:123456789012:schedule/default/mine"
+	)
+	at := time.Date(2026, 11, 28, 9, 0, 0, 5, time.FixedZone("", 9*3600))
+	for _, c := range []struct{ arn, input, want string }{
+		{rule, "", `"detail-type":"Scheduled Event","source":"aws.events","account":"123456789012","time":"2026-11-28T00:00:00Z","region":"us-east-1","resources":["` + rule + `"],"detail":{}}`},
+		{rule, `{"at":"<aws.scheduler.scheduled-time>"}`, `{"at":"<aws.scheduler.scheduled-time>"}`},
+		{schedule, "", `"detail-type":"Scheduled Event","source":"aws.scheduler","account":"123456789012","time":"2026-11-28T00:00:00Z","region":"us-east-1","resources":["` + schedule + `"],"detail":"{}"}`},
+		{schedule, `{"at":"<aws.scheduler.scheduled-time>","arn":"<aws.scheduler.schedule-arn>","n":<aws.scheduler.attempt-number>}`,
+			`{"at":"2026-11-28T00:00:00Z","arn":"` + schedule + `","n":1}`},
+	} {
+		if got := string(Payload(c.arn, c.input, at)); !strings.HasSuffix(got, c.want) {
+			t.Errorf("%s sends %s", c.arn, got)
+		}
+	}
+}
+
 func TestWhatTheClockDoes(t *testing.T) {
-	at := func(clock string) time.Time { return instant(t, "2026-11-28 "+clock) }
+	clock := func(clock string) time.Time { return instant(t, "2026-11-28 "+clock) }
 	hourly, err := Parse("cron(0 * * * ? *)")
 	if err != nil {
 		t.Fatal(err)
@@ -50,13 +69,16 @@ func TestWhatTheClockDoes(t *testing.T) {
 		{"what was missed fires once", hourly, []string{"10:30", "14:10", "14:11", "15:00"}, "-F-F"},
 		{"a clock that was set back", hourly, []string{"10:30", "11:00", "09:15", "10:00", "11:00"}, "-F-FF"},
 		{"a rate", rate(time.Hour), []string{"10:30", "11:29", "11:30", "12:29", "12:30"}, "--F-F"},
+		{"a limited clock that was set back", Limit(hourly, time.Time{}, time.Time{}), []string{"10:30", "11:00", "09:15", "10:00", "11:00"}, "-F-FF"},
+		{"what fires once, and a clock that was set back", Limit(at{clock("11:00")}, time.Time{}, time.Time{}), []string{"10:30", "11:00", "09:15", "11:00"}, "-F--"},
+		{"a rate that begins at once", Limit(rate(time.Hour), time.Time{}, time.Time{}), []string{"10:30", "10:31", "11:29", "11:30", "11:31"}, "-F-F-"},
 		{"a rate that was missed", rate(time.Hour), []string{"10:30", "14:10", "15:09", "15:10"}, "-F-F"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			i := &item{expression: c.expression}
 			got := ""
-			for _, clock := range c.now {
-				if i.due(at(clock)) {
+			for _, now := range c.now {
+				if i.due(clock(now)) {
 					got += "F"
 				} else {
 					got += "-"

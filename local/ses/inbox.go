@@ -151,13 +151,24 @@ func (s *Service) answerError(w http.ResponseWriter, err error) {
 	_ = json.NewEncoder(w).Encode(p) // the client is gone
 }
 
+// encode returns JSON that people can read, with a line feed at its end: < is not
+// escaped.
+func encode(value any, indent string) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", indent)
+	err := encoder.Encode(value)
+	return out.Bytes(), err
+}
+
 func answerJSON(w http.ResponseWriter, value any) error {
-	text, err := json.MarshalIndent(value, "", "  ")
+	text, err := encode(value, "  ")
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(text, '\n')) // the client is gone
+	_, _ = w.Write(text) // the client is gone
 	return nil
 }
 
@@ -197,27 +208,27 @@ func (s *Service) getMessages(w http.ResponseWriter, r *http.Request) error {
 	}
 	found, _ := s.mails.list(values.Get("to"), "", limit)
 	w.Header().Set("Content-Type", "application/json")
-	before := "["
+	separator := "[\n"
 	for _, one := range found {
 		m, err := s.mail(one)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+		var text []byte
+		if err == nil {
+			text, err = encode(m, "")
+		}
 		if err != nil {
 			s.laptop.Log.Error("the inbox cannot read a mail", "message", one.ID, "error", err)
 			panic(http.ErrAbortHandler) // the list has begun, and must not look complete
 		}
-		text, err := json.Marshal(m)
-		if err != nil {
-			return err
-		}
-		_, _ = w.Write(append([]byte(before), text...)) // the client is gone
-		before = ",\n"
+		_, _ = w.Write(append([]byte(separator), text...)) // the client is gone
+		separator = ","
 	}
-	if before == "[" {
-		before = "[\n"
+	if separator == "," {
+		separator = ""
 	}
-	_, _ = w.Write([]byte(strings.TrimSuffix(before, ",\n") + "]\n"))
+	_, _ = w.Write([]byte(separator + "]\n"))
 	return nil
 }
 

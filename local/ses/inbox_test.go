@@ -43,6 +43,9 @@ func TestMessages(t *testing.T) {
 			t.Errorf("%s: %q, want %q", query, ids, wanted)
 		}
 	}
+	if _, text := l.do(t, http.MethodGet, "/messages", ""); !strings.Contains(text, `"from":"Plaudit <scores@example.com>"`) || strings.Count(text, "\n") != 6 {
+		t.Errorf("the list is hard to read: %s", text)
+	}
 	answer, text := l.do(t, http.MethodGet, "/messages/"+sent[1], "")
 	var m Mail
 	if err := json.Unmarshal([]byte(text), &m); err != nil || answer.StatusCode != http.StatusOK || m.Subject != "mail 1" {

@@ -64,7 +64,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !s.read:
 		err = badRequest("the template has no resource of SES: add a configuration set and an identity")
 	case r.Method == http.MethodPost && r.URL.Path == "/v2/email/outbound-emails":
-		out, err = s.send(r, w)
+		out, err = s.send(w, r)
 	case r.Method == http.MethodGet && r.URL.Path == "/v2/email/account":
 		out, err = s.account(), nil
 	}
@@ -81,7 +81,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(out) // the client is gone
 }
 
-func (s *Service) send(r *http.Request, w http.ResponseWriter) (any, error) {
+func (s *Service) send(w http.ResponseWriter, r *http.Request) (any, error) {
 	var in request
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	decoder.DisallowUnknownFields()
@@ -200,8 +200,13 @@ func (s *Service) draft(in request) (draft, error) {
 		}
 		d.compose = message.compose
 	}
-	slices.Sort(d.to)
-	d.to = slices.Compact(d.to)
+	all := d.to
+	d.to = nil
+	for _, address := range all {
+		if !slices.Contains(d.to, address) {
+			d.to = append(d.to, address)
+		}
+	}
 	switch {
 	case len(d.to) == 0:
 		return d, badRequest("Destination must have a recipient")

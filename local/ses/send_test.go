@@ -21,7 +21,8 @@ import (
 func TestASimpleMailIsInTheInboxAsItWasSent(t *testing.T) {
 	l := start(t, stack, t.TempDir())
 	in := simpleMail()
-	in.Destination.CcAddresses = []string{"Bob <bob@example.org>"}
+	in.Destination.ToAddresses = []string{"ann@example.org", "zoe@example.org"}
+	in.Destination.CcAddresses = []string{"Bob <bob@example.org>", "ann@example.org"}
 	in.Destination.BccAddresses = []string{"carol@example.org"}
 	in.ReplyToAddresses = []string{"help@example.com"}
 	id := l.send(t, in)
@@ -34,11 +35,11 @@ func TestASimpleMailIsInTheInboxAsItWasSent(t *testing.T) {
 		m.HTML != "<p>안녕하세요</p>\n" || m.Status != Delivered || m.ConfigurationSet != "main" || m.At.IsZero() || len(m.Attachments) > 0 {
 		t.Errorf("mail %+v", m)
 	}
-	if !slices.Equal(m.To, []string{"ann@example.org", "bob@example.org", "carol@example.org"}) || !slices.Equal(m.Tags["user"], []string{"u1"}) || m.Recipients["carol@example.org"] != Delivered {
+	if !slices.Equal(m.To, []string{"ann@example.org", "zoe@example.org", "bob@example.org", "carol@example.org"}) || !slices.Equal(m.Tags["user"], []string{"u1"}) || m.Recipients["carol@example.org"] != Delivered {
 		t.Errorf("to %q, tags %q, recipients %q", m.To, m.Tags, m.Recipients)
 	}
 	for name, want := range map[string]string{
-		"From": "Plaudit <scores@example.com>", "To": "ann@example.org", "Cc": "Bob <bob@example.org>", "Reply-To": "help@example.com",
+		"From": "Plaudit <scores@example.com>", "To": "ann@example.org, zoe@example.org", "Cc": "Bob <bob@example.org>, ann@example.org", "Reply-To": "help@example.com",
 		"Subject": "점수가 바뀌었습니다", "MIME-Version": "1.0", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
 		"List-Unsubscribe": *in.Content.Simple.Headers[0].Value, "Message-ID": "<" + id + "@ap-northeast-2.amazonses.com>",
 	} {
