@@ -62,8 +62,8 @@ func (l Letter) linkProposed(w in, d *doc) {
 	f := l.who(w)
 	l.said(w, &f, l.Note)
 	d.blocks = append(d.blocks, f)
-	d.say(w.say("To accept or decline, log in to the app in which you use this board. Programs find the proposal with GET /v1/players/me/links.",
-		"수락하거나 거절하려면 이 점수판을 이용하는 앱에 로그인해 주세요. 프로그램에서는 GET /v1/players/me/links 요청으로 제안을 확인할 수 있습니다."))
+	d.say(w.say("To accept or decline, log in to the app in which you use this board. By the API, PUT /v1/players/me/links/{board}/{player} accepts and DELETE declines.",
+		"수락하거나 거절하려면 이 점수판을 이용하는 앱에 로그인해 주세요. API로는 PUT /v1/players/me/links/{board}/{player} 요청으로 수락하고 DELETE 요청으로 거절합니다."))
 	d.say(w.say("If this is not you, decline or ignore it.", "본인이 아니라면 거절하거나 무시하셔도 됩니다."))
 }
 
