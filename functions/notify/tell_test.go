@@ -1,10 +1,15 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-lambda-go/events"
 
 	"plaudit/shared/event"
 )
@@ -498,4 +503,34 @@ func TestFeedback(t *testing.T) {
 	k.handle(k.message(`{"rule":"feedback","type":"Bounce","bounce":null,"user":null,"message":null}`)) // paths that the event lacks
 	k.api.Fail(503, 503, 503)
 	k.again(k.message(fmt.Sprintf(`{"rule":"feedback","type":"Complaint","bounce":"","user":%q,"message":"m"}`, reader)))
+}
+
+// The sample events have the same result however often they come.
+func TestSamples(t *testing.T) {
+	files, err := filepath.Glob("../../events/notify/*.ok.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	k := start(t)
+	k.now = time.Now()
+	for range 2 {
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var batch struct{ Records []events.SQSMessage }
+			if err := json.Unmarshal(text, &batch); err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range batch.Records {
+				if err := (handler{k.service}).handle(t.Context(), m); err != nil {
+					t.Errorf("%s: %v", file, err)
+				}
+			}
+		}
+	}
+	k.mails(0)
+	k.held(0)
+	k.counted("Dropped 2", "dropped/erased 2", "FeedbackOther 2", "UnknownTypes 2")
 }
