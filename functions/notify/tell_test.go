@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"plaudit/shared/event"
+	"plaudit/shared/notify"
 )
 
 // shows checks that a text has each of the parts.
@@ -266,8 +268,8 @@ func TestAChangedAddressIsToldToTheFormerOne(t *testing.T) {
 	}
 	k.api.User(reader, object{"former_email": "before@example.com"})
 	k.handle(k.message(k.body("security", security("user.email-changed", object{}))))
-	if m := k.mails(1)[0]; m.To != "before@example.com" {
-		t.Errorf("sent to %s", m.To)
+	if m := k.mails(1)[0]; m.To != "before@example.com" || m.Tags["user"] != "" {
+		t.Errorf("sent to %s with the tags %v", m.To, m.Tags) // a bounce there is not about the account's address
 	}
 }
 
@@ -291,8 +293,8 @@ func TestLinksAreFetchedWhenTheyAreSent(t *testing.T) {
 	// A new address is verified where it is.
 	k.api.User(reader, object{"new_email": "new@example.com"})
 	k.handle(k.message(k.body("links", security("user.verification-requested", object{}))))
-	if m := k.mails(1)[0]; m.To != "new@example.com" {
-		t.Errorf("sent to %s", m.To)
+	if m := k.mails(1)[0]; m.To != "new@example.com" || m.Tags["user"] != "" {
+		t.Errorf("sent to %s with the tags %v", m.To, m.Tags)
 	}
 	k.handle(k.message(k.body("links", security("user.reset-requested", object{}))))
 	m = k.mails(1)[0]
@@ -444,6 +446,7 @@ func TestWhatBreaksALetterIsHeld(t *testing.T) {
 		"a letter lacks them":   k.body("told", player("changed", object{"changes": object{}})),
 		"a reader of no form":   k.body("told", object{"type": "plaudit.player.link-ended", "subject": "board/cup/player/bib-7", "notify": "kim@example.com"}),
 		"another subject":       k.body("security", object{"source": event.Users, "type": "plaudit.session.reused", "subject": "board/cup"}),
+		"an entry of users":     k.body("told", object{"source": event.Users, "type": "plaudit.entry.adjusted", "subject": "board/cup/player/bib-7", "notify": reader, "data": 1}),
 		"another's source":      k.body("security", object{"source": event.Scores, "type": "plaudit.session.reused", "subject": "user/" + reader}),
 		"feedback of no type":   `{"rule":"feedback","type":"Delivery"}`,
 		"feedback on nobody":    `{"rule":"feedback","type":"Complaint","user":"kim@example.com"}`,
@@ -459,6 +462,23 @@ func TestWhatBreaksALetterIsHeld(t *testing.T) {
 			k.counted("Held 1", "Sent 1")
 		})
 	}
+}
+
+// breaking panics, as a mistake in what writes a letter does.
+type breaking struct{ notify.Scores }
+
+func (breaking) Board(context.Context, string) (notify.Board, bool, error) { panic("broken") }
+
+func TestWhatBreaksTheProgramIsHeld(t *testing.T) {
+	k := start(t)
+	scores := k.service.Scores
+	k.service.Scores = breaking{scores}
+	k.handle(k.message(k.body("told", k.adjusted(nil))))
+	_, reasons := k.held(1)
+	shows(t, reasons[0], "breaks the program", "broken")
+	k.service.Scores = scores
+	k.handle(k.message(k.body("told", k.adjusted(nil))))
+	k.mails(1)
 }
 
 // Names and notes of other people stay in their place.

@@ -90,7 +90,10 @@ func (s *Sender) Send(ctx context.Context, m notify.Mail) (id string, err error)
 		FromEmailAddress: &s.from,
 		Destination:      &types.Destination{ToAddresses: []string{m.To}},
 		Content:          &types.EmailContent{Simple: message},
-		EmailTags:        []types.MessageTag{tag("user", m.User), tag("type", m.Type)},
+		EmailTags:        []types.MessageTag{tag("type", m.Type)},
+	}
+	if m.User != "" {
+		in.EmailTags = append(in.EmailTags, tag("user", m.User))
 	}
 	if s.configurationSet != "" {
 		in.ConfigurationSetName = &s.configurationSet

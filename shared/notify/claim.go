@@ -103,7 +103,9 @@ func (s *Service) hold(ctx context.Context, key Key, there *Claim, m Message) er
 type Mail struct {
 	To, Subject, Text, HTML string
 	Unsubscribe             string // the URL of RFC 8058; "" for mail that cannot be switched off
-	User, Type              string // tags, with which feedback comes back
+	// User and Type are tags, with which feedback comes back. User is "" if the address is
+	// not the account's own, such as its former one: what happens there is not about it.
+	User, Type string
 }
 
 // Mailer sends mails.

@@ -148,7 +148,7 @@ func parse(body string) (message, error) {
 	if e.RecordedTime.IsZero() {
 		return in, errors.New("the event has no recordedtime")
 	}
-	if e.Source == event.Scores && (e.Type == event.EntryAdjusted || e.Type == event.EntryReversed) {
+	if event.Ours(e.Source) && (e.Type == event.EntryAdjusted || e.Type == event.EntryReversed) {
 		e.entry = &entryData{}
 		if err := e.decode(e.entry); err != nil {
 			return in, err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -174,10 +175,16 @@ func (s *Service) handle(ctx context.Context, m Message) (holds []*heldError, er
 	return holds, err
 }
 
-// tell tells one user, and separates what must be held from what must come again.
-func (s *Service) tell(ctx context.Context, m Message, rule string, e Event, k kind, user string) (*heldError, error) {
-	err := s.mail(ctx, m, rule, e, k, user)
-	var h *heldError
+// tell tells one user, and separates what must be held from what must come again. What
+// breaks the program would break it whenever it came again.
+func (s *Service) tell(ctx context.Context, m Message, rule string, e Event, k kind, user string) (h *heldError, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.ErrorContext(ctx, "a mail breaks the program", "user", user, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			h, err = &heldError{reason: fmt.Sprintf("the mail to user %s breaks the program: %v", user, p)}, nil
+		}
+	}()
+	err = s.mail(ctx, m, rule, e, k, user)
 	if errors.As(err, &h) {
 		return h, nil
 	}
@@ -207,16 +214,16 @@ func (s *Service) mail(ctx context.Context, m Message, rule string, e Event, k k
 		return err
 	}
 	if !ok {
-		return s.drop(ctx, "erased")
+		return s.drop(ctx, user, "erased")
 	}
 	if k.kind != letter.Verify && k.kind != letter.Reset {
 		switch {
 		case !to.EmailVerified:
-			return s.drop(ctx, "unverified")
+			return s.drop(ctx, user, "unverified")
 		case to.MailState != "":
-			return s.drop(ctx, "mail-state")
+			return s.drop(ctx, user, "mail-state")
 		case !to.wants(k.preference):
-			return s.drop(ctx, "preference")
+			return s.drop(ctx, user, "preference")
 		}
 	}
 	if k == foreign {
@@ -229,7 +236,7 @@ func (s *Service) mail(ctx context.Context, m Message, rule string, e Event, k k
 			if _, _, err := s.Claims.Put(ctx, key, before, next); err != nil {
 				return err
 			}
-			return s.drop(ctx, "limit")
+			return s.drop(ctx, user, "limit")
 		}
 	}
 	l, address, reason, err := s.compose(ctx, e, k, to)
@@ -237,20 +244,22 @@ func (s *Service) mail(ctx context.Context, m Message, rule string, e Event, k k
 		return err
 	}
 	if reason != "" {
-		return s.drop(ctx, reason)
+		return s.drop(ctx, user, reason)
 	}
 	mail, err := l.Render()
 	if err != nil {
 		return held("the mail to user %s cannot be written: %v", user, err)
 	}
-	return s.send(ctx, key, before, m, k, Mail{
-		To: address, Subject: mail.Subject, Text: mail.Text, HTML: mail.HTML, Unsubscribe: l.Unsubscribe,
-		User: user, Type: string(k.kind),
-	})
+	out := Mail{To: address, Subject: mail.Subject, Text: mail.Text, HTML: mail.HTML, Unsubscribe: l.Unsubscribe, Type: string(k.kind)}
+	if address == to.Email {
+		out.User = user
+	}
+	return s.send(ctx, key, before, m, k, out)
 }
 
 // drop counts a mail that is not sent.
-func (s *Service) drop(ctx context.Context, reason string) error {
+func (s *Service) drop(ctx context.Context, user, reason string) error {
+	slog.InfoContext(ctx, "a mail is not sent", "user", user, "reason", reason)
 	s.Meter.Count(ctx, "Dropped", 1)
 	s.Meter.Tally(ctx, "dropped", reason)
 	return nil
