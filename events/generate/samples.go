@@ -188,7 +188,7 @@ var direct = []struct {
 	{"player-sync", "no-records", "error", "an event that does not come from a stream", `{}`},
 
 	{"notify", "adjustment", "ok", "an adjustment that is replayed, and whose user does not exist (any more)", queued(told(event.EntryAdjusted))},
-	{"notify", "unknown-type", "ok", "an event of a type that no mail tells of, which is ignored", queued(told("plaudit.entry.sampled"))},
+	{"notify", "unknown-type", "ok", "an event of an unknown type, which is ignored", queued(told("plaudit.entry.sampled"))},
 	{"notify", "bounce", "ok", "a bounce that passes, which changes nothing", queued(`{"rule":"feedback","type":"Bounce","bounce":"Transient","user":"` + member + `","message":"sample"}`)},
 	{"notify", "no-records", "error", "an event that does not come from a queue", `{}`},
 }

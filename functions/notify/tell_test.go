@@ -136,7 +136,7 @@ func TestABatchIsOneMail(t *testing.T) {
 	m := k.mails(1)[0]
 	shows(t, m.Text, "Seoul Cup", "Ada", "Bea", "302", "corrected 0", "998 → 700", "5 → 10")
 	if strings.Contains(m.Text, "not told") || strings.Contains(m.Text, "Secret") || strings.Contains(m.Text, "Cid") {
-		t.Errorf("the mail tells of others:\n%s", m.Text)
+		t.Errorf("the mail contains what is not the reader's:\n%s", m.Text)
 	}
 	k.counted("Sent 1")
 	if calls := k.api.Calls(); len(calls) > 40 {
@@ -259,7 +259,7 @@ func TestSecurityMailIsAlwaysSent(t *testing.T) {
 	}
 }
 
-// Whoever lost an account must learn of it, so the mail goes to the address before.
+// The owner of a stolen account must learn of it, so the mail goes to the former address.
 func TestAChangedAddressIsToldToTheFormerOne(t *testing.T) {
 	k := start(t)
 	k.handle(k.message(k.body("security", security("user.email-changed", object{}))))

@@ -70,7 +70,7 @@ func TestTokenIsExchangedAgainOnceOn401(t *testing.T) {
 		t.Errorf("asked %s, want %s", got, want)
 	}
 
-	// An API that refuses every token is asked twice, not for ever.
+	// An API that refuses every token is asked twice, not forever.
 	n := 0
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n++

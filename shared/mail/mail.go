@@ -115,7 +115,7 @@ var refusals = map[string]bool{
 }
 
 // classify returns the error of a mail that was not sent, nil if only the answer to one
-// that was sent is lost, and any other error if nobody knows.
+// that was sent is lost, and any other error if it is unknown which.
 func classify(err error) error {
 	var response *awshttp.ResponseError
 	status := 0

@@ -37,7 +37,7 @@ const (
 type kind struct {
 	kind       letter.Kind
 	preference string // key of a user's preferences; "" if it cannot be switched off
-	again      bool   // if nobody knows whether it was sent, it is sent again
+	again      bool   // if it is unknown whether it was sent, it is sent again
 }
 
 // otherEvents is the preference for events of other systems.

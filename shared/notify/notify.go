@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode"
 
+	"plaudit/shared/claim"
 	"plaudit/shared/event"
 	"plaudit/shared/letter"
 )
@@ -30,7 +31,7 @@ type Message struct {
 // Queues takes copies of messages.
 type Queues interface {
 	// Fail sends a copy to the dead-letter queue, with the reason. Redriven is not
-	// copied: whoever sends the message again sets it.
+	// copied: it is set when somebody sends the message again.
 	Fail(ctx context.Context, m Message, reason string) error
 	// Wait sends a copy to the message's own queue, from which it comes after a while,
 	// as one that has Waited.
@@ -48,7 +49,7 @@ type Meter interface {
 type Service struct {
 	Accounts Accounts
 	Scores   Scores
-	Claims   Claims
+	Claims   claim.Store
 	Mailer   Mailer
 	Queues   Queues
 	Meter    Meter
@@ -196,7 +197,7 @@ func (s *Service) tell(ctx context.Context, m Message, rule string, e Event, k k
 
 // mail sends one user the mail about the event, unless it is sent or not wanted.
 func (s *Service) mail(ctx context.Context, m Message, rule string, e Event, k kind, user string) error {
-	key := Key{Rule: rule, Of: e.LogID, User: user}
+	key := claim.Key{Rule: rule, Of: e.LogID, User: user}
 	if e.batch() != "" {
 		key.Of = "batch:" + e.batch()
 	}
@@ -232,7 +233,7 @@ func (s *Service) mail(ctx context.Context, m Message, rule string, e Event, k k
 			return err
 		}
 		if !allowed {
-			next := newClaim(Dropped, m)
+			next := newClaim(claim.Dropped, m)
 			if _, _, err := s.Claims.Put(ctx, key, before, next); err != nil {
 				return err
 			}
@@ -279,7 +280,7 @@ func (s *Service) feedback(ctx context.Context, in message) error {
 		s.Meter.Count(ctx, "FeedbackOther", 1)
 	}
 	if state == "" || in.User == "" {
-		return nil // nobody's address is at fault, or the mail is not ours
+		return nil // the address is fine, or the mail is not ours
 	}
 	known, err := s.Accounts.SetMailState(ctx, in.User, state)
 	if err != nil {
