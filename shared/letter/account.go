@@ -25,6 +25,9 @@ func (l Letter) account(w in, d *doc) {
 		return
 	}
 	l.greet(w, d)
+	if l.Kind != RoleChanged {
+		l.Actor, l.ByKey = "", false // the account itself, in whose name others may have acted
+	}
 	switch l.Kind {
 	case RoleChanged:
 		role, _ := l.change("role")
@@ -56,8 +59,8 @@ func (l Letter) account(w in, d *doc) {
 			"본인이 시도했다면 별도의 조치가 필요하지 않습니다. 본인이 아니라면 다른 곳에서 쓰지 않는 비밀번호를 사용해 주세요.")
 	case SessionReused:
 		d.subject = w.say("A session of your account was ended for safety", "보안을 위해 로그인 세션을 종료했습니다")
-		d.say(w.say("A token of this session was used twice. Somebody may have copied it, so the session was ended.",
-			"세션의 토큰이 두 번 사용되었습니다. 누군가 토큰을 복사했을 수 있어 해당 세션을 종료했습니다."))
+		d.say(w.say("The credentials of this session were used twice. Somebody may have copied them, so the session was ended.",
+			"로그인 세션의 인증 정보가 두 번 사용되었습니다. 누군가 복사했을 수 있어 해당 세션을 종료했습니다."))
 		l.said(w, &f, l.Note)
 		ifNot = w.say("Log in again. If you notice anything that you did not do, reset your password: that ends all sessions.",
 			"다시 로그인해 주세요. 본인이 하지 않은 활동이 있다면 비밀번호를 재설정해 주세요. 재설정하면 모든 세션이 종료됩니다.")

@@ -8,6 +8,13 @@ import (
 	"unicode"
 )
 
+const (
+	maxEntries = 1000      // of a batch
+	maxPoints  = 1<<53 - 1 // of an entry
+
+	maxProblems = 10 // in an error, which travels with the event
+)
+
 // switchable are the kinds of mail that their readers can switch off.
 var switchable = map[Kind]bool{
 	Adjusted: true, Reversed: true, PlayerChanged: true, LinkProposed: true, PeriodClosed: true, Foreign: true,
@@ -28,7 +35,6 @@ func (l Letter) check() error {
 	var p problems
 	p.unless(l.Locale == "ko" || l.Locale == "en", "Locale must be ko or en")
 	p.unless(l.Zone != nil, "Zone must be the reader's time zone")
-	p.unless(l.Actor == "" || !l.ByKey, "Actor must be empty if an API key did it")
 	if l.Kind != Verify && l.Kind != Reset {
 		p.instant("At", l.At)
 	}
@@ -40,6 +46,7 @@ func (l Letter) check() error {
 	switch l.Kind {
 	case Adjusted, Reversed:
 		p.unless(len(l.Entries) > 0, "Entries must have an entry")
+		p.unless(len(l.Entries) <= maxEntries, "Entries must have at most %d entries", maxEntries)
 		for i, e := range l.Entries {
 			p.entry(fmt.Sprintf("Entries[%d]", i), l.entry(e))
 		}
@@ -77,6 +84,9 @@ func (l Letter) check() error {
 	if len(p) == 0 {
 		return nil
 	}
+	if rest := len(p) - maxProblems; rest > 0 {
+		p = append(p[:maxProblems], fmt.Sprintf("and %d more", rest))
+	}
 	return fmt.Errorf("letter of kind %q: %s", l.Kind, strings.Join(p, "; "))
 }
 
@@ -99,6 +109,7 @@ func (p *problems) entry(field string, e Entry) {
 	p.unless(e.Kind == kindAdjustment || e.Kind == kindReversal, "%s.Kind must be adjustment or reversal", field)
 	p.board(field+".Board", e.Board)
 	p.unless(e.Player != "", "%s.Player must not be empty", field)
+	p.unless(absolute(e.Points) <= maxPoints, "%s.Points must be from -%d to %[2]d", field, int64(maxPoints))
 	p.instant(field+".OccurredAt", e.OccurredAt)
 	if e.Original != nil {
 		p.unless(e.Kind == kindReversal, "%s.Original must be nil unless the entry is a reversal", field)

@@ -1,12 +1,18 @@
 package letter
 
+import "fmt"
+
 // maxTop is how many places of a final table a letter has.
 const maxTop = 10
 
 // periodClosed writes about the final table of a run.
 func (l Letter) periodClosed(w in, d *doc) {
 	c, board := l.Closed, w.board(l.Board)
-	period := w.period(l.Board, c.Period, c.Start)
+	// A name that the board chose, or the days.
+	var period any = foreign{c.Period, maxName}
+	if calendar[c.Period] {
+		period = w.period(l.Board, c.Period, c.Start)
+	}
 	own := 0
 	for _, place := range c.Top {
 		if place.You {
@@ -26,7 +32,7 @@ func (l Letter) periodClosed(w in, d *doc) {
 	}
 	var f facts
 	f.add(w.say("Board", "점수판"), board.String())
-	f.add(w.say("Period", "기간"), upper(period))
+	f.add(w.say("Period", "기간"), w.capital(c.Period, fmt.Sprint(period)))
 	if !c.Start.IsZero() {
 		zone := w.zoneOf(l.Board)
 		f.add(w.say("From", "시작"), w.instant(c.Start, zone))
@@ -54,7 +60,7 @@ func (l Letter) periodClosed(w in, d *doc) {
 		})
 	}
 	if rest := c.Of - len(c.Top); rest > 0 {
-		t.more = w.say("and %s more", "외 %s", w.count(rest, "player", "players", "명"))
+		t.more = w.say("and %s", "외 %s", w.count(rest, "more player", "more players", "명"))
 	}
 	d.blocks = append(d.blocks, t)
 }

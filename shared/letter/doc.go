@@ -29,6 +29,7 @@ type facts []fact
 type fact struct {
 	name  string
 	value []string // lines
+	of    string   // what the value belongs to, such as a period; "" for nothing in particular
 	main  bool     // what the reader looks for first
 }
 

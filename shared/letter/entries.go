@@ -1,6 +1,6 @@
 package letter
 
-import "math/big"
+import "time"
 
 // The kinds of entries.
 const (
@@ -67,7 +67,11 @@ func (l Letter) corrected(w in, d *doc, rows int) {
 	if e.Kind == kindReversal {
 		d.subject = w.subject("%[2]s cancelled on %[1]s", "%[1]s: %[2]s 취소", board, upper(w.cancelled(e)))
 		d.say(w.say("An entry of yours was cancelled and no longer counts.", "기록이 취소되어 더 이상 점수에 반영되지 않습니다."))
-		f.add(w.say("Cancelled", "취소된 기록"), upper(w.cancelled(e)))
+		what := fact{name: w.say("Cancelled", "취소된 기록"), value: []string{upper(w.cancelled(e))}}
+		if e.Original != nil {
+			what.of = foreign{e.Original.Reason, maxName}.String()
+		}
+		f = append(f, what)
 		if o := e.Original; o != nil {
 			f.add(w.say("Dated", "기록 일시"), w.when(o.OccurredAt))
 			if lines := note(o.Note); len(lines) > 0 {
@@ -99,7 +103,7 @@ func (l Letter) corrected(w in, d *doc, rows int) {
 		why = l.Note
 	}
 	// An adjustment counts in the periods of the time that it is dated.
-	if e.Kind == kindAdjustment && w.when(e.OccurredAt) != w.when(l.At) {
+	if apart := l.At.Sub(e.OccurredAt).Abs(); e.Kind == kindAdjustment && apart >= time.Minute {
 		f.add(w.say("Dated", "기준 일시"), w.when(e.OccurredAt))
 	}
 	l.said(w, &f, why)
@@ -132,12 +136,11 @@ func (l Letter) scores(w in, rows int, named bool) (f facts) {
 			break
 		}
 		s = l.score(s)
-		name := w.say("Score (%s)", "점수 (%s)", w.period(s.Board, s.Period, s.Start))
-		value := []string{w.scored(s)}
+		of := w.capital(s.Period, w.period(s.Board, s.Period, s.Start))
 		if named {
-			value = append(value, w.place(s.Board, s.Player))
+			of += " · " + w.place(s.Board, s.Player)
 		}
-		f = append(f, fact{name: name, value: value, main: true})
+		f = append(f, fact{name: w.say("Score", "점수"), value: []string{w.scored(s)}, of: of, main: true})
 	}
 	return f
 }
@@ -147,6 +150,8 @@ func (w in) scored(s Score) string {
 	switch {
 	case !s.FromKnown:
 		return w.score(s.Board, s.To)
+	case s.From == nil && s.To == nil, s.From != nil && s.To != nil && *s.From == *s.To:
+		return w.say("%s (unchanged)", "%s (변동 없음)", w.score(s.Board, s.To))
 	case s.From == nil || s.To == nil || w.ko:
 		return arrow(w.score(s.Board, s.From), w.score(s.Board, s.To))
 	}
@@ -158,9 +163,9 @@ func (l Letter) batch(w in, d *doc, rows int) {
 	sums := l.sums()
 	why, same := l.commonNote()
 	n := w.count(len(l.Entries), "correction", "corrections", "건")
-	boards := map[Board]bool{}
+	boards := map[string]bool{}
 	for _, s := range sums {
-		boards[s.board] = true
+		boards[s.board.key()] = true
 	}
 	if len(boards) == 1 {
 		d.subject = w.subject("%[2]s on %[1]s", "%[1]s: 정정 %[2]s", w.board(sums[0].board), n)
@@ -221,38 +226,39 @@ func (w in) place(b Board, player string) string {
 	return board.String() + " · " + name.String()
 }
 
+// key tells boards apart. Zones of the same name may be different pointers.
+func (b Board) key() string {
+	if b.ID == "" {
+		return b.Title
+	}
+	return b.ID
+}
+
 // sum is what a batch changed for one player of a board.
 type sum struct {
 	board   Board
 	player  string
 	entries int
-	points  *big.Int // no sum of entries overflows
+	points  int64
 }
 
-func (s sum) total(w in) string {
-	if !s.points.IsInt64() {
-		return "–"
-	}
-	return w.signed(s.board, s.points.Int64())
-}
+func (s sum) total(w in) string { return w.signed(s.board, s.points) }
 
 // sums returns the sums of a batch, in the order of its entries.
 func (l Letter) sums() (sums []sum) {
-	type of struct {
-		board  Board
-		player string
-	}
+	type of struct{ board, player string }
 	at := map[of]int{}
 	for _, e := range l.Entries {
 		e = l.entry(e)
-		k, ok := at[of{e.Board, e.Player}]
+		who := of{e.Board.key(), e.Player}
+		k, ok := at[who]
 		if !ok {
 			k = len(sums)
-			at[of{e.Board, e.Player}] = k
-			sums = append(sums, sum{board: e.Board, player: e.Player, points: new(big.Int)})
+			at[who] = k
+			sums = append(sums, sum{board: e.Board, player: e.Player})
 		}
 		sums[k].entries++
-		sums[k].points.Add(sums[k].points, big.NewInt(e.Points))
+		sums[k].points += e.Points // no sum of maxEntries overflows
 	}
 	return sums
 }

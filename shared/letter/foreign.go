@@ -118,15 +118,16 @@ func invisible(r rune) bool {
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// clip cuts a text to at most max graphemes.
+// clip cuts a text to at most max graphemes, and to at most 16 bytes each on average:
+// Korean letters have 3, emoji up to 40.
 func clip(s string, max int) string {
 	n, cut := 0, 0
 	for g := graphemes.FromString(s); g.Next(); n++ {
+		if n == max || g.End() > 16*max {
+			return strings.TrimRight(s[:cut], " \n\u200c\u200d") + "…"
+		}
 		if n < max-1 {
 			cut = g.End()
-		}
-		if n == max {
-			return strings.TrimRight(s[:cut], " \n\u200c\u200d") + "…"
 		}
 	}
 	return s
@@ -155,14 +156,14 @@ func unlink(s string) string {
 	var b strings.Builder
 	runes := []rune(s)
 	for i, r := range runes {
-		before, after := ' ', ' '
+		before, after := ' ', end
 		if i > 0 {
 			before = runes[i-1]
 		}
 		if i+1 < len(runes) {
 			after = runes[i+1]
 		}
-		if links(before, r, after) && !decimal(runes, i) {
+		if links(before, r, after) && !number(runes, i) {
 			b.WriteString(apart + string(r) + apart)
 		} else {
 			b.WriteRune(r)
@@ -171,35 +172,40 @@ func unlink(s string) string {
 	return b.String()
 }
 
+// end is what follows a text: perhaps a colon of ours.
+const end = '\n'
+
 func links(before, r, after rune) bool {
 	switch r {
 	case '.', '。', '．', '｡', '@', '＠':
-		return before != ' ' && after != ' '
+		return before != ' ' && after != ' ' && after != end
 	case ':', '：':
-		return unicode.IsLetter(before) && after != ' ' || after == '/' || after == '\\'
+		return before != ' ' && after != ' ' || after == '/' || after == '\\'
 	case '/', '\\':
 		return after == r
 	}
 	return false
 }
 
-// decimal reports whether the sign is the only dot of a number.
-func decimal(runes []rune, at int) bool {
-	digit := func(r rune) bool { return '0' <= r && r <= '9' }
-	if runes[at] != '.' {
-		return false
-	}
-	from, to := at, at+1
-	for from > 0 && digit(runes[from-1]) {
+// number reports whether the sign is within a number or a time, such as 3.5, 15:10 and
+// 40:31.0. One with several dots is an address.
+func number(runes []rune, at int) bool {
+	digit := func(i int) bool { return 0 <= i && i < len(runes) && '0' <= runes[i] && runes[i] <= '9' }
+	part := func(i int) bool { return digit(i) || 0 <= i && i < len(runes) && (runes[i] == '.' || runes[i] == ':') }
+	ends := func(i int) bool { return i < 0 || i >= len(runes) || strings.ContainsRune(" ,;()+-−%", runes[i]) }
+	from, to, dots := at, at, 0
+	for part(from - 1) {
 		from--
 	}
-	for to < len(runes) && digit(runes[to]) {
+	for part(to + 1) {
 		to++
 	}
-	ends := func(i int) bool {
-		return i < 0 || i >= len(runes) || strings.ContainsRune(" ,;()+-−%", runes[i])
+	for _, r := range runes[from : to+1] {
+		if r == '.' {
+			dots++
+		}
 	}
-	return from < at && at+1 < to && ends(from-1) && ends(to)
+	return part(at) && digit(at-1) && digit(at+1) && dots <= 1 && ends(from-1) && ends(to+1)
 }
 
 // isolate keeps text that has a direction of its own, right to left, from ordering

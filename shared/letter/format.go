@@ -213,6 +213,18 @@ func (w in) period(b Board, period string, start time.Time) string {
 	return w.say("%s (from %s)", "%s (%s부터)", foreign{period, maxName}, w.date(t))
 }
 
+// calendar are the periods that are not named by their board.
+var calendar = map[string]bool{"all": true, "day": true, "week": true, "month": true}
+
+// capital begins a line with the name of a run. A name that the board chose stays as
+// the board wrote it.
+func (w in) capital(period, name string) string {
+	if calendar[period] {
+		return upper(name)
+	}
+	return name
+}
+
 // zoneOf returns the zone in which the board's days begin.
 func (w in) zoneOf(b Board) *time.Location {
 	if b.Zone == nil {

@@ -22,8 +22,9 @@ func TestGolden(t *testing.T) {
 				continue
 			}
 			for file, content := range map[string]string{
-				name + "." + locale + ".txt":  "Subject: " + m.Subject + "\n\n" + m.Text,
-				name + "." + locale + ".html": m.HTML,
+				name + "." + locale + ".txt": "Subject: " + m.Subject + "\n\n" + m.Text,
+				// In lines, so that a difference can be read.
+				name + "." + locale + ".html": strings.ReplaceAll(m.HTML, "><", ">\n<") + "\n",
 			} {
 				expected[file] = true
 				path := filepath.Join("testdata", file)

@@ -102,18 +102,26 @@ func (b button) html() node {
 }
 
 func (f facts) html() node {
-	return grid("", "", "table-layout:fixed;border-collapse:collapse;margin:0 0 16px",
-		h.TBody(g.Map(f, func(f fact) node {
-			weight := ""
-			if f.main {
-				weight = "font-weight:600;"
-			}
-			return h.Tr(
-				h.Th(h.Scope("row"), h.Class("dim rule"), h.Width("30%"), h.Style("width:30%;padding:8px 8px 8px 0;text-align:left;vertical-align:top;font-weight:400;font-size:14px;line-height:1.5;"+dim+rule), g.Text(f.name)),
-				h.Td(h.Class("ink rule"), h.Style("padding:8px 0;vertical-align:top;"+body+weight+ink+rule), stacked(f.value)),
-			)
-		})),
-	)
+	rows, last := g.Group{}, len(f)-1
+	for i, f := range f {
+		weight, line, class := "", rule, " rule"
+		if f.main {
+			weight = "font-weight:600;"
+		}
+		if i == last {
+			line, class = "", ""
+		}
+		rows = append(rows, h.Tr(
+			h.Th(h.Scope("row"), h.Class("dim"+class), h.Width("30%"), h.Style("width:30%;padding:8px 8px 8px 0;text-align:left;vertical-align:top;font-weight:400;font-size:14px;line-height:1.5;"+dim+line), g.Text(f.name)),
+			h.Td(h.Class("ink"+class), h.Style("padding:8px 0;vertical-align:top;"+body+weight+ink+line), stacked(f.value), small(f.of)),
+		))
+	}
+	return grid("", "", "table-layout:fixed;border-collapse:collapse;margin:0 0 16px", h.TBody(rows))
+}
+
+// small shows a line below another, with less weight.
+func small(s string) node {
+	return g.If(s != "", h.Div(h.Class("dim"), h.Style("font-size:13px;font-weight:400;"+dim), g.Text(s)))
 }
 
 // stacked shows lines below each other.
@@ -133,7 +141,7 @@ func (t table) html() node {
 	align := func(i int) string {
 		switch {
 		case i == last:
-			return "width:34%;text-align:right;white-space:normal;padding:8px 0 8px 8px;"
+			return "width:32%;text-align:right;padding:8px 4px 8px 8px;"
 		case i == 0 && last > 1:
 			return "width:16%;text-align:left;padding:8px 8px 8px 4px;"
 		}
@@ -168,7 +176,7 @@ func cellHTML(lines []string) node {
 			all = append(all, g.Text(s))
 			continue
 		}
-		all = append(all, h.Div(h.Class("dim"), h.Style("font-size:13px;font-weight:400;"+dim), g.Text(s)))
+		all = append(all, small(s))
 	}
 	return all
 }

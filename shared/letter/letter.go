@@ -48,8 +48,8 @@ type Letter struct {
 	Locale string         // ko or en
 	Zone   *time.Location // the reader's
 	Reader string         // the reader's display name; "" if it is unknown
-	Actor  string         // display name of the person who did it; "" if ByKey, or if nobody in particular did it
-	ByKey  bool           // an API key did it
+	Actor  string         // display name of the person who did it; "" if nobody in particular did it
+	ByKey  bool           // a program with an API key did it; no Actor is then shown
 	At     time.Time      // when it happened; Verify and Reset need none
 	Note   string         // why; of entries, their own notes
 

@@ -37,7 +37,7 @@ func samples(t testing.TB) map[string]Letter {
 		}
 		return l
 	}
-	original := &Entry{Kind: "result", Player: "bib-7", Board: race, Points: 2431000, OccurredAt: earlier, Note: "Gun time"}
+	original := &Entry{Kind: "result", Player: "bib-7", Board: race, Points: 2431000, OccurredAt: earlier, Reason: "10 km", Note: "Gun time"}
 	all := map[string]Letter{
 		"adjusted": is(func(l *Letter) {
 			l.Kind, l.Board, l.Player = Adjusted, quiz, "Jin"

@@ -57,13 +57,13 @@ func (l Letter) linkProposed(w in, d *doc) {
 	board, player := w.board(l.Board), w.player(l.Player)
 	d.subject = w.subject("Are you the player %[2]s on %[1]s?", "%[1]s: 참가자 ‘%[2]s’ 연결 제안", board, player)
 	l.greet(w, d)
-	d.say(w.say("It is proposed to link this player to your account. If you accept, you can read the player’s entries and get mail about changes. Nothing happens until you accept.",
-		"이 참가자를 회원님 계정에 연결하자는 제안이 있습니다. 수락하면 참가자의 기록을 볼 수 있고 변경 사항을 메일로 받습니다. 수락하기 전에는 아무것도 바뀌지 않습니다."))
+	d.say(w.say("The people who run this board propose to link this player to your account. If you accept, you can read the player’s entries and get mail about changes. Nothing happens until you accept.",
+		"점수판 운영자가 이 참가자를 회원님 계정에 연결하자고 제안했습니다. 수락하면 참가자의 기록을 볼 수 있고 변경 사항을 메일로 받습니다. 수락하기 전에는 아무것도 바뀌지 않습니다."))
 	f := l.who(w)
 	l.said(w, &f, l.Note)
 	d.blocks = append(d.blocks, f)
-	d.say(w.say("To accept or decline, log in to the app in which you use this board. Programs find the proposal with GET /v1/players/me/links.",
-		"수락하거나 거절하려면 이 점수판을 이용하는 앱에 로그인해 주세요. 프로그램에서는 GET /v1/players/me/links 요청으로 제안을 확인할 수 있습니다."))
+	d.say(w.say("To accept or decline, log in to the app in which you use this board. By the API, PUT /v1/players/me/links/{board}/{player} accepts and DELETE declines.",
+		"수락하거나 거절하려면 이 점수판을 이용하는 앱에 로그인해 주세요. API로는 PUT /v1/players/me/links/{board}/{player} 요청으로 수락하고 DELETE 요청으로 거절합니다."))
 	d.say(w.say("If this is not you, decline or ignore it.", "본인이 아니라면 거절하거나 무시하셔도 됩니다."))
 }
 

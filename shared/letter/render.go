@@ -1,5 +1,7 @@
 package letter
 
+import "strings"
+
 // Render returns the mail, or an error that describes what the letter lacks to be
 // truthful.
 func (l Letter) Render() (Mail, error) {
@@ -64,25 +66,28 @@ func (l Letter) foot(w in, d *doc) {
 	switch {
 	case l.Unsubscribe != "":
 		d.foot = append(d.foot, w.say("You receive this mail because the change concerns you.", "회원님과 관련된 변경이 있어 보내 드리는 메일입니다."))
-		d.stop = link{w.say("Unsubscribe from mail like this", "이런 메일 그만 받기"), l.Unsubscribe}
+		d.stop = link{w.say("Unsubscribe from mail like this", "이런 메일 수신 거부"), l.Unsubscribe}
 	case l.Kind == Verify:
 		d.foot = append(d.foot, w.say("This mail was sent because somebody entered this address.", "누군가 이 주소를 입력하여 발송된 메일입니다."))
 	case l.Kind == Reset:
 		d.foot = append(d.foot, w.say("This mail was sent because somebody asked for a new password.", "비밀번호 재설정 요청이 있어 발송된 메일입니다."))
 	case l.Kind == PlayerErased || l.Kind == LinkEnded:
-		d.foot = append(d.foot, w.say("Mail about your personal data cannot be switched off.", "개인정보와 관련된 메일은 수신을 끌 수 없습니다."))
+		d.foot = append(d.foot, w.say("Mail about your personal data cannot be switched off.", "개인정보에 관한 메일은 수신을 거부할 수 없습니다."))
 	default:
-		d.foot = append(d.foot, w.say("Mail that protects your account cannot be switched off.", "계정을 보호하기 위한 메일은 수신을 끌 수 없습니다."))
+		d.foot = append(d.foot, w.say("Mail that protects your account cannot be switched off.", "계정 보호를 위한 메일은 수신을 거부할 수 없습니다."))
 	}
 }
 
 // subject writes a subject of at most maxSubject graphemes. It cuts the texts that
 // other people wrote, the longest first.
 func (w in) subject(en, ko string, args ...any) string {
-	for limit := maxTitle; ; limit-- {
+	for limit := maxSubject; ; limit-- {
 		s := w.say(en, ko, args...)
-		if length(s) <= maxSubject || limit < 2 {
+		if length(s) <= maxSubject && len(s) <= 16*maxSubject {
 			return s
+		}
+		if limit == 1 { // our own words are too long
+			return isolate(strings.NewReplacer("\u2068", "", "\u2069", "").Replace(clip(s, maxSubject)))
 		}
 		for i, a := range args {
 			if f, ok := a.(foreign); ok {

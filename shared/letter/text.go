@@ -31,7 +31,11 @@ func (f facts) text(b *strings.Builder) {
 	for _, f := range f {
 		b.WriteString(f.name + ":")
 		if len(f.value) == 1 {
-			b.WriteString(" " + f.value[0] + "\n")
+			b.WriteString(" " + f.value[0])
+			if f.of != "" {
+				b.WriteString(" (" + f.of + ")")
+			}
+			b.WriteString("\n")
 			continue
 		}
 		b.WriteString("\n")

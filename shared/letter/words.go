@@ -35,7 +35,7 @@ var roles = map[string]pair{
 
 // allowances are what a role allows.
 var allowances = map[string]pair{
-	"member":    {"You can use your account, and follow and enter boards as before.", "계정을 사용하고 점수판에 참가할 수 있습니다."},
+	"member":    {"You can use your account and take part, but not create boards.", "계정을 사용하고 참가할 수 있지만 점수판을 만들 수는 없습니다."},
 	"organizer": {"You can create boards.", "점수판을 만들 수 있습니다."},
 	"auditor":   {"You can read everything and change nothing.", "모든 내용을 볼 수 있으며, 변경할 수는 없습니다."},
 	"admin":     {"You can change every board and every account's role.", "모든 점수판과 모든 계정의 역할을 변경할 수 있습니다."},
@@ -68,7 +68,7 @@ func (w in) word(words map[string]pair, s string) string {
 	return foreign{s, maxName}.String()
 }
 
-// upper begins a line with a capital. Only words of ours may begin it.
+// upper returns the text with a capital letter first.
 func upper(s string) string {
 	if s != "" && 'a' <= s[0] && s[0] <= 'z' {
 		return string(s[0]-'a'+'A') + s[1:]
