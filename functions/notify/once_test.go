@@ -242,6 +242,19 @@ func TestARefusedMailIsHeldAndTheNextIsSent(t *testing.T) {
 	k.counted("Sent 1") // for the first time
 }
 
+// SES names the identity that a role may not use.
+func TestAnErrorOfSESContainsNoAddress(t *testing.T) {
+	k := start(t)
+	m := k.message(k.body("told", k.adjusted(nil)))
+	k.ses.Next(mailtest.Answer{Status: 403, Code: "AccessDeniedException", Message: "not authorized on arn:aws:ses:ap-northeast-2:000000000000:identity/kim@example.com"})
+	if err := k.again(m); !strings.Contains(err.Error(), "AccessDenied") {
+		t.Error(err)
+	}
+	k.handle(m)
+	k.mails(1)
+	k.counted("Sent 1")
+}
+
 // What a person sends again and SES refuses for now is still theirs to decide.
 func TestARedrivenMailStaysHeldUntilItIsSent(t *testing.T) {
 	k := start(t)

@@ -90,8 +90,17 @@ func held(format string, args ...any) error {
 	return &heldError{reason: fmt.Sprintf(format, args...)}
 }
 
-// Handle handles a message. An error means that the message must come again.
+// Handle handles a message. An error means that the message must come again. It contains
+// no address, so that it can be logged.
 func (s *Service) Handle(ctx context.Context, m Message) error {
+	if err := s.settle(ctx, m); err != nil {
+		return errors.New(clean(err.Error()))
+	}
+	return nil
+}
+
+// settle handles a message and sends copies of what must wait or be held.
+func (s *Service) settle(ctx context.Context, m Message) error {
 	holds, err := s.handle(ctx, m)
 	switch {
 	case errors.Is(err, ErrQuota):
