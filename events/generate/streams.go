@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/md5"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -99,4 +100,36 @@ func profile() string {
 // foreign is a record of an item that has nothing but a key.
 func foreign(table, key string) string {
 	return record(table, "INSERT", key, map[string]attribute{key: text("sample")})
+}
+
+// queued returns an event with one message of the queue mail.
+func queued(body string) string {
+	return marshal(map[string]any{"Records": []any{map[string]any{
+		"messageId": "00000000-0000-4000-8000-000000000001", "receiptHandle": "sample", "body": body,
+		"attributes": map[string]string{
+			"ApproximateReceiveCount": "1", "SentTimestamp": "1767605400123", "SenderId": "000000000000", "ApproximateFirstReceiveTimestamp": "1767605400124",
+		},
+		"messageAttributes": map[string]any{}, "md5OfBody": fmt.Sprintf("%x", md5.Sum([]byte(body))), "eventSource": "aws:sqs",
+		"eventSourceARN": "arn:aws:sqs:ap-northeast-2:000000000000:plaudit-local-mail", "awsRegion": "ap-northeast-2",
+	}}})
+}
+
+// told is what the rule for events that name whom to tell sends to the queue mail. The
+// event is replayed, so that its age does not matter, and names a user who has no account.
+func told(kind event.Type) string {
+	e := event.Event{
+		ID: "0", Source: event.Scores, Type: kind, Subject: event.Player("demo", "bib-1"), Time: recorded, RecordedTime: recorded,
+		LogID: event.LogID(event.Scores, "0"), Actor: event.User(admin), Notify: member, TraceParent: traceparent,
+		DataContentType: "application/json", DataSchema: event.Schema(kind),
+		JSON: []byte(`{"id":"` + member + `","board":"demo","player":"bib-1","points":-5,"reason":null,"note":"a sample","kind":"adjustment","actor":"` + event.User(admin) +
+			`","seq":2,"tiebreak":0,"occurred_at":"2026-01-05T09:30:00Z","recorded_at":"2026-01-05T09:30:00.123456Z","standings":[{"period":"all","start":null,"score":37}]}`),
+	}
+	document, err := e.Encode()
+	if err != nil {
+		panic(err) // it is constant
+	}
+	return marshal(map[string]any{"rule": "told", "event": map[string]any{
+		"version": "0", "id": "00000000-0000-4000-8000-000000000002", "detail-type": kind, "source": event.Scores, "account": "000000000000",
+		"time": "2026-01-05T09:30:01Z", "region": "ap-northeast-2", "resources": []string{}, "replay-name": "mail-sample", "detail": json.RawMessage(document),
+	}})
 }

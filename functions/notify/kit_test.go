@@ -161,6 +161,9 @@ func (k *kit) again(m notify.Message) error {
 	if err == nil {
 		k.t.Fatal("a message is done that must come again")
 	}
+	if strings.Contains(err.Error(), "@") {
+		k.t.Errorf("the error contains an address: %v", err)
+	}
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"plaudit/shared/claim"
 	"plaudit/shared/event"
 	"plaudit/shared/mail/mailtest"
 	"plaudit/shared/notify"
@@ -58,26 +59,26 @@ func TestOneOfManySends(t *testing.T) {
 }
 
 // claimKey is the claim of the reader's mail about a message's event.
-func claimKey(rule, body string) notify.Key {
+func claimKey(rule, body string) claim.Key {
 	var in struct {
 		Event struct{ Detail struct{ Source, ID string } }
 	}
 	if err := json.Unmarshal([]byte(body), &in); err != nil {
 		panic(err) // the kit wrote it
 	}
-	return notify.Key{Rule: rule, Of: event.LogID(in.Event.Detail.Source, in.Event.Detail.ID), User: reader}
+	return claim.Key{Rule: rule, Of: event.LogID(in.Event.Detail.Source, in.Event.Detail.ID), User: reader}
 }
 
 // died leaves what an attempt leaves that died between its claim and the record.
 func (k *kit) died(rule string, m notify.Message) {
 	k.t.Helper()
-	claim := notify.Claim{State: notify.Sending, Token: "dead", Message: m.ID, Until: k.now.Add(notify.Lease)}
-	if _, ok, err := k.claims.Put(k.t.Context(), claimKey(rule, m.Body), nil, claim); !ok || err != nil {
+	dead := claim.Claim{State: claim.Sending, Token: "dead", Message: m.ID, Until: k.now.Add(notify.Lease)}
+	if _, ok, err := k.claims.Put(k.t.Context(), claimKey(rule, m.Body), nil, dead); !ok || err != nil {
 		k.t.Fatal(ok, err)
 	}
 }
 
-func (k *kit) claim(rule string, m notify.Message) notify.State {
+func (k *kit) state(rule string, m notify.Message) claim.State {
 	k.t.Helper()
 	c, err := k.claims.Get(k.t.Context(), claimKey(rule, m.Body))
 	if err != nil {
@@ -107,8 +108,8 @@ func TestAnUndecidedMailIsHeld(t *testing.T) {
 	k.mails(0)
 	k.counted("Held 1")
 	held, reasons := k.held(1)
-	if k.claim("told", m) != notify.Held || !strings.Contains(reasons[0], "nobody knows") {
-		t.Errorf("%s, %q", k.claim("told", m), reasons)
+	if k.state("told", m) != claim.Held || !strings.Contains(reasons[0], "it is unknown") {
+		t.Errorf("%s, %q", k.state("told", m), reasons)
 	}
 	k.handle(m) // it is held already
 	k.handle(other)
@@ -119,7 +120,7 @@ func TestAnUndecidedMailIsHeld(t *testing.T) {
 	k.handle(held[0]) // a person decided
 	k.mails(1)
 	k.counted("Sent 1", "SentAgain 1")
-	if state := k.claim("told", m); state != notify.Sent {
+	if state := k.state("told", m); state != claim.Sent {
 		t.Errorf("the claim is %s", state)
 	}
 	k.handle(held[0])
@@ -158,8 +159,8 @@ func TestALostAnswerIsUndecided(t *testing.T) {
 		k.handle(m)
 		k.ses.Mails()
 		held, _ := k.held(1)
-		if k.claim("told", m) != notify.Held {
-			t.Errorf("the claim is %s", k.claim("told", m))
+		if k.state("told", m) != claim.Held {
+			t.Errorf("the claim is %s", k.state("told", m))
 		}
 		k.counted("Held 1")
 		k.handle(m)
@@ -191,7 +192,7 @@ func TestTheRateIsTriedAgain(t *testing.T) {
 	k.ses.Next(mailtest.Rate, mailtest.Rate, mailtest.Rate)
 	k.again(m)
 	k.mails(0)
-	if k.claim("told", m) != "" {
+	if k.state("told", m) != "" {
 		t.Error("a mail that surely was not sent is claimed")
 	}
 	k.handle(m)
@@ -208,7 +209,7 @@ func TestTheDailyQuotaWaits(t *testing.T) {
 	k.mails(0)
 	k.held(0)
 	k.counted("Waited 1")
-	if k.claim("told", m) != "" {
+	if k.state("told", m) != "" {
 		t.Error("a mail that surely was not sent is claimed")
 	}
 	out, err := k.sqs.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{QueueUrl: &k.queue, AttributeNames: []types.QueueAttributeName{"All"}})
@@ -241,6 +242,19 @@ func TestARefusedMailIsHeldAndTheNextIsSent(t *testing.T) {
 	k.counted("Sent 1") // for the first time
 }
 
+// SES names the identity that a role may not use.
+func TestAnErrorOfSESContainsNoAddress(t *testing.T) {
+	k := start(t)
+	m := k.message(k.body("told", k.adjusted(nil)))
+	k.ses.Next(mailtest.Answer{Status: 403, Code: "AccessDeniedException", Message: "not authorized on arn:aws:ses:ap-northeast-2:000000000000:identity/kim@example.com"})
+	if err := k.again(m); !strings.Contains(err.Error(), "AccessDenied") {
+		t.Error(err)
+	}
+	k.handle(m)
+	k.mails(1)
+	k.counted("Sent 1")
+}
+
 // What a person sends again and SES refuses for now is still theirs to decide.
 func TestARedrivenMailStaysHeldUntilItIsSent(t *testing.T) {
 	k := start(t)
@@ -251,7 +265,7 @@ func TestARedrivenMailStaysHeldUntilItIsSent(t *testing.T) {
 	held, _ := k.held(1)
 	k.ses.Next(mailtest.Rate, mailtest.Rate, mailtest.Rate)
 	k.again(held[0])
-	if state := k.claim("told", m); state != notify.Held {
+	if state := k.state("told", m); state != claim.Held {
 		t.Errorf("the claim is %s", state)
 	}
 	k.handle(held[0])
@@ -305,7 +319,7 @@ func TestNothingIsBegunThatCannotEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.mails(0)
-	if k.claim("told", m) != "" {
+	if k.state("told", m) != "" {
 		t.Error("a mail that was not begun is claimed")
 	}
 	k.handle(m)

@@ -1,12 +1,19 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
+
 	"plaudit/shared/event"
+	"plaudit/shared/notify"
 )
 
 // shows checks that a text has each of the parts.
@@ -129,7 +136,7 @@ func TestABatchIsOneMail(t *testing.T) {
 	m := k.mails(1)[0]
 	shows(t, m.Text, "Seoul Cup", "Ada", "Bea", "302", "corrected 0", "998 → 700", "5 → 10")
 	if strings.Contains(m.Text, "not told") || strings.Contains(m.Text, "Secret") || strings.Contains(m.Text, "Cid") {
-		t.Errorf("the mail tells of others:\n%s", m.Text)
+		t.Errorf("the mail contains what is not the reader's:\n%s", m.Text)
 	}
 	k.counted("Sent 1")
 	if calls := k.api.Calls(); len(calls) > 40 {
@@ -252,7 +259,7 @@ func TestSecurityMailIsAlwaysSent(t *testing.T) {
 	}
 }
 
-// Whoever lost an account must learn of it, so the mail goes to the address before.
+// The owner of a stolen account must learn of it, so the mail goes to the former address.
 func TestAChangedAddressIsToldToTheFormerOne(t *testing.T) {
 	k := start(t)
 	k.handle(k.message(k.body("security", security("user.email-changed", object{}))))
@@ -261,8 +268,8 @@ func TestAChangedAddressIsToldToTheFormerOne(t *testing.T) {
 	}
 	k.api.User(reader, object{"former_email": "before@example.com"})
 	k.handle(k.message(k.body("security", security("user.email-changed", object{}))))
-	if m := k.mails(1)[0]; m.To != "before@example.com" {
-		t.Errorf("sent to %s", m.To)
+	if m := k.mails(1)[0]; m.To != "before@example.com" || m.Tags["user"] != "" {
+		t.Errorf("sent to %s with the tags %v", m.To, m.Tags) // a bounce there is not about the account's address
 	}
 }
 
@@ -286,8 +293,8 @@ func TestLinksAreFetchedWhenTheyAreSent(t *testing.T) {
 	// A new address is verified where it is.
 	k.api.User(reader, object{"new_email": "new@example.com"})
 	k.handle(k.message(k.body("links", security("user.verification-requested", object{}))))
-	if m := k.mails(1)[0]; m.To != "new@example.com" {
-		t.Errorf("sent to %s", m.To)
+	if m := k.mails(1)[0]; m.To != "new@example.com" || m.Tags["user"] != "" {
+		t.Errorf("sent to %s with the tags %v", m.To, m.Tags)
 	}
 	k.handle(k.message(k.body("links", security("user.reset-requested", object{}))))
 	m = k.mails(1)[0]
@@ -439,6 +446,7 @@ func TestWhatBreaksALetterIsHeld(t *testing.T) {
 		"a letter lacks them":   k.body("told", player("changed", object{"changes": object{}})),
 		"a reader of no form":   k.body("told", object{"type": "plaudit.player.link-ended", "subject": "board/cup/player/bib-7", "notify": "kim@example.com"}),
 		"another subject":       k.body("security", object{"source": event.Users, "type": "plaudit.session.reused", "subject": "board/cup"}),
+		"an entry of users":     k.body("told", object{"source": event.Users, "type": "plaudit.entry.adjusted", "subject": "board/cup/player/bib-7", "notify": reader, "data": 1}),
 		"another's source":      k.body("security", object{"source": event.Scores, "type": "plaudit.session.reused", "subject": "user/" + reader}),
 		"feedback of no type":   `{"rule":"feedback","type":"Delivery"}`,
 		"feedback on nobody":    `{"rule":"feedback","type":"Complaint","user":"kim@example.com"}`,
@@ -454,6 +462,23 @@ func TestWhatBreaksALetterIsHeld(t *testing.T) {
 			k.counted("Held 1", "Sent 1")
 		})
 	}
+}
+
+// breaking panics, as a mistake in what writes a letter does.
+type breaking struct{ notify.Scores }
+
+func (breaking) Board(context.Context, string) (notify.Board, bool, error) { panic("broken") }
+
+func TestWhatBreaksTheProgramIsHeld(t *testing.T) {
+	k := start(t)
+	scores := k.service.Scores
+	k.service.Scores = breaking{scores}
+	k.handle(k.message(k.body("told", k.adjusted(nil))))
+	_, reasons := k.held(1)
+	shows(t, reasons[0], "breaks the program", "broken")
+	k.service.Scores = scores
+	k.handle(k.message(k.body("told", k.adjusted(nil))))
+	k.mails(1)
 }
 
 // Names and notes of other people stay in their place.
@@ -498,4 +523,34 @@ func TestFeedback(t *testing.T) {
 	k.handle(k.message(`{"rule":"feedback","type":"Bounce","bounce":null,"user":null,"message":null}`)) // paths that the event lacks
 	k.api.Fail(503, 503, 503)
 	k.again(k.message(fmt.Sprintf(`{"rule":"feedback","type":"Complaint","bounce":"","user":%q,"message":"m"}`, reader)))
+}
+
+// The sample events have the same result however often they come.
+func TestSamples(t *testing.T) {
+	files, err := filepath.Glob("../../events/notify/*.ok.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	k := start(t)
+	k.now = time.Now()
+	for range 2 {
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var batch struct{ Records []events.SQSMessage }
+			if err := json.Unmarshal(text, &batch); err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range batch.Records {
+				if err := (handler{k.service}).handle(t.Context(), m); err != nil {
+					t.Errorf("%s: %v", file, err)
+				}
+			}
+		}
+	}
+	k.mails(0)
+	k.held(0)
+	k.counted("Dropped 2", "dropped/erased 2", "FeedbackOther 2", "UnknownTypes 2")
 }

@@ -130,7 +130,7 @@ func (c *Client) do(ctx context.Context, method, target string, in, to any, none
 
 func (a answer) err(what string) error {
 	var problem struct{ Type string }
-	json.Unmarshal(a.body, &problem) // what the load balancer answers is no JSON
+	json.Unmarshal(a.body, &problem) // the load balancer's own answers are HTML
 	// The detail may quote what somebody wrote; the kind cannot.
 	kind := problem.Type[strings.LastIndexAny(problem.Type, "/:")+1:]
 	return &statusError{what, a.status, kind}

@@ -12,13 +12,13 @@ import (
 	"plaudit/shared/trace"
 )
 
-func user(n int) string { return fmt.Sprintf("0198f1c2-7a5e-7c3b-9d42-%012d", n) }
+func person(n int) string { return fmt.Sprintf("0198f1c2-7a5e-7c3b-9d42-%012d", n) }
 
 func TestStandIn(t *testing.T) {
 	s := apitest.New(t)
 	w := apitest.World{
-		URL: s.URL, Key: s.Key, Verified: user(1), Unverified: user(2), Forgetful: user(3), Unknown: user(4),
-		Board: "cup", Player: "bib-7", Entries: 230, Batch: user(5), Batched: 130, Entry: user(1100),
+		URL: s.URL, Key: s.Key, Verified: person(1), Unverified: person(2), Forgetful: person(3), Unknown: person(4),
+		Board: "cup", Player: "bib-7", Entries: 230, Batch: person(5), Batched: 130, Entry: person(1100),
 	}
 	s.User(w.Verified, nil)
 	s.User(w.Unverified, apitest.Object{"email_verified": false})
@@ -30,10 +30,10 @@ func TestStandIn(t *testing.T) {
 	for i := range w.Entries {
 		batch := w.Batch
 		if i >= w.Batched {
-			batch = user(6)
+			batch = person(6)
 		}
 		s.Entry(apitest.Object{
-			"id": user(1000 + i), "board": w.Board, "player": w.Player, "points": 1, "reason": nil, "note": nil, "kind": "result", "seq": i + 1,
+			"id": person(1000 + i), "board": w.Board, "player": w.Player, "points": 1, "reason": nil, "note": nil, "kind": "result", "seq": i + 1,
 			"occurred_at": fmt.Sprintf("2026-01-05T09:%02d:%02dZ", i/60, i%60), "batch": batch,
 			"standings": []any{apitest.Object{"period": "all", "start": nil, "score": i + 1}},
 		})
@@ -53,11 +53,11 @@ func client(t *testing.T, url, key string) *api.Client {
 // The key is exchanged once, and again only when the token is refused.
 func TestTokenIsExchangedAgainOnceOn401(t *testing.T) {
 	s := apitest.New(t)
-	s.User(user(1), nil)
+	s.User(person(1), nil)
 	c := client(t, s.URL, s.Key)
 	get := func() {
 		t.Helper()
-		if _, ok, err := c.User(t.Context(), user(1)); !ok || err != nil {
+		if _, ok, err := c.User(t.Context(), person(1)); !ok || err != nil {
 			t.Fatalf("%t %v", ok, err)
 		}
 	}
@@ -65,12 +65,12 @@ func TestTokenIsExchangedAgainOnceOn401(t *testing.T) {
 	get()
 	s.Revoke()
 	get()
-	path := "GET /v1/users/" + user(1)
+	path := "GET /v1/users/" + person(1)
 	if got, want := fmt.Sprint(s.Calls()), fmt.Sprint([]string{"POST /v1/tokens", path, path, path, "POST /v1/tokens", path}); got != want {
 		t.Errorf("asked %s, want %s", got, want)
 	}
 
-	// An API that refuses every token is asked twice, not for ever.
+	// An API that refuses every token is asked twice, not forever.
 	n := 0
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n++
@@ -81,26 +81,26 @@ func TestTokenIsExchangedAgainOnceOn401(t *testing.T) {
 		w.WriteHeader(http.StatusUnauthorized)
 	}))
 	defer srv.Close()
-	if _, _, err := client(t, srv.URL, "k").User(t.Context(), user(1)); err == nil || !strings.Contains(err.Error(), "401") || n != 4 {
+	if _, _, err := client(t, srv.URL, "k").User(t.Context(), person(1)); err == nil || !strings.Contains(err.Error(), "401") || n != 4 {
 		t.Errorf("%d requests, %v", n, err)
 	}
 }
 
 func TestPassingFailuresAreTriedAgain(t *testing.T) {
 	s := apitest.New(t)
-	s.User(user(1), nil)
+	s.User(person(1), nil)
 	c := client(t, s.URL, s.Key)
 	s.Fail(502, 503)
-	if _, ok, err := c.User(t.Context(), user(1)); !ok || err != nil {
+	if _, ok, err := c.User(t.Context(), person(1)); !ok || err != nil {
 		t.Errorf("%t %v", ok, err)
 	}
 	s.Fail(503, 503, 503)
-	if _, _, err := c.User(t.Context(), user(1)); err == nil || !strings.Contains(err.Error(), "503") {
+	if _, _, err := c.User(t.Context(), person(1)); err == nil || !strings.Contains(err.Error(), "503") {
 		t.Errorf("%v", err)
 	}
 	s.Fail(400)
 	s.Calls()
-	if _, _, err := c.User(t.Context(), user(1)); err == nil || len(s.Calls()) != 1 {
+	if _, _, err := c.User(t.Context(), person(1)); err == nil || len(s.Calls()) != 1 {
 		t.Errorf("a refusal: %v", err)
 	}
 }
@@ -109,9 +109,9 @@ func TestPassingFailuresAreTriedAgain(t *testing.T) {
 func TestTraceIsPassedOn(t *testing.T) {
 	const parent = "00-00000000000000000000000000000001-0000000000000001-01"
 	s := apitest.New(t)
-	s.User(user(1), nil)
+	s.User(person(1), nil)
 	ctx := trace.With(t.Context(), trace.Info{Parent: parent})
-	if _, _, err := client(t, s.URL, s.Key).User(ctx, user(1)); err != nil {
+	if _, _, err := client(t, s.URL, s.Key).User(ctx, person(1)); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.Parents(); len(got) != 2 || got[0] != parent || got[1] != parent {
@@ -145,12 +145,12 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 		http.Redirect(w, r, thief.URL, http.StatusTemporaryRedirect)
 	}))
 	defer redirecting.Close()
-	if _, _, err := client(t, redirecting.URL, "k").User(t.Context(), user(1)); err == nil || stolen != "" {
+	if _, _, err := client(t, redirecting.URL, "k").User(t.Context(), person(1)); err == nil || stolen != "" {
 		t.Errorf("%q, %v", stolen, err)
 	}
 
 	s := apitest.New(t)
-	if _, _, err := client(t, s.URL, "a-wrong-key-of-somebody").User(t.Context(), user(1)); err == nil || strings.Contains(err.Error(), "a-wrong-key") || !strings.Contains(err.Error(), "bad-api-key") {
+	if _, _, err := client(t, s.URL, "a-wrong-key-of-somebody").User(t.Context(), person(1)); err == nil || strings.Contains(err.Error(), "a-wrong-key") || !strings.Contains(err.Error(), "bad-api-key") {
 		t.Errorf("%v", err)
 	}
 }
@@ -163,10 +163,10 @@ func TestAPublicProfileIsAnError(t *testing.T) {
 			fmt.Fprint(w, `{"access_token": "x", "token_type": "Bearer", "expires_in": 900}`)
 			return
 		}
-		fmt.Fprintf(w, `{"id": %q, "display_name": "Kim", "country": null}`, user(1))
+		fmt.Fprintf(w, `{"id": %q, "display_name": "Kim", "country": null}`, person(1))
 	}))
 	defer srv.Close()
-	if _, ok, err := client(t, srv.URL, "k").User(t.Context(), user(1)); ok || err == nil || !strings.Contains(err.Error(), "NOTIFY_KEY") {
+	if _, ok, err := client(t, srv.URL, "k").User(t.Context(), person(1)); ok || err == nil || !strings.Contains(err.Error(), "NOTIFY_KEY") {
 		t.Errorf("%t %v", ok, err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/guregu/dynamo/v2"
 
-	"plaudit/shared/notify"
+	"plaudit/shared/claim"
 )
 
 // Mails is the table of the claims on mails and of their hourly limits.
@@ -19,7 +19,7 @@ type Mails struct {
 	life  time.Duration
 }
 
-var _ notify.Claims = (*Mails)(nil)
+var _ claim.Store = (*Mails)(nil)
 
 // NewMails returns the claims in that table. life is how long they are kept: at least as
 // long as an event can come again.
@@ -40,8 +40,8 @@ type mailItem struct {
 	Expires time.Time `dynamo:"expires,unixtime"`
 }
 
-func (i mailItem) claim() *notify.Claim {
-	c := &notify.Claim{State: notify.State(i.State), Token: i.Token, Message: i.Message}
+func (i mailItem) claim() *claim.Claim {
+	c := &claim.Claim{State: claim.State(i.State), Token: i.Token, Message: i.Message}
 	if i.Until != 0 {
 		c.Until = time.UnixMilli(i.Until)
 	}
@@ -49,10 +49,10 @@ func (i mailItem) claim() *notify.Claim {
 }
 
 // mailKey is the key of a mail. What it is made of contains no #.
-func mailKey(k notify.Key) string { return k.Rule + "#" + k.Of + "#" + k.User }
+func mailKey(k claim.Key) string { return k.Rule + "#" + k.Of + "#" + k.User }
 
-// Get implements notify.Claims.
-func (m *Mails) Get(ctx context.Context, key notify.Key) (*notify.Claim, error) {
+// Get implements claim.Store.
+func (m *Mails) Get(ctx context.Context, key claim.Key) (*claim.Claim, error) {
 	var item mailItem
 	err := m.table.Get("id", mailKey(key)).Consistent(true).One(ctx, &item)
 	if errors.Is(err, dynamo.ErrNotFound) {
@@ -64,8 +64,8 @@ func (m *Mails) Get(ctx context.Context, key notify.Key) (*notify.Claim, error) 
 	return item.claim(), nil
 }
 
-// Put implements notify.Claims.
-func (m *Mails) Put(ctx context.Context, key notify.Key, before *notify.Claim, next notify.Claim) (*notify.Claim, bool, error) {
+// Put implements claim.Store.
+func (m *Mails) Put(ctx context.Context, key claim.Key, before *claim.Claim, next claim.Claim) (*claim.Claim, bool, error) {
 	item := mailItem{ID: mailKey(key), State: string(next.State), Token: next.Token, Message: next.Message, Expires: time.Now().Add(m.life)}
 	if !next.Until.IsZero() {
 		item.Until = next.Until.UnixMilli()
@@ -98,9 +98,9 @@ func (m *Mails) Put(ctx context.Context, key notify.Key, before *notify.Claim, n
 	return there.claim(), false, nil
 }
 
-// Remove implements notify.Claims.
-func (m *Mails) Remove(ctx context.Context, key notify.Key, claim notify.Claim) error {
-	err := m.table.Delete("id", mailKey(key)).If("'token' = ?", claim.Token).Run(ctx)
+// Remove implements claim.Store.
+func (m *Mails) Remove(ctx context.Context, key claim.Key, c claim.Claim) error {
+	err := m.table.Delete("id", mailKey(key)).If("'token' = ?", c.Token).Run(ctx)
 	if err != nil && !dynamo.IsCondCheckFailed(err) { // which a lost first attempt may cause
 		return fmt.Errorf("remove a claim: %w", err)
 	}
@@ -110,9 +110,9 @@ func (m *Mails) Remove(ctx context.Context, key notify.Key, claim notify.Claim) 
 // hourLife is how long the count of an hour is kept.
 const hourLife = 2 * time.Hour
 
-// Allow implements notify.Claims. The hour's item names the mails that it allowed, so
+// Allow implements claim.Store. The hour's item names the mails that it allowed, so
 // that one that is tried again counts once.
-func (m *Mails) Allow(ctx context.Context, user string, now time.Time, mail notify.Key, limit int) (bool, error) {
+func (m *Mails) Allow(ctx context.Context, user string, now time.Time, mail claim.Key, limit int) (bool, error) {
 	hour := now.UTC().Truncate(time.Hour)
 	err := m.table.Update("id", "hour#"+user+"#"+hour.Format(time.RFC3339)).
 		AddStringsToSet("mails", mailKey(mail)).Set("expires", hour.Add(hourLife).Unix()).

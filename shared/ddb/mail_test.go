@@ -11,12 +11,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"plaudit/shared/claim"
 	"plaudit/shared/ddb"
 	"plaudit/shared/ddb/ddbtest"
-	"plaudit/shared/notify"
 )
 
-var mailKey = notify.Key{Rule: "told", Of: "logid", User: "user"}
+var mailKey = claim.Key{Rule: "told", Of: "logid", User: "user"}
 
 func mails(t *testing.T) *ddb.Mails {
 	t.Helper()
@@ -30,13 +30,13 @@ func TestOneClaimOfManyWins(t *testing.T) {
 	var wait sync.WaitGroup
 	for i := range 8 {
 		wait.Go(func() {
-			there, ok, err := m.Put(t.Context(), mailKey, nil, notify.Claim{State: notify.Sending, Token: string(rune('a' + i)), Message: "m"})
+			there, ok, err := m.Put(t.Context(), mailKey, nil, claim.Claim{State: claim.Sending, Token: string(rune('a' + i)), Message: "m"})
 			switch {
 			case err != nil:
 				t.Error(err)
 			case ok:
 				won.Add(1)
-			case there == nil || there.State != notify.Sending:
+			case there == nil || there.State != claim.Sending:
 				t.Errorf("%v is there", there)
 			}
 		})
@@ -50,12 +50,12 @@ func TestOneClaimOfManyWins(t *testing.T) {
 func TestAClaimIsReplacedByItsToken(t *testing.T) {
 	m, ctx := mails(t), t.Context()
 	until := time.UnixMilli(time.Now().Add(time.Minute).UnixMilli())
-	first := notify.Claim{State: notify.Sending, Token: "1", Message: "m", Until: until}
-	second := notify.Claim{State: notify.Sent, Token: "2", Message: "m"}
+	first := claim.Claim{State: claim.Sending, Token: "1", Message: "m", Until: until}
+	second := claim.Claim{State: claim.Sent, Token: "2", Message: "m"}
 	if there, err := m.Get(ctx, mailKey); there != nil || err != nil {
 		t.Fatalf("%v %v", there, err)
 	}
-	put := func(before *notify.Claim, next notify.Claim, want bool, there *notify.Claim) {
+	put := func(before *claim.Claim, next claim.Claim, want bool, there *claim.Claim) {
 		t.Helper()
 		got, ok, err := m.Put(ctx, mailKey, before, next)
 		if err != nil || ok != want {
@@ -71,8 +71,8 @@ func TestAClaimIsReplacedByItsToken(t *testing.T) {
 		t.Errorf("%v %v", there, err)
 	}
 	put(nil, second, false, &first)
-	put(&second, notify.Claim{State: notify.Held, Token: "3"}, false, &first)
-	if err := m.Remove(ctx, mailKey, second); err != nil { // it is not there
+	put(&second, claim.Claim{State: claim.Held, Token: "3"}, false, &first)
+	if err := m.Remove(ctx, mailKey, second); err != nil { // another claim is there
 		t.Error(err)
 	}
 	put(&first, second, true, nil)
@@ -87,8 +87,8 @@ func TestAClaimIsReplacedByItsToken(t *testing.T) {
 // Another mail is another claim.
 func TestClaimsAreApart(t *testing.T) {
 	m, ctx := mails(t), t.Context()
-	for i, key := range []notify.Key{mailKey, {Rule: "security", Of: "logid", User: "user"}, {Rule: "told", Of: "batch:x", User: "user"}, {Rule: "told", Of: "logid", User: "other"}} {
-		if _, ok, err := m.Put(ctx, key, nil, notify.Claim{State: notify.Sent, Token: string(rune('a' + i))}); !ok || err != nil {
+	for i, key := range []claim.Key{mailKey, {Rule: "security", Of: "logid", User: "user"}, {Rule: "told", Of: "batch:x", User: "user"}, {Rule: "told", Of: "logid", User: "other"}} {
+		if _, ok, err := m.Put(ctx, key, nil, claim.Claim{State: claim.Sent, Token: string(rune('a' + i))}); !ok || err != nil {
 			t.Errorf("%v: %t %v", key, ok, err)
 		}
 	}
@@ -107,7 +107,7 @@ func TestAClaimWhoseAnswerWasLostIsOnesOwn(t *testing.T) {
 		engine.ServeHTTP(w, r)
 	})
 	m, ctx := ddb.NewMails(stack.Config, stack.Mails, time.Hour), t.Context()
-	first, second := notify.Claim{State: notify.Sending, Token: "1"}, notify.Claim{State: notify.Sent, Token: "2"}
+	first, second := claim.Claim{State: claim.Sending, Token: "1"}, claim.Claim{State: claim.Sent, Token: "2"}
 	if _, ok, err := m.Put(ctx, mailKey, nil, first); !ok || err != nil {
 		t.Errorf("the first: %t %v", ok, err)
 	}
@@ -129,7 +129,7 @@ func TestClaimsExpire(t *testing.T) {
 	stack := ddbtest.Tables(t)
 	m, ctx := ddb.NewMails(stack.Config, stack.Mails, 48*time.Hour), t.Context()
 	now := time.Date(2026, 1, 5, 9, 59, 0, 0, time.UTC)
-	if _, ok, err := m.Put(ctx, mailKey, nil, notify.Claim{State: notify.Sent, Token: "1"}); !ok || err != nil {
+	if _, ok, err := m.Put(ctx, mailKey, nil, claim.Claim{State: claim.Sent, Token: "1"}); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	if ok, err := m.Allow(ctx, "user", now, mailKey, 1); !ok || err != nil {
@@ -149,7 +149,7 @@ func TestClaimsExpire(t *testing.T) {
 func TestAnHourHasALimit(t *testing.T) {
 	m, ctx := mails(t), t.Context()
 	now := time.Date(2026, 1, 5, 9, 59, 0, 0, time.UTC)
-	key := func(of string) notify.Key { return notify.Key{Rule: "told", Of: of, User: "user"} }
+	key := func(of string) claim.Key { return claim.Key{Rule: "told", Of: of, User: "user"} }
 	allow := func(want bool, user, of string, at time.Time) {
 		t.Helper()
 		if ok, err := m.Allow(ctx, user, at, key(of), 2); err != nil || ok != want {

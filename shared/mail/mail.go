@@ -90,7 +90,10 @@ func (s *Sender) Send(ctx context.Context, m notify.Mail) (id string, err error)
 		FromEmailAddress: &s.from,
 		Destination:      &types.Destination{ToAddresses: []string{m.To}},
 		Content:          &types.EmailContent{Simple: message},
-		EmailTags:        []types.MessageTag{tag("user", m.User), tag("type", m.Type)},
+		EmailTags:        []types.MessageTag{tag("type", m.Type)},
+	}
+	if m.User != "" {
+		in.EmailTags = append(in.EmailTags, tag("user", m.User))
 	}
 	if s.configurationSet != "" {
 		in.ConfigurationSetName = &s.configurationSet
@@ -112,7 +115,7 @@ var refusals = map[string]bool{
 }
 
 // classify returns the error of a mail that was not sent, nil if only the answer to one
-// that was sent is lost, and any other error if nobody knows.
+// that was sent is lost, and any other error if it is unknown which.
 func classify(err error) error {
 	var response *awshttp.ResponseError
 	status := 0

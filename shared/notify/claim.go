@@ -8,49 +8,13 @@ import (
 	"log/slog"
 	"time"
 
+	"plaudit/shared/claim"
 	"plaudit/shared/crash"
 )
 
-// Key names a mail: there is one for each rule, event or batch, and recipient.
-type Key struct{ Rule, Of, User string }
-
-// State is the state of a claim.
-type State string
-
-// The states. A claim that is removed means that its mail surely was not sent.
 const (
-	Sending State = "sending" // until its lease ends; then nobody knows whether the mail was sent
-	Sent    State = "sent"
-	Held    State = "held"    // nobody knows, and a person decides: the message is in the dead-letter queue
-	Dropped State = "dropped" // over the hourly limit
-)
-
-// Claim is the right to send a mail, and what became of it.
-type Claim struct {
-	State   State
-	Until   time.Time // the end of the lease, of Sending only
-	Token   string    // of the write that made it
-	Message string    // the id of the message that it was made for
-}
-
-// Claims keeps claims.
-type Claims interface {
-	// Get returns the claim as it is now, nil if there is none.
-	Get(ctx context.Context, key Key) (*Claim, error)
-	// Put writes the claim if the one that is there is before, by its token, or if there
-	// is none and before is nil. Else ok is false, and there is the one that is there,
-	// nil if there is none. A write whose answer was lost counts as done.
-	Put(ctx context.Context, key Key, before *Claim, next Claim) (there *Claim, ok bool, err error)
-	// Remove removes the claim if it is still there.
-	Remove(ctx context.Context, key Key, claim Claim) error
-	// Allow reports whether the user may get the mail within the limit of the hour of
-	// now. The same mail counts once.
-	Allow(ctx context.Context, user string, now time.Time, mail Key, limit int) (bool, error)
-}
-
-const (
-	// Lease is how long a claim is valid. It is longer than sendTime, so that
-	// whoever holds one has sent or given up before somebody else may take it.
+	// Lease is how long a claim is valid. It is longer than sendTime, so that the attempt
+	// that holds one has sent or given up before another may take it.
 	Lease = 30 * time.Second
 	// sendTime bounds the sending of one mail, attempts after refusals of the rate
 	// included, and recordTime the record of what became of it.
@@ -59,31 +23,26 @@ const (
 	rateAttempts = 3
 )
 
-func newClaim(state State, m Message) Claim {
-	return Claim{State: state, Token: rand.Text(), Message: m.ID}
-}
-
-// undecided reports whether nobody knows if the claim's mail was sent.
-func (c *Claim) undecided(now time.Time) bool {
-	return c.State == Held || c.State == Sending && !now.Before(c.Until)
+func newClaim(state claim.State, m Message) claim.Claim {
+	return claim.Claim{State: state, Token: rand.Text(), Message: m.ID}
 }
 
 // mayTake reports whether the message may claim the mail whose claim is there, nil if
 // there is none.
-func (s *Service) mayTake(key Key, there *Claim, m Message, k kind) (bool, error) {
+func (s *Service) mayTake(key claim.Key, there *claim.Claim, m Message, k kind) (bool, error) {
 	now := s.Now()
 	switch {
 	case there == nil:
 		return true, nil
-	case there.State == Sent || there.State == Dropped:
+	case there.State == claim.Sent || there.State == claim.Dropped:
 		return false, nil
-	case there.undecided(now) && (m.Redriven || k.again):
+	case there.Undecided(now) && (m.Redriven || k.again):
 		return true, nil
-	case there.State == Held:
+	case there.State == claim.Held:
 		return false, nil
-	case there.undecided(now):
+	case there.Undecided(now):
 		return false, &heldError{
-			reason: fmt.Sprintf("nobody knows if the mail to user %s was sent: the attempt ended between sending and recording", key.User),
+			reason: fmt.Sprintf("it is unknown if the mail to user %s was sent: the attempt ended between sending and recording", key.User),
 			mark:   func(ctx context.Context) error { return s.hold(ctx, key, there, m) },
 		}
 	case there.Message != m.ID:
@@ -94,8 +53,8 @@ func (s *Service) mayTake(key Key, there *Claim, m Message, k kind) (bool, error
 }
 
 // hold marks a claim as held. If it has changed meanwhile, somebody else has decided.
-func (s *Service) hold(ctx context.Context, key Key, there *Claim, m Message) error {
-	_, _, err := s.Claims.Put(ctx, key, there, newClaim(Held, m))
+func (s *Service) hold(ctx context.Context, key claim.Key, there *claim.Claim, m Message) error {
+	_, _, err := s.Claims.Put(ctx, key, there, newClaim(claim.Held, m))
 	return err
 }
 
@@ -103,7 +62,9 @@ func (s *Service) hold(ctx context.Context, key Key, there *Claim, m Message) er
 type Mail struct {
 	To, Subject, Text, HTML string
 	Unsubscribe             string // the URL of RFC 8058; "" for mail that cannot be switched off
-	User, Type              string // tags, with which feedback comes back
+	// User and Type are tags, with which feedback comes back. User is "" if the address is
+	// not the account's own, such as its former one: what happens there is not about it.
+	User, Type string
 }
 
 // Mailer sends mails.
@@ -111,7 +72,7 @@ type Mailer interface {
 	// Turn waits until the next mail may be sent.
 	Turn(ctx context.Context) error
 	// Send sends the mail and returns its id. An error that is not ErrRate, ErrQuota,
-	// ErrRefused or ErrNotSent means that nobody knows whether it was sent.
+	// ErrRefused or ErrNotSent means that it is unknown if the mail was sent.
 	Send(ctx context.Context, m Mail) (id string, err error)
 }
 
@@ -124,7 +85,7 @@ var (
 )
 
 // send claims the mail, sends it and records it.
-func (s *Service) send(ctx context.Context, key Key, before *Claim, m Message, k kind, mail Mail) error {
+func (s *Service) send(ctx context.Context, key claim.Key, before *claim.Claim, m Message, k kind, mail Mail) error {
 	if err := s.Mailer.Turn(ctx); err != nil {
 		return fmt.Errorf("wait for the turn to send: %w", err)
 	}
@@ -132,7 +93,7 @@ func (s *Service) send(ctx context.Context, key Key, before *Claim, m Message, k
 	if end, ok := ctx.Deadline(); ok && time.Until(end) < sendTime+recordTime {
 		return errors.New("there is too little time left to send a mail")
 	}
-	mine := newClaim(Sending, m)
+	mine := newClaim(claim.Sending, m)
 	mine.Until = s.Now().Add(Lease)
 	there, ok, err := s.Claims.Put(ctx, key, before, mine)
 	if err != nil {
@@ -155,7 +116,7 @@ func (s *Service) send(ctx context.Context, key Key, before *Claim, m Message, k
 	// Whatever ends ctx, the record must be written.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
 	defer cancel()
-	again := before != nil && before.undecided(s.Now())
+	again := before != nil && before.Undecided(s.Now())
 	switch {
 	case err == nil:
 		s.Meter.Count(ctx, "Sent", 1)
@@ -163,7 +124,7 @@ func (s *Service) send(ctx context.Context, key Key, before *Claim, m Message, k
 			s.Meter.Count(ctx, "SentAgain", 1)
 		}
 		slog.InfoContext(ctx, "a mail is sent", "user", key.User, "type", mail.Type, "mail", id, "again", again)
-		if err := s.record(ctx, key, mine, newClaim(Sent, m)); err != nil {
+		if err := s.record(ctx, key, mine, newClaim(claim.Sent, m)); err != nil {
 			return fmt.Errorf("record that a mail was sent: %w", err)
 		}
 		return nil
@@ -177,12 +138,12 @@ func (s *Service) send(ctx context.Context, key Key, before *Claim, m Message, k
 		return err
 	case k.again:
 		// Its next attempt need not wait for the end of the lease.
-		over := newClaim(Sending, m)
+		over := newClaim(claim.Sending, m)
 		over.Until = s.Now()
-		return errors.Join(fmt.Errorf("nobody knows if the mail was sent: %w", err), s.record(ctx, key, mine, over))
+		return errors.Join(fmt.Errorf("it is unknown if the mail was sent: %w", err), s.record(ctx, key, mine, over))
 	}
 	return &heldError{
-		reason: fmt.Sprintf("nobody knows if the mail to user %s was sent: %v", key.User, err),
+		reason: fmt.Sprintf("it is unknown if the mail to user %s was sent: %v", key.User, err),
 		mark:   func(ctx context.Context) error { return s.hold(ctx, key, &mine, m) },
 	}
 }
@@ -206,13 +167,13 @@ func (s *Service) attempt(ctx context.Context, mail Mail) (id string, err error)
 
 // record replaces the claim of this attempt. If somebody else has it now, what they
 // found was undecided, and theirs stays.
-func (s *Service) record(ctx context.Context, key Key, mine, next Claim) error {
+func (s *Service) record(ctx context.Context, key claim.Key, mine, next claim.Claim) error {
 	_, _, err := s.Claims.Put(ctx, key, &mine, next)
 	return err
 }
 
 // release brings back what was there before an attempt that surely sent nothing.
-func (s *Service) release(ctx context.Context, key Key, before *Claim, mine Claim) error {
+func (s *Service) release(ctx context.Context, key claim.Key, before *claim.Claim, mine claim.Claim) error {
 	if before == nil {
 		return s.Claims.Remove(ctx, key, mine)
 	}

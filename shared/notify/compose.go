@@ -168,7 +168,7 @@ func (s *Service) closed(ctx context.Context, l *letter.Letter, e Event, to User
 	return nil
 }
 
-// What mails tell of boards, players and people may be as old as this. A batch and the
+// Names of boards, players and people in mails may be as old as this. A batch and the
 // recipients of one event ask once.
 const knownFor, maxKnown = 5 * time.Second, 1000
 

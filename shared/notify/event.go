@@ -37,7 +37,7 @@ const (
 type kind struct {
 	kind       letter.Kind
 	preference string // key of a user's preferences; "" if it cannot be switched off
-	again      bool   // if nobody knows whether it was sent, it is sent again
+	again      bool   // if it is unknown whether it was sent, it is sent again
 }
 
 // otherEvents is the preference for events of other systems.
@@ -148,7 +148,7 @@ func parse(body string) (message, error) {
 	if e.RecordedTime.IsZero() {
 		return in, errors.New("the event has no recordedtime")
 	}
-	if e.Source == event.Scores && (e.Type == event.EntryAdjusted || e.Type == event.EntryReversed) {
+	if event.Ours(e.Source) && (e.Type == event.EntryAdjusted || e.Type == event.EntryReversed) {
 		e.entry = &entryData{}
 		if err := e.decode(e.entry); err != nil {
 			return in, err

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
 	"unicode"
 
+	"plaudit/shared/claim"
 	"plaudit/shared/event"
 	"plaudit/shared/letter"
 )
@@ -29,7 +31,7 @@ type Message struct {
 // Queues takes copies of messages.
 type Queues interface {
 	// Fail sends a copy to the dead-letter queue, with the reason. Redriven is not
-	// copied: whoever sends the message again sets it.
+	// copied: it is set when somebody sends the message again.
 	Fail(ctx context.Context, m Message, reason string) error
 	// Wait sends a copy to the message's own queue, from which it comes after a while,
 	// as one that has Waited.
@@ -47,7 +49,7 @@ type Meter interface {
 type Service struct {
 	Accounts Accounts
 	Scores   Scores
-	Claims   Claims
+	Claims   claim.Store
 	Mailer   Mailer
 	Queues   Queues
 	Meter    Meter
@@ -88,8 +90,17 @@ func held(format string, args ...any) error {
 	return &heldError{reason: fmt.Sprintf(format, args...)}
 }
 
-// Handle handles a message. An error means that the message must come again.
+// Handle handles a message. An error means that the message must come again. It contains
+// no address, so that it can be logged.
 func (s *Service) Handle(ctx context.Context, m Message) error {
+	if err := s.settle(ctx, m); err != nil {
+		return errors.New(clean(err.Error()))
+	}
+	return nil
+}
+
+// settle handles a message and sends copies of what must wait or be held.
+func (s *Service) settle(ctx context.Context, m Message) error {
 	holds, err := s.handle(ctx, m)
 	switch {
 	case errors.Is(err, ErrQuota):
@@ -174,10 +185,16 @@ func (s *Service) handle(ctx context.Context, m Message) (holds []*heldError, er
 	return holds, err
 }
 
-// tell tells one user, and separates what must be held from what must come again.
-func (s *Service) tell(ctx context.Context, m Message, rule string, e Event, k kind, user string) (*heldError, error) {
-	err := s.mail(ctx, m, rule, e, k, user)
-	var h *heldError
+// tell tells one user, and separates what must be held from what must come again. What
+// breaks the program would break it whenever it came again.
+func (s *Service) tell(ctx context.Context, m Message, rule string, e Event, k kind, user string) (h *heldError, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.ErrorContext(ctx, "a mail breaks the program", "user", user, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			h, err = &heldError{reason: fmt.Sprintf("the mail to user %s breaks the program: %v", user, p)}, nil
+		}
+	}()
+	err = s.mail(ctx, m, rule, e, k, user)
 	if errors.As(err, &h) {
 		return h, nil
 	}
@@ -189,7 +206,7 @@ func (s *Service) tell(ctx context.Context, m Message, rule string, e Event, k k
 
 // mail sends one user the mail about the event, unless it is sent or not wanted.
 func (s *Service) mail(ctx context.Context, m Message, rule string, e Event, k kind, user string) error {
-	key := Key{Rule: rule, Of: e.LogID, User: user}
+	key := claim.Key{Rule: rule, Of: e.LogID, User: user}
 	if e.batch() != "" {
 		key.Of = "batch:" + e.batch()
 	}
@@ -207,16 +224,16 @@ func (s *Service) mail(ctx context.Context, m Message, rule string, e Event, k k
 		return err
 	}
 	if !ok {
-		return s.drop(ctx, "erased")
+		return s.drop(ctx, user, "erased")
 	}
 	if k.kind != letter.Verify && k.kind != letter.Reset {
 		switch {
 		case !to.EmailVerified:
-			return s.drop(ctx, "unverified")
+			return s.drop(ctx, user, "unverified")
 		case to.MailState != "":
-			return s.drop(ctx, "mail-state")
+			return s.drop(ctx, user, "mail-state")
 		case !to.wants(k.preference):
-			return s.drop(ctx, "preference")
+			return s.drop(ctx, user, "preference")
 		}
 	}
 	if k == foreign {
@@ -225,11 +242,11 @@ func (s *Service) mail(ctx context.Context, m Message, rule string, e Event, k k
 			return err
 		}
 		if !allowed {
-			next := newClaim(Dropped, m)
+			next := newClaim(claim.Dropped, m)
 			if _, _, err := s.Claims.Put(ctx, key, before, next); err != nil {
 				return err
 			}
-			return s.drop(ctx, "limit")
+			return s.drop(ctx, user, "limit")
 		}
 	}
 	l, address, reason, err := s.compose(ctx, e, k, to)
@@ -237,20 +254,22 @@ func (s *Service) mail(ctx context.Context, m Message, rule string, e Event, k k
 		return err
 	}
 	if reason != "" {
-		return s.drop(ctx, reason)
+		return s.drop(ctx, user, reason)
 	}
 	mail, err := l.Render()
 	if err != nil {
 		return held("the mail to user %s cannot be written: %v", user, err)
 	}
-	return s.send(ctx, key, before, m, k, Mail{
-		To: address, Subject: mail.Subject, Text: mail.Text, HTML: mail.HTML, Unsubscribe: l.Unsubscribe,
-		User: user, Type: string(k.kind),
-	})
+	out := Mail{To: address, Subject: mail.Subject, Text: mail.Text, HTML: mail.HTML, Unsubscribe: l.Unsubscribe, Type: string(k.kind)}
+	if address == to.Email {
+		out.User = user
+	}
+	return s.send(ctx, key, before, m, k, out)
 }
 
 // drop counts a mail that is not sent.
-func (s *Service) drop(ctx context.Context, reason string) error {
+func (s *Service) drop(ctx context.Context, user, reason string) error {
+	slog.InfoContext(ctx, "a mail is not sent", "user", user, "reason", reason)
 	s.Meter.Count(ctx, "Dropped", 1)
 	s.Meter.Tally(ctx, "dropped", reason)
 	return nil
@@ -270,7 +289,7 @@ func (s *Service) feedback(ctx context.Context, in message) error {
 		s.Meter.Count(ctx, "FeedbackOther", 1)
 	}
 	if state == "" || in.User == "" {
-		return nil // nobody's address is at fault, or the mail is not ours
+		return nil // the address is fine, or the mail is not ours
 	}
 	known, err := s.Accounts.SetMailState(ctx, in.User, state)
 	if err != nil {

@@ -40,7 +40,7 @@ func TestCopies(t *testing.T) {
 	for name, value := range out.Messages[0].MessageAttributes {
 		got[name] = aws.ToString(value.DataType) + " " + aws.ToString(value.StringValue)
 	}
-	// Redriven is for whoever sends it again to say.
+	// A message is redriven only once somebody sends it again.
 	if want := map[string]string{"reason": "String it broke", "waited": "String 1"}; !maps.Equal(got, want) || *out.Messages[0].Body != m.Body {
 		t.Errorf("the copy has %v", got)
 	}

@@ -13,7 +13,7 @@ type World struct {
 
 	Verified   string // an account with a verified address, for which no link is due
 	Unverified string // one whose address is to be verified
-	Forgetful  string // one that asked for a new password
+	Forgetful  string // one that asked for a new password; "" leaves it out
 	Unknown    string // the id of no account
 
 	Board   string // a private board
@@ -59,6 +59,9 @@ func Test(t *testing.T, w World) {
 		kind notify.LinkKind
 		of   string
 	}{{w.Unverified, notify.VerifyLink, ""}, {w.Forgetful, notify.ResetLink, ""}, {w.Verified, notify.UnsubscribeLink, "other"}} {
+		if due.user == "" {
+			continue
+		}
 		l, ok, err := c.Link(ctx, due.user, due.kind, due.of)
 		must(ok, err)
 		if l.URL == "" || l.Email == "" {
@@ -70,6 +73,9 @@ func Test(t *testing.T, w World) {
 		kind notify.LinkKind
 		of   string
 	}{{w.Verified, notify.VerifyLink, ""}, {w.Verified, notify.ResetLink, ""}, {w.Unknown, notify.VerifyLink, ""}, {w.Unknown, notify.UnsubscribeLink, "other"}} {
+		if not.kind == notify.ResetLink && w.Forgetful == "" {
+			continue
+		}
 		_, ok, err := c.Link(ctx, not.user, not.kind, not.of)
 		mustNot(ok, err)
 	}
