@@ -29,7 +29,7 @@ func (a *account) mailLink(t *testing.T, body string) string {
 }
 
 // The matrix of the function that sends mail, which is a line for each route that admits
-// it. Every other route refuses it, whoever serves it.
+// it. Every other route of every deployable refuses it.
 func TestWhatTheMailerMayDo(t *testing.T) {
 	c, token := newCast(t), mailer(t)
 	may := map[string]int{
