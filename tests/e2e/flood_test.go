@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -155,7 +156,11 @@ func newFlood(t *testing.T) *flood {
 			}
 		}
 		if body, ok := op["requestBody"].(map[string]any); ok {
-			f.bodies[row] = body["content"].(map[string]any)["application/json"].(map[string]any)["example"]
+			for _, media := range []string{"application/json", web.FormType} {
+				if content, ok := body["content"].(map[string]any)[media].(map[string]any); ok {
+					f.bodies[row] = content["example"]
+				}
+			}
 		}
 	}
 
@@ -287,6 +292,13 @@ func (f *flood) send(t *testing.T, r *rand.Rand, n uint64) {
 			return
 		}
 		in.body = string(text)
+		if strings.HasPrefix(in.path, "/v1/unsubscribe/") {
+			form := url.Values{}
+			for name, value := range body {
+				form.Set(name, fmt.Sprint(value))
+			}
+			in.body, in.headers = form.Encode(), append(in.headers, "Content-Type", web.FormType)
+		}
 	}
 	if n%2 == 0 {
 		f.step(r, &in, body)
