@@ -43,6 +43,7 @@ type wants struct {
 	signUps  []string          // addresses
 	name     string            // the newest one of the account
 	named    int               // how often it was changed
+	closed   []string          // boards with a period that has closed
 	foreign  map[string]string // ids of other systems' events: their data
 	requests map[string]int    // by kind
 }
@@ -96,6 +97,11 @@ func (c *checkout) begin(t *testing.T) *load {
 		}
 	})
 	l.writer(func(n int) { l.report(n) })
+	l.writer(func(n int) {
+		if n < maxClosed {
+			l.closePast(n)
+		}
+	})
 	return l
 }
 
@@ -156,6 +162,19 @@ func (l *load) batch(key string) {
 			w.entries[k] = len(k)
 		}
 	})
+}
+
+// maxClosed is how many periods of a load close. An account can create so many boards only.
+const maxClosed = 12
+
+// closePast enters a season of the past and closes it.
+func (l *load) closePast(n int) {
+	board := fmt.Sprintf("%s-past-%d", l.prefix, n)
+	season := map[string]any{"name": "2019", "start": "2019-01-01T00:00:00Z", "end": "2020-01-01T00:00:00Z"}
+	l.must("POST", "/v1/boards", l.token, map[string]any{"id": board, "title": "Past", "state": "draft", "periods": []any{season}}, nil, 201, 409)
+	l.must("POST", "/v1/boards/"+board+"/entries", l.token, map[string]any{"player": "p", "points": n, "occurred_at": "2019-05-05T12:00:00Z"}, map[string]string{"Idempotency-Key": board}, 201, 200)
+	l.must("PATCH", "/v1/boards/"+board, l.token, map[string]any{"state": "open"}, nil, 200)
+	l.note("closed periods", func(w *wants) { w.closed = append(w.closed, board) })
 }
 
 // report sends an event of another system, or several at once.

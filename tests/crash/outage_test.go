@@ -17,7 +17,7 @@ func TestKilledAtAnyTime(t *testing.T) {
 	c := running(t)
 	l := c.begin(t)
 	programs := filepath.Join(c.Root, ".local", "bin", "stack") + "/"
-	for _, name := range []string{"score-add", "outbox-relay", "audit-publish", "users", "board-admin", "audit-add", "player-sync", "outbox-relay", "score-add", "users"} {
+	for _, name := range []string{"score-add", "outbox-relay", "audit-publish", "users", "board-admin", "audit-add", "player-sync", "period-close", "outbox-relay", "score-add", "users"} {
 		var pids []int
 		eventually(t, func() error {
 			if pids = processes(programs + name); len(pids) == 0 && !t.Failed() {

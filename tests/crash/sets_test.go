@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -39,6 +40,9 @@ func (l *load) complete() {
 		return
 	}
 	v := look(l.t)
+	if err := wait(stack.closePeriods); err != nil {
+		l.t.Fatal(err)
+	}
 	if err := wait(func() error { return l.compare(v) }); err != nil {
 		l.t.Fatalf("%v\n%s\n%s", err, stack.Log.String(), stack.tail())
 	}
@@ -63,6 +67,16 @@ func check(t *testing.T) {
 	if out, err := plaudit("audit", "check"); err != nil {
 		t.Fatalf("plaudit audit check: %v\n%s", err, out)
 	}
+}
+
+// closePeriods invokes period-close.
+func (c *checkout) closePeriods() error {
+	cmd := exec.Command(c.Program("local"), "invoke", "period-close", filepath.Join("events", "period-close", "schedule.ok.json"))
+	cmd.Dir = c.Root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("invoke period-close: %w\n%s", err, out)
+	}
+	return nil
 }
 
 func plaudit(args ...string) (string, error) {
@@ -174,6 +188,13 @@ func (l *load) compareChanges(ctx context.Context, v *view) error {
 		if n != c.want {
 			return fmt.Errorf("there are events of %d %s, clients have made %d", n, c.what, c.want)
 		}
+	}
+	var closed []string
+	if err := v.scores.SelectContext(ctx, &closed, `SELECT substr(subject, 7) FROM outbox WHERE type = 'plaudit.board.period-closed' AND subject LIKE $1`, "board/"+l.prefix+"-%"); err != nil {
+		return err
+	}
+	if slices.Sort(closed); !slices.Equal(closed, slices.Sorted(slices.Values(l.wants.closed))) {
+		return fmt.Errorf("the periods of %q are announced, and those of %q have closed", closed, l.wants.closed)
 	}
 	var name string
 	err := v.scores.GetContext(ctx, &name, `SELECT coalesce(p.display_name, '') FROM players p JOIN boards b ON b.no = p.board WHERE b.id = $1 AND p.id = $2`, l.people, l.user)

@@ -21,7 +21,7 @@ const Attributes = "attributes"
 type Difference struct {
 	Period  string     // or `history`: the player's entries are not numbered 1, 2, 3 …; or Attributes
 	StartAt *time.Time `db:"start_at"` // nil if the run has no beginning
-	Player  string
+	Player  string     // empty: the run itself differs, from what its board has
 	Stored  []byte
 	Ledger  []byte
 }

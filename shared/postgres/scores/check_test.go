@@ -101,7 +101,9 @@ func TestStandingsAreThoseOfTheLedger(t *testing.T) {
 
 func TestCheckFindsWhatDiffers(t *testing.T) {
 	s := newScores(t, 1)
-	s.board(t, "b", func(b *score.Board) { b.Categories = []string{"sex"} })
+	s.board(t, "b", func(b *score.Board) {
+		b.Categories, b.Periods = []string{"sex"}, []score.Period{{Name: score.All}, {Name: "zz", Cron: "0 0 1 1 *"}}
+	})
 	for _, p := range []string{"a", "b", "c", "d", "e", "f"} {
 		s.add(t, "b", score.Submission{Player: p, Points: ptr[int64](5)})
 	}
@@ -109,23 +111,24 @@ func TestCheckFindsWhatDiffers(t *testing.T) {
 		t.Fatalf("got %q", got)
 	}
 	db := s.db.Owner()
-	db.MustExec(`UPDATE standings SET score = 6 WHERE player = 'a'`)
-	db.MustExec(`DELETE FROM standings WHERE player = 'b'`)
-	db.MustExec(`UPDATE standings SET key_score = 6 WHERE player = 'c'`)
-	db.MustExec(`UPDATE standings SET status = 'dnf' WHERE player = 'd'`)
-	db.MustExec(`UPDATE standings SET cat1 = 'x' WHERE player = 'e'`)
+	db.MustExec(`UPDATE standings SET score = 6 WHERE run = 1 AND player = 'a'`)
+	db.MustExec(`DELETE FROM standings WHERE run = 1 AND player = 'b'`)
+	db.MustExec(`UPDATE standings SET key_score = 6 WHERE run = 1 AND player = 'c'`)
+	db.MustExec(`UPDATE standings SET status = 'dnf' WHERE run = 1 AND player = 'd'`)
+	db.MustExec(`UPDATE standings SET cat1 = 'x' WHERE run = 1 AND player = 'e'`)
 	db.MustExec(`UPDATE players SET seq = 2 WHERE id = 'f'`)
 	db.MustExec(`INSERT INTO standings (run, player, score, tiebreak, reached_at, nonzero, status, key_score, key_tiebreak, key_reached)
-		SELECT run, 'g', score, tiebreak, reached_at, nonzero, status, key_score, key_tiebreak, key_reached FROM standings WHERE player = 'a'`)
+		SELECT run, 'g', score, tiebreak, reached_at, nonzero, status, key_score, key_tiebreak, key_reached FROM standings WHERE run = 1 AND player = 'a'`)
 	db.MustExec(`UPDATE players SET cat1 = 'x' WHERE id = 'a'`)
 	db.MustExec(`UPDATE players SET cat2 = 'x' WHERE id = 'b'`)
+	db.MustExec(`UPDATE runs SET closes_at = NULL WHERE period = 'zz'`)
 	got := s.check(t, "b")
-	for i, begins := range []string{"all a ", "all b  {", "all c ", "all d ", "all e ", "all g {", "attributes a ", "attributes b ", "history f "} {
+	for i, begins := range []string{"all a ", "all b  {", "all c ", "all d ", "all e ", "all g {", "attributes a ", "attributes b ", "history f ", `zz  {"closes_at": null} {"closes_at": "`} {
 		if i >= len(got) || len(got[i]) < len(begins) || got[i][:len(begins)] != begins {
 			t.Fatalf("line %d of %q, want %s", i, got, begins)
 		}
 	}
-	if len(got) != 9 {
+	if len(got) != 10 {
 		t.Errorf("got %q", got)
 	}
 	if _, err := pgscores.CheckBoard(t.Context(), s.db.Config("plaudit"), "none"); !fault.Is(err, fault.NotFound) {

@@ -24,7 +24,10 @@ func (d Difference) Describe() (string, error) {
 		where += " from " + d.StartAt.UTC().Format(time.RFC3339)
 	}
 	has := "the ledger has"
-	if d.Period == Attributes {
+	switch {
+	case d.Player == "":
+		has = "the board has"
+	case d.Period == Attributes:
 		has = "the attributes have"
 	}
 	var parts []string
@@ -41,7 +44,10 @@ func (d Difference) Describe() (string, error) {
 		}
 		slices.Sort(parts)
 	}
-	return fmt.Sprintf("%s, player %s: %s", where, d.Player, strings.Join(parts, "; ")), nil
+	if d.Player != "" {
+		where += ", player " + d.Player
+	}
+	return where + ": " + strings.Join(parts, "; "), nil
 }
 
 func orNothing(text json.RawMessage) string {

@@ -2,10 +2,10 @@
 -- returns {state, wake}: announced, done or busy as there, and whether the caller must
 -- wake the relay.
 --
--- The event has the first ten of the final table and how many are ranked in it. Equal
--- players share a rank and stand in the order of their ids, of which the table's page has
--- the same. The mail goes to the owners and to the people who are the players on ranks 1
--- to 3 among them; to nobody if the run closed because a draft was opened, in that moment.
+-- The event has the first ten of the final table, in the order and with the ranks of a page
+-- of it, and how many are ranked in it. The board's owners are told by mail, and the people
+-- who are the players on ranks 1 to 3 of these ten; nobody, if the run closed because a
+-- draft was opened, in that moment.
 CREATE OR REPLACE FUNCTION announce_run_v1(p_run bigint, p_traceparent text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 SET plan_cache_mode = force_generic_plan

@@ -3,7 +3,8 @@
 -- missing. Status and categories are compared in open runs only, where they are
 -- the player's present ones. A row of the period `history` is a player whose
 -- entries are not numbered from 1 without a gap; one of the period `attributes` is a
--- player whose copies of the categories differ from the attributes.
+-- player whose copies of the categories differ from the attributes. A row with an empty
+-- player is a run that does not carry when it closes.
 --
 -- It is one statement, so all of it is one moment, and adds go on. Only the
 -- owner of the database, the master user, and db_check may call it.
@@ -67,6 +68,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
         JOIN players p ON p.board = b.no
     ) c
     WHERE c.copies <> c.attributes
+    UNION ALL
+    SELECT r.period, nullif(r.start_at, '-infinity'), '', jsonb_build_object('closes_at', r.stored), jsonb_build_object('closes_at', r.ledger)
+    FROM board b
+    CROSS JOIN LATERAL internal.misdated_runs(b.row) r
     ORDER BY 1, 2, 3
 $$;
 
