@@ -39,7 +39,7 @@ type config struct {
 	TokensPerAddress int `env:"TOKENS_PER_ADDRESS,notEmpty"` // refreshes and exchanges from a client address in an hour
 
 	NotifyKey string `env:"NOTIFY_KEY,unset"` // the API key of the function that sends mail, at least 20 characters. Empty: none sends mail
-	PublicURL string `env:"PUBLIC_URL"`       // http or https URL of this service, without a path, which the links in mails begin with. Empty: none sends mail
+	PublicURL string `env:"PUBLIC_URL"`       // http or https URL of this service, without a path, which the links in mails begin with. Empty: mail is off, and NOTIFY_KEY is not accepted
 
 	EventsTable   string `env:"EVENTS_TABLE,notEmpty"`   // the audit log
 	IndexTable    string `env:"INDEX_TABLE,notEmpty"`    // and its index
@@ -122,8 +122,6 @@ func (c config) checkMail() error {
 	switch {
 	case c.NotifyKey != "" && len(c.NotifyKey) < minNotifyKey:
 		return fmt.Errorf("NOTIFY_KEY must have at least %d characters", minNotifyKey)
-	case c.NotifyKey != "" && c.PublicURL == "":
-		return errors.New("PUBLIC_URL must be set if NOTIFY_KEY is")
 	case c.PublicURL == "":
 		return nil
 	}
@@ -132,6 +130,14 @@ func (c config) checkMail() error {
 		return errors.New("PUBLIC_URL must be an http or https URL with a host and without a path or a slash at the end, such as https://plaudit.example")
 	}
 	return nil
+}
+
+// notifyKey returns notify's key, "" while mail is off.
+func (c config) notifyKey() string {
+	if c.PublicURL == "" {
+		return ""
+	}
+	return c.NotifyKey
 }
 
 // keys returns the signer, and the verifier of its tokens and those of every

@@ -58,7 +58,7 @@ func run(ctx context.Context, cfg config) error {
 			TokensPerSession: cfg.TokensPerSession, TokensPerAddress: cfg.TokensPerAddress,
 		},
 		First:     user.Credentials{Email: cfg.AdminEmail, Password: cfg.AdminPassword},
-		NotifyKey: cfg.NotifyKey, PublicURL: cfg.PublicURL,
+		NotifyKey: cfg.notifyKey(), PublicURL: cfg.PublicURL,
 	}
 	if err := cmp.Or(service.Check(), cfg.checkMail()); err != nil {
 		return err

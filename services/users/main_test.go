@@ -141,7 +141,6 @@ func TestDoesNotStart(t *testing.T) {
 		{"a password too short", map[string]string{"ADMIN_PASSWORD": "secret"}, nil, []string{"first admin", "password"}},
 		{"no room for logins", map[string]string{"LOGINS_PER_ADDRESS": "0"}, nil, []string{"limits"}},
 		{"a key of notify that can be guessed", map[string]string{"NOTIFY_KEY": "secret", "PUBLIC_URL": "https://plaudit.example"}, nil, []string{"NOTIFY_KEY", "20 characters"}},
-		{"mail without links", map[string]string{"NOTIFY_KEY": strings.Repeat("k", 20)}, nil, []string{"PUBLIC_URL must be set"}},
 		{"a public URL with a slash", map[string]string{"PUBLIC_URL": "https://plaudit.example/"}, nil, []string{"PUBLIC_URL", "without a path"}},
 		{"a public URL with a path", map[string]string{"PUBLIC_URL": "https://plaudit.example/api"}, nil, []string{"PUBLIC_URL"}},
 		{"a public URL with a query", map[string]string{"PUBLIC_URL": "https://plaudit.example?a=b"}, nil, []string{"PUBLIC_URL"}},
@@ -198,6 +197,15 @@ func TestUsage(t *testing.T) {
 		var output bytes.Buffer
 		if status := command(args, &output); status != 2 || !strings.Contains(output.String(), "usage: users") {
 			t.Errorf("%q: status %d, %s", args, status, &output)
+		}
+	}
+}
+
+// Without an address that links can begin with, nobody may make one.
+func TestWithoutAPublicURLNotifysKeyIsNotAccepted(t *testing.T) {
+	for url, want := range map[string]string{"": "", "https://plaudit.example": "k"} {
+		if got := (config{NotifyKey: "k", PublicURL: url}).notifyKey(); got != want {
+			t.Errorf("with PUBLIC_URL %q the key is %q, want %q", url, got, want)
 		}
 	}
 }
