@@ -26,6 +26,7 @@ var groups = map[string]string{
 	"audit-add":     "",
 	"audit-query":   "",
 	"audit-publish": "",
+	"notify":        "",
 }
 
 // ways are where a security group lets its members connect to.

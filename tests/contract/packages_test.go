@@ -27,6 +27,9 @@ var layers = []struct {
 	{"the bottom", bottom, nil},
 	{"the event", []string{"shared/event"}, bottom},
 	{"the domains", []string{"shared/score", "shared/user", "shared/audit"}, with(bottom, "shared/event")},
+	{"the claims of mails", []string{"shared/claim"}, nil},
+	{"the letters", []string{"shared/letter"}, []string{"shared/text"}},
+	{"the rules of mail", []string{"shared/notify"}, with(bottom, "shared/event", "shared/letter", "shared/claim")},
 	{"problem", []string{"shared/problem"}, []string{"shared/fault", "shared/trace"}},
 
 	{"web", []string{"shared/web"}, []string{"shared/problem", "shared/fault", "shared/access", "shared/trace", "shared/id", "shared/text"}},
@@ -41,8 +44,9 @@ var layers = []struct {
 	{"postgres of scores", []string{"shared/postgres/scores"}, with(bottom, "shared/postgres", "shared/postgres/outbox", "shared/score", "shared/audit", "shared/event")},
 	{"postgres of users", []string{"shared/postgres/users"}, with(bottom, "shared/postgres", "shared/postgres/outbox", "shared/user", "shared/audit", "shared/event")},
 	{"migrations", []string{"shared/postgres/migrate"}, []string{"shared/postgres"}},
-	{"DynamoDB", []string{"shared/ddb"}, []string{"shared/audit", "shared/event", "shared/fault"}},
+	{"DynamoDB", []string{"shared/ddb"}, []string{"shared/audit", "shared/claim", "shared/event", "shared/fault"}},
 	{"the bus", []string{"shared/bus"}, nil},
+	{"SES, queues and the API as adapters of the rules of mail", []string{"shared/mail", "shared/queue", "shared/api"}, []string{"shared/notify", "shared/cloud", "shared/trace"}},
 	{"jose", []string{"shared/jose"}, []string{"shared/access", "shared/fault"}},
 
 	{"edge", []string{"shared/edge"}, nil},
@@ -59,7 +63,7 @@ var layers = []struct {
 	// and runs programs, webtest reads the OpenAPI document, ddbtest starts an engine
 	// that speaks DynamoDB's protocol, audittest has a log in memory, eventtest checks events
 	// against their schemas.
-	{"test tools", []string{"shared/postgres/pgtest", "shared/boot/boottest", "shared/web/webtest", "shared/ddb/ddbtest", "shared/audit/audittest", "shared/event/eventtest"}, []string{"shared/postgres/...", "shared/audit", "shared/event", "shared/event/eventtest", "shared/web", "local/rds", "local/process", "local/ministack/enginetest"}},
+	{"test tools", []string{"shared/postgres/pgtest", "shared/boot/boottest", "shared/web/webtest", "shared/ddb/ddbtest", "shared/audit/audittest", "shared/event/eventtest", "shared/api/apitest", "shared/mail/mailtest"}, []string{"shared/postgres/...", "shared/audit", "shared/event", "shared/event/eventtest", "shared/web", "shared/api", "shared/notify", "local/rds", "local/process", "local/ministack/enginetest"}},
 }
 
 func with(packages []string, more ...string) []string { return slices.Concat(packages, more) }

@@ -116,6 +116,7 @@ var rights = map[string]string{
 		ses:SendEmail configuration-set/MailConfiguration
 		sqs:SendMessage MailQueue
 		sqs:SendMessage MailFailedQueue
+		sqs:GetQueueAttributes MailFailedQueue
 		secretsmanager:GetSecretValue NotifyKeySecret
 		sqs:DeleteMessage MailQueue
 		sqs:GetQueueAttributes MailQueue
