@@ -246,9 +246,6 @@ func Remove(folder string) error { return os.RemoveAll(folderIn(folder)) }
 // Start implements part.Part: events are taken from now on, and kept. Deliverer delivers
 // them.
 func (s *Service) Start(context.Context) error {
-	if !s.used() {
-		return nil
-	}
 	began := time.Now()
 	if err := os.MkdirAll(s.folder(), 0o700); err != nil {
 		return err
@@ -267,6 +264,9 @@ func (s *Service) Start(context.Context) error {
 	defer s.mu.Unlock()
 	s.journal = journal
 	s.submit(waiting)
+	if len(s.buses) == 1 && len(s.rules)+len(s.archives)+len(waiting) == 0 {
+		return nil // the default bus, which every account has, is not worth a line
+	}
 	s.laptop.Started("EventBridge", fmt.Sprintf("buses %d, rules %d, archives %d%s", len(s.buses), len(s.rules), len(s.archives), atWait(len(waiting))), time.Since(began))
 	return nil
 }
@@ -277,9 +277,6 @@ func atWait(n int) string {
 	}
 	return fmt.Sprintf(", events to deliver %d", n)
 }
-
-// used reports whether the template has anything for the service.
-func (s *Service) used() bool { return len(s.buses) > 1 || len(s.rules)+len(s.archives) > 0 }
 
 // Stop implements part.Part. What is not delivered is kept.
 func (s *Service) Stop() {
