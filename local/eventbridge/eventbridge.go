@@ -40,6 +40,9 @@ const principal = "events.amazonaws.com"
 // defaultBus is the bus that every account has.
 const defaultBus = "default"
 
+// stopGrace is how long deliveries under way may go on after Deliverer's Stop.
+const stopGrace = 3 * time.Second
+
 // Functions finds functions and their permissions; *lambda.Part does.
 type Functions interface {
 	Function(nameOrARN string) (*lambda.Function, bool)
@@ -346,9 +349,6 @@ func (d *Deliverer) Start(context.Context) error {
 	}
 	return nil
 }
-
-// stopGrace is how long deliveries under way may go on after Stop.
-const stopGrace = 3 * time.Second
 
 // Stop implements part.Part. It returns when no delivery is under way.
 func (d *Deliverer) Stop() {
