@@ -40,6 +40,9 @@ const principal = "events.amazonaws.com"
 // defaultBus is the bus that every account has.
 const defaultBus = "default"
 
+// stopGrace is how long deliveries under way may go on after Deliverer's Stop.
+const stopGrace = 3 * time.Second
+
 // Functions finds functions and their permissions; *lambda.Part does.
 type Functions interface {
 	Function(nameOrARN string) (*lambda.Function, bool)
@@ -246,9 +249,6 @@ func Remove(folder string) error { return os.RemoveAll(folderIn(folder)) }
 // Start implements part.Part: events are taken from now on, and kept. Deliverer delivers
 // them.
 func (s *Service) Start(context.Context) error {
-	if !s.used() {
-		return nil
-	}
 	began := time.Now()
 	if err := os.MkdirAll(s.folder(), 0o700); err != nil {
 		return err
@@ -267,6 +267,9 @@ func (s *Service) Start(context.Context) error {
 	defer s.mu.Unlock()
 	s.journal = journal
 	s.submit(waiting)
+	if len(s.buses) == 1 && len(s.rules)+len(s.archives)+len(waiting) == 0 {
+		return nil // the default bus, which every account has, is not worth a line
+	}
 	s.laptop.Started("EventBridge", fmt.Sprintf("buses %d, rules %d, archives %d%s", len(s.buses), len(s.rules), len(s.archives), atWait(len(waiting))), time.Since(began))
 	return nil
 }
@@ -277,9 +280,6 @@ func atWait(n int) string {
 	}
 	return fmt.Sprintf(", events to deliver %d", n)
 }
-
-// used reports whether the template has anything for the service.
-func (s *Service) used() bool { return len(s.buses) > 1 || len(s.rules)+len(s.archives) > 0 }
 
 // Stop implements part.Part. What is not delivered is kept.
 func (s *Service) Stop() {
@@ -352,9 +352,6 @@ func (d *Deliverer) Start(context.Context) error {
 	}
 	return nil
 }
-
-// stopGrace is how long deliveries under way may go on after Stop.
-const stopGrace = 3 * time.Second
 
 // listSchedules adds the schedules that are on and invoke a function to run.json, except
 // those that transform their event.

@@ -212,7 +212,11 @@ func (j *journal) note(l line) error {
 	if err != nil {
 		return err
 	}
-	if len(j.open) == 0 && j.size >= minCompaction/4 || j.size >= minCompaction && j.live < j.size/2 {
+	if len(j.open) == 0 { // events of SES hold addresses, which must not stay
+		j.size = 0
+		return j.file.Truncate(0)
+	}
+	if j.size >= minCompaction && j.live < j.size/2 {
 		return j.compact()
 	}
 	return nil

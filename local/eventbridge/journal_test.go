@@ -114,6 +114,22 @@ func TestTheJournalDoesNotGrowWithWhatIsDone(t *testing.T) {
 	if err != nil || info.Size() > minCompaction+4096 || info.Size() != j.size {
 		t.Errorf("%d bytes, counted %d: %v", info.Size(), j.size, err)
 	}
+	defer func() {
+		for _, d := range stays {
+			if err := j.done(d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if info, err := os.Stat(path); err != nil || info.Size() != 0 {
+			t.Errorf("%d bytes of events that are delivered: %v", info.Size(), err)
+		}
+		if again, err := j.add([]incoming{event(1)}); err != nil || len(again) != 2 {
+			t.Error(again, err)
+		}
+		if _, waiting, err := openJournal(path, slog.New(slog.DiscardHandler)); err != nil || len(waiting) != 2 {
+			t.Errorf("%d wait, %v", len(waiting), err)
+		}
+	}()
 	if len(j.open) != 2 || j.open[stays[0].n] != stays[0] || j.live != int64(stays[0].event.size) {
 		t.Errorf("%d wait, %d bytes", len(j.open), j.live)
 	}

@@ -1,8 +1,10 @@
 package eventbridge
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"plaudit/local/engine"
 	"plaudit/local/part"
@@ -73,5 +75,22 @@ func TestWrongResources(t *testing.T) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestTheDefaultBusNeedsNoTemplate(t *testing.T) {
+	l := parttest.Laptop()
+	l.Folder = t.TempDir()
+	l.Started = func(what, detail string, _ time.Duration) { t.Errorf("started %s: %s", what, detail) }
+	s := New(l, nil, noQueues{})
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(t.Context(), []Entry{{Source: "aws.ses", DetailType: "Email Bounced", Detail: `{}`}}); err != nil {
+		t.Error(err)
+	}
+	s.Stop()
+	if err := s.Put(t.Context(), []Entry{{Source: "aws.ses", DetailType: "Email Bounced", Detail: `{}`}}); !errors.Is(err, errStopped) {
+		t.Error(err)
 	}
 }

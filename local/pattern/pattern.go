@@ -87,12 +87,49 @@ type Document struct{ value any }
 // Decode decodes a JSON document.
 func Decode(document []byte) (Document, error) {
 	value, err := decode(document)
-	return Document{value}, err
+	return Document{spread(value)}, err
+}
+
+// spread makes paths of names with dots, in a decoded value: the service does not tell
+// {"a.b": 1} from {"a": {"b": 1}}.
+func spread(value any) any {
+	switch v := value.(type) {
+	case []any:
+		for i := range v {
+			v[i] = spread(v[i])
+		}
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			child := spread(v[name])
+			if !strings.Contains(name, ".") {
+				v[name] = child
+				continue
+			}
+			delete(v, name)
+			insert(v, strings.Split(name, "."), child)
+		}
+	}
+	return value
 }
 
 // Matches reports whether a document matches.
 func (p *Pattern) Matches(d Document) bool {
 	return slices.ContainsFunc(p.alternatives, func(o *object) bool { return o.match(d.value) })
+}
+
+// insert puts a value at a path. What has no members, has none below it either.
+func insert(m map[string]any, path []string, value any) {
+	for ; len(path) > 1; path = path[1:] {
+		if _, ok := m[path[0]]; !ok {
+			m[path[0]] = map[string]any{}
+		}
+		inner, ok := m[path[0]].(map[string]any)
+		if !ok {
+			return
+		}
+		m = inner
+	}
+	m[path[0]] = value
 }
 
 func decode(text []byte) (any, error) {

@@ -53,6 +53,7 @@ func TestOperators(t *testing.T) {
 		{"exists is for leaves only", `{"a":[{"exists":true}]}`, nil, []string{`{"a":{"b":1}}`}},
 		{"does not exist", `{"a":{"b":[{"exists":false}]}}`, []string{`{"a":{}}`, `{}`, `{"a":{"c":1}}`, `{"a":1}`}, []string{`{"a":{"b":null}}`, `{"a":{"b":false}}`}},
 		{"an object counts as absent", `{"a":[{"exists":false}]}`, []string{`{"a":{"b":1}}`, `{}`}, []string{`{"a":1}`}},
+		{"a name with a dot", `{"a.b":["x"]}`, []string{`{"a.b":"x"}`}, []string{`{"a.c":"x"}`, `{"a":"x"}`}},
 		{"prefix", `{"a":[{"prefix":"ab"}]}`, []string{`{"a":"ab"}`, `{"a":"abc"}`}, []string{`{"a":"Abc"}`, `{"a":"cab"}`, `{"a":1}`, `{}`}},
 		{"prefix ignoring case", `{"a":[{"prefix":{"equals-ignore-case":"AB"}}]}`, []string{`{"a":"abc"}`, `{"a":"ABC"}`}, []string{`{"a":"ba"}`}},
 		{"suffix", `{"a":[{"suffix":".png"}]}`, []string{`{"a":"x.png"}`}, []string{`{"a":"x.PNG"}`, `{"a":".png.x"}`}},
