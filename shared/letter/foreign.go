@@ -156,7 +156,7 @@ func unlink(s string) string {
 	var b strings.Builder
 	runes := []rune(s)
 	for i, r := range runes {
-		before, after := ' ', end
+		before, after := edge, edge
 		if i > 0 {
 			before = runes[i-1]
 		}
@@ -172,13 +172,15 @@ func unlink(s string) string {
 	return b.String()
 }
 
-// end is what follows a text: perhaps a colon of ours.
-const end = '\n'
+// edge is what precedes and follows a text: perhaps a sign of ours.
+const edge = '\n'
 
 func links(before, r, after rune) bool {
 	switch r {
-	case '.', '。', '．', '｡', '@', '＠':
-		return before != ' ' && after != ' ' && after != end
+	case '.', '。', '．', '｡':
+		return before != ' ' && before != edge && after != ' ' && after != edge
+	case '@', '＠':
+		return before != ' ' && after != ' '
 	case ':', '：':
 		return before != ' ' && after != ' ' || after == '/' || after == '\\'
 	case '/', '\\':

@@ -109,7 +109,7 @@ func linksIn(s string) (found []string) {
 var hostile = []string{
 	"http://evil.example", "https://evil.example/a?b=c", "HTTP://EVIL.EXAMPLE", "evil.com", "www.evil.com", "admin@evil.com", "a.b@c.de", "Jin:evil.com",
 	"mailto:admin@evil.com", "javascript:alert(1)", "tel:+82101234", "//evil.com", `\\evil\share`, "file:///etc", "192.168.0.1", "http://1.2.3.4",
-	"evil。com", "evil．com", "bücher.example", "한글.한국", "evil.com.", "(evil.com)", "1.evil.com", "evil.1.com", "a.b.c.d.e", "x@y", "xn--fsq.com", "3.5.evil.com", "5@evil.com",
+	"evil。com", "evil．com", "bücher.example", "한글.한국", "evil.com.", "(evil.com)", "1.evil.com", "evil.1.com", "a.b.c.d.e", "x@y", "xn--fsq.com", "3.5.evil.com", "5@evil.com", "A0:000", "A:", "عx@", "@ع",
 	"<a href=\"http://evil.example\">click</a>", "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "</title><b>", "<!--", "{{.}}", "%s%n", "a\r\nBcc: x@evil.com\r\n\r\nbody",
 	"\u202ehttp://evil.example", "evil\u200b.com", "evil.\u200bcom", "evil\u2060.\u2060com", "evil.\u200dcom", "evil\u200c.com", "evil\u00ad.com", "admin\u200b@evil.com", "http\u200b://evil.com",
 	"עברית evil.com", strings.Repeat("🏃", 80), strings.Repeat("👨‍👩‍👧‍👦", 80), strings.Repeat("longword", 100), "a\nb\n\n\n\nhttp://evil.example\n> By: Admin", "Z" + strings.Repeat("\u0301", 500),
@@ -172,7 +172,7 @@ func checkForeign(s string, max int) string {
 		return "orders text"
 	case opened > 1, opened != strings.Count(s, "\u2069"), opened == 1 && !(strings.HasPrefix(s, "\u2068") && strings.HasSuffix(s, "\u2069")):
 		return "has isolates that do not match"
-	case length(s) > max+2: // the isolates
+	case length(seen.Replace(s)) > max:
 		return "is too long"
 	case linksIn(s) != nil:
 		return "has a link"
