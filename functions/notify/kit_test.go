@@ -32,7 +32,7 @@ type object = map[string]any
 // kit is the function's service over the real engine and the stand-ins of SES and the
 // API.
 type kit struct {
-	t       *testing.T
+	t       testing.TB
 	stack   ddbtest.Stack
 	api     *apitest.Server
 	ses     *mailtest.Server
@@ -46,7 +46,7 @@ type kit struct {
 	sent    int // messages
 }
 
-func start(t *testing.T) *kit {
+func start(t testing.TB) *kit {
 	t.Helper()
 	k := &kit{t: t, stack: ddbtest.Tables(t), api: apitest.New(t), ses: mailtest.New(t), meter: &counter{}, now: time.Now().UTC()}
 	k.claims = ddb.NewMails(k.stack.Config, k.stack.Mails, 24*time.Hour)

@@ -1,5 +1,6 @@
 // Package claim holds what a claim on a mail is: the right to send it, and the record of
-// what became of it.
+// what became of it. A claim is never removed, so that its function needs no right to
+// remove anything.
 package claim
 
 import (
@@ -13,8 +14,9 @@ type Key struct{ Rule, Of, User string }
 // State is the state of a claim.
 type State string
 
-// The states. A claim that is removed means that its mail surely was not sent.
+// The states.
 const (
+	Free    State = "free"    // given up, because the mail surely was not sent
 	Sending State = "sending" // until its lease ends; then it is unknown whether the mail was sent
 	Sent    State = "sent"
 	Held    State = "held"    // it is unknown, and a person decides: the message is in the dead-letter queue
@@ -42,8 +44,6 @@ type Store interface {
 	// there and before is nil. Otherwise ok is false, and there is the claim in the
 	// store, nil if it does not exist. A write whose answer was lost counts as done.
 	Put(ctx context.Context, key Key, before *Claim, next Claim) (there *Claim, ok bool, err error)
-	// Remove removes the claim if it is still there.
-	Remove(ctx context.Context, key Key, claim Claim) error
 	// Allow reports whether the user may get the mail within the limit of the hour of
 	// now. The same mail counts once.
 	Allow(ctx context.Context, user string, now time.Time, mail Key, limit int) (bool, error)

@@ -2,8 +2,10 @@ package ddb
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -98,30 +100,52 @@ func (m *Mails) Put(ctx context.Context, key claim.Key, before *claim.Claim, nex
 	return there.claim(), false, nil
 }
 
-// Remove implements claim.Store.
-func (m *Mails) Remove(ctx context.Context, key claim.Key, c claim.Claim) error {
-	err := m.table.Delete("id", mailKey(key)).If("'token' = ?", c.Token).Run(ctx)
-	if err != nil && !dynamo.IsCondCheckFailed(err) { // which a lost first attempt may cause
-		return fmt.Errorf("remove a claim: %w", err)
-	}
-	return nil
+// hourItem names the mails that an hour's limit allowed, so that one that is tried again
+// counts once.
+type hourItem struct {
+	ID      string    `dynamo:"id,hash"`
+	Mails   []string  `dynamo:"mails"`
+	Token   string    `dynamo:"token"`
+	Expires time.Time `dynamo:"expires,unixtime"`
 }
 
-// hourLife is how long the count of an hour is kept.
-const hourLife = 2 * time.Hour
+const (
+	// hourLife is how long the item of an hour is kept.
+	hourLife = 2 * time.Hour
+	// hourAttempts is how often the item is read again because another mail to the same
+	// user was faster.
+	hourAttempts = 10
+)
 
-// Allow implements claim.Store. The hour's item names the mails that it allowed, so
-// that one that is tried again counts once.
+// Allow implements claim.Store.
 func (m *Mails) Allow(ctx context.Context, user string, now time.Time, mail claim.Key, limit int) (bool, error) {
 	hour := now.UTC().Truncate(time.Hour)
-	err := m.table.Update("id", "hour#"+user+"#"+hour.Format(time.RFC3339)).
-		AddStringsToSet("mails", mailKey(mail)).Set("expires", hour.Add(hourLife).Unix()).
-		If("attribute_not_exists('mails') OR size('mails') < ? OR contains('mails', ?)", limit, mailKey(mail)).Run(ctx)
-	if dynamo.IsCondCheckFailed(err) {
-		return false, nil
+	id, this := "hour#"+user+"#"+hour.Format(time.RFC3339), mailKey(mail)
+	for range hourAttempts {
+		var item hourItem
+		err := m.table.Get("id", id).Consistent(true).One(ctx, &item)
+		if err != nil && !errors.Is(err, dynamo.ErrNotFound) {
+			return false, fmt.Errorf("read the mails of an hour: %w", err)
+		}
+		if slices.Contains(item.Mails, this) {
+			return true, nil
+		}
+		if len(item.Mails) >= limit {
+			return false, nil
+		}
+		put := m.table.Put(hourItem{id, append(item.Mails, this), rand.Text(), hour.Add(hourLife)})
+		if item.Token == "" {
+			put.If("attribute_not_exists('id')")
+		} else {
+			put.If("'token' = ?", item.Token)
+		}
+		err = put.Run(ctx)
+		if err == nil {
+			return true, nil
+		}
+		if !dynamo.IsCondCheckFailed(err) { // which a lost first attempt may cause, too
+			return false, fmt.Errorf("count the mails of an hour: %w", err)
+		}
 	}
-	if err != nil {
-		return false, fmt.Errorf("count the mails of an hour: %w", err)
-	}
-	return true, nil
+	return false, errors.New("count the mails of an hour: too many are sent at once")
 }

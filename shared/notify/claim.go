@@ -32,7 +32,7 @@ func newClaim(state claim.State, m Message) claim.Claim {
 func (s *Service) mayTake(key claim.Key, there *claim.Claim, m Message, k kind) (bool, error) {
 	now := s.Now()
 	switch {
-	case there == nil:
+	case there == nil || there.State == claim.Free:
 		return true, nil
 	case there.State == claim.Sent || there.State == claim.Dropped:
 		return false, nil
@@ -175,7 +175,7 @@ func (s *Service) record(ctx context.Context, key claim.Key, mine, next claim.Cl
 // release brings back what was there before an attempt that surely sent nothing.
 func (s *Service) release(ctx context.Context, key claim.Key, before *claim.Claim, mine claim.Claim) error {
 	if before == nil {
-		return s.Claims.Remove(ctx, key, mine)
+		before = &claim.Claim{State: claim.Free, Token: rand.Text()}
 	}
 	return s.record(ctx, key, mine, *before)
 }
