@@ -104,14 +104,7 @@ func DecodeAll[T any](r *http.Request) (v T, faults fault.List, err error) {
 }
 
 func readBody(r *http.Request) ([]byte, error) {
-	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/json" || len(r.Header.Values("Content-Type")) != 1 {
-		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Type", "Send the body as `Content-Type: application/json`.")
-	}
-	if c, ok := params["charset"]; ok && !strings.EqualFold(c, "utf-8") {
-		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Type", "JSON is always UTF-8. Leave out the charset, or set it to utf-8.")
-	}
-	body, err := Body(r)
+	body, err := bodyAs(r, "application/json", "JSON")
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +114,21 @@ func readBody(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// Body returns the body of a request, whatever its media type. Decode reads JSON.
+// bodyAs returns the body of a request if it has the media type, which people know by
+// the name.
+func bodyAs(r *http.Request, media, name string) ([]byte, error) {
+	got, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || got != media || len(r.Header.Values("Content-Type")) != 1 {
+		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Type", "Send the body as `Content-Type: %s`.", media)
+	}
+	if c, ok := params["charset"]; ok && !strings.EqualFold(c, "utf-8") {
+		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Type", "%s is always UTF-8. Leave out the charset, or set it to utf-8.", name)
+	}
+	return Body(r)
+}
+
+// Body returns the body of a request, whatever its media type. Decode reads JSON, ReadForm
+// forms.
 func Body(r *http.Request) ([]byte, error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" {
 		return nil, fault.Field(fault.UnsupportedMediaType, "Content-Encoding", "The body must not be compressed. Send it without Content-Encoding.")

@@ -23,10 +23,16 @@ type Query struct {
 // fault if a parameter is not allowed, appears more than once, is not UTF-8 or
 // contains a NUL.
 func ReadQuery(r *http.Request, allowed ...string) *Query {
+	return parseQuery(r.URL.RawQuery, "query", "parameter", allowed)
+}
+
+// parseQuery reads values that are encoded as a query is. whole names them together, and
+// one each of them.
+func parseQuery(encoded, whole, one string, allowed []string) *Query {
 	q := &Query{}
 	var err error
-	if q.values, err = url.ParseQuery(r.URL.RawQuery); err != nil {
-		q.Faults.Add("query", "must have the form name=value&name=value, with valid %%-escapes")
+	if q.values, err = url.ParseQuery(encoded); err != nil {
+		q.Faults.Add(whole, "must have the form name=value&name=value, with valid %%-escapes")
 	}
 	names := make([]string, 0, len(q.values))
 	for name := range q.values {
@@ -37,7 +43,7 @@ func ReadQuery(r *http.Request, allowed ...string) *Query {
 		values := q.values[name]
 		switch {
 		case !slices.Contains(allowed, name):
-			q.Faults.Add(name, "is not a parameter of this request, which accepts %s", orNone(allowed))
+			q.Faults.Add(name, "is not a %s of this request, which accepts %s", one, orNone(allowed))
 		case len(values) > 1:
 			q.Faults.Add(name, "appears more than once")
 		case !utf8.ValidString(values[0]) || strings.ContainsRune(values[0], 0):
