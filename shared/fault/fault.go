@@ -41,6 +41,7 @@ const (
 	LinkDeclined         Kind = "link-declined"
 	LastAdmin            Kind = "last-admin"
 	TooManyAPIKeys       Kind = "too-many-api-keys"
+	NoLinkDue            Kind = "no-link-due"
 	BodyTimeout          Kind = "body-timeout"
 	TooLarge             Kind = "too-large"
 	UnsupportedMediaType Kind = "unsupported-media-type"

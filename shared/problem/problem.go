@@ -48,6 +48,7 @@ var kinds = map[fault.Kind]struct {
 	fault.LinkDeclined:         {http.StatusConflict, "Link declined"},
 	fault.LastAdmin:            {http.StatusConflict, "Last admin"},
 	fault.TooManyAPIKeys:       {http.StatusConflict, "Too many API keys"},
+	fault.NoLinkDue:            {http.StatusConflict, "No link due"},
 	fault.BodyTimeout:          {http.StatusRequestTimeout, "Request body too slow"},
 	fault.TooLarge:             {http.StatusRequestEntityTooLarge, "Request body too large"},
 	fault.UnsupportedMediaType: {http.StatusUnsupportedMediaType, "Unsupported media type"},

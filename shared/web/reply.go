@@ -39,6 +39,11 @@ func ReplyAs(w http.ResponseWriter, contentType string, body []byte) error {
 	return write(w, http.StatusOK, contentType, body)
 }
 
+// ReplyHTML writes a page that no cache keeps.
+func ReplyHTML(w http.ResponseWriter, status int, page []byte) error {
+	return write(w, status, "text/html; charset=utf-8", page)
+}
+
 // ReplyCached writes a JSON response to a read that caches may keep, see
 // ReplyCachedAs.
 func ReplyCached(w http.ResponseWriter, r *http.Request, body any) error {

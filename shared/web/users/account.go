@@ -17,6 +17,7 @@ type userOut struct {
 	ID            string          `json:"id"`
 	Email         string          `json:"email"`
 	EmailVerified bool            `json:"email_verified"`
+	NewEmail      *string         `json:"new_email"` // asked for and not confirmed
 	DisplayName   string          `json:"display_name"`
 	Role          access.Role     `json:"role"`
 	Locale        string          `json:"locale"`
@@ -24,6 +25,11 @@ type userOut struct {
 	Country       *string         `json:"country"`
 	Mail          map[string]bool `json:"mail"`
 	CreatedAt     time.Time       `json:"created_at"`
+}
+
+type emailChangeIn struct {
+	Email   string `json:"email"`
+	Current string `json:"current_password"`
 }
 
 // profileOut is the public part of an account.
@@ -34,7 +40,7 @@ type profileOut struct {
 }
 
 func newUserOut(u user.User) userOut {
-	return userOut{u.ID, u.Email, u.EmailVerified, u.DisplayName, u.Role, u.Locale, u.TimeZone, web.OrNull(u.Country), u.Mail, u.CreatedAt}
+	return userOut{u.ID, u.Email, u.EmailVerified, web.OrNull(u.NewEmail), u.DisplayName, u.Role, u.Locale, u.TimeZone, web.OrNull(u.Country), u.Mail, u.CreatedAt}
 }
 
 func newProfileOut(u user.User) profileOut {
@@ -155,6 +161,20 @@ func (h handlers) changePassword(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	u, err := h.users.ChangePassword(r.Context(), web.ClientNetwork(r), web.Caller(r), in.Current, in.Password)
+	if err != nil {
+		return err
+	}
+	return web.Reply(w, http.StatusOK, newUserOut(u))
+}
+
+// changeEmail answers with the account, which stays at its present address until the new
+// one is confirmed.
+func (h handlers) changeEmail(w http.ResponseWriter, r *http.Request) error {
+	in, err := web.Decode[emailChangeIn](r)
+	if err != nil {
+		return err
+	}
+	u, err := h.users.ChangeAddress(r.Context(), web.ClientNetwork(r), web.Caller(r), in.Current, in.Email)
 	if err != nil {
 		return err
 	}

@@ -155,7 +155,7 @@ func (u *usersUnderTest) token(id string, role access.Role) string {
 
 func keysOf(m any) []string { return slices.Sorted(maps.Keys(m.(map[string]any))) }
 
-var userFields = []string{"country", "created_at", "display_name", "email", "email_verified", "id", "locale", "mail", "role", "time_zone"}
+var userFields = []string{"country", "created_at", "display_name", "email", "email_verified", "id", "locale", "mail", "new_email", "role", "time_zone"}
 
 func TestSignUpLogInRefreshLogOut(t *testing.T) {
 	u := startUsers(t, generous)
