@@ -13,7 +13,7 @@ import (
 func printLinks(url string) func(ctx context.Context, account, token string) {
 	return func(ctx context.Context, account, token string) {
 		message := fmt.Sprintf("to verify the address of user %s, send within an hour\n  curl -X PUT %s/v1/email-verifications/%s\n"+
-			"the link of the mail will be %s/verify?token=%s, but that page does not exist yet", account, url, token, url, token)
+			"or open the link of the mail, %s/verify?token=%s", account, url, token, url, token)
 		slog.InfoContext(ctx, message, "terminal", true) // the laptop cloud shows such a message on its terminal
 	}
 }

@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"net"
 	"os"
 	"strconv"
@@ -24,6 +25,7 @@ import (
 	"plaudit/shared/trace"
 	"plaudit/shared/user"
 	"plaudit/shared/web"
+	"plaudit/shared/web/pages"
 	"plaudit/shared/web/users"
 )
 
@@ -69,7 +71,9 @@ func run(ctx context.Context, cfg config) error {
 	}
 	defer stop() // after the last request
 	edge := web.Config{Deployable: "users", Verifier: verifier, Origins: cfg.AllowedOrigins, Observe: observe, Room: web.NewRoom(bodies)}
-	return boot.Serve(ctx, net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)), web.New(edge, users.Endpoints(service, cfg.JWKS)))
+	endpoints := users.Endpoints(service, cfg.JWKS)
+	maps.Copy(endpoints, pages.Endpoints(service))
+	return boot.Serve(ctx, net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)), web.New(edge, endpoints))
 }
 
 // relay starts the relay of the outbox. It returns what observes requests, and what ends

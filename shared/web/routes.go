@@ -61,8 +61,9 @@ type Route struct {
 const (
 	kb          = 1000
 	credentials = 4 * kb
-	account     = 16 * kb // also an API key
-	entry       = 64 * kb // also a reversal and a player
+	account     = 16 * kb         // also an API key
+	form        = 3 * credentials // the same, in which each byte may be escaped by three
+	entry       = 64 * kb         // also a reversal and a player
 	board       = 256 * kb
 	batch       = 1000 * kb
 )
@@ -121,6 +122,10 @@ var Routes = []Route{
 	{"PUT", "/v1/email-verifications/{token}", "users", Anyone, credentials},
 	{"POST", "/v1/password-resets", "users", Anyone, credentials},
 	{"PUT", "/v1/password-resets/{token}", "users", Anyone, credentials},
+	{"GET", "/verify", "users", Anyone, 0},
+	{"POST", "/verify", "users", Anyone, credentials},
+	{"GET", "/reset", "users", Anyone, 0},
+	{"POST", "/reset", "users", Anyone, form},
 	{"GET", "/v1/openapi.json", "users", Anyone, 0},
 	{"GET", "/.well-known/jwks.json", "users", Anyone, 0},
 	{"GET", "/healthz", "users", Anyone, 0},

@@ -89,10 +89,17 @@ func TestOpenAPIDocumentHasEveryRoute(t *testing.T) {
 		// The path of a link says all that there is to accept.
 		if takes := r.Method == "POST" || r.Method == "PUT" && r.Pattern != "/v1/players/me/links/{board}/{player}" || r.Method == "PATCH"; takes != (body != nil) {
 			t.Errorf("%s: has a documented body: %t", row, body != nil)
-		} else if takes && at(body, "content", "application/json", "example") == nil {
-			t.Errorf("%s: the body has no example", row)
-		} else if want := "JSON of at most " + thousands(r.Body) + " bytes."; takes && body["description"] != want {
-			t.Errorf("%s: the body's description is %q, want %q", row, body["description"], want)
+		} else if takes {
+			media, kind := "application/json", "JSON"
+			if at(body, "content", web.FormType) != nil {
+				media, kind = web.FormType, "A form"
+			}
+			if at(body, "content", media, "example") == nil {
+				t.Errorf("%s: the body has no example", row)
+			}
+			if want := kind + " of at most " + thousands(r.Body) + " bytes."; body["description"] != want {
+				t.Errorf("%s: the body's description is %q, want %q", row, body["description"], want)
+			}
 		}
 	}
 	for _, row := range documented {

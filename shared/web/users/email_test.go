@@ -83,7 +83,7 @@ func TestChangeOfAddress(t *testing.T) {
 	}
 }
 
-// A first address with a mistake is nobody's, so no mail goes there.
+// A first address may have been a mistake, so no mail goes there.
 func TestUnverifiedAddressIsNotKept(t *testing.T) {
 	u := startUsers(t, generous)
 	links := u.collect()

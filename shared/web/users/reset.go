@@ -28,8 +28,8 @@ func (h handlers) requestReset(w http.ResponseWriter, r *http.Request) error {
 	return web.Reply(w, http.StatusAccepted, struct{}{})
 }
 
-// resetPassword answers with an empty object: whoever opened the link logs in with the new
-// password, if they know the address.
+// resetPassword answers with an empty object. The person who opened the link logs in with
+// the new password, if they know the address.
 func (h handlers) resetPassword(w http.ResponseWriter, r *http.Request) error {
 	in, err := web.Decode[resetIn](r)
 	if err != nil {

@@ -167,9 +167,9 @@ func TestLinksOfResetsAreBounded(t *testing.T) {
 	if n := u.count("password_resets"); n != 0 {
 		t.Errorf("%d links are left", n)
 	}
-	for name, account := range map[string]string{"nobody's": "0198c0de-0000-7000-8000-000000000000", "no id": "jin"} {
+	for name, account := range map[string]string{"an unknown": "0198c0de-0000-7000-8000-000000000000", "an invalid": "jin"} {
 		if _, _, err := u.service.ResetLink(t.Context(), account); !fault.Is(err, fault.NotFound) {
-			t.Errorf("%s link: %v", name, err)
+			t.Errorf("%s account: %v", name, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 // Package users serves accounts, sessions and API keys over HTTP, and the routes for
 // the whole API: its document, its public keys and its health. The rules are in
-// package user; this package has the routes and the shapes of bodies.
+// package user; this package has the routes and the shapes of bodies. The pages for
+// people are in package pages.
 package users
 
 import (
@@ -10,7 +11,7 @@ import (
 	"plaudit/shared/web"
 )
 
-// Endpoints returns the endpoints of the users service. jwks is the JSON Web
+// Endpoints returns the endpoints of the users service, without the pages. jwks is the JSON Web
 // Key Set that it publishes: public keys only.
 func Endpoints(service *user.Service, jwks string) map[string]web.Endpoint {
 	h := handlers{service, jwks, web.OpenAPI()}

@@ -21,6 +21,7 @@ import (
 	pgusers "plaudit/shared/postgres/users"
 	"plaudit/shared/user"
 	"plaudit/shared/web"
+	"plaudit/shared/web/pages"
 	"plaudit/shared/web/users"
 )
 
@@ -60,7 +61,9 @@ func startUsers(t *testing.T, limits user.Limits) *usersUnderTest {
 		Hashing: user.NewTurns(2, 50, 50), Tokens: user.NewTurns(1, 50, 50), Limits: limits,
 		First: user.Credentials{Email: "admin@example.com", Password: "the first admin's"},
 	}
-	handler := web.New(web.Config{Deployable: "users", Verifier: verifier}, users.Endpoints(service, jwks))
+	endpoints := users.Endpoints(service, jwks)
+	maps.Copy(endpoints, pages.Endpoints(service))
+	handler := web.New(web.Config{Deployable: "users", Verifier: verifier}, endpoints)
 	return &usersUnderTest{t, handler, service, signer, d, "192.0.2.1:1234"}
 }
 
