@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
+	"net/url"
 	"runtime/debug"
 	"time"
 
@@ -36,7 +38,8 @@ type config struct {
 	TokensPerSession int `env:"TOKENS_PER_SESSION,notEmpty"` // refreshes of a session, and exchanges of an API key, in an hour
 	TokensPerAddress int `env:"TOKENS_PER_ADDRESS,notEmpty"` // refreshes and exchanges from a client address in an hour
 
-	PrintLinks string `env:"PRINT_LINKS"` // URL of the API, to log the links that verify addresses, which are secrets: in the stage local alone. Empty: they are not made
+	NotifyKey string `env:"NOTIFY_KEY,unset"` // the API key of the function that sends mail, at least 20 characters. Empty: none sends mail
+	PublicURL string `env:"PUBLIC_URL"`       // http or https URL of this service, without a path, which the links in mails begin with. Empty: none sends mail
 
 	EventsTable   string `env:"EVENTS_TABLE,notEmpty"`   // the audit log
 	IndexTable    string `env:"INDEX_TABLE,notEmpty"`    // and its index
@@ -109,6 +112,26 @@ func (c config) database(account aws.Config, conns int, name string) postgres.Co
 	database := c.DB.Config(c.UsersDSN, c.UsersPassword)
 	database.MaxConns, database.Name, database.Credentials = conns, name, account.Credentials
 	return database
+}
+
+// minNotifyKey is the minimum length of notify's key, which is generated.
+const minNotifyKey = 20
+
+// checkMail returns an error if mail could not have links.
+func (c config) checkMail() error {
+	switch {
+	case c.NotifyKey != "" && len(c.NotifyKey) < minNotifyKey:
+		return fmt.Errorf("NOTIFY_KEY must have at least %d characters", minNotifyKey)
+	case c.NotifyKey != "" && c.PublicURL == "":
+		return errors.New("PUBLIC_URL must be set if NOTIFY_KEY is")
+	case c.PublicURL == "":
+		return nil
+	}
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Scheme+"://"+u.Host != c.PublicURL {
+		return errors.New("PUBLIC_URL must be an http or https URL with a host and without a path or a slash at the end, such as https://plaudit.example")
+	}
+	return nil
 }
 
 // keys returns the signer, and the verifier of its tokens and those of every

@@ -8,6 +8,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net"
@@ -56,12 +57,10 @@ func run(ctx context.Context, cfg config) error {
 			LoginsPerAddress: cfg.LoginsPerAddress, SignUpsPerHour: cfg.SignUpsPerHour,
 			TokensPerSession: cfg.TokensPerSession, TokensPerAddress: cfg.TokensPerAddress,
 		},
-		First: user.Credentials{Email: cfg.AdminEmail, Password: cfg.AdminPassword},
+		First:     user.Credentials{Email: cfg.AdminEmail, Password: cfg.AdminPassword},
+		NotifyKey: cfg.NotifyKey, PublicURL: cfg.PublicURL,
 	}
-	if cfg.PrintLinks != "" {
-		service.SendLink = printLinks(cfg.PrintLinks)
-	}
-	if err := service.Check(); err != nil {
+	if err := cmp.Or(service.Check(), cfg.checkMail()); err != nil {
 		return err
 	}
 	go service.Run(ctx)

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +33,7 @@ func environment(t testing.TB) map[string]string {
 	return map[string]string{
 		"PORT": "0", "AWS_REGION": "ap-northeast-2", "ALLOWED_ORIGINS": "",
 		"JWKS": jwks, "SIGNING_KEY": key, "ADMIN_EMAIL": "admin@example.com", "ADMIN_PASSWORD": "first admin's password",
-		"LOGINS_PER_ADDRESS": "1000", "SIGN_UPS_PER_HOUR": "1000", "TOKENS_PER_SESSION": "1000", "TOKENS_PER_ADDRESS": "1000", "PRINT_LINKS": "",
+		"LOGINS_PER_ADDRESS": "1000", "SIGN_UPS_PER_HOUR": "1000", "TOKENS_PER_SESSION": "1000", "TOKENS_PER_ADDRESS": "1000", "NOTIFY_KEY": "", "PUBLIC_URL": "",
 		"EVENTS_TABLE": "events", "INDEX_TABLE": "event-index", "PROFILES_TABLE": "profiles", "OUTBOX_DAYS": "90",
 		"DB_AUTH": db.Auth, "USERS_DSN": db.DSN, "USERS_PASSWORD": db.Password,
 	}
@@ -119,66 +118,6 @@ func TestServesAndStops(t *testing.T) {
 	}
 }
 
-// PRINT_LINKS makes the service log links for the person at the terminal, and nothing
-// else logs one.
-func TestLinksAreLoggedOnlyForTheTerminal(t *testing.T) {
-	const signUp = `{"email": "jin@example.com", "password": "correct horse battery", "display_name": "Jin"}`
-	run := func(links string) (p *boottest.Process, url string) {
-		env := environment(t)
-		env["PRINT_LINKS"] = links
-		p = boottest.Run(t, boottest.Build(t, "."), pairs(env)...)
-		url = "http://" + p.Line("listening")["address"].(string)
-		response, err := http.Post(url+"/v1/users", "application/json", strings.NewReader(signUp))
-		if err != nil {
-			t.Fatal(err)
-		}
-		response.Body.Close()
-		if response.StatusCode != http.StatusCreated {
-			t.Fatalf("sign-up: %s", response.Status)
-		}
-		return p, url
-	}
-	p, url := run("http://x.example:8080")
-	link := regexp.MustCompile(`curl -X PUT http://x\.example:8080(/v1/email-verifications/([A-Za-z0-9_-]{43}))\\n.*http://x\.example:8080/verify\?token=([A-Za-z0-9_-]{43})\b`)
-	var match []string
-	for deadline := time.Now().Add(time.Minute); match == nil; time.Sleep(10 * time.Millisecond) {
-		if match = link.FindStringSubmatch(p.Output()); match == nil && time.Now().After(deadline) {
-			t.Fatalf("no link within a minute in %s", p.Output())
-		}
-	}
-	if match[2] != match[3] {
-		t.Errorf("two links: %s, %s", match[2], match[3])
-	}
-	for i, status := range []int{200, 404} {
-		request, err := http.NewRequest("PUT", url+match[1], nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response.Body.Close()
-		if response.StatusCode != status {
-			t.Errorf("use %d of the link: %s", i, response.Status)
-		}
-	}
-	p.Terminate()
-	p.Wait()
-	for line := range strings.Lines(p.Output()) {
-		if strings.Contains(line, match[2]) && !strings.Contains(line, `"terminal":true`) || strings.Contains(line, "jin@") {
-			t.Errorf("a line holds a secret: %s", line)
-		}
-	}
-
-	p, _ = run("")
-	p.Terminate()
-	p.Wait()
-	if out := p.Output(); strings.Contains(out, "verif") || strings.Contains(out, "terminal") {
-		t.Errorf("without PRINT_LINKS it logs %s", out)
-	}
-}
-
 func TestDoesNotStart(t *testing.T) {
 	program, base := boottest.Build(t, "."), environment(t)
 	_, otherKeys, err := jose.GenerateKey()
@@ -186,7 +125,7 @@ func TestDoesNotStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	everything := []string{"PORT", "AWS_REGION", "ALLOWED_ORIGINS", "JWKS", "SIGNING_KEY", "ADMIN_EMAIL", "ADMIN_PASSWORD",
-		"LOGINS_PER_ADDRESS", "SIGN_UPS_PER_HOUR", "TOKENS_PER_SESSION", "TOKENS_PER_ADDRESS", "PRINT_LINKS", "DB_AUTH", "USERS_DSN", "USERS_PASSWORD"}
+		"LOGINS_PER_ADDRESS", "SIGN_UPS_PER_HOUR", "TOKENS_PER_SESSION", "TOKENS_PER_ADDRESS", "NOTIFY_KEY", "PUBLIC_URL", "DB_AUTH", "USERS_DSN", "USERS_PASSWORD"}
 	for _, c := range []struct {
 		name  string
 		set   map[string]string
@@ -201,6 +140,15 @@ func TestDoesNotStart(t *testing.T) {
 		{"an address that is not one", map[string]string{"ADMIN_EMAIL": "admin"}, nil, []string{"first admin", "email"}},
 		{"a password too short", map[string]string{"ADMIN_PASSWORD": "secret"}, nil, []string{"first admin", "password"}},
 		{"no room for logins", map[string]string{"LOGINS_PER_ADDRESS": "0"}, nil, []string{"limits"}},
+		{"a key of notify that can be guessed", map[string]string{"NOTIFY_KEY": "secret", "PUBLIC_URL": "https://plaudit.example"}, nil, []string{"NOTIFY_KEY", "20 characters"}},
+		{"mail without links", map[string]string{"NOTIFY_KEY": strings.Repeat("k", 20)}, nil, []string{"PUBLIC_URL must be set"}},
+		{"a public URL with a slash", map[string]string{"PUBLIC_URL": "https://plaudit.example/"}, nil, []string{"PUBLIC_URL", "without a path"}},
+		{"a public URL with a path", map[string]string{"PUBLIC_URL": "https://plaudit.example/api"}, nil, []string{"PUBLIC_URL"}},
+		{"a public URL with a query", map[string]string{"PUBLIC_URL": "https://plaudit.example?a=b"}, nil, []string{"PUBLIC_URL"}},
+		{"a public URL with a password", map[string]string{"PUBLIC_URL": "https://me:pass@plaudit.example"}, nil, []string{"PUBLIC_URL"}},
+		{"a public URL without a host", map[string]string{"PUBLIC_URL": "https://:443"}, nil, []string{"PUBLIC_URL"}},
+		{"a public URL of another scheme", map[string]string{"PUBLIC_URL": "ftp://plaudit.example"}, nil, []string{"PUBLIC_URL"}},
+		{"a public URL that is a name", map[string]string{"PUBLIC_URL": "plaudit.example"}, nil, []string{"PUBLIC_URL"}},
 		{"another way to log in", map[string]string{"DB_AUTH": "magic"}, nil, []string{"magic"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -229,14 +177,16 @@ func TestDoesNotStart(t *testing.T) {
 // No later part of the program, and no child process, can read the secrets from
 // the environment.
 func TestSecretsLeaveTheEnvironment(t *testing.T) {
-	for name, value := range environment(t) {
+	set := environment(t)
+	set["NOTIFY_KEY"] = "notify's own key, of a test"
+	for name, value := range set {
 		t.Setenv(name, value)
 	}
 	cfg, err := env.ParseAsWithOptions[config](env.Options{RequiredIfNoDef: true})
-	if err != nil || cfg.AdminPassword != "first admin's password" || !strings.Contains(cfg.SigningKey, "PRIVATE KEY") || cfg.UsersPassword == "" {
+	if err != nil || cfg.AdminPassword != "first admin's password" || !strings.Contains(cfg.SigningKey, "PRIVATE KEY") || cfg.UsersPassword == "" || cfg.NotifyKey == "" {
 		t.Fatalf("the config lacks a secret, %v", err)
 	}
-	for _, name := range []string{"SIGNING_KEY", "ADMIN_PASSWORD", "USERS_PASSWORD"} {
+	for _, name := range []string{"SIGNING_KEY", "ADMIN_PASSWORD", "USERS_PASSWORD", "NOTIFY_KEY"} {
 		if _, ok := os.LookupEnv(name); ok {
 			t.Errorf("%s stays", name)
 		}

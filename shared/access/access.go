@@ -29,21 +29,37 @@ const (
 	ScopeEvents  = "events:write"  // add events to the audit log
 )
 
+// ScopeNotify is the scope of notify's own key, which is no account's and whose secret
+// is a part of the configuration. Nobody can create a key with it.
+const ScopeNotify = "notify"
+
+// Notify returns the caller that sends mail: the function notify, with its own key.
+func Notify() Caller {
+	return Caller{User: "notify", Role: Service, Key: "notify", Scopes: []string{ScopeNotify}}
+}
+
 // Caller is the sender of a request, as their access token states. The zero
 // Caller is anonymous.
 type Caller struct {
-	// User is the account's id. For an API key it is the id of the key's owner.
+	// User is the account's id. For an API key it is the id of the key's owner, for
+	// notify's own key "notify".
 	User string
 	Role Role
 	// Session is the id of the token's session; empty for a key.
 	Session string
 	// Key is the API key's id. Scopes and Boards limit the key; no boards means
 	// every board of its owner. Owner is the role that the owner had when the
-	// token was issued. All are empty for a person.
+	// token was issued. All are empty for a person. Notify's own key has no owner.
 	Key    string
 	Scopes []string
 	Boards []string
 	Owner  Role
+}
+
+// Notifies reports whether the caller is the one that sends mail. It has no role and no
+// other scope: whatever it may do, a rule names it.
+func (c Caller) Notifies() bool {
+	return c.Role == Service && slices.Contains(c.Scopes, ScopeNotify)
 }
 
 // Anonymous reports whether the caller sent no token.

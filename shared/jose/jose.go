@@ -14,7 +14,7 @@
 //	scopes    what the key may do, e.g. ["entries:write"]
 //	boards    the boards that the key is limited to; absent means every board of
 //	          its owner
-//	owner     the owner's role when the token was signed
+//	owner     the owner's role when the token was signed; absent for notify's own key
 //
 // RFC 9068's client_id is left out, because there is only one kind of client.
 package jose
@@ -29,6 +29,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"time"
 
@@ -72,6 +73,10 @@ func checkCaller(c access.Caller) error {
 	switch {
 	case c.User == "":
 		return errors.New("it names no account")
+	case c.Notifies() && !reflect.DeepEqual(c, access.Notify()):
+		return errors.New("it has the scope of notify's own key but is for another key")
+	case c.Notifies():
+		return nil
 	case c.Role == access.Service && (c.Key == "" || !c.Owner.Valid()):
 		return errors.New("it is for an API key but lacks the key's id or the owner's role")
 	case c.Role == access.Service:

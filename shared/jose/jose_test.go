@@ -68,6 +68,7 @@ func TestVerifyReturnsTheSignedCaller(t *testing.T) {
 		"a key": {User: "u3", Role: access.Service, Key: "k1", Scopes: []string{"entries:write", "read"},
 			Boards: []string{"seoul-2026"}, Owner: access.Organizer},
 		"a key for every board": {User: "u3", Role: access.Service, Key: "k1", Scopes: []string{"read"}, Owner: access.Member},
+		"notify's own key":      access.Notify(),
 	}
 	for name, want := range callers {
 		t.Run(name, func(t *testing.T) {
@@ -246,6 +247,16 @@ func TestOnlyGoodTokensPass(t *testing.T) {
 		"a service, no key":  {corrupted(func(_, b map[string]any) { b["role"] = "service"; b["owner"] = "member" }), "lacks the key's id"},
 		"a service's owner":  {corrupted(func(_, b map[string]any) { b["role"] = "service"; b["key"] = "k"; b["owner"] = "service" }), "lacks the key's id"},
 		"a person with key":  {corrupted(func(_, b map[string]any) { b["key"] = "k" }), "claims of an API key"},
+		"notify's scope": {corrupted(func(_, b map[string]any) {
+			b["role"], b["key"], b["owner"], b["scopes"] = "service", "k", "admin", []string{"notify"}
+		}), "notify's own key"},
+		"notify's and another": {corrupted(func(_, b map[string]any) {
+			b["sub"], b["role"], b["key"], b["scopes"] = "notify", "service", "notify", []string{"notify", "read"}
+		}), "notify's own key"},
+		"notify, with a role": {corrupted(func(_, b map[string]any) {
+			b["sub"], b["role"], b["key"], b["owner"], b["scopes"] = "notify", "service", "notify", "admin", []string{"notify"}
+		}), "notify's own key"},
+		"notify's key, no scope": {corrupted(func(_, b map[string]any) { b["sub"], b["role"], b["key"] = "notify", "service", "notify" }), "lacks the key's id"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -27,7 +27,7 @@ func (b Board) rightOf(c access.Caller) right {
 	switch {
 	case c.Anonymous():
 		return nothing
-	case c.Rights() == access.Auditor:
+	case c.Rights() == access.Auditor, c.Notifies():
 		return read
 	case c.Rights() == access.Admin, slices.Contains(b.Owners, c.User):
 		return own
@@ -39,18 +39,24 @@ func (b Board) rightOf(c access.Caller) right {
 	return nothing
 }
 
-// readsAll reports whether the caller may read every board.
+// readsAll reports whether the caller may read every board. A mail may be about any.
 func readsAll(c access.Caller) bool {
-	return c.Rights() == access.Admin || c.Rights() == access.Auditor
+	return c.Rights() == access.Admin || c.Rights() == access.Auditor || c.Notifies()
 }
 
 // scopes holds the scope that an API key needs for each right, in addition to
 // its owner's right.
 var scopes = map[right]string{read: access.ScopeRead, write: access.ScopeEntries, own: access.ScopeBoards}
 
-// anyScope reports whether the caller's token covers anything on the board.
-func anyScope(c access.Caller, board string) bool {
-	return c.Scoped(scopes[read], board) || c.Scoped(scopes[write], board) || c.Scoped(scopes[own], board)
+// covers reports whether the caller's token covers the right on the board. Notify's own
+// key has another scope, which covers reading.
+func covers(c access.Caller, wanted right, board string) bool {
+	return c.Scoped(scopes[wanted], board) || wanted == read && c.Notifies()
+}
+
+// coversAny reports whether the caller's token covers anything on the board.
+func coversAny(c access.Caller, board string) bool {
+	return covers(c, read, board) || covers(c, write, board) || covers(c, own, board)
 }
 
 // Directory looks up boards.
@@ -85,7 +91,7 @@ func find(ctx context.Context, dir Directory, c access.Caller, board, player str
 		return Found{}, NoBoard(board)
 	}
 	v := Visitor{}
-	if !c.Anonymous() && anyScope(c, board) {
+	if !c.Anonymous() && coversAny(c, board) {
 		v = Visitor{User: c.User, ReadsAll: readsAll(c), Own: player == c.User && c.Scoped(scopes[read], board)}
 	}
 	return dir.Board(ctx, board, v)
@@ -100,9 +106,9 @@ func permit(b Found, c access.Caller, want right) error {
 		has = read
 	}
 	switch {
-	case public && want == read, has >= want && c.Scoped(scopes[want], b.ID):
+	case public && want == read, has >= want && covers(c, want, b.ID):
 		return nil
-	case !public && !(has >= read && anyScope(c, b.ID)):
+	case !public && !(has >= read && coversAny(c, b.ID)):
 		return NoBoard(b.ID)
 	case c.Role == access.Service && has >= want:
 		return fault.New(fault.Forbidden, "This API key needs the scope %s on this board.", scopes[want])
@@ -121,20 +127,25 @@ type sight struct {
 	onlyOwn    bool   // of the board, the caller may know nothing but their own player
 
 	people    bool // the caller is one of the people with rights on the board
-	all       bool // and sees hidden players and the metadata of entries
+	hidden    bool // and sees hidden players
+	metadata  bool // and sees the metadata of entries
 	proposals bool // and sees who was asked to be which player
 }
 
 // sight returns what the caller sees with the scope that the wanted right needs.
 func (b Board) sight(c access.Caller, want right) sight {
-	if !c.Scoped(scopes[want], b.ID) {
+	if !covers(c, want, b.ID) {
 		return sight{}
+	}
+	if c.Notifies() {
+		return sight{people: true, hidden: true}
 	}
 	has, auditor := b.rightOf(c), c.Rights() == access.Auditor
 	return sight{
 		user: c.User, registered: b.Players == RegisteredPlayers,
 		people:    has >= read,
-		all:       has >= write || auditor,
+		hidden:    has >= write || auditor,
+		metadata:  has >= write || auditor,
 		proposals: has == own && (c.Scoped(scopes[read], b.ID) || c.Scoped(scopes[own], b.ID)) || auditor,
 	}
 }
@@ -161,7 +172,7 @@ func (s sight) player(p Player) (seen Player, ok bool) {
 		user = *p.User
 	}
 	mine := s.owns(p.ID, user)
-	if p.Status == Hidden && !s.all || s.onlyOwn && !mine {
+	if p.Status == Hidden && !s.hidden || s.onlyOwn && !mine {
 		return Player{}, false
 	}
 	if !s.people && !mine {
@@ -177,13 +188,13 @@ func (s sight) player(p Player) (seen Player, ok bool) {
 // caller must not know of its player.
 func (s sight) entry(e OwnedEntry) (seen NamedEntry, ok bool) {
 	mine := s.owns(e.Player, e.User)
-	if e.Hidden && !s.all || s.onlyOwn && !mine {
+	if e.Hidden && !s.hidden || s.onlyOwn && !mine {
 		return NamedEntry{}, false
 	}
 	if !s.people {
 		e.Actor = ""
 	}
-	if !s.all && !mine {
+	if !s.metadata && !mine {
 		e.Metadata = ""
 	}
 	return e.NamedEntry, true

@@ -19,8 +19,8 @@ type Lists interface {
 	// players.
 	Entries(ctx context.Context, board string, f EntryFilter, hidden bool, after *EntryPlace, limit int) ([]OwnedEntry, error)
 	// EntriesOf returns the entries of the user's players that the view
-	// includes, newest first.
-	EntriesOf(ctx context.Context, user string, v View, after *EntryPlace, limit int) ([]OwnedEntry, error)
+	// includes, newest first; those of the batch only, if it is not empty.
+	EntriesOf(ctx context.Context, user, batch string, v View, after *EntryPlace, limit int) ([]OwnedEntry, error)
 	// Boards returns the boards that the view includes, without archived ones and
 	// without catalogues. If member is not empty, only those that list this user as owner, writer
 	// or viewer.
@@ -59,7 +59,7 @@ type View struct {
 }
 
 func viewOf(c access.Caller) View {
-	if c.Anonymous() || !c.Scoped(scopes[read], "") {
+	if c.Anonymous() || !covers(c, read, "") {
 		return View{}
 	}
 	v := View{User: c.User, ReadsAll: readsAll(c)}
@@ -152,7 +152,7 @@ func (r *Reader) Entries(ctx context.Context, who access.Caller, board string, f
 	if f.Actor != "" && !sees.people {
 		return Page[NamedEntry, EntryPlace]{}, fault.Field(fault.Forbidden, "actor", "Only the board's owners, writers and viewers see who added an entry. Leave the parameter out, or ask an owner to make you a viewer.")
 	}
-	found, err := r.Tables.Entries(ctx, b.ID, f, sees.all, after, limit+1)
+	found, err := r.Tables.Entries(ctx, b.ID, f, sees.hidden, after, limit+1)
 	return entryPage(found, limit, func(OwnedEntry) sight { return sees }), err
 }
 
@@ -256,7 +256,7 @@ func (r *Reader) StandingsOf(ctx context.Context, who access.Caller, user string
 	for _, f := range found {
 		// A closed period keeps the status that the player had when it closed.
 		i := slices.IndexFunc(players, func(p OwnedPlayer) bool { return p.Board.ID == f.Board && p.Player == f.Player })
-		if f.Status != Hidden || players[i].Board.sight(who, read).all {
+		if f.Status != Hidden || players[i].Board.sight(who, read).hidden {
 			page.Items = append(page.Items, f)
 			page.Places = append(page.Places, LinkPlace{f.Board, f.Player})
 		}
@@ -265,14 +265,17 @@ func (r *Reader) StandingsOf(ctx context.Context, who access.Caller, user string
 }
 
 // EntriesOfUser returns a page of a user's entries on every board that the
-// caller may read.
-func (r *Reader) EntriesOfUser(ctx context.Context, who access.Caller, user string, after *EntryPlace, limit int) (Page[NamedEntry, EntryPlace], error) {
+// caller may read; those of one batch, if it is not empty.
+func (r *Reader) EntriesOfUser(ctx context.Context, who access.Caller, user, batch string, after *EntryPlace, limit int) (Page[NamedEntry, EntryPlace], error) {
 	if !userID.MatchString(user) {
 		return Page[NamedEntry, EntryPlace]{}, noUser(user)
 	}
-	found, err := r.Tables.EntriesOf(ctx, user, viewOf(who), after, limit+1)
+	if batch == "" && who.Notifies() {
+		return Page[NamedEntry, EntryPlace]{}, fault.Field(fault.Forbidden, "batch", "The key of the function that sends mail reads a user's entries of one batch only: send the parameter.")
+	}
+	found, err := r.Tables.EntriesOf(ctx, user, batch, viewOf(who), after, limit+1)
 	return entryPage(found, limit, func(e OwnedEntry) sight {
-		s := sight{people: e.SeesPeople, all: e.SeesAll}
+		s := sight{people: e.SeesPeople, hidden: e.SeesAll, metadata: e.SeesAll && !who.Notifies()}
 		// In a list of one's own, every player is one's own.
 		if who.User == user && who.Scoped(scopes[read], e.Board) {
 			s.user, s.registered = user, true
@@ -283,15 +286,20 @@ func (r *Reader) EntriesOfUser(ctx context.Context, who access.Caller, user stri
 
 var actorName = regexp.MustCompile(`^(user|key)/[A-Za-z0-9-]{1,64}$`)
 
+// CheckBatch adds a fault unless the batch is empty or has the form of a batch's id.
+func CheckBatch(faults *fault.List, batch string) {
+	if batch != "" && !ValidEntry(batch) {
+		faults.Add("batch", "must be a batch's id")
+	}
+}
+
 // Check puts the filter's texts into their normal form and adds every fault of
 // the filter, by the names of the API's parameters.
 func (f *EntryFilter) Check(faults *fault.List) {
 	if f.Player != "" && !ValidPlayer(f.Player) {
 		faults.Add("player", "must be a player's id")
 	}
-	if f.Batch != "" && !ValidEntry(f.Batch) {
-		faults.Add("batch", "must be a batch's id")
-	}
+	CheckBatch(faults, f.Batch)
 	if f.Actor != "" && !actorName.MatchString(f.Actor) {
 		faults.Add("actor", "must be user/<id> or key/<id>")
 	}

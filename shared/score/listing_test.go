@@ -28,7 +28,7 @@ func (a *recorder) PlayersOf(_ context.Context, _ string, v View, _ *LinkPlace, 
 	return nil, nil
 }
 
-func (a *recorder) EntriesOf(_ context.Context, _ string, v View, _ *EntryPlace, limit int) ([]OwnedEntry, error) {
+func (a *recorder) EntriesOf(_ context.Context, _, _ string, v View, _ *EntryPlace, limit int) ([]OwnedEntry, error) {
 	a.note("entries", v, limit)
 	return make([]OwnedEntry, limit), nil
 }
@@ -63,7 +63,7 @@ func TestAPageTakesOneQuery(t *testing.T) {
 			if err != nil || len(boards.Items) != 10 || boards.Next == nil {
 				t.Errorf("%d boards, %v", len(boards.Items), err)
 			}
-			entries, err := r.EntriesOfUser(t.Context(), c.who, "x", nil, 10)
+			entries, err := r.EntriesOfUser(t.Context(), c.who, "x", "", nil, 10)
 			if err != nil || len(entries.Items) != 10 || entries.Next == nil {
 				t.Errorf("%d entries, %v", len(entries.Items), err)
 			}

@@ -250,7 +250,7 @@ func (r *Reader) Players(ctx context.Context, who access.Caller, board string, f
 	if err != nil {
 		return Board{}, page, err
 	}
-	found, err := r.Tables.Players(ctx, b.ID, f, c, sees.all, after, limit+1)
+	found, err := r.Tables.Players(ctx, b.ID, f, c, sees.hidden, after, limit+1)
 	for _, p := range found[:min(limit, len(found))] {
 		if seen, ok := sees.player(p.Player); ok {
 			page.Items = append(page.Items, seen)
@@ -295,7 +295,7 @@ func (r *Reader) Categories(ctx context.Context, who access.Caller, board, name 
 		}
 		name = b.Categories[i]
 	}
-	found, err := r.Tables.Categories(ctx, b, name, sees.all, after, limit+1)
+	found, err := r.Tables.Categories(ctx, b, name, sees.hidden, after, limit+1)
 	for _, c := range found[:min(limit, len(found))] {
 		page.Items = append(page.Items, c)
 		page.Places = append(page.Places, CategoryPlace{c.No, c.Value})

@@ -349,7 +349,7 @@ func (r *Reader) Standing(ctx context.Context, who access.Caller, board, player 
 	if err != nil {
 		return Report{}, err
 	}
-	if len(found) == 0 || found[0].Status == Hidden && !sees.all {
+	if len(found) == 0 || found[0].Status == Hidden && !sees.hidden {
 		return Report{}, missing
 	}
 	return found[0], nil

@@ -50,18 +50,6 @@ type Changes struct {
 	Mail                                   map[string]bool // other types stay
 }
 
-// optionalMail lists the types of events that people receive mail about unless
-// they switch it off: changes that somebody else made to their scores and
-// standing.
-var optionalMail = []string{"plaudit.entry.adjusted", "plaudit.entry.reversed", "plaudit.player.changed"}
-
-// securityMail lists the types of events that may reveal an attack. This mail
-// cannot be switched off, because a thief would do that first.
-var securityMail = []string{
-	"plaudit.user.login-failed", "plaudit.user.password-changed", "plaudit.user.role-changed",
-	"plaudit.session.reused", "plaudit.session.revoked", "plaudit.key.created",
-}
-
 // checked returns the changes with their texts in the form that is kept, or a
 // fault with every field that is not valid.
 func (c Changes) checked() (Changes, error) {
@@ -82,8 +70,8 @@ func (c Changes) checked() (Changes, error) {
 	}
 	for _, kind := range slices.Sorted(maps.Keys(c.Mail)) {
 		switch {
-		case slices.Contains(securityMail, kind):
-			faults.Add("mail."+kind, "cannot be switched off, because this mail protects the account")
+		case slices.Contains(requiredMail, kind):
+			faults.Add("mail."+kind, "cannot be switched off: leave it out")
 		case !slices.Contains(optionalMail, kind):
 			faults.Add("mail."+kind, "must be one of %s", strings.Join(optionalMail, ", "))
 		}
@@ -190,7 +178,7 @@ func (s *Service) Erase(ctx context.Context, c access.Caller) error {
 	return orAccountGone(s.Store.Erase(ctx, c.User, c.Actor()))
 }
 
-// seesAll reports whether the caller may see whole accounts. Admins and
+// seesAll reports whether the caller may see and search whole accounts. Admins and
 // auditors may, their API keys may not.
 func seesAll(c access.Caller) bool { return c.Role == access.Admin || c.Role == access.Auditor }
 

@@ -67,6 +67,5 @@ func (s *Service) changeAddress(ctx context.Context, client string, c access.Cal
 	if err != nil {
 		return User{}, orAccountGone(err)
 	}
-	s.sendLink(ctx, u.ID)
 	return u, nil
 }

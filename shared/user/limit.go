@@ -3,6 +3,7 @@ package user
 import (
 	"time"
 
+	"plaudit/shared/access"
 	"plaudit/shared/fault"
 )
 
@@ -142,14 +143,26 @@ func (l Limits) exchanges(client string) func(key string) []Limit {
 	return l.tokensBy("token-key", client)
 }
 
+// notifysExchanges returns the limits on exchanges of notify's own key. They count for the
+// client address as all others do, but only exchanges of this key can use up its limit:
+// many share the address that notify has, and some of them may guess keys.
+func (l Limits) notifysExchanges(client string) []Limit {
+	return []Limit{countOnly(l.tokens(client)), l.tokensOf("token-key", access.Notify().Key)}
+}
+
 func (l Limits) tokensBy(name, client string) func(subject string) []Limit {
 	return func(subject string) []Limit {
 		limits := []Limit{l.tokens(client)}
 		if subject != "" {
-			limits = append(limits, Limit{Name: name, Subject: subject, Max: l.TokensPerSession, Window: tokenWindow})
+			limits = append(limits, l.tokensOf(name, subject))
 		}
 		return limits
 	}
+}
+
+// tokensOf is the limit on refreshes of one session, or exchanges of one key.
+func (l Limits) tokensOf(name, subject string) Limit {
+	return Limit{Name: name, Subject: subject, Max: l.TokensPerSession, Window: tokenWindow}
 }
 
 // positive reports whether every limit allows something.

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"plaudit/shared/fault"
-	"plaudit/shared/id"
 )
 
 // ResetLifetime is how long a link that resets a password is valid, and how long after a
@@ -61,12 +60,9 @@ func (s *Service) RequestReset(ctx context.Context, client, email string) error 
 	return refused("Too many requests to reset the password of this address, or from this network. Use the newest link, or wait before you ask for another.", wait, err)
 }
 
-// ResetLink makes the token of a link that resets the account's password, and returns it
+// resetLink makes the token of a link that resets the account's password, and returns it
 // with the address. Faults: NotFound; NoLinkDue if no request of the last hour is pending.
-func (s *Service) ResetLink(ctx context.Context, account string) (token, email string, err error) {
-	if !id.UUID(account) {
-		return "", "", notFound()
-	}
+func (s *Service) resetLink(ctx context.Context, account string) (token, email string, err error) {
 	token = randomToken()
 	email, err = s.Store.MakeReset(ctx, account, digest(token), ResetLifetime, maxResets)
 	return token, email, err
@@ -104,12 +100,6 @@ func (s *Service) resetPassword(ctx context.Context, token, password string) err
 		return err
 	}
 	return s.Store.UseReset(ctx, digest(token), hash)
-}
-
-// NoLinkDue returns the fault for a link that nobody has asked for, or that is no longer
-// needed.
-func NoLinkDue() error {
-	return fault.New(fault.NoLinkDue, "No such link is due for this account now: do not send the mail.")
 }
 
 // NoResetLink returns the fault for a link to reset a password that is not valid.

@@ -61,6 +61,7 @@ type Store interface {
 	VerificationStore
 	AddressStore
 	ResetStore
+	MailStore
 
 	// Wait returns the time until none of the limits is full, 0 if none is.
 	Wait(ctx context.Context, limits ...Limit) (time.Duration, error)
@@ -98,9 +99,12 @@ type Service struct {
 	// First is the admin's account that Run creates. Nobody can sign up with
 	// its address.
 	First Credentials
-	// SendLink, if set, receives the token of each new link that verifies an
-	// account's address. The token is a secret. If SendLink is nil, no link is made.
-	SendLink func(ctx context.Context, account, token string)
+	// NotifyKey is the secret of notify's own API key. If it is empty, there is no such
+	// key.
+	NotifyKey string
+	// PublicURL begins the links in mails: the URL of this service, without a slash at the
+	// end.
+	PublicURL string
 
 	// started is set once the first admin's account exists.
 	started atomic.Bool
@@ -130,11 +134,7 @@ func (s *Service) signUp(ctx context.Context, client string, u User, password st
 		return User{}, AddressTaken() // the first admin's account exists or is about to
 	}
 	u.Role = access.Member
-	made, err := s.create(ctx, u, password, func(u User) string { return access.Caller{User: u.ID}.Actor() })
-	if err == nil {
-		s.sendLink(ctx, made.ID)
-	}
-	return made, err
+	return s.create(ctx, u, password, func(u User) string { return access.Caller{User: u.ID}.Actor() })
 }
 
 // Self is the actor of changes that the service makes by itself, or for a
@@ -313,13 +313,13 @@ func (s *Service) Logout(ctx context.Context, c access.Caller) error {
 }
 
 // Get returns an account. full reports whether the caller may see all of it, as
-// admins and auditors may; others see the profile only. Fault: NotFound.
+// admins, auditors and notify may; others see the profile only. Fault: NotFound.
 func (s *Service) Get(ctx context.Context, c access.Caller, account string) (u User, full bool, err error) {
 	if !id.UUID(account) {
 		return User{}, false, notFound()
 	}
 	u, err = s.Store.ByID(ctx, account)
-	return u, seesAll(c), err
+	return u, seesAll(c) || c.Notifies(), err
 }
 
 // Me returns the caller's own account. If it no longer exists, the fault is of

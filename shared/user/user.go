@@ -27,6 +27,7 @@ type User struct {
 	TimeZone      string          // IANA name
 	Country       string          // ISO 3166-1 alpha-2; empty if unknown
 	Mail          map[string]bool // by type of event: whether the owner wants mail, if they chose
+	MailState     MailState
 	CreatedAt     time.Time
 }
 

@@ -2,7 +2,6 @@ package user
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"plaudit/shared/fault"
@@ -26,9 +25,9 @@ type VerificationStore interface {
 	// NotFound, which is the same if the account's address is not verified.
 	ByVerifiedAddress(ctx context.Context, email string) (User, error)
 	// RequestVerification counts an attempt as Count does. If an account has the
-	// address and has not verified it, RequestVerification returns its id and
-	// inserts an event into the outbox.
-	RequestVerification(ctx context.Context, email string, limits ...Limit) (account string, wait time.Duration, err error)
+	// address and has not verified it, RequestVerification inserts an event into the
+	// outbox.
+	RequestVerification(ctx context.Context, email string, limits ...Limit) (wait time.Duration, err error)
 	// MakeVerification stores the token of a link that verifies the address that the
 	// account asked for, or else its present one, and returns the address. It deletes the
 	// oldest links if the account then has more than max. Faults: NotFound; NoLinkDue if
@@ -65,40 +64,25 @@ func (l Limits) link(client string) Limit {
 
 const tooManyVerifications = "Too many requests to verify this address, or from this network. Use the newest link, or wait before you ask for another."
 
-// RequestVerification asks for another link that verifies an address. It returns the
-// same whether the address has an account, has none or is verified already. Faults:
-// BadRequest, TooManyRequests.
+// RequestVerification asks for a mail with another link that verifies an address. It
+// returns the same whether the address has an account, has none or is verified already.
+// Faults: BadRequest, TooManyRequests.
 func (s *Service) RequestVerification(ctx context.Context, client, email string) error {
 	var faults fault.List
 	checkEmail(&faults, email)
 	if err := faults.Err(); err != nil {
 		return err
 	}
-	account, wait, err := s.Store.RequestVerification(ctx, email, VerificationLimit(email), s.Limits.verification(client))
-	if err := refused(tooManyVerifications, wait, err); err != nil {
-		return err
-	}
-	if account != "" {
-		s.sendLink(ctx, account)
-	}
-	return nil
+	wait, err := s.Store.RequestVerification(ctx, email, VerificationLimit(email), s.Limits.verification(client))
+	return refused(tooManyVerifications, wait, err)
 }
 
-// sendLink makes a link that verifies the account's address and hands it to
-// SendLink. The request is already stored with its event, so an error is only
-// logged: the account's owner can ask for another link.
-func (s *Service) sendLink(ctx context.Context, account string) {
-	if s.SendLink == nil {
-		return
-	}
-	token := randomToken()
-	_, err := s.Store.MakeVerification(ctx, account, digest(token), VerificationLifetime, maxVerifications)
-	switch {
-	case err == nil:
-		s.SendLink(ctx, account, token)
-	case !fault.Is(err, fault.NoLinkDue):
-		slog.WarnContext(ctx, "cannot make a link that verifies an address", "error", err)
-	}
+// verifyLink makes the token of a link that verifies the address that the account asked for,
+// or else its present one, and returns it with the address. Faults: NotFound; NoLinkDue.
+func (s *Service) verifyLink(ctx context.Context, account string) (token, email string, err error) {
+	token = randomToken()
+	email, err = s.Store.MakeVerification(ctx, account, digest(token), VerificationLifetime, maxVerifications)
+	return token, email, err
 }
 
 // VerifyAddress verifies the address that a link was sent to, by the link's token. If the

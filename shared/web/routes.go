@@ -1,6 +1,10 @@
 package web
 
-import "plaudit/shared/access"
+import (
+	"slices"
+
+	"plaudit/shared/access"
+)
 
 // Audience names the permitted callers of a route, in the words of the API's
 // documentation. The dispatcher refuses callers that their token rules out. The
@@ -17,6 +21,7 @@ const (
 	Staff        Audience = "organizers, auditors and admins" // the handler also distinguishes listing from finding one
 	Admins       Audience = "admins"
 	EventSenders Audience = "admins, and API keys of theirs with the scope events:write"
+	Mailer       Audience = "the function that sends mail, with its own key"
 	LogReaders   Audience = "admins and auditors, and others for what concerns them"                   // the handler asks the log
 	BoardReaders Audience = "anyone if the board is public, otherwise its owners, writers and viewers" // the handler asks the board
 	BoardWriters Audience = "the board's owners and writers"                                           // the handler asks the board
@@ -41,8 +46,24 @@ func (a Audience) admits(c access.Caller) bool {
 		return c.Role == access.Admin
 	case EventSenders:
 		return c.Rights() == access.Admin && c.Scoped(access.ScopeEvents, "")
+	case Mailer:
+		return c.Notifies()
 	}
 	return true
+}
+
+// forMailer lists the routes that admit the function that sends mail. Its token is
+// refused on all others, even on those that need no token: a stolen one opens only what a
+// mail needs.
+var forMailer = []string{
+	"GET /v1/users/{id}",
+	"POST /v1/users/{id}/mail-links",
+	"PUT /v1/users/{id}/mail-state",
+	"GET /v1/boards/{board}",
+	"GET /v1/boards/{board}/players/{player}",
+	"GET /v1/boards/{board}/entries",
+	"GET /v1/boards/{board}/entries/{entry}",
+	"GET /v1/players/{user}/entries",
 }
 
 // Route is one row of the API.
@@ -52,6 +73,14 @@ type Route struct {
 	Deployable string // the name of the function or service that serves it
 	For        Audience
 	Body       int // maximum size of its body, in bytes; 0 if it has none
+}
+
+// admits reports whether the dispatcher lets a caller with a token through.
+func (r Route) admits(c access.Caller) bool {
+	if c.Notifies() && !slices.Contains(forMailer, r.Method+" "+r.Pattern) {
+		return false
+	}
+	return r.For.admits(c)
 }
 
 // The sizes that bodies may have. A KB is 1,000 bytes. Each has room for its fields at
@@ -109,6 +138,10 @@ var Routes = []Route{
 	{"PUT", "/v1/users/me/email", "users", People, credentials},
 	{"GET", "/v1/users/{id}", "users", Anyone, 0},
 	{"PATCH", "/v1/users/{id}", "users", Admins, account},
+	{"POST", "/v1/users/{id}/mail-links", "users", Mailer, credentials},
+	{"PUT", "/v1/users/{id}/mail-state", "users", Mailer, credentials},
+	{"GET", "/v1/unsubscribe/{token}", "users", Anyone, 0},
+	{"POST", "/v1/unsubscribe/{token}", "users", Anyone, credentials},
 	{"POST", "/v1/sessions", "users", Anyone, credentials},
 	{"GET", "/v1/sessions", "users", People, 0},
 	{"DELETE", "/v1/sessions", "users", People, 0},

@@ -233,7 +233,10 @@ func (d *dispatcher) serve(w http.ResponseWriter, r *http.Request, found *route,
 	if found.For.needsToken() && s.caller.Anonymous() {
 		return fault.New(fault.Unauthenticated, "Send an access token as `Authorization: Bearer …`. POST /v1/sessions returns one.")
 	}
-	if !s.caller.Anonymous() && !found.For.admits(s.caller) {
+	if !s.caller.Anonymous() && !found.admits(s.caller) {
+		if s.caller.Notifies() {
+			return fault.New(fault.Forbidden, "The key of the function that sends mail does not allow this request.")
+		}
 		return fault.New(fault.Forbidden, "This request is only for %s.", found.For)
 	}
 	return found.Handle(w, r)

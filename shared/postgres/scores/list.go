@@ -177,8 +177,23 @@ func within(a *arguments, v score.View) string {
 // entriesOfQuery returns the query of a page and its parameters. The entries of a
 // page of n belong to at most n players, those with the newest entries. So it reads
 // one index entry of each player, and then n entries of each of those n.
-func entriesOfQuery(user string, v score.View, after *score.EntryPlace, limit int) (string, []any) {
+//
+// Those of a batch are found among the entries of the batch, of which there are few.
+func entriesOfQuery(user, batch string, v score.View, after *score.EntryPlace, limit int) (string, []any) {
 	var a arguments
+	if batch != "" {
+		return withEntries(`
+		WITH batch AS MATERIALIZED (
+			SELECT id, board, player, occurred_at FROM entries WHERE batch = ` + a.add(batch) + `::uuid
+		), readable AS MATERIALIZED (` + readable(&a, user, v) + ` AND b.no IN (SELECT board FROM batch)
+		)
+		SELECT ` + pageColumns + `, r.sees_people, r.sees_all
+		FROM batch e
+		JOIN readable r ON r.no = e.board
+		CROSS JOIN LATERAL (` + playersOf(`p.id`, user, a.add(user)+`::text`, v, ` AND p.id = e.player`) + `) p
+		WHERE true` + older(&a, after) + `
+		ORDER BY e.occurred_at DESC, e.id DESC LIMIT ` + a.add(limit) + `::bigint`), a
+	}
 	u, n := a.add(user)+`::text`, a.add(limit)+`::bigint`
 	newest := `FROM entries e WHERE e.board = p.board AND e.player = p.player` + older(&a, after) + ` ORDER BY e.occurred_at DESC, e.id DESC LIMIT `
 	return withEntries(`
@@ -197,8 +212,8 @@ func entriesOfQuery(user string, v score.View, after *score.EntryPlace, limit in
 }
 
 // EntriesOf implements score.Lists.
-func (s *Store) EntriesOf(ctx context.Context, user string, v score.View, after *score.EntryPlace, limit int) ([]score.OwnedEntry, error) {
-	query, args := entriesOfQuery(user, v, after, limit)
+func (s *Store) EntriesOf(ctx context.Context, user, batch string, v score.View, after *score.EntryPlace, limit int) ([]score.OwnedEntry, error) {
+	query, args := entriesOfQuery(user, batch, v, after, limit)
 	return s.entries(ctx, query, args)
 }
 

@@ -121,8 +121,12 @@ func TestListsAreRangesOfIndexes(t *testing.T) {
 	boards("one's own of a key", "board_people_ids", score.View{User: "u5", Within: []string{"x1", "x2"}}, "", "", nil)
 	for _, v := range []score.View{nobody, u5, root, cut} {
 		for _, index := range []string{"players_user", "entries_player"} {
-			q, args := pgscores.EntriesOfQuery("u5", v, after, 51)
+			q, args := pgscores.EntriesOfQuery("u5", "", v, after, 51)
 			queries = append(queries, query{"a user's entries", index, q, args})
+		}
+		for _, after := range []*score.EntryPlace{nil, after} {
+			q, args := pgscores.EntriesOfQuery("u5", "c4ca4238-a0b9-2382-0dcc-509a6f75849b", v, after, 51)
+			queries = append(queries, query{"a user's entries of a batch", "entries_batch", q, args})
 		}
 		q, args := pgscores.PlayersOfQuery("u5", v, &score.LinkPlace{Board: "b", Player: "p"}, 51)
 		queries = append(queries, query{"a user's players", "players_user", q, args})
@@ -290,7 +294,7 @@ func TestPageOfAUserWithManyPlayers(t *testing.T) {
 		FROM generate_series(1, $1::integer * $2) n`, links, each)
 	db.MustExec(`VACUUM ANALYZE players, entries, boards`)
 	for _, v := range []score.View{{}, {User: "u"}, {User: "o"}, {User: "root", ReadsAll: true}} {
-		query, args := pgscores.EntriesOfQuery("u", v, nil, limit)
+		query, args := pgscores.EntriesOfQuery("u", "", v, nil, limit)
 		if read := rowsRead(t, db, query, args); read["entries"] > links+limit*limit+2*limit || read["boards"] > 2*limit {
 			t.Errorf("%+v: %d entries on a page of %d players cost %v", v, limit, links, read)
 		}
@@ -332,11 +336,11 @@ func TestPageOfAUsersOwnPlayers(t *testing.T) {
 		SELECT gen_random_uuid(), board, id, 1, 'result', 1, 0, 'key/k', now(), now(), '{}', '{}' FROM players`)
 	db.MustExec(`VACUUM ANALYZE players, entries, boards`)
 	for v, want := range map[*score.View]int{{User: me}: 3, {User: me, Within: []string{"c"}}: 2, {User: "x"}: 1, {}: 1, {User: "root", ReadsAll: true}: 1} {
-		query, args := pgscores.EntriesOfQuery(me, *v, nil, 11)
+		query, args := pgscores.EntriesOfQuery(me, "", *v, nil, 11)
 		if read := rowsRead(t, db, query, args); read["players"] > 20 || read["entries"] > 20 {
 			t.Errorf("%+v: entries cost %v", *v, read)
 		}
-		found, err := pgscores.New(s.db.Open("score_query")).EntriesOf(ctxOf(t), me, *v, nil, 11)
+		found, err := pgscores.New(s.db.Open("score_query")).EntriesOf(ctxOf(t), me, "", *v, nil, 11)
 		if err != nil || len(found) != want {
 			t.Errorf("%+v: %d entries, want %d: %v", *v, len(found), want, err)
 		}
@@ -403,7 +407,7 @@ func TestPageOfAnAccountThatIsListedEverywhere(t *testing.T) {
 			}
 		}
 		links, linksArgs := pgscores.PlayersOfQuery("u", v, nil, limit)
-		entries, entriesArgs := pgscores.EntriesOfQuery("u", v, nil, limit)
+		entries, entriesArgs := pgscores.EntriesOfQuery("u", "", v, nil, limit)
 		for _, q := range []struct {
 			query string
 			args  []any

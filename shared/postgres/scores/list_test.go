@@ -86,7 +86,7 @@ func TestListsShowWhatTheirBoardsShow(t *testing.T) {
 				}, func(b score.Board) string { return b.ID }))
 			}
 			got := pagesOf(t, func(after *score.EntryPlace) (score.Page[score.NamedEntry, score.EntryPlace], error) {
-				return s.reader.EntriesOfUser(ctx, who, "u", after, limit)
+				return s.reader.EntriesOfUser(ctx, who, "u", "", after, limit)
 			}, func(e score.NamedEntry) string { return e.Board + "/" + e.Player + e.Metadata + e.Actor })
 			slices.Sort(got)
 			same(t, name+": entries", entries, got)

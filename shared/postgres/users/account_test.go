@@ -76,12 +76,12 @@ func testOutbox(ctx context.Context, t *testing.T, traced func(string) bool) {
 	check(err) // no change, no message
 	_, err = s.Update(ctx, id, user.Changes{DisplayName: text("Jin O'Neil \"x\""), Country: text("")}, self)
 	check(err)
-	_, _, err = s.RequestVerification(ctx, "jin@example.com", user.VerificationLimit("jin@example.com"))
+	_, err = s.RequestVerification(ctx, "jin@example.com", user.VerificationLimit("jin@example.com"))
 	check(err)
 	_, err = s.MakeVerification(ctx, id, token(9).Digest, time.Hour, 5)
 	check(err)
 	check(s.UseVerification(ctx, token(9).Digest, time.Hour))
-	_, _, err = s.RequestVerification(ctx, "jin@example.com", user.VerificationLimit("jin@example.com"))
+	_, err = s.RequestVerification(ctx, "jin@example.com", user.VerificationLimit("jin@example.com"))
 	check(err) // verified, no message
 	check(s.SetVerified(ctx, id, self))
 	_, err = s.SetRole(ctx, admin.ID, id, access.Organizer)
@@ -241,7 +241,7 @@ func TestNoMessageWithoutItsChange(t *testing.T) {
 		"reuse":    func() error { _, _, err := s.Rotate(t.Context(), token(1), token(3), month, unlimited); return err },
 		"erase":    func() error { return s.Erase(t.Context(), other.ID, "user/x") },
 		"request": func() error {
-			_, _, err := s.RequestVerification(t.Context(), other.Email, user.VerificationLimit(other.Email))
+			_, err := s.RequestVerification(t.Context(), other.Email, user.VerificationLimit(other.Email))
 			return err
 		},
 		"verify": func() error { return s.UseVerification(t.Context(), token(4).Digest, time.Hour) },
@@ -292,7 +292,7 @@ func TestErasureLeavesNothingPersonal(t *testing.T) {
 	if _, err := s.Count(t.Context(), user.PairLimit("jin@example.org", "192.0.2.1")); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.RequestVerification(t.Context(), u.Email, user.VerificationLimit(u.Email)); err != nil {
+	if _, err := s.RequestVerification(t.Context(), u.Email, user.VerificationLimit(u.Email)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.MakeVerification(t.Context(), u.ID, token(2).Digest, time.Hour, 5); err != nil {

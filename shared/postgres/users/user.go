@@ -35,7 +35,7 @@ func New(db *sqlx.DB) *Store { return &Store{outbox.New(db, event.Users, nil), d
 var _ user.Store = (*Store)(nil)
 
 // userColumns are the columns of userRow, for every query that reads an account.
-const userColumns = `id, email, email_verified, password_hash, password_version, display_name, role, locale, time_zone, coalesce(country, '') AS country, mail, created_at,
+const userColumns = `id, email, email_verified, password_hash, password_version, display_name, role, locale, time_zone, coalesce(country, '') AS country, mail, coalesce(mail_state, '') AS mail_state, created_at,
 	coalesce((SELECT n.email FROM new_emails n WHERE n.user_id = users.id AND n.expires_at > plaudit_now()), '') AS new_email,
 	coalesce((SELECT f.email FROM former_emails f WHERE f.user_id = users.id AND f.expires_at > plaudit_now()), '') AS former_email`
 
@@ -51,6 +51,7 @@ type userRow struct {
 	TimeZone        string `db:"time_zone"`
 	Country         string
 	Mail            []byte
+	MailState       string    `db:"mail_state"`
 	CreatedAt       time.Time `db:"created_at"`
 	NewEmail        string    `db:"new_email"`
 	FormerEmail     string    `db:"former_email"`
@@ -59,7 +60,7 @@ type userRow struct {
 func (r userRow) user() (user.User, error) {
 	u := user.User{
 		ID: r.ID, Email: r.Email, EmailVerified: r.EmailVerified, NewEmail: r.NewEmail, FormerEmail: r.FormerEmail, DisplayName: r.DisplayName, Role: access.Role(r.Role),
-		Locale: r.Locale, TimeZone: r.TimeZone, Country: r.Country, CreatedAt: r.CreatedAt.UTC(),
+		Locale: r.Locale, TimeZone: r.TimeZone, Country: r.Country, MailState: user.MailState(r.MailState), CreatedAt: r.CreatedAt.UTC(),
 	}
 	if err := json.Unmarshal(r.Mail, &u.Mail); err != nil {
 		return user.User{}, fmt.Errorf("read the mail preferences of user %s: %w", r.ID, err)
@@ -194,7 +195,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	ctx, cancel := postgres.Bounded(ctx)
 	defer cancel()
 	_, err := s.db.ExecContext(ctx, `
-		SELECT plaudit_now(), users.password_version, sessions.family FROM users
+		SELECT plaudit_now(), users.password_version, users.mail_secret, sessions.family FROM users
 		JOIN sessions ON sessions.user_id = users.id
 		JOIN refresh_tokens ON refresh_tokens.session_id = sessions.id
 		CROSS JOIN attempts

@@ -24,19 +24,19 @@ func (s *Store) ByVerifiedAddress(ctx context.Context, email string) (user.User,
 // RequestVerification implements user.VerificationStore. It runs the same statements
 // for every address; those that need an account find none if there is nothing to
 // verify.
-func (s *Store) RequestVerification(ctx context.Context, email string, limits ...user.Limit) (account string, wait time.Duration, err error) {
+func (s *Store) RequestVerification(ctx context.Context, email string, limits ...user.Limit) (wait time.Duration, err error) {
 	err = postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) (err error) {
-		account = ""
 		if wait, err = countIn(ctx, tx, limits); err != nil || wait > 0 {
 			return err
 		}
+		var account string
 		err = tx.GetContext(ctx, &account, `SELECT id FROM users WHERE email_key = $1 AND NOT email_verified FOR NO KEY UPDATE`, user.AddressKey(email))
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 		return report(ctx, tx, userEvent{orNobody(account), event.UserVerificationRequested, user.Self, nil})
 	})
-	return account, wait, err
+	return wait, err
 }
 
 // MakeVerification implements user.VerificationStore. It locks the account's row, so

@@ -48,14 +48,16 @@ func (h readHandlers) entries(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h readHandlers) entriesOfUser(w http.ResponseWriter, r *http.Request) error {
-	q := web.ReadQuery(r, "limit", "cursor")
+	q := web.ReadQuery(r, "limit", "cursor", "batch")
 	user := web.Param(r, "user")
-	l := web.ReadList(q, "entries of/"+user, nil, validEntryPlace)
+	l := web.ReadList(q, "entries of/"+user, []string{"batch"}, validEntryPlace)
+	batch := q.Text("batch")
+	score.CheckBatch(&q.Faults, batch)
 	limit := q.Limit(100)
 	if err := l.Err(); err != nil {
 		return err
 	}
-	page, err := h.reader.EntriesOfUser(r.Context(), web.Caller(r), user, l.After, limit)
+	page, err := h.reader.EntriesOfUser(r.Context(), web.Caller(r), user, batch, l.After, limit)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"plaudit/shared/web"
 )
 
-// userOut is the API's `user`, for the account's owner and for staff.
+// userOut is the API's `user`, for the account's owner, for staff and for notify.
 type userOut struct {
 	ID            string          `json:"id"`
 	Email         string          `json:"email"`
@@ -24,7 +24,9 @@ type userOut struct {
 	TimeZone      string          `json:"time_zone"`
 	Country       *string         `json:"country"`
 	Mail          map[string]bool `json:"mail"`
+	MailState     *string         `json:"mail_state"` // null: the address gets mail
 	CreatedAt     time.Time       `json:"created_at"`
+	FormerEmail   string          `json:"former_email,omitempty"` // for notify alone
 }
 
 type emailChangeIn struct {
@@ -40,7 +42,7 @@ type profileOut struct {
 }
 
 func newUserOut(u user.User) userOut {
-	return userOut{u.ID, u.Email, u.EmailVerified, web.OrNull(u.NewEmail), u.DisplayName, u.Role, u.Locale, u.TimeZone, web.OrNull(u.Country), u.Mail, u.CreatedAt}
+	return userOut{u.ID, u.Email, u.EmailVerified, web.OrNull(u.NewEmail), u.DisplayName, u.Role, u.Locale, u.TimeZone, web.OrNull(u.Country), u.Mail, web.OrNull(string(u.MailState)), u.CreatedAt, ""}
 }
 
 func newProfileOut(u user.User) profileOut {
@@ -100,10 +102,14 @@ func (h handlers) get(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if whole {
-		return web.Reply(w, http.StatusOK, newUserOut(u))
+	if !whole {
+		return web.Reply(w, http.StatusOK, newProfileOut(u))
 	}
-	return web.Reply(w, http.StatusOK, newProfileOut(u))
+	out := newUserOut(u)
+	if web.Caller(r).Notifies() {
+		out.FormerEmail = u.FormerEmail
+	}
+	return web.Reply(w, http.StatusOK, out)
 }
 
 func (h handlers) setRole(w http.ResponseWriter, r *http.Request) error {

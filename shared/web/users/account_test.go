@@ -50,7 +50,11 @@ func TestProfileChanges(t *testing.T) {
 	patch(`{"display_name": "Jin", "locale": "ko", "time_zone": "Asia/Seoul", "country": "KR"}`, "Jin ko Asia/Seoul KR map[]")
 	patch(`{"mail": {"plaudit.entry.adjusted": false, "plaudit.player.changed": true}}`, "Jin ko Asia/Seoul KR map[plaudit.entry.adjusted:false plaudit.player.changed:true]")
 	patch(`{"mail": {"plaudit.entry.adjusted": true, "plaudit.entry.reversed": false}}`, "Jin ko Asia/Seoul KR map[plaudit.entry.adjusted:true plaudit.entry.reversed:false plaudit.player.changed:true]")
-	patch(`{"mail": {}, "country": null}`, "Jin ko Asia/Seoul <nil> map[plaudit.entry.adjusted:true plaudit.entry.reversed:false plaudit.player.changed:true]")
+	patch(`{"mail": {"plaudit.player.link-proposed": false, "plaudit.board.period-closed": false, "other": false}}`,
+		"Jin ko Asia/Seoul KR map[other:false plaudit.board.period-closed:false plaudit.entry.adjusted:true plaudit.entry.reversed:false plaudit.player.changed:true plaudit.player.link-proposed:false]")
+	patch(`{"mail": {"plaudit.player.link-proposed": true, "plaudit.board.period-closed": true, "other": true}}`,
+		"Jin ko Asia/Seoul KR map[other:true plaudit.board.period-closed:true plaudit.entry.adjusted:true plaudit.entry.reversed:false plaudit.player.changed:true plaudit.player.link-proposed:true]")
+	patch(`{"mail": {}, "country": null}`, "Jin ko Asia/Seoul <nil> map[other:true plaudit.board.period-closed:true plaudit.entry.adjusted:true plaudit.entry.reversed:false plaudit.player.changed:true plaudit.player.link-proposed:true]")
 
 	profile := u.want(u.send("GET", "/v1/users/"+id, "", ""), 200, "")
 	if profile.text != fmt.Sprintf(`{"id":%q,"display_name":"Jin","country":null}`+"\n", id) {
@@ -88,6 +92,9 @@ func TestBodiesOfAccountRoutes(t *testing.T) {
 	for kind, value := range map[string]string{
 		"plaudit.entry.adjusted": "1", "plaudit.entry.reversed": "null", "plaudit.player.changed": `"no"`, "plaudit.entry.added": "true",
 		"plaudit.user.password-changed": "false", "plaudit.session.reused": "false", "": "true", "marketing": "false",
+		"plaudit.user.role-changed": "false", "plaudit.user.email-changed": "false", "plaudit.user.login-failed": "false", "plaudit.key.created": "false",
+		"plaudit.player.erased": "false", "plaudit.player.link-ended": "true", "plaudit.user.verification-requested": "false", "plaudit.user.reset-requested": "false",
+		"plaudit.session.revoked": "false", "Other": "false", "verify": "false",
 	} {
 		field := "mail." + kind
 		rows = append(rows, row{"PATCH", "/v1/users/me", token, fmt.Sprintf(`{"mail": {%q: %s}}`, kind, value), field})

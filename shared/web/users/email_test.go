@@ -16,18 +16,14 @@ func (u *usersUnderTest) changeEmail(token, email, password string) answer {
 // former returns the address that an account had before, as notify sees it.
 func (u *usersUnderTest) former(account string) string {
 	u.Helper()
-	found, err := u.service.Store.ByID(u.Context(), account)
-	if err != nil {
-		u.Fatal(err)
-	}
-	return found.FormerEmail
+	return u.want(u.send("GET", "/v1/users/"+account, u.notify(), ""), 200, "").str("former_email")
 }
 
 func TestChangeOfAddress(t *testing.T) {
 	u := startUsers(t, generous)
-	links := u.collect()
 	id := u.want(u.signUp("old@example.com"), 201, "").str("id")
-	u.want(u.verify(links.of(id)[0]), 200, "")
+	u.want(u.verify(u.link(id)), 200, "")
+	u.want(u.send("PUT", "/v1/users/"+id+"/mail-state", u.notify(), `{"state": "bounced"}`), 200, "")
 	session := u.want(u.logIn("old@example.com", password), 201, "")
 	token := session.str("access_token")
 
@@ -44,9 +40,14 @@ func TestChangeOfAddress(t *testing.T) {
 	if me := u.want(u.send("GET", "/v1/users/me", token, ""), 200, ""); me.text != a.text {
 		t.Errorf("the account is %s", me.text)
 	}
-	u.want(u.verify(links.of(id)[1]), 200, "")
+	due := u.want(u.mailLink(id, `{"kind": "verify"}`), 201, "")
+	if due.str("email") != "New@example.com" {
+		t.Errorf("the link is sent to %s", due.text)
+	}
+	link := u.link(id)
+	u.want(u.verify(link), 200, "")
 	me := u.want(u.send("GET", "/v1/users/me", token, ""), 200, "")
-	if me.str("email") != "New@example.com" || me.body["new_email"] != nil || me.body["email_verified"] != true || strings.Contains(me.text, "old@") {
+	if me.str("email") != "New@example.com" || me.body["new_email"] != nil || me.body["mail_state"] != nil || me.body["email_verified"] != true || strings.Contains(me.text, "old@") {
 		t.Errorf("the account is %s", me.text)
 	}
 	// The sessions stay.
@@ -59,7 +60,8 @@ func TestChangeOfAddress(t *testing.T) {
 	if n := u.count("outbox WHERE data LIKE '%@%'"); n != 0 {
 		t.Errorf("%d events have an address", n)
 	}
-	u.want(u.verify(links.of(id)[1]), 404, "not-found")
+	u.want(u.verify(link), 404, "not-found")
+	u.want(u.mailLink(id, `{"kind": "verify"}`), 409, "no-link-due")
 	if got := u.former(id); got != "old@example.com" {
 		t.Errorf("the former address is %q", got)
 	}
@@ -86,16 +88,15 @@ func TestChangeOfAddress(t *testing.T) {
 // A first address may have been a mistake, so no mail goes there.
 func TestUnverifiedAddressIsNotKept(t *testing.T) {
 	u := startUsers(t, generous)
-	links := u.collect()
 	id := u.want(u.signUp("typo@example.com"), 201, "").str("id")
-	token := u.token(id, access.Member)
+	token, link := u.token(id, access.Member), u.link(id)
 	u.want(u.changeEmail(token, "jin@example.com", password), 200, "")
-	u.want(u.verify(links.of(id)[1]), 200, "")
+	u.want(u.verify(u.link(id)), 200, "")
 	me := u.want(u.send("GET", "/v1/users/me", token, ""), 200, "")
 	if me.str("email") != "jin@example.com" || me.body["email_verified"] != true || u.former(id) != "" {
 		t.Errorf("the account is %s, and was %q", me.text, u.former(id))
 	}
-	u.want(u.verify(links.of(id)[0]), 404, "not-found")
+	u.want(u.verify(link), 404, "not-found")
 }
 
 func TestChangeOfAddressIsTakenBack(t *testing.T) {
@@ -127,12 +128,11 @@ func TestChangeOfAddressIsTakenBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := startUsers(t, generous)
-			links := u.collect()
 			id := u.want(u.signUp("old@example.com"), 201, "").str("id")
-			u.want(u.verify(links.of(id)[0]), 200, "")
+			u.want(u.verify(u.link(id)), 200, "")
 			token := u.token(id, access.Member)
 			u.want(u.changeEmail(token, "new@example.com", password), 200, "")
-			link := links.of(id)[1]
+			link := u.link(id)
 			c.end(u, id, token)
 			u.want(u.verify(link), c.want, map[int]string{200: "", 404: "not-found"}[c.want])
 			if n, verified := u.count("users WHERE email_key = 'new@example.com'"), c.want == 200; n == 1 != verified {
@@ -145,35 +145,36 @@ func TestChangeOfAddressIsTakenBack(t *testing.T) {
 // Somebody may sign up with the address in the meantime.
 func TestSwapChecksAgain(t *testing.T) {
 	u := startUsers(t, generous)
-	links := u.collect()
 	id := u.want(u.signUp("old@example.com"), 201, "").str("id")
-	u.want(u.verify(links.of(id)[0]), 200, "")
+	u.want(u.verify(u.link(id)), 200, "")
 	token := u.token(id, access.Member)
 	u.want(u.changeEmail(token, "new@example.com", password), 200, "")
+	link := u.link(id)
 	other := u.want(u.signUp("NEW@example.com"), 201, "").str("id")
-	if a := u.want(u.verify(links.of(id)[1]), 409, "address-taken"); a.str("field") != "email" {
+	if a := u.want(u.verify(link), 409, "address-taken"); a.str("field") != "email" {
 		t.Errorf("got %s", a.text)
 	}
 	if me := u.want(u.send("GET", "/v1/users/me", token, ""), 200, ""); me.str("email") != "old@example.com" || me.str("new_email") != "new@example.com" || u.former(id) != "" {
 		t.Errorf("the account is %s", me.text)
 	}
 	u.want(u.send("DELETE", "/v1/users/me", u.token(other, access.Member), ""), 204, "")
-	u.want(u.verify(links.of(id)[1]), 200, "")
+	u.want(u.verify(link), 200, "")
 }
 
 // Two accounts may ask for the same address. It becomes the one's whose link is opened.
 func TestAskingForAnAddressReservesNothing(t *testing.T) {
 	u := startUsers(t, generous)
-	links := u.collect()
 	a := u.want(u.signUp("a@example.com"), 201, "").str("id")
 	b := u.want(u.signUp("b@example.com"), 201, "").str("id")
+	first, links := u.link(a), map[string]string{}
 	for _, id := range []string{a, b} {
 		u.want(u.changeEmail(u.token(id, access.Member), "c@example.com", password), 200, "")
+		links[id] = u.link(id)
 	}
-	u.want(u.verify(links.of(b)[1]), 200, "")
-	u.want(u.verify(links.of(a)[1]), 409, "address-taken")
+	u.want(u.verify(links[b]), 200, "")
+	u.want(u.verify(links[a]), 409, "address-taken")
 	// The link to the present address goes on.
-	u.want(u.verify(links.of(a)[0]), 200, "")
+	u.want(u.verify(first), 200, "")
 }
 
 func TestWhoMayChangeAnAddress(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"plaudit/shared/access"
-	"plaudit/shared/fault"
 )
 
 const nextPassword = "another horse"
@@ -25,31 +24,40 @@ func (u *usersUnderTest) reset(token, password string) answer {
 	return u.send("PUT", "/v1/password-resets/"+token, "", fmt.Sprintf(`{"password": %q}`, password))
 }
 
-// resetLink returns the token of a link that resets an account's password.
+// askForReset asks for a link that resets an account's password as notify does when it
+// sends a mail.
+func (u *usersUnderTest) askForReset(account string) answer {
+	u.Helper()
+	return u.mailLink(account, `{"kind": "reset"}`)
+}
+
+// resetLink returns the token of another link that resets an account's password.
 func (u *usersUnderTest) resetLink(account string) string {
 	u.Helper()
-	token, _, err := u.service.ResetLink(u.Context(), account)
-	if err != nil {
-		u.Fatal(err)
+	url := u.want(u.askForReset(account), 201, "").str("url")
+	token, ok := strings.CutPrefix(url, publicURL+"/reset?token=")
+	if !ok {
+		u.Fatalf("the link is %s", url)
 	}
 	return token
 }
 
 func TestReset(t *testing.T) {
 	u := startUsers(t, generous)
-	links := u.collect()
 	id := u.want(u.signUp("Jin@example.com"), 201, "").str("id")
+	verifying := u.link(id)
 	session := u.want(u.logIn("jin@example.com", password), 201, "")
 	device := session.str("device_token")
-	if _, _, err := u.service.ResetLink(t.Context(), id); !fault.Is(err, fault.NoLinkDue) {
-		t.Errorf("a link that nobody asked for: %v", err)
-	}
+	u.want(u.askForReset(id), 409, "no-link-due") // nobody asked for it
 	if a := u.want(u.requestReset("jIN@example.com"), 202, ""); a.text != "{}\n" || a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("got %v %s", a.header, a.text)
 	}
-	token, email, err := u.service.ResetLink(t.Context(), id)
-	if b, decodeErr := base64.RawURLEncoding.DecodeString(token); err != nil || decodeErr != nil || len(b) != 32 || email != "Jin@example.com" {
-		t.Fatalf("the token is %s for %s, %v", token, email, err)
+	token := u.resetLink(id)
+	if b, err := base64.RawURLEncoding.DecodeString(token); err != nil || len(b) != 32 {
+		t.Errorf("the token is %s", token)
+	}
+	if a := u.want(u.askForReset(id), 201, ""); a.str("email") != "Jin@example.com" {
+		t.Errorf("got %s", a.text)
 	}
 	other := u.resetLink(id)
 
@@ -76,7 +84,7 @@ func TestReset(t *testing.T) {
 		t.Errorf("the account is %v", user)
 	}
 	// The address is verified, so the link that verifies it is of no use.
-	u.want(u.verify(links.of(id)[0]), 404, "not-found")
+	u.want(u.verify(verifying), 404, "not-found")
 	if n := u.count("outbox WHERE type = 'plaudit.user.password-changed' AND actor = 'user/" + id + "' AND data = '{\"sessions_ended\":2}'"); n != 1 {
 		t.Errorf("%d events of the reset", n)
 	}
@@ -88,7 +96,7 @@ func TestReset(t *testing.T) {
 	used := u.want(u.reset(token, nextPassword), 404, "not-found")
 	for name, token := range map[string]string{
 		"another link": other, "unknown": strings.Repeat("A", 43), "short": "x", "padded": token + "=", "not base64url": "%00%ff%2F.", "a digest": strings.Repeat("0", 64),
-		"long": strings.Repeat("x", 5000), "a link that verifies an address": links.of(id)[0],
+		"long": strings.Repeat("x", 5000), "a link that verifies an address": verifying,
 	} {
 		a := u.want(u.reset(token, nextPassword), 404, "not-found")
 		if a.text != used.text || a.str("field") != "token" || !strings.Contains(a.str("detail"), "POST /v1/password-resets") {
@@ -96,9 +104,7 @@ func TestReset(t *testing.T) {
 		}
 	}
 	// Nor does the request last.
-	if _, _, err := u.service.ResetLink(t.Context(), id); !fault.Is(err, fault.NoLinkDue) {
-		t.Errorf("a link after the reset: %v", err)
-	}
+	u.want(u.askForReset(id), 409, "no-link-due")
 }
 
 // Whether a link is valid shows only to those who choose a password that may be one.
@@ -123,9 +129,8 @@ func TestLinksOfResetsEnd(t *testing.T) {
 			u.want(u.send("PUT", "/v1/users/me/password", u.token(id, access.Member), fmt.Sprintf(`{"current_password": %q, "password": "a third horse"}`, password)), 200, "")
 		}, 404},
 		"when the address changes": {func(u *usersUnderTest, id, _ string) {
-			links := u.collect()
 			u.want(u.changeEmail(u.token(id, access.Member), "new@example.com", password), 200, "")
-			u.want(u.verify(links.of(id)[0]), 200, "")
+			u.want(u.verify(u.link(id)), 200, "")
 		}, 404},
 		"with the account": {func(u *usersUnderTest, id, _ string) {
 			u.want(u.send("DELETE", "/v1/users/me", u.token(id, access.Member), ""), 204, "")
@@ -160,18 +165,12 @@ func TestLinksOfResetsAreBounded(t *testing.T) {
 	}
 	u.want(u.reset(tokens[1], nextPassword), 404, "not-found")
 	u.at(now.Add(time.Hour))
-	if _, _, err := u.service.ResetLink(t.Context(), id); !fault.Is(err, fault.NoLinkDue) {
-		t.Errorf("a link an hour after the request: %v", err)
-	}
+	u.want(u.askForReset(id), 409, "no-link-due")
 	u.want(u.reset(tokens[2], nextPassword), 200, "")
 	if n := u.count("password_resets"); n != 0 {
 		t.Errorf("%d links are left", n)
 	}
-	for name, account := range map[string]string{"an unknown": "0198c0de-0000-7000-8000-000000000000", "an invalid": "jin"} {
-		if _, _, err := u.service.ResetLink(t.Context(), account); !fault.Is(err, fault.NotFound) {
-			t.Errorf("%s account: %v", name, err)
-		}
-	}
+	u.want(u.askForReset("0198c0de-0000-7000-8000-000000000000"), 404, "not-found")
 }
 
 // Of two requests with the same token at once, one sets the password.
@@ -207,10 +206,9 @@ func TestOneOfManyResets(t *testing.T) {
 // The answers tell nobody which addresses have accounts.
 func TestRequestsForResetsAnswerAlike(t *testing.T) {
 	u := startUsers(t, limits(1000, 1000))
-	links := u.collect()
 	u.at(time.Now())
 	known := u.want(u.signUp("known@example.com"), 201, "").str("id")
-	u.want(u.verify(links.of(known)[0]), 200, "")
+	u.want(u.verify(u.link(known)), 200, "")
 	u.want(u.signUp("new@example.com"), 201, "")
 	var all [][]string
 	for _, email := range []string{"known@example.com", "new@example.com", "nobody@example.com"} {

@@ -17,6 +17,11 @@ func TestSchemasAreTheStructs(t *testing.T) {
 		"Login":         loginOut{},
 		"OpenSession":   openSessionOut{},
 
+		"NewMailLink":     mailLinkIn{},
+		"MailLink":        mailLinkOut{},
+		"MailStateReport": mailStateIn{},
+		"MailState":       mailStateOut{},
+
 		"EmailVerificationRequest": verificationIn{},
 		"EmailVerification":        verificationOut{},
 		"EmailChange":              emailChangeIn{},

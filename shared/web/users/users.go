@@ -25,6 +25,8 @@ func Endpoints(service *user.Service, jwks string) map[string]web.Endpoint {
 		"PUT /v1/users/me/email":              {Handle: h.changeEmail},
 		"GET /v1/users/{id}":                  {Handle: h.get},
 		"PATCH /v1/users/{id}":                {Handle: h.setRole},
+		"POST /v1/users/{id}/mail-links":      {Handle: h.makeMailLink},
+		"PUT /v1/users/{id}/mail-state":       {Handle: h.setMailState},
 		"POST /v1/sessions":                   {Handle: h.login},
 		"GET /v1/sessions":                    {Handle: h.sessions},
 		"DELETE /v1/sessions":                 {Handle: h.logout},

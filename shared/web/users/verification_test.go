@@ -2,7 +2,6 @@ package users_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,28 +16,36 @@ import (
 	"plaudit/shared/user"
 )
 
-// links collects the tokens of links by account, as a mailbox would.
-type links struct {
-	mu     sync.Mutex
-	tokens map[string][]string
-}
-
-// collect makes the service send its links here.
-func (u *usersUnderTest) collect() *links {
-	l := &links{tokens: map[string][]string{}}
-	u.service.SendLink = func(_ context.Context, account, token string) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.tokens[account] = append(l.tokens[account], token)
+// notify returns a token of notify's own key.
+func (u *usersUnderTest) notify() string {
+	u.Helper()
+	token, err := u.signer.Sign(access.Notify(), time.Minute)
+	if err != nil {
+		u.Fatal(err)
 	}
-	return l
+	return token
 }
 
-// of returns the tokens of an account's links, oldest first.
-func (l *links) of(account string) []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.tokens[account])
+// mailLink asks for a link as notify does when it sends a mail.
+func (u *usersUnderTest) mailLink(account, body string) answer {
+	u.Helper()
+	return u.send("POST", "/v1/users/"+account+"/mail-links", u.notify(), body)
+}
+
+// link returns the token of another link that verifies the address of an account.
+func (u *usersUnderTest) link(account string) string {
+	u.Helper()
+	url := u.want(u.mailLink(account, `{"kind": "verify"}`), 201, "").str("url")
+	token, ok := strings.CutPrefix(url, publicURL+"/verify?token=")
+	if !ok {
+		u.Fatalf("the link is %s", url)
+	}
+	return token
+}
+
+// asked returns how many links somebody has asked for.
+func (u *usersUnderTest) asked(account string) int {
+	return u.count("outbox WHERE type = 'plaudit.user.verification-requested' AND data = '{}' AND subject = 'user/" + account + "'")
 }
 
 func (u *usersUnderTest) requestLink(email string) answer {
@@ -52,13 +58,12 @@ func (u *usersUnderTest) verify(token string) answer {
 
 func TestVerification(t *testing.T) {
 	u := startUsers(t, generous)
-	links := u.collect()
 	made := u.want(u.signUp("Jin@example.com"), 201, "")
 	id := made.str("id")
-	sent := links.of(id)
-	if len(sent) != 1 {
-		t.Fatalf("signing up sends %q", sent)
+	if n := u.asked(id); n != 1 {
+		t.Fatalf("signing up asks for %d links", n)
 	}
+	sent := []string{u.link(id), u.link(id)}
 	if b, err := base64.RawURLEncoding.DecodeString(sent[0]); err != nil || len(b) != 32 {
 		t.Errorf("the token is %s", sent[0])
 	}
@@ -68,9 +73,8 @@ func TestVerification(t *testing.T) {
 	if a := u.want(u.requestLink("jIN@example.com"), 202, ""); a.text != "{}\n" || a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("got %v %s", a.header, a.text)
 	}
-	sent = links.of(id)
-	if len(sent) != 2 || sent[0] == sent[1] {
-		t.Fatalf("another request sends %q", sent)
+	if n := u.asked(id); n != 2 || sent[0] == sent[1] {
+		t.Fatalf("another request: %d in all, and the links %q", n, sent)
 	}
 
 	if a := u.want(u.verify(sent[0]), 200, ""); a.text != `{"email_verified":true}`+"\n" {
@@ -93,15 +97,15 @@ func TestVerification(t *testing.T) {
 	}
 	// A verified address gets no more links.
 	u.want(u.requestLink("jin@example.com"), 202, "")
-	if got := links.of(id); len(got) != 2 {
-		t.Errorf("a verified address is sent %q", got[2:])
+	if n := u.asked(id); n != 2 {
+		t.Errorf("%d links were asked for a verified address", n-2)
 	}
+	u.want(u.mailLink(id, `{"kind": "verify"}`), 409, "no-link-due")
 }
 
 // Nobody is taken for the person whose address they signed up with.
 func TestOnlyVerifiedAccountsAreFound(t *testing.T) {
 	u := startUsers(t, generous)
-	links := u.collect()
 	_, admin := u.person(access.Admin)
 	_, organizer := u.person(access.Organizer)
 	_, auditor := u.person(access.Auditor)
@@ -118,7 +122,7 @@ func TestOnlyVerifiedAccountsAreFound(t *testing.T) {
 	if list := u.want(u.send("GET", "/v1/users?q=jin@example.com", admin, ""), 200, ""); !slices.Equal(list.items("id"), []string{id}) || !slices.Equal(list.items("email_verified"), []string{"false"}) {
 		t.Errorf("an admin's search finds %s", list.text)
 	}
-	u.want(u.verify(links.of(id)[0]), 200, "")
+	u.want(u.verify(u.link(id)), 200, "")
 	for name, token := range map[string]string{"an admin": admin, "an organizer": organizer, "an auditor": auditor} {
 		if found := find(token, "JIN@example.com"); !slices.Equal(found.items("id"), []string{id}) {
 			t.Errorf("%s finds %s", name, found.text)
@@ -129,10 +133,9 @@ func TestOnlyVerifiedAccountsAreFound(t *testing.T) {
 // The answers tell nobody which addresses have accounts.
 func TestRequestsForLinksAnswerAlike(t *testing.T) {
 	u := startUsers(t, user.Limits{LoginsPerAddress: 1000, SignUpsPerHour: 1000})
-	links := u.collect()
 	u.at(time.Now())
 	known := u.want(u.signUp("known@example.com"), 201, "").str("id")
-	u.want(u.verify(links.of(known)[0]), 200, "")
+	u.want(u.verify(u.link(known)), 200, "")
 	u.want(u.signUp("new@example.com"), 201, "")
 	var all [][]string
 	for _, email := range []string{"known@example.com", "new@example.com", "nobody@example.com"} {
@@ -153,7 +156,6 @@ func TestRequestsForLinksAnswerAlike(t *testing.T) {
 
 func TestVerificationsAreLimited(t *testing.T) {
 	u := startUsers(t, user.Limits{LoginsPerAddress: 3, SignUpsPerHour: 8})
-	links := u.collect()
 	now := time.Now()
 	u.at(now)
 	id := u.want(u.signUp("jin@example.com"), 201, "").str("id")
@@ -164,8 +166,8 @@ func TestVerificationsAreLimited(t *testing.T) {
 	if a := u.want(u.requestLink("JIN@example.com"), 429, "too-many-requests"); a.header.Get("Retry-After") != "3600" {
 		t.Errorf("Retry-After: %s", a.header.Get("Retry-After"))
 	}
-	if n := len(links.of(id)); n != 6 {
-		t.Errorf("%d links were sent", n)
+	if n := u.asked(id); n != 6 {
+		t.Errorf("%d links were asked for", n)
 	}
 	// A client address, whatever the addresses.
 	for i := range 8 {
@@ -178,17 +180,17 @@ func TestVerificationsAreLimited(t *testing.T) {
 	for range 3 {
 		u.want(u.verify(strings.Repeat("A", 43)), 404, "not-found")
 	}
-	u.want(u.verify(links.of(id)[5]), 429, "too-many-requests")
+	link := u.link(id)
+	u.want(u.verify(link), 429, "too-many-requests")
 	u.from = "192.0.2.3:1"
-	u.want(u.verify(links.of(id)[5]), 200, "")
+	u.want(u.verify(link), 200, "")
 	u.want(u.logIn("jin@example.com", password), 201, "") // another limit
 }
 
 func TestBodiesOfVerificationRoutes(t *testing.T) {
 	u := startUsers(t, generous)
-	links := u.collect()
 	id := u.want(u.signUp("jin@example.com"), 201, "").str("id")
-	link := "/v1/email-verifications/" + links.of(id)[0]
+	link := "/v1/email-verifications/" + u.link(id)
 	for _, c := range []struct{ method, path, body, field string }{
 		{"POST", "/v1/email-verifications", `{}`, "email"},
 		{"POST", "/v1/email-verifications", `{"email": null}`, "email"},
@@ -219,15 +221,15 @@ func TestBodiesOfVerificationRoutes(t *testing.T) {
 	if n := u.count("users WHERE email_verified"); n != 0 {
 		t.Errorf("%d accounts are verified", n)
 	}
-	if n := len(links.of(id)); n != 1 {
-		t.Errorf("%d links were sent", n)
+	if n := u.asked(id); n != 1 {
+		t.Errorf("%d links were asked for", n)
 	}
 	u.want(u.send("GET", link, "", ""), 405, "method-not-allowed") // a mail program that looks at links changes nothing
 	u.want(u.send("PUT", link, "", `{}`), 200, "")
 
 	// A body of unknown length that turns out to be empty.
 	id = u.want(u.signUp("b@example.com"), 201, "").str("id")
-	r := httptest.NewRequest("PUT", "/v1/email-verifications/"+links.of(id)[0], io.MultiReader(strings.NewReader("")))
+	r := httptest.NewRequest("PUT", "/v1/email-verifications/"+u.link(id), io.MultiReader(strings.NewReader("")))
 	r.RemoteAddr = u.from
 	w := httptest.NewRecorder()
 	if u.handler.ServeHTTP(w, r); w.Code != 200 || r.ContentLength != -1 {
@@ -243,10 +245,9 @@ func TestNoLinkIsKept(t *testing.T) {
 	defer slog.SetDefault(before)
 
 	u := startUsers(t, generous)
-	links := u.collect()
 	id := u.want(u.signUp("jin@example.com"), 201, "").str("id")
 	u.want(u.requestLink("jin@example.com"), 202, "")
-	tokens := links.of(id)
+	tokens := []string{u.link(id), u.link(id)}
 	for _, table := range []string{"outbox", "email_verifications", "attempts", "users"} {
 		var rows []string
 		if err := u.db.Owner().SelectContext(t.Context(), &rows, `SELECT r::text FROM `+table+` r`); err != nil {
@@ -264,30 +265,16 @@ func TestNoLinkIsKept(t *testing.T) {
 	u.want(u.verify(tokens[0]), 200, "")
 	u.want(u.verify(tokens[0]), 404, "not-found")
 	id = u.want(u.signUp("b@example.com"), 201, "").str("id")
+	last := u.link(id)
 	u.exec(`ALTER TABLE email_verifications RENAME TO gone`)
-	// The account and its event are stored; only the link is not.
-	u.want(u.signUp("c@example.com"), 201, "")
-	u.want(u.requestLink("b@example.com"), 202, "")
-	u.want(u.verify(links.of(id)[0]), 500, "internal")
-	if !strings.Contains(log.String(), "cannot make a link") || !strings.Contains(log.String(), "email_verifications") {
+	u.want(u.mailLink(id, `{"kind": "verify"}`), 500, "internal")
+	u.want(u.verify(last), 500, "internal")
+	if !strings.Contains(log.String(), "email_verifications") {
 		t.Errorf("the reasons are not in the log: %s", &log)
 	}
-	for _, secret := range append(tokens, links.of(id)[0], "@example.com", "192.0.2") {
+	for _, secret := range append(tokens, last, "@example.com", "192.0.2") {
 		if strings.Contains(log.String(), secret) {
 			t.Errorf("%q is in the log: %s", secret, &log)
 		}
-	}
-}
-
-// Without somebody to send links, none is made.
-func TestNoLinkIsMadeForNobody(t *testing.T) {
-	u := startUsers(t, generous)
-	u.want(u.signUp("jin@example.com"), 201, "")
-	u.want(u.requestLink("jin@example.com"), 202, "")
-	if n := u.count("email_verifications"); n != 0 {
-		t.Errorf("%d links", n)
-	}
-	if n := u.count("outbox WHERE type = 'plaudit.user.verification-requested'"); n != 2 {
-		t.Errorf("%d events of requests", n)
 	}
 }

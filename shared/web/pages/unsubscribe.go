@@ -1,0 +1,190 @@
+package pages
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"html/template"
+	"net/http"
+	"strings"
+
+	"plaudit/shared/fault"
+	"plaudit/shared/problem"
+	"plaudit/shared/user"
+	"plaudit/shared/web"
+)
+
+// unsubscribe serves the links that end a type of mail. Mail programs send the POST by
+// themselves when their reader asks them to (https://www.rfc-editor.org/rfc/rfc8058), and
+// scanners of mail follow links, so a GET changes nothing.
+type unsubscribe struct{ users *user.Service }
+
+// The fields of the form. The first is that of RFC 8058, which the page's button sends
+// too; the second switches the mail on again.
+const (
+	oneClickField, oneClick = "List-Unsubscribe", "One-Click"
+	mailField, mailOn       = "mail", "on"
+)
+
+func (u unsubscribe) show(w http.ResponseWriter, r *http.Request) error {
+	if err := web.NoQuery(r); err != nil {
+		return err
+	}
+	sub, err := u.users.Subscription(r.Context(), web.Param(r, "token"))
+	if err != nil {
+		return err
+	}
+	return u.reply(w, sub)
+}
+
+func (u unsubscribe) change(w http.ResponseWriter, r *http.Request) error {
+	if err := web.NoQuery(r); err != nil {
+		return err
+	}
+	form, err := web.ReadOneClick(r, oneClickField, mailField)
+	if err != nil {
+		return err
+	}
+	switch off, on := form.Has(oneClickField), form.Has(mailField); {
+	case off == on:
+		form.Faults.Add(oneClickField, "must be %s; or send %s=%s instead, to get the mail again", oneClick, mailField, mailOn)
+	case off && form.Value(oneClickField) != oneClick:
+		form.Faults.Add(oneClickField, "must be %s", oneClick)
+	case on && form.Value(mailField) != mailOn:
+		form.Faults.Add(mailField, "must be %s", mailOn)
+	}
+	if err := form.Err(); err != nil {
+		return err
+	}
+	sub, err := u.users.Subscribe(r.Context(), web.Param(r, "token"), form.Has(mailField))
+	if err != nil {
+		return err
+	}
+	return u.reply(w, sub)
+}
+
+// unsubscribeTexts are the texts of the page in one language.
+type unsubscribeTexts struct {
+	Lang string
+	// The title, what the page says and its button, while the mail is on and while it is
+	// off. %s is a type of mail.
+	OnTitle, On, Off string
+	OffTitle         string
+	ToOff, ToOn      string
+	Always           string
+	types            map[string]string
+}
+
+var unsubscribeIn = map[string]unsubscribeTexts{
+	"en": {
+		Lang:    "en",
+		OnTitle: "Stop this mail?", On: "You get mail about %s.", ToOff: "Unsubscribe",
+		OffTitle: "Unsubscribed", Off: "You no longer get mail about %s.", ToOn: "Get this mail again",
+		Always: "Mail that protects your account is always sent.",
+		types: map[string]string{
+			"plaudit.entry.adjusted":       "penalties and bonuses",
+			"plaudit.entry.reversed":       "cancelled entries",
+			"plaudit.player.changed":       "changes of your status",
+			"plaudit.player.link-proposed": "proposals to link a player to you",
+			"plaudit.board.period-closed":  "final results",
+			user.OtherMail:                 "changes in other systems",
+		},
+	},
+	"ko": {
+		Lang:    "ko",
+		OnTitle: "이 메일을 그만 받으시겠습니까?", On: "현재 ‘%s’ 메일을 받고 있습니다.", ToOff: "수신 거부",
+		OffTitle: "수신 거부됨", Off: "이제 ‘%s’ 메일을 보내지 않습니다.", ToOn: "다시 받기",
+		Always: "계정을 보호하기 위한 메일은 항상 발송됩니다.",
+		types: map[string]string{
+			"plaudit.entry.adjusted":       "점수 조정",
+			"plaudit.entry.reversed":       "기록 취소",
+			"plaudit.player.changed":       "상태 변경",
+			"plaudit.player.link-proposed": "참가자 연결 제안",
+			"plaudit.board.period-closed":  "최종 결과",
+			user.OtherMail:                 "다른 시스템의 변경 사항",
+		},
+	},
+}
+
+// unsubscribeStyle is the page's only style; the policy admits it by its hash.
+const unsubscribeStyle = `body{margin:0;font:1.0625rem/1.5 system-ui,sans-serif;color:#1b1b1f;background:#fff}` +
+	`main{max-width:34rem;margin:0 auto;padding:2rem 1.25rem}h1{font-size:1.5rem;line-height:1.25}` +
+	`button{font:inherit;padding:.75rem 1.25rem;border:0;border-radius:.375rem;color:#fff;background:#1d4ed8}`
+
+var unsubscribePage = template.Must(template.New("page").Parse(`<!DOCTYPE html>
+<html lang="{{.Lang}}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>{{.Title}}</title>
+<style>` + unsubscribeStyle + `</style>
+</head>
+<body>
+<main>
+<h1>{{.Title}}</h1>
+{{range .Texts}}<p{{with .Lang}} lang="{{.}}"{{end}}>{{.Text}}</p>
+{{end}}{{with .Button}}<form method="post">
+<input type="hidden" name="{{.Field}}" value="{{.Value}}">
+<button type="submit">{{.Text}}</button>
+</form>
+{{end}}</main>
+</body>
+</html>
+`))
+
+type unsubscribeView struct {
+	Lang, Title string
+	Texts       []unsubscribeText
+	Button      *unsubscribeButton
+}
+
+// unsubscribeText is a paragraph; Lang is empty if it is the page's.
+type unsubscribeText struct{ Lang, Text string }
+
+type unsubscribeButton struct{ Field, Value, Text string }
+
+func (u unsubscribe) reply(w http.ResponseWriter, sub user.Subscription) error {
+	t := unsubscribeIn[sub.User.Locale]
+	view := unsubscribeView{Lang: t.Lang, Title: t.OnTitle, Button: &unsubscribeButton{oneClickField, oneClick, t.ToOff}}
+	says := t.On
+	if !sub.On {
+		view.Title, says, view.Button = t.OffTitle, t.Off, &unsubscribeButton{mailField, mailOn, t.ToOn}
+	}
+	view.Texts = []unsubscribeText{{Text: strings.Replace(says, "%s", t.types[sub.Type], 1)}, {Text: t.Always}}
+	return view.write(w, http.StatusOK)
+}
+
+// fail renders a fault. Who reads it is not known, so a page is in both languages.
+// Programs, which do not ask for HTML, get the problem.
+func (u unsubscribe) fail(w http.ResponseWriter, r *http.Request, p problem.Problem) error {
+	w.Header().Add("Vary", "Accept")
+	if !strings.Contains(strings.Join(r.Header.Values("Accept"), ","), "text/html") {
+		return p.Write(w)
+	}
+	en, ko := "Your request could not be carried out. "+p.Detail, "요청을 처리하지 못했습니다."
+	switch {
+	case p.Status == http.StatusNotFound:
+		en = "This link is not valid: it is incomplete, or its account no longer exists."
+		ko = "유효하지 않은 링크입니다. 주소의 일부가 빠졌거나 계정이 삭제되었습니다."
+	case p.Status == problem.Status(fault.TooManyRequests) || p.Status >= http.StatusInternalServerError:
+		en = "This does not work at the moment. Please try again later."
+		ko = "지금은 처리할 수 없습니다. 잠시 후 다시 시도해 주세요."
+	}
+	return unsubscribeView{Lang: "en", Title: "Plaudit", Texts: []unsubscribeText{{Text: en}, {Lang: "ko", Text: ko}}}.write(w, p.Status)
+}
+
+// contentPolicy admits the page's style and its own form, and nothing else.
+var contentPolicy = func() string {
+	sum := sha256.Sum256([]byte(unsubscribeStyle))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+}()
+
+func (v unsubscribeView) write(w http.ResponseWriter, status int) error {
+	var page bytes.Buffer
+	if err := unsubscribePage.Execute(&page, v); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Security-Policy", contentPolicy)
+	return web.ReplyHTML(w, status, page.Bytes())
+}
