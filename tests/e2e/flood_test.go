@@ -294,7 +294,7 @@ func (f *flood) send(t *testing.T, r *rand.Rand, n uint64) {
 			return
 		}
 		in.body = string(text)
-		if strings.HasPrefix(in.path, "/verify") || strings.HasPrefix(in.path, "/reset") {
+		if strings.HasPrefix(in.path, "/v1/unsubscribe/") || strings.HasPrefix(in.path, "/verify") || strings.HasPrefix(in.path, "/reset") {
 			form := url.Values{}
 			for name, value := range body {
 				form.Set(name, fmt.Sprint(value))

@@ -20,7 +20,8 @@ func TestHEADHasTheHeadersOfGET(t *testing.T) {
 	entry := want(t, 201, "POST", "/v1/boards/"+board+"/entries", root.token, `{"player": "p", "points": 1}`).text(t, "id")
 	subject := unique("task/head-")
 	logid := want(t, 201, "POST", "/v1/audit/events", root.token, fmt.Sprintf(`{"specversion": "1.0", "id": "1", "source": %q, "type": "t", "subject": %q}`, "/"+subject, subject)).text(t, "logid")
-	fill := strings.NewReplacer("{board}", board, "{entry}", entry, "{player}", "p", "{user}", root.id, "{id}", root.id, "{logid}", logid)
+	fill := strings.NewReplacer("{board}", board, "{entry}", entry, "{player}", "p", "{user}", root.id, "{id}", root.id, "{logid}", logid,
+		"/v1/unsubscribe/{token}", root.mailLink(t, `{"kind": "unsubscribe", "type": "other"}`))
 	// Lists that other tests write to.
 	queries := map[string]string{"/v1/audit/events": "?subject=" + subject, "/v1/audit/export": "?to=2000-01-01T00:00:00Z"}
 	// comparable returns the headers that do not differ between any two requests.

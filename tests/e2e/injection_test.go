@@ -99,6 +99,14 @@ func injections(t *testing.T) []injection {
 		add(injection{route: "GET " + page, path: page + "?lang=§"})
 		add(injection{route: "POST " + page, body: `{"token": §}`})
 	}
+	add(injection{route: "GET /v1/unsubscribe/{token}", path: "/v1/unsubscribe/§"})
+	add(injection{route: "POST /v1/unsubscribe/{token}", path: "/v1/unsubscribe/§", body: `{"mail": §}`})
+	for _, body := range []string{`{"kind": §}`, `{"kind": "unsubscribe", "type": §}`} {
+		add(injection{route: "POST /v1/users/{id}/mail-links", path: "/v1/users/" + self.id + "/mail-links", token: mailer(t), body: body})
+	}
+	add(injection{route: "POST /v1/users/{id}/mail-links", path: "/v1/users/§/mail-links", token: mailer(t), body: `{"kind": "verify"}`})
+	add(injection{route: "PUT /v1/users/{id}/mail-state", path: "/v1/users/" + self.id + "/mail-state", token: mailer(t), body: `{"state": §}`})
+	add(injection{route: "PUT /v1/users/{id}/mail-state", path: "/v1/users/§/mail-state", token: mailer(t), body: `{"state": "bounced"}`})
 
 	add(injection{route: "POST /v1/boards", token: owner.token, body: `{"id": §}`})
 	for _, name := range []string{"title", "combine", "order", "ties", "time_zone", "unit", "grace", "players", "state"} {

@@ -87,6 +87,10 @@ GET    /v1/users/me                                -        401  200  200  200  
 PATCH  /v1/users/me                                -        401  200  200  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
 GET    /v1/users/{id}                              -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 PATCH  /v1/users/{id}                              -        401  403  403  403  403  403  403  403  403  403  403  403  403  403  200  401  401  401  401  401
+POST   /v1/users/{id}/mail-links                   -        401  403  403  403  403  403  403  403  403  403  403  403  403  403  403  401  401  401  401  401
+PUT    /v1/users/{id}/mail-state                   -        401  403  403  403  403  403  403  403  403  403  403  403  403  403  403  401  401  401  401  401
+GET    /v1/unsubscribe/{token}                     -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+POST   /v1/unsubscribe/{token}                     -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 POST   /v1/sessions                                -        201  201  201  201  201  201  201  201  201  201  201  201  201  201  201  401  401  401  401  401
 POST   /v1/sessions/refresh                        -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 GET    /v1/sessions                                -        401  200  200  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
@@ -128,6 +132,8 @@ type cast struct {
 	keyID   string
 	session string // the id of one of spare's sessions
 	logid   string // of an event of the private board
+
+	unsubscribe string // the path of a link that ends mail to spare
 }
 
 func newCast(t *testing.T) *cast {
@@ -163,6 +169,7 @@ func newCast(t *testing.T) *cast {
 	_, _, c.tokens["even"] = root.key(t, []string{"events:write"})
 	_, _, c.tokens["othr"] = owner.key(t, []string{"read", "entries:write", "boards:write"}, owner.board(t, ""))
 	c.logid = c.listed(t)
+	c.unsubscribe = c.spare.mailLink(t, `{"kind": "unsubscribe", "type": "other"}`)
 	false := forged(t, root)
 	for caller, name := range map[string]string{"expi": "expired", "fore": "foreign", "alg0": "none", "hs25": "hs256", "malf": "malformed"} {
 		c.tokens[caller] = false[name]
@@ -268,6 +275,14 @@ func (c *cast) request(t *testing.T, method, pattern, kind, caller string) (path
 		return "/v1/users/" + c.spare.id, ""
 	case "PATCH /v1/users/{id}":
 		return "/v1/users/" + c.spare.id, `{"role": "organizer"}`
+	case "POST /v1/users/{id}/mail-links":
+		return "/v1/users/" + c.spare.id + "/mail-links", `{"kind": "unsubscribe", "type": "other"}`
+	case "PUT /v1/users/{id}/mail-state":
+		return "/v1/users/" + c.spare.id + "/mail-state", `{"state": "bounced"}`
+	case "GET /v1/unsubscribe/{token}":
+		return c.unsubscribe, ""
+	case "POST /v1/unsubscribe/{token}":
+		return c.unsubscribe, "List-Unsubscribe=One-Click"
 	case "POST /v1/sessions":
 		return path, fmt.Sprintf(`{"email": %q, "password": %q}`, c.spare.email, password)
 	case "POST /v1/sessions/refresh":
