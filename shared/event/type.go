@@ -28,6 +28,8 @@ const (
 	UserLoginFailed           Type = "plaudit.user.login-failed"
 	UserVerificationRequested Type = "plaudit.user.verification-requested"
 	UserEmailVerified         Type = "plaudit.user.email-verified"
+	UserEmailChanged          Type = "plaudit.user.email-changed"
+	UserResetRequested        Type = "plaudit.user.reset-requested"
 	SessionReused             Type = "plaudit.session.reused"
 	SessionRevoked            Type = "plaudit.session.revoked"
 	KeyCreated                Type = "plaudit.key.created"
@@ -40,7 +42,7 @@ func Types() []Type {
 		BoardCreated, BoardUpdated, BoardPeriodClosed, PlayerChanged, PlayerErased, LinkProposed, LinkAccepted, LinkEnded,
 		EntryAdded, EntryAdjusted, EntryImported, EntryReversed,
 		UserCreated, UserUpdated, UserErased, UserRoleChanged, UserPasswordChanged, UserLoginFailed,
-		UserVerificationRequested, UserEmailVerified,
+		UserVerificationRequested, UserEmailVerified, UserEmailChanged, UserResetRequested,
 		SessionReused, SessionRevoked, KeyCreated, KeyDeleted,
 	}
 }

@@ -20,8 +20,9 @@ type AccountStore interface {
 	// Secret returns an account and its password.
 	Secret(ctx context.Context, id string) (User, Password, error)
 	// ChangePassword replaces the password if its version is still old, ends every
-	// session of the account, and forgets its devices. If the password has changed in
-	// the meantime, it returns a fault of kind BadCredentials.
+	// session of the account and every link that resets the password, forgets the
+	// account's devices, and takes back the address that it asked for. If the password
+	// has changed in the meantime, it returns a fault of kind BadCredentials.
 	ChangePassword(ctx context.Context, id string, old int64, hash, actor string) error
 	// Erase deletes an account, its data, and the attempts that limits count
 	// against its address. Erasing the only admin is a fault of kind LastAdmin.
@@ -146,18 +147,24 @@ func (s *Service) changePassword(ctx context.Context, c access.Caller, current, 
 	if err := faults.Err(); err != nil {
 		return User{}, err
 	}
-	ok, _, err := s.verify(ctx, u.ID, old.Hash, current, passwordChange(u, c.Session))
-	if err != nil {
+	if err := s.checkCurrent(ctx, c, u, old, current); err != nil {
 		return User{}, err
-	}
-	if !ok {
-		return User{}, fault.Field(fault.BadCredentials, "current_password", "The current password is wrong.")
 	}
 	hash, err := s.Passwords.Hash(ctx, next)
 	if err != nil {
 		return User{}, err
 	}
 	return u, orAccountGone(s.Store.ChangePassword(ctx, u.ID, old.Version, hash, c.Actor()))
+}
+
+// checkCurrent returns a fault unless current is the account's password. A wrong one
+// counts as a failed login when the owner is told of them.
+func (s *Service) checkCurrent(ctx context.Context, c access.Caller, u User, p Password, current string) error {
+	ok, _, err := s.verify(ctx, u.ID, p.Hash, current, passwordChange(u, c.Session))
+	if err == nil && !ok {
+		return fault.Field(fault.BadCredentials, "current_password", "The current password is wrong.")
+	}
+	return err
 }
 
 // Erase deletes the caller's account and all personal data. Only the account's

@@ -89,9 +89,10 @@ func (l Limits) deviceLogin(email string, device Digest) guessLimits {
 	}
 }
 
-// passwordChange returns the limits on changes of password. They count by session:
-// a thief with a stolen access token has few guesses, and neither keeps the owner
-// from logging in nor, in the new session, from changing the password.
+// passwordChange returns the limits on changes of password or address, which present the
+// current password. They count by session: a thief with a stolen access token has few
+// guesses, and neither keeps the owner from logging in nor, in the new session, from
+// changing the password.
 func passwordChange(u User, session string) guessLimits {
 	return guessLimits{
 		attempts: Limit{Name: "password-change", Subject: u.ID + " " + session, Max: loginFailures, Window: loginWindow},

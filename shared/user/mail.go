@@ -31,8 +31,8 @@ const OtherMail = "other"
 // that may reveal an attack, because a thief would switch them off first, and those that
 // end something of theirs for good.
 var requiredMail = []string{
-	string(event.UserLoginFailed), string(event.UserPasswordChanged), string(event.UserRoleChanged), "plaudit.user.email-changed",
-	string(event.UserVerificationRequested), "plaudit.user.reset-requested",
+	string(event.UserLoginFailed), string(event.UserPasswordChanged), string(event.UserRoleChanged), string(event.UserEmailChanged),
+	string(event.UserVerificationRequested), string(event.UserResetRequested),
 	string(event.SessionReused), string(event.KeyCreated),
 	string(event.PlayerErased), string(event.LinkEnded),
 }
@@ -63,10 +63,11 @@ type MailLinkKind string
 // The kinds.
 const (
 	VerifyLink      MailLinkKind = "verify"
+	ResetLink       MailLinkKind = "reset"
 	UnsubscribeLink MailLinkKind = "unsubscribe"
 )
 
-var mailLinkKinds = []MailLinkKind{VerifyLink, UnsubscribeLink}
+var mailLinkKinds = []MailLinkKind{VerifyLink, ResetLink, UnsubscribeLink}
 
 // MailLink is a link in a mail, with the address that the mail goes to.
 type MailLink struct{ URL, Email string }
@@ -103,6 +104,9 @@ func (s *Service) MailLink(ctx context.Context, account string, kind MailLinkKin
 	case VerifyLink:
 		path = "/verify?token="
 		token, email, err = s.verifyLink(ctx, account)
+	case ResetLink:
+		path = "/reset?token="
+		token, email, err = s.resetLink(ctx, account)
 	case UnsubscribeLink:
 		path = "/v1/unsubscribe/"
 		token, email, err = s.unsubscribeLink(ctx, account, typ)

@@ -121,6 +121,18 @@ func parse(hash string) (c cost, salt, key []byte, err error) {
 	return c, salt, key, nil
 }
 
+// The details of the faults of a password, by which a page in another language says the
+// same.
+const (
+	PasswordMissing    = "is required"
+	PasswordNUL        = "must not contain the character NUL"
+	PasswordCommon     = "is too common. Choose another, such as a few words that only you would combine"
+	PasswordOwnAddress = "must not be the e-mail address or the part before its @"
+)
+
+// PasswordLength is the detail of the fault of a password that is too short or too long.
+var PasswordLength = fmt.Sprintf("must have %d to %d characters", minPassword, maxPassword)
+
 // checkPassword counts characters in the form that is hashed, so that the
 // result does not depend on the keyboard either. It refuses what attackers try
 // first (NIST SP 800-63B, 5.1.1.2): the commonest passwords, and the account's
@@ -129,14 +141,14 @@ func checkPassword(faults *fault.List, field, password, email string) {
 	n := utf8.RuneCountInString(norm.NFKC.String(password))
 	switch {
 	case password == "":
-		faults.Add(field, "is required")
+		faults.Add(field, PasswordMissing)
 	case n < minPassword || n > maxPassword:
-		faults.Add(field, "must have %d to %d characters", minPassword, maxPassword)
+		faults.Add(field, "%s", PasswordLength)
 	case strings.ContainsRune(password, 0):
-		faults.Add(field, "must not contain the character NUL")
+		faults.Add(field, PasswordNUL)
 	case common(password):
-		faults.Add(field, "is too common. Choose another, such as a few words that only you would combine")
+		faults.Add(field, PasswordCommon)
 	case ownAddress(password, email):
-		faults.Add(field, "must not be the e-mail address or the part before its @")
+		faults.Add(field, PasswordOwnAddress)
 	}
 }

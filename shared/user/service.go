@@ -59,6 +59,8 @@ type Store interface {
 
 	KeyStore
 	VerificationStore
+	AddressStore
+	ResetStore
 	MailStore
 
 	// Wait returns the time until none of the limits is full, 0 if none is.
@@ -72,7 +74,8 @@ type Store interface {
 	Fail(ctx context.Context, user string, account Limit, others ...Limit) (time.Duration, error)
 
 	// Sweep deletes rows that are no longer needed: attempts older than
-	// LongestWindow, ended sessions, expired devices and links.
+	// LongestWindow, ended sessions, expired devices, links and requests for them, and
+	// addresses that are no longer kept.
 	Sweep(ctx context.Context) error
 	// Ready returns an error unless the database answers and is migrated.
 	Ready(ctx context.Context) error

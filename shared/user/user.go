@@ -19,6 +19,8 @@ type User struct {
 	ID            string
 	Email         string // as its owner wrote it; compared by AddressKey
 	EmailVerified bool
+	NewEmail      string // what the account asked for and has not confirmed; empty if nothing
+	FormerEmail   string // the verified one before the latest change, for a while; empty if none
 	DisplayName   string
 	Role          access.Role
 	Locale        string          // ko or en

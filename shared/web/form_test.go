@@ -17,7 +17,7 @@ func TestForms(t *testing.T) {
 	}{
 		{"a form", FormType, "token=a%2Bb+c&password=%EC%A7%84", "", ""},
 		{"a form that names its encoding", FormType + "; charset=UTF-8", "token=a%2Bb+c&password=%EC%A7%84", "", ""},
-		{"a field that is not there counts as empty", FormType, "token=a%2Bb+c&password=%EC%A7%84&lang=", "", ""},
+		{"an absent field counts as empty", FormType, "token=a%2Bb+c&password=%EC%A7%84&lang=", "", ""},
 		{"JSON", "application/json", "{}", fault.UnsupportedMediaType, "Content-Type"},
 		{"a form with files", "multipart/form-data; boundary=x", "--x--", fault.UnsupportedMediaType, "Content-Type"},
 		{"no type", "", "token=a", fault.UnsupportedMediaType, "Content-Type"},

@@ -90,8 +90,9 @@ func (r Route) admits(c access.Caller) bool {
 const (
 	kb          = 1000
 	credentials = 4 * kb
-	account     = 16 * kb // also an API key
-	entry       = 64 * kb // also a reversal and a player
+	account     = 16 * kb         // also an API key
+	form        = 3 * credentials // the same, in which each byte may be escaped by three
+	entry       = 64 * kb         // also a reversal and a player
 	board       = 256 * kb
 	batch       = 1000 * kb
 )
@@ -134,6 +135,7 @@ var Routes = []Route{
 	{"PATCH", "/v1/users/me", "users", People, account},
 	{"DELETE", "/v1/users/me", "users", People, 0},
 	{"PUT", "/v1/users/me/password", "users", People, credentials},
+	{"PUT", "/v1/users/me/email", "users", People, credentials},
 	{"GET", "/v1/users/{id}", "users", Anyone, 0},
 	{"PATCH", "/v1/users/{id}", "users", Admins, account},
 	{"POST", "/v1/users/{id}/mail-links", "users", Mailer, credentials},
@@ -151,6 +153,12 @@ var Routes = []Route{
 	{"POST", "/v1/tokens", "users", Anyone, credentials},
 	{"POST", "/v1/email-verifications", "users", Anyone, credentials},
 	{"PUT", "/v1/email-verifications/{token}", "users", Anyone, credentials},
+	{"POST", "/v1/password-resets", "users", Anyone, credentials},
+	{"PUT", "/v1/password-resets/{token}", "users", Anyone, credentials},
+	{"GET", "/verify", "users", Anyone, 0},
+	{"POST", "/verify", "users", Anyone, credentials},
+	{"GET", "/reset", "users", Anyone, 0},
+	{"POST", "/reset", "users", Anyone, form},
 	{"GET", "/v1/openapi.json", "users", Anyone, 0},
 	{"GET", "/.well-known/jwks.json", "users", Anyone, 0},
 	{"GET", "/healthz", "users", Anyone, 0},

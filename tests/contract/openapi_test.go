@@ -90,14 +90,14 @@ func TestOpenAPIDocumentHasEveryRoute(t *testing.T) {
 		if takes := r.Method == "POST" || r.Method == "PUT" && r.Pattern != "/v1/players/me/links/{board}/{player}" || r.Method == "PATCH"; takes != (body != nil) {
 			t.Errorf("%s: has a documented body: %t", row, body != nil)
 		} else if takes {
-			media, form := "application/json", "JSON"
-			if at(body, "content", media) == nil { // of a page
-				media, form = "application/x-www-form-urlencoded", "A form"
+			media, kind := "application/json", "JSON"
+			if at(body, "content", web.FormType) != nil {
+				media, kind = web.FormType, "A form"
 			}
 			if at(body, "content", media, "example") == nil {
 				t.Errorf("%s: the body has no example", row)
 			}
-			if want := form + " of at most " + thousands(r.Body) + " bytes."; body["description"] != want {
+			if want := kind + " of at most " + thousands(r.Body) + " bytes."; body["description"] != want {
 				t.Errorf("%s: the body's description is %q, want %q", row, body["description"], want)
 			}
 		}

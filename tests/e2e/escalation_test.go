@@ -24,6 +24,8 @@ func TestClientsMayNotSendFieldsOfTheServer(t *testing.T) {
 			"id email email_verified created_at password display_name mail locale"},
 		{"PUT", "/v1/users/me/password", me.token, fmt.Sprintf(`"current_password": %q, "password": "another horse entirely"`, password),
 			"id email user role"},
+		{"PUT", "/v1/users/me/email", me.token, fmt.Sprintf(`"current_password": %q, "email": "%s@example.com"`, password, unique("mass")),
+			"id email_verified new_email user role password"},
 		{"POST", "/v1/sessions", "", fmt.Sprintf(`"email": %q, "password": %q`, me.email, password),
 			"role scopes boards expires_in user owner sid"},
 		{"POST", "/v1/sessions/refresh", "", fmt.Sprintf(`"refresh_token": %q`, me.refresh),
@@ -34,6 +36,8 @@ func TestClientsMayNotSendFieldsOfTheServer(t *testing.T) {
 			"role scopes boards owner expires_in"},
 		{"POST", "/v1/email-verifications", "", fmt.Sprintf(`"email": %q`, me.email),
 			"user id token email_verified url link"},
+		{"POST", "/v1/password-resets", "", fmt.Sprintf(`"email": %q`, me.email),
+			"user id token password url link"},
 		{"POST", "/v1/boards", owner.token, fmt.Sprintf(`"id": %q`, unique("mass")),
 			"version created_at owner role closed standings"},
 		{"PATCH", "/v1/boards/" + board, owner.token, `"title": "x"`,
@@ -211,6 +215,10 @@ func TestEnumeration(t *testing.T) {
 	same(t, "links for unverified and unknown addresses", link(me.email), link(unknown))
 	me.verify(t)
 	same(t, "links for verified and unknown addresses", link(me.email), link(unknown))
+	reset := func(email string) answer {
+		return want(t, 202, "POST", "/v1/password-resets", "", fmt.Sprintf(`{"email": %q}`, email))
+	}
+	same(t, "resets for known and unknown addresses", reset(me.email), reset(unknown))
 	found := find(me.email)
 	if strings.Contains(found.body, "@") || strings.Contains(found.body, "role") || found.text(t, "items", 0, "id") != me.id {
 		t.Errorf("an organizer finds %s", found.body)

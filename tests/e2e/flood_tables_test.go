@@ -44,7 +44,11 @@ var tables = map[string]map[string]string{
 		"outbox_failed":  `SELECT subject, id::text, md5(t::text) FROM outbox_failed t`,
 		"attempts":       "",
 
-		"email_verifications": `SELECT user_id::text, digest::text, md5(t::text) FROM email_verifications t`,
+		"email_verifications":     `SELECT user_id::text, digest::text, md5(t::text) FROM email_verifications t`,
+		"password_resets":         `SELECT user_id::text, digest::text, md5(t::text) FROM password_resets t`,
+		"password_reset_requests": `SELECT user_id::text, '', md5(t::text) FROM password_reset_requests t`,
+		"new_emails":              `SELECT user_id::text, '', md5(t::text) FROM new_emails t`,
+		"former_emails":           `SELECT user_id::text, '', md5(t::text) FROM former_emails t`,
 	},
 }
 

@@ -142,7 +142,7 @@ func newFlood(t *testing.T) *flood {
 		row := r.Method + " " + r.Pattern
 		often := 4
 		switch row {
-		case "POST /v1/sessions", "PUT /v1/users/me/password":
+		case "POST /v1/sessions", "PUT /v1/users/me/password", "PUT /v1/users/me/email", "PUT /v1/password-resets/{token}", "POST /reset":
 			often = 1 // hashing a password is slow
 		case "POST /v1/users":
 			often = 2 // so are these, but some must succeed
@@ -223,7 +223,7 @@ func (f *flood) good(r *rand.Rand, n uint64) (request, map[string]any) {
 	switch row {
 	case "POST /v1/boards":
 		body["id"] = unique(fmt.Sprintf("flood-%d", n))
-	case "POST /v1/users", "POST /v1/email-verifications": // five requests for one address would be the limit
+	case "POST /v1/users", "POST /v1/email-verifications", "POST /v1/password-resets": // five requests for one address would be the limit
 		body["email"] = unique(fmt.Sprintf("flood-%d", n)) + "@example.com"
 	case "POST /v1/sessions":
 		body["email"], body["password"] = pick(r, f.victims).email, password
@@ -231,6 +231,8 @@ func (f *flood) good(r *rand.Rand, n uint64) (request, map[string]any) {
 		body["refresh_token"] = pick(r, f.victims).refresh
 	case "PUT /v1/users/me/password":
 		body["current_password"] = password
+	case "PUT /v1/users/me/email":
+		body["email"], body["current_password"] = unique(fmt.Sprintf("flood-%d", n))+"@example.com", password
 	case "POST /v1/tokens":
 		body["key"] = f.key
 	case "POST /v1/audit/events":
@@ -292,7 +294,7 @@ func (f *flood) send(t *testing.T, r *rand.Rand, n uint64) {
 			return
 		}
 		in.body = string(text)
-		if strings.HasPrefix(in.path, "/v1/unsubscribe/") {
+		if strings.HasPrefix(in.path, "/v1/unsubscribe/") || strings.HasPrefix(in.path, "/verify") || strings.HasPrefix(in.path, "/reset") {
 			form := url.Values{}
 			for name, value := range body {
 				form.Set(name, fmt.Sprint(value))

@@ -91,6 +91,14 @@ func injections(t *testing.T) []injection {
 	add(injection{route: "POST /v1/tokens", body: `{"key": §}`})
 	add(injection{route: "POST /v1/email-verifications", body: `{"email": §}`})
 	add(injection{route: "PUT /v1/email-verifications/{token}", path: "/v1/email-verifications/§"})
+	add(injection{route: "PUT /v1/users/me/email", token: self.token, body: fmt.Sprintf(`{"email": §, "current_password": %q}`, password)})
+	add(injection{route: "POST /v1/password-resets", body: `{"email": §}`})
+	add(injection{route: "PUT /v1/password-resets/{token}", path: "/v1/password-resets/§", body: fmt.Sprintf(`{"password": %q}`, password)})
+	for _, page := range []string{"/verify", "/reset"} {
+		add(injection{route: "GET " + page, path: page + "?token=§"})
+		add(injection{route: "GET " + page, path: page + "?lang=§"})
+		add(injection{route: "POST " + page, body: `{"token": §}`})
+	}
 	add(injection{route: "GET /v1/unsubscribe/{token}", path: "/v1/unsubscribe/§"})
 	add(injection{route: "POST /v1/unsubscribe/{token}", path: "/v1/unsubscribe/§", body: `{"mail": §}`})
 	for _, body := range []string{`{"kind": §}`, `{"kind": "unsubscribe", "type": §}`} {

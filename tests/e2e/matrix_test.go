@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,6 +103,12 @@ DELETE /v1/keys/{id}                               own      401  404  204  204  
 POST   /v1/tokens                                  -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 POST   /v1/email-verifications                     -        202  202  202  202  202  202  202  202  202  202  202  202  202  202  202  401  401  401  401  401
 PUT    /v1/email-verifications/{token}             -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+POST   /v1/password-resets                         -        202  202  202  202  202  202  202  202  202  202  202  202  202  202  202  401  401  401  401  401
+PUT    /v1/password-resets/{token}                 -        404  404  404  404  404  404  404  404  404  404  404  404  404  404  404  401  401  401  401  401
+GET    /verify                                     -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+POST   /verify                                     -        404  404  404  404  404  404  404  404  404  404  404  404  404  404  404  401  401  401  401  401
+GET    /reset                                      -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
+POST   /reset                                      -        404  404  404  404  404  404  404  404  404  404  404  404  404  404  404  401  401  401  401  401
 GET    /v1/openapi.json                            -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 GET    /.well-known/jwks.json                      -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 GET    /v1/openapi.json                            -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
@@ -109,6 +116,7 @@ GET    /healthz                                    -        200  200  200  200  
 GET    /readyz                                     -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 GET    /readyz/scores                              -        200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  401  401  401  401  401
 DELETE /v1/sessions                                -        401  204  204  204  204  204  204  204  403  403  403  403  403  204  204  401  401  401  401  401
+PUT    /v1/users/me/email                          -        401  200  200  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
 PUT    /v1/users/me/password                       -        401  200  200  200  200  200  200  200  403  403  403  403  403  200  200  401  401  401  401  401
 DELETE /v1/users/me                                -        401  204  204  204  204  204  204  204  403  403  403  403  403  204  204  401  401  401  401  401
 `
@@ -294,11 +302,19 @@ func (c *cast) request(t *testing.T, method, pattern, kind, caller string) (path
 		return "/v1/keys/" + c.keyID, ""
 	case "POST /v1/tokens":
 		return path, fmt.Sprintf(`{"key": %q}`, c.key)
-	case "POST /v1/email-verifications":
+	case "POST /v1/email-verifications", "POST /v1/password-resets":
 		return path, fmt.Sprintf(`{"email": "%s@example.com"}`, unique("matrix"))
 	case "PUT /v1/email-verifications/{token}":
 		// A link works once, so each caller gets one of their own.
 		return "/v1/email-verifications/" + person(t, access.Member).link(t), ""
+	case "PUT /v1/password-resets/{token}":
+		return "/v1/password-resets/" + strings.Repeat("A", 43), fmt.Sprintf(`{"password": %q}`, password)
+	case "POST /verify":
+		return path, url.Values{"token": {strings.Repeat("A", 43)}}.Encode()
+	case "POST /reset":
+		return path, url.Values{"token": {strings.Repeat("A", 43)}, "password": {password}, "again": {password}}.Encode()
+	case "PUT /v1/users/me/email":
+		return path, fmt.Sprintf(`{"current_password": %q, "email": "%s@example.com"}`, password, unique("matrix"))
 	case "PUT /v1/users/me/password":
 		return path, fmt.Sprintf(`{"current_password": %q, "password": %q}`, password, password)
 	}

@@ -77,24 +77,37 @@ func (s *Store) ChangePassword(ctx context.Context, id string, old int64, hash, 
 			return err
 		}
 		if version != old {
-			return fault.Field(fault.BadCredentials, "current_password", "Another request has just changed the password. Log in with the new one.")
+			return passwordChanged()
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE users SET password_hash = $2, password_version = password_version + 1 WHERE id = $1`, id, hash); err != nil {
-			return err
-		}
-		ended, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1`, id)
-		if err != nil {
-			return err
-		}
-		n, err := ended.RowsAffected()
-		if err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM devices WHERE user_id = $1`, id); err != nil {
-			return err
-		}
-		return report(ctx, tx, userEvent{id, event.UserPasswordChanged, actor, map[string]any{"sessions_ended": n}})
+		return setPassword(ctx, tx, id, hash, actor)
 	})
+}
+
+// setPassword replaces an account's password, ends what the previous one may have opened
+// and reports the change: a thief who knew the previous one may also have asked for
+// another address, or for a link that resets it. The caller has locked the account's row.
+func setPassword(ctx context.Context, tx *sqlx.Tx, id, hash, actor string) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE users SET password_hash = $2, password_version = password_version + 1 WHERE id = $1`, id, hash); err != nil {
+		return err
+	}
+	ended, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1`, id)
+	if err != nil {
+		return err
+	}
+	n, err := ended.RowsAffected()
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM devices WHERE user_id = $1`, id); err != nil {
+		return err
+	}
+	if err := endResets(ctx, tx, id); err != nil {
+		return err
+	}
+	if err := forgetNewAddress(ctx, tx, id, ""); err != nil {
+		return err
+	}
+	return report(ctx, tx, userEvent{id, event.UserPasswordChanged, actor, map[string]any{"sessions_ended": n}})
 }
 
 // Erase implements user.AccountStore. It locks the admins even if the account is
@@ -112,8 +125,10 @@ func (s *Store) Erase(ctx context.Context, id, actor string) error {
 		if u.Role == access.Admin && !slices.ContainsFunc(admins, func(admin string) bool { return admin != id }) {
 			return fault.New(fault.LastAdmin, "This is the only admin. Make another account an admin first.")
 		}
-		// From every client address: those subjects begin with the account's.
-		names := pq.StringArray{user.AccountLimit(u.Email).Name, user.PairLimit(u.Email, "").Name, user.VerificationLimit(u.Email).Name}
+		// From every client address: those subjects begin with the account's. Only those of
+		// the present address: an account can ask for any other, and so would let its owner
+		// start the limits of somebody else's address again.
+		names := pq.StringArray{user.AccountLimit(u.Email).Name, user.PairLimit(u.Email, "").Name, user.VerificationLimit(u.Email).Name, user.ResetLimit(u.Email).Name}
 		if _, err := tx.ExecContext(ctx, `
 			DELETE FROM attempts WHERE name = ANY ($1) AND subject BETWEEN $2 AND $2 || decode(repeat('ff', 32), 'hex')`,
 			names, subject(user.AccountLimit(u.Email))); err != nil {

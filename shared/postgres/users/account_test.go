@@ -80,7 +80,7 @@ func testOutbox(ctx context.Context, t *testing.T, traced func(string) bool) {
 	check(err)
 	_, err = s.MakeVerification(ctx, id, token(9).Digest, time.Hour, 5)
 	check(err)
-	check(s.UseVerification(ctx, token(9).Digest))
+	check(s.UseVerification(ctx, token(9).Digest, time.Hour))
 	_, err = s.RequestVerification(ctx, "jin@example.com", user.VerificationLimit("jin@example.com"))
 	check(err) // verified, no message
 	check(s.SetVerified(ctx, id, self))
@@ -104,6 +104,15 @@ func testOutbox(ctx context.Context, t *testing.T, traced func(string) bool) {
 		_, err := s.Fail(ctx, id, user.AccountLimit("jin@example.com"), user.Limit{Name: "login-address", Subject: "192.0.2.1", Max: 99, Window: time.Minute})
 		check(err)
 	}
+	_, err = s.RequestAddress(ctx, id, 1, "new@example.com", month, self)
+	check(err)
+	_, err = s.MakeVerification(ctx, id, token(8).Digest, time.Hour, 5)
+	check(err)
+	check(s.UseVerification(ctx, token(8).Digest, month))
+	_, err = s.RequestReset(ctx, "new@example.com", time.Hour, user.ResetLimit("new@example.com"))
+	check(err)
+	_, err = s.RequestReset(ctx, "jin@example.com", time.Hour, user.ResetLimit("jin@example.com"))
+	check(err) // the former address, no message
 	check(s.ChangePassword(ctx, id, 1, "$argon2id$two", self))
 	if err := s.ChangePassword(ctx, id, 1, "$argon2id$three", self); !fault.Is(err, fault.BadCredentials) {
 		t.Fatal(err)
@@ -124,6 +133,9 @@ func testOutbox(ctx context.Context, t *testing.T, traced func(string) bool) {
 		{Kind: "event", Type: "plaudit.session.revoked", Actor: self, Data: `{"session":"` + one + `"}`},
 		{Kind: "event", Type: "plaudit.session.reused", Actor: user.Self, Data: `{"session":"` + two + `"}`},
 		{Kind: "event", Type: "plaudit.user.login-failed", Actor: user.Self, Data: `{"failures":5}`},
+		{Kind: "event", Type: "plaudit.user.verification-requested", Actor: self, Data: `{}`},
+		{Kind: "event", Type: "plaudit.user.email-changed", Actor: user.Self, Data: `{}`},
+		{Kind: "event", Type: "plaudit.user.reset-requested", Actor: user.Self, Data: `{}`},
 		{Kind: "event", Type: "plaudit.user.password-changed", Actor: self, Data: `{"sessions_ended":0}`},
 	}
 	compare := func(name string, got, want []outboxRow) {
@@ -199,7 +211,20 @@ func TestNoMessageWithoutItsChange(t *testing.T) {
 	if _, err := s.MakeVerification(t.Context(), other.ID, token(4).Digest, time.Hour, 5); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Owner().ExecContext(t.Context(), `ALTER TABLE outbox ADD CHECK (id < 7)`); err != nil { // full: two accounts' 6
+	moving := account(t, s, "m@example.com", access.Member)
+	if _, err := s.RequestAddress(t.Context(), moving.ID, 1, "n@example.com", month, "user/x"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.MakeVerification(t.Context(), moving.ID, token(5).Digest, time.Hour, 5); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.RequestReset(t.Context(), u.Email, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.MakeReset(t.Context(), u.ID, token(6).Digest, time.Hour, 5); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Owner().ExecContext(t.Context(), `ALTER TABLE outbox ADD CHECK (id < 12)`); err != nil { // full: three accounts' 9, and 2
 		t.Fatal(err)
 	}
 	changes := map[string]func() error{
@@ -219,14 +244,26 @@ func TestNoMessageWithoutItsChange(t *testing.T) {
 			_, err := s.RequestVerification(t.Context(), other.Email, user.VerificationLimit(other.Email))
 			return err
 		},
-		"verify": func() error { return s.UseVerification(t.Context(), token(4).Digest) },
+		"verify": func() error { return s.UseVerification(t.Context(), token(4).Digest, time.Hour) },
 		"vouch":  func() error { return s.SetVerified(t.Context(), other.ID, "user/x") },
+		"new address": func() error {
+			_, err := s.RequestAddress(t.Context(), other.ID, 1, "o@example.com", month, "user/x")
+			return err
+		},
+		"swap": func() error { return s.UseVerification(t.Context(), token(5).Digest, time.Hour) },
+		"forgotten": func() error {
+			_, err := s.RequestReset(t.Context(), other.Email, time.Hour, user.ResetLimit(other.Email))
+			return err
+		},
+		"reset": func() error { return s.UseReset(t.Context(), token(6).Digest, "$argon2id$x") },
 	}
 	state := func() string {
 		var all string
 		if err := d.Owner().GetContext(t.Context(), &all, `
 			SELECT (SELECT string_agg(users::text, ' ' ORDER BY id) FROM users) || (SELECT string_agg(sessions::text, ' ') FROM sessions) ||
-				(SELECT string_agg(v::text, ' ') FROM email_verifications v) || (SELECT count(*) FROM attempts) || (SELECT count(*) FROM erased_users)`); err != nil {
+				(SELECT string_agg(v::text, ' ' ORDER BY digest) FROM email_verifications v) || (SELECT string_agg(r::text, ' ') FROM password_resets r) ||
+				(SELECT string_agg(r::text, ' ') FROM password_reset_requests r) || (SELECT string_agg(n::text, ' ') FROM new_emails n) ||
+				(SELECT count(*) FROM former_emails) || (SELECT count(*) FROM attempts) || (SELECT count(*) FROM erased_users)`); err != nil {
 			t.Fatal(err)
 		}
 		return all
@@ -261,6 +298,32 @@ func TestErasureLeavesNothingPersonal(t *testing.T) {
 	if _, err := s.MakeVerification(t.Context(), u.ID, token(2).Digest, time.Hour, 5); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.UseVerification(t.Context(), token(2).Digest, month); err != nil {
+		t.Fatal(err)
+	}
+	for n, email := range []string{"jin@example.net", "Jin@example.org"} { // the second is not confirmed
+		if _, err := s.RequestAddress(t.Context(), u.ID, 1, email, month, "user/"+u.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.MakeVerification(t.Context(), u.ID, token(3+n).Digest, time.Hour, 5); err != nil {
+			t.Fatal(err)
+		}
+		if n > 0 {
+			continue
+		}
+		if err := s.UseVerification(t.Context(), token(3+n).Digest, month); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.RequestReset(t.Context(), "jin@example.net", time.Hour, user.ResetLimit("jin@example.net")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.MakeReset(t.Context(), u.ID, token(5).Digest, time.Hour, 5); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, d, "new_emails") + count(t, d, "former_emails") + count(t, d, "password_resets") + count(t, d, "password_reset_requests"); n != 4 {
+		t.Fatalf("%d rows to erase", n)
+	}
 	if err := s.Erase(t.Context(), u.ID, "user/"+u.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +344,7 @@ func TestErasureLeavesNothingPersonal(t *testing.T) {
 	}
 	left := fmt.Sprint(count(t, d, "users"), count(t, d, "sessions"), count(t, d, "refresh_tokens"), count(t, d, "erased_users WHERE id = '"+u.ID+"'"),
 		count(t, d, "devices"), count(t, d, "attempts"), count(t, d, "email_verifications"))
-	if left != "1 0 0 1 0 1 0" { // another's failure is not the account's
+	if left != "1 0 0 1 0 4 0" { // those of other addresses are not the account's
 		t.Errorf("left: %s", left)
 	}
 	if _, err := s.ByID(t.Context(), u.ID); !fault.Is(err, fault.NotFound) {

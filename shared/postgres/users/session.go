@@ -315,6 +315,18 @@ func (s *Store) Sweep(ctx context.Context) error {
 		{`DELETE FROM email_verifications WHERE digest IN (
 			SELECT digest FROM email_verifications WHERE expires_at < plaudit_now() - make_interval(secs => $1)
 			LIMIT $2 FOR UPDATE SKIP LOCKED)`, 0},
+		{`DELETE FROM password_resets WHERE digest IN (
+			SELECT digest FROM password_resets WHERE expires_at < plaudit_now() - make_interval(secs => $1)
+			LIMIT $2 FOR UPDATE SKIP LOCKED)`, 0},
+		{`DELETE FROM password_reset_requests WHERE user_id IN (
+			SELECT user_id FROM password_reset_requests WHERE expires_at < plaudit_now() - make_interval(secs => $1)
+			LIMIT $2 FOR UPDATE SKIP LOCKED)`, 0},
+		{`DELETE FROM new_emails WHERE user_id IN (
+			SELECT user_id FROM new_emails WHERE expires_at < plaudit_now() - make_interval(secs => $1)
+			LIMIT $2 FOR UPDATE SKIP LOCKED)`, 0},
+		{`DELETE FROM former_emails WHERE user_id IN (
+			SELECT user_id FROM former_emails WHERE expires_at < plaudit_now() - make_interval(secs => $1)
+			LIMIT $2 FOR UPDATE SKIP LOCKED)`, 0},
 	} {
 		for left := int64(sweepBatch); left == sweepBatch; {
 			var err error

@@ -35,7 +35,9 @@ func New(db *sqlx.DB) *Store { return &Store{outbox.New(db, event.Users, nil), d
 var _ user.Store = (*Store)(nil)
 
 // userColumns are the columns of userRow, for every query that reads an account.
-const userColumns = `id, email, email_verified, password_hash, password_version, display_name, role, locale, time_zone, coalesce(country, '') AS country, mail, coalesce(mail_state, '') AS mail_state, created_at`
+const userColumns = `id, email, email_verified, password_hash, password_version, display_name, role, locale, time_zone, coalesce(country, '') AS country, mail, coalesce(mail_state, '') AS mail_state, created_at,
+	coalesce((SELECT n.email FROM new_emails n WHERE n.user_id = users.id AND n.expires_at > plaudit_now()), '') AS new_email,
+	coalesce((SELECT f.email FROM former_emails f WHERE f.user_id = users.id AND f.expires_at > plaudit_now()), '') AS former_email`
 
 type userRow struct {
 	ID              string
@@ -51,11 +53,13 @@ type userRow struct {
 	Mail            []byte
 	MailState       string    `db:"mail_state"`
 	CreatedAt       time.Time `db:"created_at"`
+	NewEmail        string    `db:"new_email"`
+	FormerEmail     string    `db:"former_email"`
 }
 
 func (r userRow) user() (user.User, error) {
 	u := user.User{
-		ID: r.ID, Email: r.Email, EmailVerified: r.EmailVerified, DisplayName: r.DisplayName, Role: access.Role(r.Role),
+		ID: r.ID, Email: r.Email, EmailVerified: r.EmailVerified, NewEmail: r.NewEmail, FormerEmail: r.FormerEmail, DisplayName: r.DisplayName, Role: access.Role(r.Role),
 		Locale: r.Locale, TimeZone: r.TimeZone, Country: r.Country, MailState: user.MailState(r.MailState), CreatedAt: r.CreatedAt.UTC(),
 	}
 	if err := json.Unmarshal(r.Mail, &u.Mail); err != nil {
@@ -197,6 +201,10 @@ func (s *Store) Ready(ctx context.Context) error {
 		CROSS JOIN attempts
 		CROSS JOIN api_keys
 		CROSS JOIN email_verifications
+		CROSS JOIN new_emails
+		CROSS JOIN former_emails
+		CROSS JOIN password_reset_requests
+		CROSS JOIN password_resets
 		CROSS JOIN devices
 		LIMIT 0`)
 	return postgres.Wrap(err)

@@ -402,7 +402,7 @@ func TestWhatTheServiceMayNotDo(t *testing.T) {
 		`DELETE FROM users`,
 		`UPDATE users SET id = gen_random_uuid()`,
 		`UPDATE users SET created_at = now()`,
-		`UPDATE users SET email = 'x'`,
+		`UPDATE users SET created_at = now()`,
 		`SELECT * FROM outbox`,
 		`UPDATE outbox SET data = '{}'`,
 		`DELETE FROM outbox`,

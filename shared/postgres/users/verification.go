@@ -48,10 +48,17 @@ func (s *Store) MakeVerification(ctx context.Context, account string, token user
 		if err != nil {
 			return err
 		}
-		if u.EmailVerified {
-			return user.NoLinkDue()
+		// Not u.NewEmail, which is from before the lock.
+		err = tx.GetContext(ctx, &email, `SELECT email FROM new_emails WHERE user_id = $1 AND expires_at > plaudit_now()`, account)
+		if errors.Is(err, sql.ErrNoRows) {
+			if u.EmailVerified {
+				return user.NoLinkDue()
+			}
+			email, err = u.Email, nil
 		}
-		email = u.Email
+		if err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, `
 			DELETE FROM email_verifications WHERE digest IN (
 				SELECT digest FROM email_verifications WHERE user_id = $1 ORDER BY expires_at DESC OFFSET $2)`, account, max-1); err != nil {
@@ -67,17 +74,23 @@ func (s *Store) MakeVerification(ctx context.Context, account string, token user
 
 // UseVerification implements user.VerificationStore. It locks the account's row
 // first, so of two requests with the same token the second finds it gone.
-func (s *Store) UseVerification(ctx context.Context, token user.Digest) error {
+func (s *Store) UseVerification(ctx context.Context, token user.Digest, former time.Duration) error {
 	return postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
-		var account string
-		err := tx.GetContext(ctx, &account, `
+		var due struct {
+			ID       string
+			NewEmail *string `db:"new_email"` // if the link is to the address that the account asked for
+		}
+		err := tx.GetContext(ctx, &due.ID, `
 			SELECT id FROM users
 			WHERE id = (SELECT user_id FROM email_verifications WHERE digest = $1)
 			FOR NO KEY UPDATE`, token[:])
 		if err == nil {
-			err = tx.GetContext(ctx, &account, `
-				SELECT u.id FROM email_verifications v JOIN users u ON u.id = v.user_id AND u.email_key = v.email_key
-				WHERE v.digest = $1 AND v.expires_at > plaudit_now() AND NOT u.email_verified`, token[:])
+			err = tx.GetContext(ctx, &due, `
+				SELECT u.id, n.email AS new_email FROM email_verifications v
+				JOIN users u ON u.id = v.user_id
+				LEFT JOIN new_emails n ON n.user_id = u.id AND n.email_key = v.email_key AND n.expires_at > plaudit_now()
+				WHERE v.digest = $1 AND v.expires_at > plaudit_now()
+				AND (n.email IS NOT NULL OR u.email_key = v.email_key AND NOT u.email_verified)`, token[:])
 		}
 		if errors.Is(err, sql.ErrNoRows) {
 			return user.NoLink()
@@ -85,7 +98,10 @@ func (s *Store) UseVerification(ctx context.Context, token user.Digest) error {
 		if err != nil {
 			return err
 		}
-		return setVerified(ctx, tx, account, user.Self)
+		if due.NewEmail != nil {
+			return setAddress(ctx, tx, due.ID, *due.NewEmail, former)
+		}
+		return setVerified(ctx, tx, due.ID, user.Self)
 	})
 }
 
@@ -96,8 +112,8 @@ func (s *Store) SetVerified(ctx context.Context, account, actor string) error {
 	})
 }
 
-// setVerified marks an account's address as verified, ends its links and reports it,
-// unless the address is verified already.
+// setVerified marks an account's address as verified, ends the links to it and reports
+// it, unless the address is verified already.
 func setVerified(ctx context.Context, tx *sqlx.Tx, account, actor string) error {
 	verified, err := tx.ExecContext(ctx, `UPDATE users SET email_verified = true WHERE id = $1 AND NOT email_verified`, account)
 	if err != nil {
@@ -106,7 +122,8 @@ func setVerified(ctx context.Context, tx *sqlx.Tx, account, actor string) error 
 	if n, err := verified.RowsAffected(); err != nil || n == 0 {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM email_verifications WHERE user_id = $1`, account); err != nil {
+	if _, err := tx.ExecContext(ctx, `
+		DELETE FROM email_verifications v USING users u WHERE v.user_id = $1 AND u.id = v.user_id AND v.email_key = u.email_key`, account); err != nil {
 		return err
 	}
 	return report(ctx, tx, userEvent{account, event.UserEmailVerified, actor, nil})

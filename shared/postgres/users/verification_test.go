@@ -47,19 +47,19 @@ func TestLinkWorksOnce(t *testing.T) {
 	link(t, s, u.ID, 1)
 	link(t, s, u.ID, 2)
 	link(t, s, other.ID, 3)
-	if err := s.UseVerification(t.Context(), token(4).Digest); !fault.Is(err, fault.NotFound) {
+	if err := s.UseVerification(t.Context(), token(4).Digest, time.Hour); !fault.Is(err, fault.NotFound) {
 		t.Errorf("an unknown token: %v", err)
 	}
 	if verified(t, s, u.ID) {
 		t.Error("verified without a link")
 	}
 	// An older link works, too.
-	if err := s.UseVerification(t.Context(), token(1).Digest); err != nil {
+	if err := s.UseVerification(t.Context(), token(1).Digest, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	for n, name := range []string{1: "again", 2: "another link of the account"} {
 		if n > 0 {
-			if err := s.UseVerification(t.Context(), token(n).Digest); !fault.Is(err, fault.NotFound) {
+			if err := s.UseVerification(t.Context(), token(n).Digest, time.Hour); !fault.Is(err, fault.NotFound) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -88,7 +88,7 @@ func TestOneOfManyUsesALink(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
-			switch err := s.UseVerification(context.Background(), token(1+i%2).Digest); {
+			switch err := s.UseVerification(context.Background(), token(1+i%2).Digest, time.Hour); {
 			case err == nil:
 				used.Add(1)
 			case fault.Is(err, fault.NotFound):
@@ -140,7 +140,7 @@ func TestLinkIsVoid(t *testing.T) {
 			link(t, s, u.ID, 1)
 			c.change(t, s, d, u)
 			before := count(t, d, "users WHERE email_verified")
-			err := s.UseVerification(t.Context(), token(1).Digest)
+			err := s.UseVerification(t.Context(), token(1).Digest, time.Hour)
 			if c.want && err != nil || !c.want && !fault.Is(err, fault.NotFound) {
 				t.Errorf("got %v", err)
 			}

@@ -17,6 +17,7 @@ type userOut struct {
 	ID            string          `json:"id"`
 	Email         string          `json:"email"`
 	EmailVerified bool            `json:"email_verified"`
+	NewEmail      *string         `json:"new_email"` // asked for and not confirmed
 	DisplayName   string          `json:"display_name"`
 	Role          access.Role     `json:"role"`
 	Locale        string          `json:"locale"`
@@ -25,6 +26,12 @@ type userOut struct {
 	Mail          map[string]bool `json:"mail"`
 	MailState     *string         `json:"mail_state"` // null: the address gets mail
 	CreatedAt     time.Time       `json:"created_at"`
+	FormerEmail   string          `json:"former_email,omitempty"` // for notify alone
+}
+
+type emailChangeIn struct {
+	Email   string `json:"email"`
+	Current string `json:"current_password"`
 }
 
 // profileOut is the public part of an account.
@@ -35,7 +42,7 @@ type profileOut struct {
 }
 
 func newUserOut(u user.User) userOut {
-	return userOut{u.ID, u.Email, u.EmailVerified, u.DisplayName, u.Role, u.Locale, u.TimeZone, web.OrNull(u.Country), u.Mail, web.OrNull(string(u.MailState)), u.CreatedAt}
+	return userOut{u.ID, u.Email, u.EmailVerified, web.OrNull(u.NewEmail), u.DisplayName, u.Role, u.Locale, u.TimeZone, web.OrNull(u.Country), u.Mail, web.OrNull(string(u.MailState)), u.CreatedAt, ""}
 }
 
 func newProfileOut(u user.User) profileOut {
@@ -95,10 +102,14 @@ func (h handlers) get(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if whole {
-		return web.Reply(w, http.StatusOK, newUserOut(u))
+	if !whole {
+		return web.Reply(w, http.StatusOK, newProfileOut(u))
 	}
-	return web.Reply(w, http.StatusOK, newProfileOut(u))
+	out := newUserOut(u)
+	if web.Caller(r).Notifies() {
+		out.FormerEmail = u.FormerEmail
+	}
+	return web.Reply(w, http.StatusOK, out)
 }
 
 func (h handlers) setRole(w http.ResponseWriter, r *http.Request) error {
@@ -156,6 +167,20 @@ func (h handlers) changePassword(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	u, err := h.users.ChangePassword(r.Context(), web.ClientNetwork(r), web.Caller(r), in.Current, in.Password)
+	if err != nil {
+		return err
+	}
+	return web.Reply(w, http.StatusOK, newUserOut(u))
+}
+
+// changeEmail answers with the account, which stays at its present address until the new
+// one is confirmed.
+func (h handlers) changeEmail(w http.ResponseWriter, r *http.Request) error {
+	in, err := web.Decode[emailChangeIn](r)
+	if err != nil {
+		return err
+	}
+	u, err := h.users.ChangeAddress(r.Context(), web.ClientNetwork(r), web.Caller(r), in.Current, in.Email)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,9 @@ func TestSchemasAreTheStructs(t *testing.T) {
 
 		"EmailVerificationRequest": verificationIn{},
 		"EmailVerification":        verificationOut{},
+		"EmailChange":              emailChangeIn{},
+		"PasswordResetRequest":     resetRequestIn{},
+		"PasswordReset":            resetIn{},
 		"Empty":                    struct{}{},
 		"Key":                      webtest.Without[keyOut]{"key"},
 	})

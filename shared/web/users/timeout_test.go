@@ -17,7 +17,7 @@ func TestTimeoutIsNoOutage(t *testing.T) {
 	refresh := fmt.Sprintf(`{"refresh_token": %q}`, u.want(u.logIn("jin@example.com", password), 201, "").str("refresh_token"))
 
 	u.service.Store = pgusers.New(u.db.Hasty("users_service"))
-	release := u.db.Hold(`LOCK TABLE users, sessions, refresh_tokens, attempts, api_keys, email_verifications IN ACCESS EXCLUSIVE MODE`)
+	release := u.db.Hold(`LOCK TABLE users, sessions, refresh_tokens, attempts, api_keys, email_verifications, password_resets, password_reset_requests IN ACCESS EXCLUSIVE MODE`)
 	defer release()
 	for name, a := range map[string]answer{
 		"a sign-up":      u.signUp("lee@example.com"),
@@ -31,6 +31,9 @@ func TestTimeoutIsNoOutage(t *testing.T) {
 		"an erasure":     u.send("DELETE", "/v1/users/me", admin, ""),
 		"a link":         u.requestLink("jin@example.com"),
 		"a verification": u.verify("x"),
+		"a request":      u.requestReset("jin@example.com"),
+		"a reset":        u.reset("x", nextPassword),
+		"a new address":  u.changeEmail(admin, "x@example.com", password),
 	} {
 		t.Run(name, func(t *testing.T) {
 			u.want(a, 503, "timeout")
