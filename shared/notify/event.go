@@ -26,13 +26,6 @@ const (
 // for other targets of the bus.
 const mailReplay = "mail-"
 
-// Types of events that the package event does not name yet.
-const (
-	periodClosed   event.Type = "plaudit.board.period-closed"
-	resetRequested event.Type = "plaudit.user.reset-requested"
-	emailChanged   event.Type = "plaudit.user.email-changed"
-)
-
 // kind is what the mail about a type of event is like.
 type kind struct {
 	kind       letter.Kind
@@ -48,25 +41,25 @@ var foreign = kind{letter.Foreign, otherEvents, false}
 // kinds are the types of our own events that each rule mails.
 var kinds = map[string]map[event.Type]kind{
 	ruleTold: {
-		event.EntryAdjusted: switchable(letter.Adjusted, event.EntryAdjusted),
-		event.EntryReversed: switchable(letter.Reversed, event.EntryReversed),
-		event.PlayerChanged: switchable(letter.PlayerChanged, event.PlayerChanged),
-		event.LinkProposed:  switchable(letter.LinkProposed, event.LinkProposed),
-		periodClosed:        switchable(letter.PeriodClosed, periodClosed),
-		event.PlayerErased:  {letter.PlayerErased, "", false},
-		event.LinkEnded:     {letter.LinkEnded, "", false},
+		event.EntryAdjusted:     switchable(letter.Adjusted, event.EntryAdjusted),
+		event.EntryReversed:     switchable(letter.Reversed, event.EntryReversed),
+		event.PlayerChanged:     switchable(letter.PlayerChanged, event.PlayerChanged),
+		event.LinkProposed:      switchable(letter.LinkProposed, event.LinkProposed),
+		event.BoardPeriodClosed: switchable(letter.PeriodClosed, event.BoardPeriodClosed),
+		event.PlayerErased:      {letter.PlayerErased, "", false},
+		event.LinkEnded:         {letter.LinkEnded, "", false},
 	},
 	ruleSecurity: {
 		event.UserRoleChanged:     {letter.RoleChanged, "", true},
 		event.UserPasswordChanged: {letter.PasswordChanged, "", true},
-		emailChanged:              {letter.EmailChanged, "", true},
+		event.UserEmailChanged:    {letter.EmailChanged, "", true},
 		event.UserLoginFailed:     {letter.LoginFailed, "", true},
 		event.SessionReused:       {letter.SessionReused, "", true},
 		event.KeyCreated:          {letter.KeyCreated, "", true},
 	},
 	ruleLinks: {
 		event.UserVerificationRequested: {letter.Verify, "", true},
-		resetRequested:                  {letter.Reset, "", true},
+		event.UserResetRequested:        {letter.Reset, "", true},
 	},
 }
 
