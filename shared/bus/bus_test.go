@@ -30,7 +30,9 @@ type service struct {
 }
 
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var in struct{ Entries []struct{ Detail, EventBusName string } }
+	var in struct {
+		Entries []struct{ Detail, EventBusName string }
+	}
 	body, _ := io.ReadAll(r.Body)
 	if err := json.Unmarshal(body, &in); err != nil || !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".PutEvents") {
 		http.Error(w, "not PutEvents", http.StatusBadRequest)
@@ -142,7 +144,9 @@ func TestAnOutageEndsWithTheContext(t *testing.T) {
 func TestSourcesAndTypesThatTheBusWouldRefuse(t *testing.T) {
 	var got []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var in struct{ Entries []struct{ Source, DetailType string } }
+		var in struct {
+			Entries []struct{ Source, DetailType string }
+		}
 		_ = json.NewDecoder(r.Body).Decode(&in)
 		for _, e := range in.Entries {
 			got = append(got, fmt.Sprint(e.Source, " ", len([]rune(e.DetailType))))

@@ -84,14 +84,17 @@ var (
 	ErrNotSent = errors.New("the mail was not sent")
 )
 
+// errLate is the error of a mail that is not begun because the invoke ends soon.
+var errLate = errors.New("there is too little time left to send a mail")
+
 // send claims the mail, sends it and records it.
 func (s *Service) send(ctx context.Context, key claim.Key, before *claim.Claim, m Message, k kind, mail Mail) error {
 	if err := s.Mailer.Turn(ctx); err != nil {
-		return fmt.Errorf("wait for the turn to send: %w", err)
+		return fmt.Errorf("%w: wait for the turn to send: %w", errLate, err)
 	}
 	// What the invoke's deadline interrupts would be undecided.
 	if end, ok := ctx.Deadline(); ok && time.Until(end) < sendTime+recordTime {
-		return errors.New("there is too little time left to send a mail")
+		return errLate
 	}
 	mine := newClaim(claim.Sending, m)
 	mine.Until = s.Now().Add(Lease)

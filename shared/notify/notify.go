@@ -36,6 +36,8 @@ type Queues interface {
 	// Wait sends a copy to the message's own queue, from which it comes after a while,
 	// as one that has Waited.
 	Wait(ctx context.Context, m Message) error
+	// Postpone sends a copy to the message's own queue, from which it comes soon.
+	Postpone(ctx context.Context, m Message) error
 }
 
 // Meter counts what happens.
@@ -109,6 +111,14 @@ func (s *Service) settle(ctx context.Context, m Message) error {
 		}
 		s.Meter.Count(ctx, "Waited", 1)
 		return nil
+	case errors.Is(err, errLate):
+		// It has not failed, and a failure would count: many mails at a slow rate would
+		// end in the dead-letter queue.
+		if err := s.Queues.Postpone(ctx, m); err != nil {
+			return fmt.Errorf("postpone a message: %w", err)
+		}
+		s.Meter.Count(ctx, "Postponed", 1)
+		return nil
 	case err != nil && m.Received < maxReceives:
 		return err // what is held is found again with it
 	case err == nil && len(holds) == 0:
@@ -175,10 +185,10 @@ func (s *Service) handle(ctx context.Context, m Message) (holds []*heldError, er
 		if h != nil {
 			holds = append(holds, h)
 		}
-		if again != nil && err == nil || errors.Is(again, ErrQuota) {
+		if again != nil && err == nil || errors.Is(again, ErrQuota) || errors.Is(again, errLate) {
 			err = again
 		}
-		if errors.Is(err, ErrQuota) || ctx.Err() != nil {
+		if errors.Is(err, ErrQuota) || errors.Is(err, errLate) || ctx.Err() != nil {
 			break // it would be the same for the others
 		}
 	}

@@ -23,8 +23,12 @@ const (
 	Reason   = "reason"   // why it is in the dead-letter queue
 )
 
-// wait is how long a message waits for the daily quota: the longest delay of SQS.
-const wait = 15 * time.Minute
+const (
+	// wait is how long a message waits for the daily quota: the longest delay of SQS.
+	wait = 15 * time.Minute
+	// soon is when a message comes again for which an invoke had too little time left.
+	soon = 5 * time.Second
+)
 
 // Mail is the queue `mail` and its dead-letter queue.
 type Mail struct {
@@ -69,6 +73,11 @@ func (m *Mail) Fail(ctx context.Context, msg notify.Message, reason string) erro
 func (m *Mail) Wait(ctx context.Context, msg notify.Message) error {
 	msg.Waited = true
 	return m.send(ctx, m.queue, msg, "", wait)
+}
+
+// Postpone implements notify.Queues.
+func (m *Mail) Postpone(ctx context.Context, msg notify.Message) error {
+	return m.send(ctx, m.queue, msg, "", soon)
 }
 
 func (m *Mail) send(ctx context.Context, url string, msg notify.Message, reason string, delay time.Duration) error {
