@@ -539,10 +539,10 @@ func TestManyClosersAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
+	s.closings = pgscores.New(pool)
 	var total, late atomic.Int64
 	together(func(int) {
 		closer, counts := s.closer(t)
-		closer.Closings = pgscores.New(pool)
 		if err := closer.Run(ctxOf(t)); err != nil {
 			t.Error(err)
 		}
