@@ -118,6 +118,64 @@ func TestServesAndStops(t *testing.T) {
 	}
 }
 
+// The key of the function that sends mail opens what mail needs, and neither it nor a
+// link's secret is in the log.
+func TestServesTheFunctionThatSendsMail(t *testing.T) {
+	env := environment(t)
+	env["NOTIFY_KEY"], env["PUBLIC_URL"] = "notify's own key, of a test", "https://plaudit.example:8443"
+	p := boottest.Run(t, boottest.Build(t, "."), pairs(env)...)
+	url := "http://" + p.Line("listening")["address"].(string)
+	send := func(method, path, token, body string, status int) map[string]any {
+		t.Helper()
+		request, err := http.NewRequest(method, url+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body != "" {
+			request.Header.Set("Content-Type", "application/json")
+		}
+		if token != "" {
+			request.Header.Set("Authorization", "Bearer "+token)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		var out map[string]any
+		if err := json.NewDecoder(response.Body).Decode(&out); err != nil || response.StatusCode != status {
+			t.Fatalf("%s %s: %s, %v, %v", method, path, response.Status, out, err)
+		}
+		return out
+	}
+	id := send("POST", "/v1/users", "", `{"email": "jin@example.com", "password": "correct horse battery", "display_name": "Jin"}`, 201)["id"].(string)
+	token := send("POST", "/v1/tokens", "", `{"key": "notify's own key, of a test"}`, 200)["access_token"].(string)
+	link := send("POST", "/v1/users/"+id+"/mail-links", token, `{"kind": "verify"}`, 201)
+	secret, ok := strings.CutPrefix(link["url"].(string), "https://plaudit.example:8443/verify?token=")
+	if !ok || link["email"] != "jin@example.com" {
+		t.Errorf("the link is %v", link)
+	}
+	send("PUT", "/v1/email-verifications/"+secret, "", "", 200)
+	send("PUT", "/v1/email-verifications/"+secret, "", "", 404)
+	end := send("POST", "/v1/users/"+id+"/mail-links", token, `{"kind": "unsubscribe", "type": "other"}`, 201)["url"].(string)
+	path := strings.TrimPrefix(end, env["PUBLIC_URL"])
+	response, err := http.Post(url+path, "application/x-www-form-urlencoded", strings.NewReader("List-Unsubscribe=One-Click"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("%s: %s", path, response.Status)
+	}
+	p.Terminate()
+	p.Wait()
+	for _, secret := range []string{env["NOTIFY_KEY"], secret, strings.TrimPrefix(path, "/v1/unsubscribe/"), token, "jin@"} {
+		if strings.Contains(p.Output(), secret) {
+			t.Errorf("%q is in the log: %s", secret, p.Output())
+		}
+	}
+}
+
 func TestDoesNotStart(t *testing.T) {
 	program, base := boottest.Build(t, "."), environment(t)
 	_, otherKeys, err := jose.GenerateKey()
