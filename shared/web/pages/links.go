@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"math"
 	"net/http"
 	"net/url"
@@ -75,7 +76,7 @@ func (v reset) use(w http.ResponseWriter, r *http.Request) error {
 	}
 	err = v.users.ResetPassword(r.Context(), web.ClientNetwork(r), token, password)
 	if f, ok := fault.As(err); ok && f.Kind == fault.BadRequest && f.Field == "password" {
-		return v.form(r, t, token, t.passwordFault[f.Detail], "").write(w, http.StatusBadRequest)
+		return v.form(r, t, token, cmp.Or(t.passwordFault[f.Detail], f.Detail), "").write(w, http.StatusBadRequest)
 	}
 	if err != nil {
 		return err
