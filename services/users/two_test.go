@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -186,6 +187,48 @@ func TestTwoTasksTakeARefreshTokenOnce(t *testing.T) {
 		wg.Wait()
 		if good.Load() != 1 {
 			t.Errorf("a token was taken %d times", good.Load())
+		}
+	}
+}
+
+// The link of a reset works on either task, and once: of many that use it at once, one
+// sets the password.
+func TestTwoTasksTakeAResetOnce(t *testing.T) {
+	s := startTasks(t, 2, map[string]string{"NOTIFY_KEY": "notify's own key, of a test", "PUBLIC_URL": "https://plaudit.example"})
+	id := s.want(t, 201, s.all[0], "POST", "/v1/users", "", account("jin")).str("id")
+	refresh := s.want(t, 201, s.all[1], "POST", "/v1/sessions", "", credentials("jin")).str("refresh_token")
+	s.want(t, 202, s.all[0], "POST", "/v1/password-resets", "", map[string]any{"email": "jin@example.com"})
+	token := s.want(t, 200, s.all[1], "POST", "/v1/tokens", "", map[string]any{"key": "notify's own key, of a test"}).str("access_token")
+	link := s.want(t, 201, s.all[1], "POST", "/v1/users/"+id+"/mail-links", token, map[string]any{"kind": "reset"})
+	secret, ok := strings.CutPrefix(link.str("url"), "https://plaudit.example/reset?token=")
+	if !ok || link.str("email") != "jin@example.com" {
+		t.Fatalf("the link is %v", link.body)
+	}
+	var statuses [8]int
+	var wg sync.WaitGroup
+	for i := range statuses {
+		wg.Go(func() {
+			r, err := s.on(s.all[i%2], "PUT", "/v1/password-resets/"+secret, "", map[string]any{"password": fmt.Sprint("another horse ", i)})
+			if err != nil {
+				t.Error(err)
+			}
+			statuses[i] = r.status
+		})
+	}
+	wg.Wait()
+	won := slices.Index(statuses[:], 200)
+	sorted := slices.Sorted(slices.Values(statuses[:]))
+	if won < 0 || sorted[1] != 404 || sorted[7] != 404 {
+		t.Fatalf("got %v", statuses)
+	}
+	s.want(t, 401, s.all[0], "POST", "/v1/sessions", "", credentials("jin"))
+	s.want(t, 401, s.all[1], "POST", "/v1/sessions/refresh", "", map[string]any{"refresh_token": refresh})
+	s.want(t, 201, s.all[1], "POST", "/v1/sessions", "", map[string]any{"email": "jin@example.com", "password": fmt.Sprint("another horse ", won)})
+	for _, one := range s.all {
+		for _, personal := range []string{secret, "another horse", "jin@"} {
+			if strings.Contains(one.Output(), personal) {
+				t.Errorf("%q is in the log: %s", personal, one.Output())
+			}
 		}
 	}
 }

@@ -56,9 +56,9 @@ func service(t *testing.T) (s *user.Service, url, account string) {
 }
 
 // link returns a link as a mail has it.
-func link(t *testing.T, s *user.Service, account string, kind user.MailLinkKind) string {
+func link(t *testing.T, s *user.Service, account string, kind user.MailLinkKind, typ string) string {
 	t.Helper()
-	made, err := s.MailLink(t.Context(), account, kind, "")
+	made, err := s.MailLink(t.Context(), account, kind, typ)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func quiet(t *testing.T, tab *browser.Tab, url string) {
 	}
 	for _, r := range tab.Requests() {
 		_, address, _ := strings.Cut(r, " ")
-		if !strings.HasPrefix(address, url+"/verify") && !strings.HasPrefix(address, url+"/reset") {
+		if !strings.HasPrefix(address, url+"/verify") && !strings.HasPrefix(address, url+"/reset") && !strings.HasPrefix(address, url+"/v1/unsubscribe/") {
 			t.Errorf("it asked for %s", r)
 		}
 	}
@@ -96,7 +96,7 @@ func quiet(t *testing.T, tab *browser.Tab, url string) {
 func TestVerificationInABrowser(t *testing.T) {
 	s, url, account := service(t)
 	tab := browser.Open(t, "en-GB,en;q=0.9")
-	address := link(t, s, account, user.VerifyLink)
+	address := link(t, s, account, user.VerifyLink, "")
 	tab.Go(address)
 	shows(t, tab, "Confirm your e-mail address", "Confirm that this address is yours")
 	if color := tab.Style("button", "background-color"); color != "rgb(29, 78, 216)" {
@@ -119,7 +119,7 @@ func TestResetInABrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	tab := browser.Open(t, "ko-KR,ko;q=0.9,en;q=0.8")
-	tab.Go(link(t, s, account, user.ResetLink))
+	tab.Go(link(t, s, account, user.ResetLink, ""))
 	shows(t, tab, "새 비밀번호 설정", "모든 기기에서 로그아웃됩니다")
 	for _, c := range []struct{ password, again, says string }{
 		{nextPassword, nextPassword + "!", "두 비밀번호가 서로 다릅니다"},
@@ -131,7 +131,7 @@ func TestResetInABrowser(t *testing.T) {
 		shows(t, tab, "새 비밀번호 설정", c.says)
 	}
 	// The other language, in the middle of it, is a link of the page that the mail opened.
-	tab.Go(link(t, s, account, user.ResetLink))
+	tab.Go(link(t, s, account, user.ResetLink, ""))
 	tab.Submit("a[hreflang=en]")
 	shows(t, tab, "Choose a new password", "New password")
 	tab.Type("#password", nextPassword)
@@ -148,6 +148,36 @@ func TestResetInABrowser(t *testing.T) {
 		if strings.HasPrefix(r, "POST ") && r != fmt.Sprintf("POST %s/reset", url) && r != fmt.Sprintf("POST %s/reset?lang=en", url) {
 			t.Errorf("the form was sent as %s", r)
 		}
+	}
+	quiet(t, tab, url)
+}
+
+func TestUnsubscribingInABrowser(t *testing.T) {
+	s, url, account := service(t)
+	wants := func() bool {
+		t.Helper()
+		u, err := s.Store.ByID(t.Context(), account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		on, chosen := u.Mail["plaudit.entry.adjusted"]
+		return on || !chosen
+	}
+	tab := browser.Open(t, "en")
+	tab.Go(link(t, s, account, user.UnsubscribeLink, "plaudit.entry.adjusted"))
+	shows(t, tab, "Stop this mail?", "penalties and bonuses")
+	if !wants() {
+		t.Error("opening the link changed something")
+	}
+	tab.Submit("button")
+	shows(t, tab, "Unsubscribed", "You no longer get mail about penalties and bonuses.")
+	if wants() {
+		t.Error("the button changed nothing")
+	}
+	tab.Submit("button")
+	shows(t, tab, "Stop this mail?", "penalties and bonuses")
+	if !wants() {
+		t.Error("the second button changed nothing")
 	}
 	quiet(t, tab, url)
 }

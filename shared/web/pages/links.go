@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"math"
 	"net/http"
 	"net/url"
@@ -24,8 +25,8 @@ type (
 func (v verify) show(w http.ResponseWriter, r *http.Request) error {
 	t := texts[langOf(r)]
 	return view{
-		Lang: t.lang, Title: t.verify, Texts: []string{t.verifyWhat, t.verifyIgnore},
-		Form:  &form{Action: action(r), Token: tokenOf(r), Button: t.verifyButton},
+		Lang: t.lang, Title: t.verify, Texts: paragraphs(t.verifyWhat, t.verifyIgnore),
+		Form:  &form{Action: action(r), Hidden: hidden{"token", tokenOf(r)}, Button: t.verifyButton},
 		Other: otherLanguage(r, t),
 	}.write(w, http.StatusOK)
 }
@@ -39,7 +40,7 @@ func (v verify) use(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	t := texts[langOf(r)]
-	return view{Lang: t.lang, Title: t.verified, Texts: []string{t.closePage}}.write(w, http.StatusOK)
+	return view{Lang: t.lang, Title: t.verified, Texts: paragraphs(t.closePage)}.write(w, http.StatusOK)
 }
 
 func (v reset) show(w http.ResponseWriter, r *http.Request) error {
@@ -52,9 +53,9 @@ func (v reset) show(w http.ResponseWriter, r *http.Request) error {
 // form returns the page with the form, and with what is wrong with its two fields.
 func (v reset) form(r *http.Request, t text, token, password, again string) view {
 	return view{
-		Lang: t.lang, Title: t.reset, Texts: []string{t.resetWhat},
+		Lang: t.lang, Title: t.reset, Texts: paragraphs(t.resetWhat),
 		Form: &form{
-			Action: action(r), Token: token, Button: t.resetButton,
+			Action: action(r), Hidden: hidden{"token", token}, Button: t.resetButton,
 			Fields: []field{
 				{Name: "password", Label: t.password, Hint: t.passwordHint, Error: password},
 				{Name: "again", Label: t.again, Error: again},
@@ -75,12 +76,12 @@ func (v reset) use(w http.ResponseWriter, r *http.Request) error {
 	}
 	err = v.users.ResetPassword(r.Context(), web.ClientNetwork(r), token, password)
 	if f, ok := fault.As(err); ok && f.Kind == fault.BadRequest && f.Field == "password" {
-		return v.form(r, t, token, t.passwordFault[f.Detail], "").write(w, http.StatusBadRequest)
+		return v.form(r, t, token, cmp.Or(t.passwordFault[f.Detail], f.Detail), "").write(w, http.StatusBadRequest)
 	}
 	if err != nil {
 		return err
 	}
-	return view{Lang: t.lang, Title: t.passwordSet, Texts: []string{t.passwordSetWhat}}.write(w, http.StatusOK)
+	return view{Lang: t.lang, Title: t.passwordSet, Texts: paragraphs(t.passwordSetWhat)}.write(w, http.StatusOK)
 }
 
 func readForm(r *http.Request, fields ...string) (*web.Query, error) {
@@ -102,21 +103,21 @@ func otherLanguage(r *http.Request, t text) *other {
 // for programs, and in English.
 func fail(w http.ResponseWriter, r *http.Request, p problem.Problem) error {
 	t := texts[langOf(r)]
-	page := view{Lang: t.lang, Title: t.failed, Texts: []string{t.tryLater}}
+	page := view{Lang: t.lang, Title: t.failed, Texts: paragraphs(t.tryLater)}
 	switch kind := fault.Kind(strings.TrimPrefix(p.Type, "urn:plaudit:error:")); {
 	case kind == fault.NotFound:
-		page.Title, page.Texts = t.invalid, []string{t.invalidWhat}
+		page.Title, page.Texts = t.invalid, paragraphs(t.invalidWhat)
 	case kind == fault.AddressTaken:
-		page.Title, page.Texts = t.taken, []string{t.takenWhat}
+		page.Title, page.Texts = t.taken, paragraphs(t.takenWhat)
 	case kind == fault.TooManyRequests:
-		page.Title, page.Texts = t.tooMany, []string{t.tooManyWhat(w.Header().Get("Retry-After"))}
+		page.Title, page.Texts = t.tooMany, paragraphs(t.tooManyWhat(w.Header().Get("Retry-After")))
 	case p.Status == http.StatusServiceUnavailable:
-		page.Title, page.Texts = t.busy, []string{t.busyWhat}
+		page.Title, page.Texts = t.busy, paragraphs(t.busyWhat)
 	case p.Status < http.StatusInternalServerError:
-		page.Texts = []string{t.openAgain}
+		page.Texts = paragraphs(t.openAgain)
 	}
 	if p.Status >= http.StatusInternalServerError && p.RequestID != "" {
-		page.Texts = append(page.Texts, t.requestID+" "+p.RequestID)
+		page.Texts = append(page.Texts, paragraph{Text: t.requestID + " " + p.RequestID})
 	}
 	return page.write(w, p.Status)
 }

@@ -16,6 +16,7 @@ import (
 const style = `:root{color-scheme:light dark}` +
 	`body{margin:0;font:1.0625rem/1.5 system-ui,sans-serif;color:CanvasText;background:Canvas}` +
 	`main{max-width:34rem;margin:0 auto;padding:2rem 1.25rem;overflow-wrap:anywhere}` +
+	`:lang(ko){word-break:keep-all}` +
 	`h1{font-size:1.5rem;line-height:1.25}` +
 	`label{display:block;margin-top:1.25rem;font-weight:600}` +
 	`input{box-sizing:border-box;width:100%;padding:.625rem;font:inherit;border:1px solid GrayText;border-radius:.375rem}` +
@@ -41,9 +42,9 @@ var layout = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <body>
 <main>
 <h1>{{.Title}}</h1>
-{{range .Texts}}<p>{{.}}</p>
-{{end}}{{with .Form}}<form method="post" action="{{.Action}}">
-<input type="hidden" name="token" value="{{.Token}}">
+{{range .Texts}}<p{{with .Lang}} lang="{{.}}"{{end}}>{{.Text}}</p>
+{{end}}{{with .Form}}<form method="post"{{with .Action}} action="{{.}}"{{end}}>
+<input type="hidden" name="{{.Hidden.Name}}" value="{{.Hidden.Value}}">
 {{range .Fields}}<label for="{{.Name}}">{{.Label}}</label>
 {{with .Hint}}<p class="hint" id="hint">{{.}}</p>
 {{end}}{{with .Error}}<p class="error" id="error" role="alert">{{.}}</p>
@@ -59,18 +60,31 @@ var layout = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 // view is what a page shows.
 type view struct {
 	Lang, Title string
-	Texts       []string
+	Texts       []paragraph
 	Form        *form // nil if there is nothing to do
 	Other       *other
 }
 
-// form is a form that sends the token of a link.
+// paragraph is a text. Lang is empty if it is the page's.
+type paragraph struct{ Lang, Text string }
+
+// paragraphs returns texts in the language of the page.
+func paragraphs(texts ...string) (all []paragraph) {
+	for _, t := range texts {
+		all = append(all, paragraph{Text: t})
+	}
+	return all
+}
+
+// form is a form with one button, and one value that nobody enters.
 type form struct {
-	Action string
-	Token  string
+	Action string // empty: the address of the page
+	Hidden hidden
 	Fields []field
 	Button string
 }
+
+type hidden struct{ Name, Value string }
 
 // field is a field for a password. At most one of a form has a hint, and at most one an
 // error.
@@ -102,7 +116,6 @@ func (v view) write(w http.ResponseWriter, status int) error {
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy)
 	h.Set("Content-Language", v.Lang)
-	h.Add("Vary", "Accept-Language")
 	return web.ReplyHTML(w, status, page.Bytes())
 }
 

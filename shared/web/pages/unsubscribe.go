@@ -1,10 +1,6 @@
 package pages
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
-	"html/template"
 	"net/http"
 	"strings"
 
@@ -106,53 +102,15 @@ var unsubscribeIn = map[string]unsubscribeTexts{
 	},
 }
 
-// unsubscribeStyle is the page's only style; the policy admits it by its hash.
-const unsubscribeStyle = `body{margin:0;font:1.0625rem/1.5 system-ui,sans-serif;color:#1b1b1f;background:#fff}` +
-	`main{max-width:34rem;margin:0 auto;padding:2rem 1.25rem}h1{font-size:1.5rem;line-height:1.25}` +
-	`button{font:inherit;padding:.75rem 1.25rem;border:0;border-radius:.375rem;color:#fff;background:#1d4ed8}`
-
-var unsubscribePage = template.Must(template.New("page").Parse(`<!DOCTYPE html>
-<html lang="{{.Lang}}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<title>{{.Title}}</title>
-<style>` + unsubscribeStyle + `</style>
-</head>
-<body>
-<main>
-<h1>{{.Title}}</h1>
-{{range .Texts}}<p{{with .Lang}} lang="{{.}}"{{end}}>{{.Text}}</p>
-{{end}}{{with .Button}}<form method="post">
-<input type="hidden" name="{{.Field}}" value="{{.Value}}">
-<button type="submit">{{.Text}}</button>
-</form>
-{{end}}</main>
-</body>
-</html>
-`))
-
-type unsubscribeView struct {
-	Lang, Title string
-	Texts       []unsubscribeText
-	Button      *unsubscribeButton
-}
-
-// unsubscribeText is a paragraph; Lang is empty if it is the page's.
-type unsubscribeText struct{ Lang, Text string }
-
-type unsubscribeButton struct{ Field, Value, Text string }
-
 func (u unsubscribe) reply(w http.ResponseWriter, sub user.Subscription) error {
 	t := unsubscribeIn[sub.User.Locale]
-	view := unsubscribeView{Lang: t.Lang, Title: t.OnTitle, Button: &unsubscribeButton{oneClickField, oneClick, t.ToOff}}
+	page := view{Lang: t.Lang, Title: t.OnTitle, Form: &form{Hidden: hidden{oneClickField, oneClick}, Button: t.ToOff}}
 	says := t.On
 	if !sub.On {
-		view.Title, says, view.Button = t.OffTitle, t.Off, &unsubscribeButton{mailField, mailOn, t.ToOn}
+		page.Title, says, page.Form = t.OffTitle, t.Off, &form{Hidden: hidden{mailField, mailOn}, Button: t.ToOn}
 	}
-	view.Texts = []unsubscribeText{{Text: strings.Replace(says, "%s", t.types[sub.Type], 1)}, {Text: t.Always}}
-	return view.write(w, http.StatusOK)
+	page.Texts = paragraphs(strings.Replace(says, "%s", t.types[sub.Type], 1), t.Always)
+	return page.write(w, http.StatusOK)
 }
 
 // fail renders a fault. Who reads it is not known, so a page is in both languages.
@@ -171,20 +129,5 @@ func (u unsubscribe) fail(w http.ResponseWriter, r *http.Request, p problem.Prob
 		en = "This does not work at the moment. Please try again later."
 		ko = "지금은 처리할 수 없습니다. 잠시 후 다시 시도해 주세요."
 	}
-	return unsubscribeView{Lang: "en", Title: "Plaudit", Texts: []unsubscribeText{{Text: en}, {Lang: "ko", Text: ko}}}.write(w, p.Status)
-}
-
-// contentPolicy admits the page's style and its own form, and nothing else.
-var contentPolicy = func() string {
-	sum := sha256.Sum256([]byte(unsubscribeStyle))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-}()
-
-func (v unsubscribeView) write(w http.ResponseWriter, status int) error {
-	var page bytes.Buffer
-	if err := unsubscribePage.Execute(&page, v); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Security-Policy", contentPolicy)
-	return web.ReplyHTML(w, status, page.Bytes())
+	return view{Lang: "en", Title: "Plaudit", Texts: []paragraph{{Text: en}, {Lang: "ko", Text: ko}}}.write(w, p.Status)
 }

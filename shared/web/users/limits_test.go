@@ -23,11 +23,14 @@ func TestBodiesAboveTheLimit(t *testing.T) {
 		if r.For == web.Mailer {
 			token = u.notify()
 		}
-		if strings.HasPrefix(r.Pattern, "/v1/unsubscribe/") {
+		if strings.HasPrefix(r.Pattern, "/v1/unsubscribe/") || !strings.HasPrefix(r.Pattern, "/v1/") {
 			media = web.FormType
 		}
-		a := u.want(u.sendAs(media, r.Method, path, token, strings.Repeat(" ", r.Body-1)+"{}"), 413, "too-large")
-		if a.str("field") != "body" || !strings.Contains(a.str("detail"), fmt.Sprintf("at most %d bytes", r.Body)) {
+		a := u.sendAs(media, r.Method, path, token, strings.Repeat(" ", r.Body-1)+"{}")
+		if a.status != 413 {
+			t.Fatalf("%s %s: got %d %s, want 413", r.Method, r.Pattern, a.status, a.text)
+		}
+		if !a.page() && (u.want(a, 413, "too-large").str("field") != "body" || !strings.Contains(a.str("detail"), fmt.Sprintf("at most %d bytes", r.Body))) {
 			t.Errorf("%s %s: %s", r.Method, r.Pattern, a.text)
 		}
 		if a := u.sendAs(media, r.Method, path, token, strings.Repeat(" ", r.Body-2)+"{}"); a.status == 413 {
