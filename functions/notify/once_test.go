@@ -200,6 +200,20 @@ func TestTheRateIsTriedAgain(t *testing.T) {
 	k.counted("Sent 1")
 }
 
+// A rate that is too low for a while is nothing that a person could mend.
+func TestARateThatStaysTooLowWaits(t *testing.T) {
+	k := start(t)
+	m := k.message(k.body("told", k.adjusted(nil)))
+	m.Received = 5
+	k.ses.Next(mailtest.Rate, mailtest.Rate, mailtest.Rate)
+	k.handle(m)
+	k.mails(0)
+	k.held(0)
+	k.counted("Waited 1")
+	k.handle(m)
+	k.mails(1)
+}
+
 func TestTheDailyQuotaWaits(t *testing.T) {
 	k := start(t)
 	m := k.message(k.body("told", k.adjusted(nil)))

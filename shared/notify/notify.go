@@ -105,9 +105,10 @@ func (s *Service) Handle(ctx context.Context, m Message) error {
 func (s *Service) settle(ctx context.Context, m Message) error {
 	holds, err := s.handle(ctx, m)
 	switch {
-	case errors.Is(err, ErrQuota):
+	case errors.Is(err, ErrQuota), errors.Is(err, ErrRate) && m.Received >= maxReceives:
+		// There is nothing that a person could do about it, but time helps.
 		if err := s.Queues.Wait(ctx, m); err != nil {
-			return fmt.Errorf("let a message wait for the daily quota: %w", err)
+			return fmt.Errorf("let a message wait for SES: %w", err)
 		}
 		s.Meter.Count(ctx, "Waited", 1)
 		return nil

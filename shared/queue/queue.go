@@ -19,12 +19,12 @@ import (
 // The attributes of messages that are ours.
 const (
 	Redriven = "redriven" // "1": a person sent it again from the dead-letter queue
-	Waited   = "waited"   // "1": it waited for the daily quota
+	Waited   = "waited"   // "1": it waited for SES, usually for the daily quota
 	Reason   = "reason"   // why it is in the dead-letter queue
 )
 
 const (
-	// wait is how long a message waits for the daily quota: the longest delay of SQS.
+	// wait is how long a message waits for SES: the longest delay of SQS.
 	wait = 15 * time.Minute
 	// soon is when a message comes again for which an invoke had too little time left.
 	soon = 5 * time.Second
