@@ -61,7 +61,7 @@ func (k *kit) env() map[string]string {
 	}
 	maps.Copy(env, map[string]string{
 		"AWS_ENDPOINT_URL": endpoint.URL, "QUEUE_URL": k.queue, "FAILED_QUEUE_URL": k.fails, "API_URL": k.api.URL, "NOTIFY_KEY_SECRET": secret,
-		"MAIL_SENDER": "Plaudit <scores@example.com>", "CONFIGURATION_SET": "plaudit-mail", "CLAIM_DAYS": "45", "MAILS_PER_SECOND": "100", "MAILS_PER_HOUR": "20",
+		"MAIL_SENDER": "Plaudit <scores@example.com>", "CONFIGURATION_SET": "plaudit-mail", "ARCHIVE_DAYS": "45", "OUTBOX_DAYS": "45", "MAILS_PER_SECOND": "100", "MAILS_PER_HOUR": "20",
 	})
 	return env
 }
@@ -137,7 +137,7 @@ func TestAWrongConfigurationFailsTheStart(t *testing.T) {
 		"NOTIFY_KEY_SECRET": {"other", "read the secret of NOTIFY_KEY_SECRET"},
 		"API_URL":           {"http://scores.example.com", "must begin with https://"},
 		"MAIL_SENDER":       {"Plaudit", "the sender must be an address"},
-		"CLAIM_DAYS":        {"0", "CLAIM_DAYS must be at least 1"},
+		"ARCHIVE_DAYS":      {"0", "ARCHIVE_DAYS and OUTBOX_DAYS must be at least 1"},
 		"MAILS_PER_SECOND":  {"0", "MAILS_PER_SECOND must be greater than 0"},
 		"MAILS_PER_HOUR":    {"0", "MAILS_PER_HOUR must be at least 1"},
 	} {
