@@ -97,7 +97,7 @@ func testRule(t *testing.T, id, bus, input string, inputs map[string]any, deadLe
 	}
 }
 
-// Whoever sends it: an event that names people is told to them.
+// An event that names people is told to them, whatever its source is.
 func TestToldRule(t *testing.T) {
 	const told = `,"notify":"u,v"`
 	testRule(t, "ToldRule", "EventBus", `{"rule":"told","event":<aws.events.event.json>}`, nil, "RulesFailedQueue.Arn",
