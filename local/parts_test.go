@@ -132,8 +132,8 @@ func TestProjectTemplate(t *testing.T) {
 		t.Fatal(err)
 	}
 	given := config.Parameters
-	for _, name := range []string{"AdminPassword", "SigningKey", "Jwks", "ScoresDbPassword", "UsersDbPassword"} {
-		given[name] = "made by the hook"
+	for _, name := range []string{"AdminPassword", "SigningKey", "NotifyKey", "Jwks", "ScoresDbPassword", "UsersDbPassword"} {
+		given[name] = "made by the hook before"
 	}
 	all, stack, _, err := readStack(t, "../template.yaml", given)
 	if err != nil {

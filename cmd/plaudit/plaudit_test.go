@@ -32,7 +32,8 @@ func TestSecretsAreMadeOnce(t *testing.T) {
 	if err := json.Unmarshal([]byte(first), &params); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(params["SigningKey"], "PRIVATE KEY") || !strings.Contains(params["Jwks"], `"keys"`) || len(params["AdminPassword"]) < 20 || len(params) != 3 {
+	if !strings.Contains(params["SigningKey"], "PRIVATE KEY") || !strings.Contains(params["Jwks"], `"keys"`) || len(params["AdminPassword"]) < 20 ||
+		len(params["NotifyKey"]) != len("plaudit_")+43 || len(params) != 4 {
 		t.Errorf("made %d parameters", len(params))
 	}
 	if strings.Contains(params["Jwks"], `"d"`) {
@@ -55,7 +56,7 @@ func TestSecretsAreMadeOnce(t *testing.T) {
 	if err := json.Unmarshal([]byte(more), &later); err != nil {
 		t.Fatal(err)
 	}
-	if len(later) != 5 || later["SigningKey"] != params["SigningKey"] || later["ScoresDbPassword"] == later["UsersDbPassword"] {
+	if len(later) != 6 || later["SigningKey"] != params["SigningKey"] || later["ScoresDbPassword"] == later["UsersDbPassword"] {
 		t.Errorf("%d parameters, or changed ones", len(later))
 	}
 }

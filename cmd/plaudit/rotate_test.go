@@ -53,7 +53,7 @@ func (r rotation) step(args ...string) (params map[string]string, said string) {
 	if err := json.Unmarshal([]byte(out), &params); err != nil {
 		r.Fatal(err)
 	}
-	if got := slices.Sorted(maps.Keys(params)); !slices.Equal(got, []string{"AdminPassword", "Jwks", "SigningKey"}) {
+	if got := slices.Sorted(maps.Keys(params)); !slices.Equal(got, []string{"AdminPassword", "Jwks", "NotifyKey", "SigningKey"}) {
 		r.Errorf("%s prints %q, which the template does not take", args, got)
 	}
 	return params, said
@@ -173,7 +173,7 @@ func TestRotation(t *testing.T) {
 			t.Errorf("%s: takes old %t, new %t", name, takes(t, c.params, old), takes(t, c.params, fresh))
 		}
 	}
-	if got := slices.Sorted(maps.Keys(r.kept())); !slices.Equal(got, []string{"AdminPassword", "Jwks", "SigningKey"}) || r.kept()["AdminPassword"] != before["AdminPassword"] {
+	if got := slices.Sorted(maps.Keys(r.kept())); !slices.Equal(got, []string{"AdminPassword", "Jwks", "NotifyKey", "SigningKey"}) || r.kept()["AdminPassword"] != before["AdminPassword"] {
 		t.Errorf("afterwards the file contains %q", got)
 	}
 	if info, err := os.Stat(r.file); err != nil || info.Mode().Perm() != 0o600 {

@@ -49,8 +49,8 @@ var placed = map[crash.Point][]string{
 	crash.IntakeBeforePut: {"audit/intake.go"},
 	crash.IntakeAfterPut:  {"audit/intake.go"},
 	crash.IntakeAfterAll:  {"audit/intake.go"},
-	crash.BeforeConsume:   {"boot/batch.go"},
-	crash.AfterConsume:    {"boot/batch.go"},
+	crash.BeforeConsume:   {"boot/batch.go", "boot/batch.go"},
+	crash.AfterConsume:    {"boot/batch.go", "boot/batch.go"},
 	crash.BeforeSend:      {"notify/claim.go"},
 	crash.AfterSend:       {"notify/claim.go"},
 }
@@ -109,6 +109,9 @@ func TestPoints(t *testing.T) {
 			t.Run(fmt.Sprintf("%s of %s", p.point, program), func(t *testing.T) {
 				l := c.begin(t)
 				turn++
+				if program == "notify" {
+					l.maxHeld = 1
+				}
 				c.choose(t, p.point, program, 1+turn%3)
 				eventually(t, func() error {
 					if p.point == crash.AfterWake {

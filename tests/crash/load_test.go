@@ -25,6 +25,9 @@ type load struct {
 	user    string // an account, which changes its name
 	userTok string
 
+	email   string // the account's address
+	maxHeld int    // how many of its mails may be held, because notify was killed while it sent
+
 	stopped atomic.Bool
 	done    atomic.Int64 // requests that have succeeded
 	first   atomic.Int64 // adds that have succeeded with the first try
@@ -44,6 +47,7 @@ type wants struct {
 	name     string            // the newest one of the account
 	named    int               // how often it was changed
 	closed   []string          // boards with a period that has closed
+	told     []string          // notes of adjustments, of which the account's user is told by mail
 	foreign  map[string]string // ids of other systems' events: their data
 	requests map[string]int    // by kind
 }
@@ -71,7 +75,8 @@ func (c *checkout) begin(t *testing.T) *load {
 	}
 	l.user, l.wants.name = made.ID, prefix+" 0"
 	l.wants.signUps = append(l.wants.signUps, email)
-	l.userTok = l.login(email, "correct horse battery")
+	l.email, l.userTok = email, l.login(email, "correct horse battery")
+	l.reads()
 	l.must("POST", "/v1/boards/"+l.people+"/entries", l.token, map[string]any{"player": l.user, "points": 1}, nil, 201)
 
 	for i := range 3 {
@@ -97,6 +102,11 @@ func (c *checkout) begin(t *testing.T) *load {
 		}
 	})
 	l.writer(func(n int) { l.report(n) })
+	l.writer(func(n int) {
+		if n < maxTold {
+			l.tell(n)
+		}
+	})
 	l.writer(func(n int) {
 		if n < maxClosed {
 			l.closePast(n)

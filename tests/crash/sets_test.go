@@ -136,7 +136,10 @@ func (l *load) compare(v *view) error {
 	if err := l.compareChanges(ctx, v); err != nil {
 		return err
 	}
-	return v.compare(ctx, l.foreign())
+	if err := v.compare(ctx, l.foreign()); err != nil {
+		return err
+	}
+	return l.compareMails(ctx, v)
 }
 
 func (l *load) foreign() map[string]string {
