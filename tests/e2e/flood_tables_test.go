@@ -15,12 +15,13 @@ import (
 // a row as the API names it, the second distinguishes the rows of an owner, the
 // third is a digest of the row. What counts attempts is left out, because refused
 // requests write it too, and so is what the relay changes at any time: its promise,
-// when rows were sent, and profiles on their way, whose rows leave when they are.
+// when rows were sent, and profiles on their way, whose rows leave when they are. So is
+// what period-close notes of runs, and what notify makes links with.
 var tables = map[string]map[string]string{
 	"scores": {
 		"boards":         `SELECT id, '', md5(t::text) FROM boards t`,
 		"players":        `SELECT b.id || '/' || t.id, '', md5(t::text) FROM players t JOIN boards b ON b.no = t.board`,
-		"runs":           `SELECT b.id, t.no::text, md5(t::text) FROM runs t JOIN boards b ON b.no = t.board`,
+		"runs":           `SELECT b.id, t.no::text, md5((to_jsonb(t) - 'closes_at' - 'announced_at')::text) FROM runs t JOIN boards b ON b.no = t.board`,
 		"standings":      `SELECT b.id || '/' || t.player, t.run::text, md5(t::text) FROM standings t JOIN runs r ON r.no = t.run JOIN boards b ON b.no = r.board`,
 		"entries":        `SELECT id::text, '', md5(t::text) FROM entries t`,
 		"entry_keys":     `SELECT entry::text, '', md5(t::text) FROM entry_keys t`,
@@ -32,9 +33,10 @@ var tables = map[string]map[string]string{
 		"outbox_failed":  `SELECT coalesce(entry::text, subject), id::text, md5(t::text) FROM outbox_failed t`,
 		"profiles":       `SELECT user_id, '', md5(t::text) FROM profiles t`,
 		"relay_lease":    "",
+		"opened_boards":  "",
 	},
 	"users": {
-		"users":          `SELECT id::text, '', md5(t::text) FROM users t`,
+		"users":          `SELECT id::text, '', md5((to_jsonb(t) - 'mail_secret')::text) FROM users t`,
 		"sessions":       `SELECT user_id::text, id::text, md5(t::text) FROM sessions t`,
 		"refresh_tokens": `SELECT s.user_id::text, t.digest::text, md5(t::text) FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id`,
 		"devices":        `SELECT user_id::text, digest::text, md5(t::text) FROM devices t`,

@@ -83,6 +83,9 @@ func TestFlood(t *testing.T) {
 	seed, cases := setting(t, "FLOOD_SEED", 20261122), setting(t, "FLOOD_CASES", 10_000)
 	t.Logf("FLOOD_SEED=%d", seed)
 	f := newFlood(t)
+	// What earlier tests have set going has arrived.
+	settled(t)
+	closePeriods(t)
 	before := snapshot(t)
 
 	var wg sync.WaitGroup

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -123,6 +124,53 @@ func settled(t *testing.T) {
 	want(t, 201, "POST", "/v1/audit/events", rolesBy(t), fmt.Sprintf(`{"specversion": "1.0", "id": %q, "source": "/marker", "type": "com.example.marker", "subject": "marker/1", "notify": %q, "data": {}}`, unique("marker"), marker.id))
 	marker.mailed(t, 1, containing("marker/1"))
 	time.Sleep(300 * time.Millisecond) // notify's other process may send the one before
+}
+
+// closePeriods invokes period-close, until nothing is due.
+func closePeriods(t *testing.T) {
+	t.Helper()
+	cmd := exec.Command(stack.Program("local"), "invoke", "period-close")
+	cmd.Dir = stack.Root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("invoke period-close: %v\n%s", err, out)
+	}
+}
+
+// A closed run is told to the owners and to the users of the first three, with the final
+// table. One that closed because a draft was opened is told to nobody.
+func TestAClosedPeriodIsTold(t *testing.T) {
+	owner, first, fourth := reader(t, access.Organizer, `{"display_name": "Kim Minji"}`), reader(t, access.Member, `{"display_name": "Runner One", "locale": "ko", "time_zone": "Asia/Seoul"}`), reader(t, access.Member, "")
+	now := time.Now().UTC()
+	season := func(state string) string {
+		return owner.board(t, fmt.Sprintf(`, "state": %q, "grace": "0s", "periods": [{"name": "Spring", "start": %q, "end": %q}]`,
+			state, now.Add(-time.Hour).Format(time.RFC3339), now.Add(5*time.Second).Format(time.RFC3339)))
+	}
+	open, draft := season("open"), season("draft")
+	for _, board := range []string{open, draft} {
+		for i, who := range []*account{first, nil, nil, fourth} {
+			want(t, 201, "POST", "/v1/boards/"+board+"/entries", owner.token, fmt.Sprintf(`{"player": "p%d", "points": %d}`, i, 100-i))
+			if who != nil {
+				want(t, 200, "PATCH", fmt.Sprintf("/v1/boards/%s/players/p%d", board, i), owner.token, fmt.Sprintf(`{"user": %q}`, who.id))
+				want(t, 200, "PUT", fmt.Sprintf("/v1/players/me/links/%s/p%d", board, i), who.token, "")
+			}
+		}
+	}
+	time.Sleep(time.Until(now.Add(6 * time.Second)))
+	want(t, 200, "PATCH", "/v1/boards/"+draft, owner.token, `{"state": "open"}`)
+	closePeriods(t)
+	closePeriods(t)
+	first.mailed(t, 1, containing("Spring", "Runner One", "100"))
+	owner.mailed(t, 1, containing("Spring", "Runner One", "p1", "99"))
+	eventually(t, "both are in the log", func() bool {
+		return len(events(t, rolesBy(t), "type=plaudit.board.period-closed&subject=board/"+open)) == 1 &&
+			len(events(t, rolesBy(t), "type=plaudit.board.period-closed&subject=board/"+draft)) == 1
+	})
+	settled(t)
+	first.mailed(t, 1, containing("Spring"))
+	owner.mailed(t, 1, containing("Spring"))
+	if mails := slices.DeleteFunc(inbox(t, fourth.email), func(m mail) bool { return !containing("Spring")(m) }); len(mails) > 0 {
+		t.Errorf("the fourth got %q", subjects(mails))
+	}
 }
 
 // The user of a player hears what others did to their points: what, from what to what,

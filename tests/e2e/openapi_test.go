@@ -69,6 +69,9 @@ func TestQueryParametersAreTheDocumentedOnes(t *testing.T) {
 		if _, refuses := op["responses"].(map[string]any)["400"]; !refuses { // it reads no query
 			continue
 		}
+		if r.Pattern == "/verify" || r.Pattern == "/reset" { // mail programs add parameters to links
+			continue
+		}
 		var names []string
 		for _, p := range op["parameters"].([]any) {
 			if p := p.(map[string]any); p["in"] == "query" {

@@ -109,7 +109,7 @@ func logicalIDs(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	maps.Copy(config.Parameters, map[string]string{"AdminPassword": "0123456789", "SigningKey": "k", "Jwks": "j", "ScoresDbPassword": "p", "UsersDbPassword": "p"})
+	maps.Copy(config.Parameters, map[string]string{"AdminPassword": "0123456789", "SigningKey": "k", "NotifyKey": "0123456789abcdefghij", "Jwks": "j", "ScoresDbPassword": "p", "UsersDbPassword": "p"})
 	loaded, err := template.Load(config.Template, template.Pseudo{StackName: config.StackName, Region: config.Region, AccountID: "000000000000"}, config.Parameters)
 	if err != nil {
 		t.Fatal(err)

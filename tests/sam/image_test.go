@@ -101,7 +101,7 @@ func taskVariables(t *testing.T) map[string]string {
 	}
 	return map[string]string{
 		"PORT": "8080", "AWS_REGION": "ap-northeast-2", "ALLOWED_ORIGINS": "", "JWKS": made.Jwks,
-		"ADMIN_EMAIL": stack.Info.Admin.Email, "LOGINS_PER_ADDRESS": "1000", "SIGN_UPS_PER_HOUR": "1000", "TOKENS_PER_SESSION": "1000", "TOKENS_PER_ADDRESS": "1000", "PRINT_LINKS": "",
+		"ADMIN_EMAIL": stack.Info.Admin.Email, "LOGINS_PER_ADDRESS": "1000", "SIGN_UPS_PER_HOUR": "1000", "TOKENS_PER_SESSION": "1000", "TOKENS_PER_ADDRESS": "1000", "NOTIFY_KEY": "", "PUBLIC_URL": "",
 		"DB_AUTH": "password", "USERS_PASSWORD": made.UsersDbPassword,
 		"EVENTS_TABLE": "events", "INDEX_TABLE": "event-index", "PROFILES_TABLE": "profiles", "OUTBOX_DAYS": "90",
 		"USERS_DSN":   "postgres://users_service@host.docker.internal:" + database.Port() + "/users?sslmode=disable",
