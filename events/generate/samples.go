@@ -189,8 +189,8 @@ var direct = []struct {
 
 	{"period-close", "schedule", "ok", "the event of the schedule; nothing is due on the demo board", schedule("period-close")},
 	{"period-close", "by-hand", "ok", "an empty event, which does the same", `{}`},
-	{"notify", "adjustment", "ok", "an adjustment that is replayed, and whose user does not exist (any more)", queued(told(event.EntryAdjusted))},
-	{"notify", "unknown-type", "ok", "an event of an unknown type, which is ignored", queued(told("plaudit.entry.sampled"))},
+	{"notify", "adjustment", "ok", "an adjustment that is replayed for others than readers of mail, which is ignored", queued(told(event.EntryAdjusted, "sample"))},
+	{"notify", "unknown-type", "ok", "an event of an unknown type, which is ignored", queued(told("plaudit.entry.sampled", "mail-sample"))},
 	{"notify", "bounce", "ok", "a bounce that passes, which changes nothing", queued(`{"rule":"feedback","type":"Bounce","bounce":"Transient","user":"` + member + `","message":"sample"}`)},
 	{"notify", "no-records", "error", "an event that does not come from a queue", `{}`},
 }

@@ -115,8 +115,9 @@ func queued(body string) string {
 }
 
 // told is what the rule for events that name whom to tell sends to the queue mail. The
-// event is replayed, so that its age does not matter, and names a user who has no account.
-func told(kind event.Type) string {
+// event is replayed, so that its age does not matter if the name of the replay is one of mail,
+// and names a user who has no account.
+func told(kind event.Type, replay string) string {
 	e := event.Event{
 		ID: "0", Source: event.Scores, Type: kind, Subject: event.Player("demo", "bib-1"), Time: recorded, RecordedTime: recorded,
 		LogID: event.LogID(event.Scores, "0"), Actor: event.User(admin), Notify: member, TraceParent: traceparent,
@@ -130,6 +131,6 @@ func told(kind event.Type) string {
 	}
 	return marshal(map[string]any{"rule": "told", "event": map[string]any{
 		"version": "0", "id": "00000000-0000-4000-8000-000000000002", "detail-type": kind, "source": event.Scores, "account": "000000000000",
-		"time": "2026-01-05T09:30:01Z", "region": "ap-northeast-2", "resources": []string{}, "replay-name": "mail-sample", "detail": json.RawMessage(document),
+		"time": "2026-01-05T09:30:01Z", "region": "ap-northeast-2", "resources": []string{}, "replay-name": replay, "detail": json.RawMessage(document),
 	}})
 }

@@ -21,7 +21,7 @@ import (
 // periods of their boards. OtherMail stands for every event of another system.
 var optionalMail = []string{
 	string(event.EntryAdjusted), string(event.EntryReversed), string(event.PlayerChanged), string(event.LinkProposed),
-	"plaudit.board.period-closed", OtherMail,
+	string(event.BoardPeriodClosed), OtherMail,
 }
 
 // OtherMail is the type of mail about events of other systems.

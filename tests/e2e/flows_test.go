@@ -79,7 +79,7 @@ func TestReadmeChangeLog(t *testing.T) {
 // Somebody signs up, opens the link of the first mail, and is told of an event.
 func TestReadmeMail(t *testing.T) {
 	got := pasted(t, "# 1. log in, and sign a runner up")
-	for _, text := range []string{`"email_verified":true`, `"added":true`, "task/19", "to do → doing", "Minji 님", "KST"} {
+	for _, text := range []string{`"email_verified":true`, `"id":"19-1"`, "task/19", "to do → doing", "Minji 님", "KST"} {
 		if !strings.Contains(got, text) {
 			t.Errorf("the output has no %s:\n%s", text, got)
 		}

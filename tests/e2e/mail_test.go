@@ -149,7 +149,7 @@ func TestAClosedPeriodIsTold(t *testing.T) {
 	for _, board := range []string{open, draft} {
 		for i, who := range []*account{first, nil, nil, fourth} {
 			want(t, 201, "POST", "/v1/boards/"+board+"/entries", owner.token, fmt.Sprintf(`{"player": "p%d", "points": %d}`, i, 100-i))
-			if who != nil {
+			if who != nil && board == open { // nobody can accept a link on a draft
 				want(t, 200, "PATCH", fmt.Sprintf("/v1/boards/%s/players/p%d", board, i), owner.token, fmt.Sprintf(`{"user": %q}`, who.id))
 				want(t, 200, "PUT", fmt.Sprintf("/v1/players/me/links/%s/p%d", board, i), who.token, "")
 			}
@@ -366,6 +366,25 @@ func TestAnAddressIsVerifiedByTheForm(t *testing.T) {
 		if status, page := form(t, "/verify", url.Values{"token": {used}}); status != 404 {
 			t.Errorf("%d %s", status, page)
 		}
+	}
+}
+
+// A new address replaces the old one when its link is opened, and the old one is told.
+func TestAChangedAddressIsTold(t *testing.T) {
+	a := reader(t, access.Member, "")
+	next := &account{email: unique("next") + "@example.com"}
+	want(t, 200, "PUT", "/v1/users/me/email", a.token, fmt.Sprintf(`{"email": %q, "current_password": %q}`, next.email, password))
+	if me := want(t, 200, "GET", "/v1/users/me", a.token, ""); me.json(t, "email") != a.email {
+		t.Errorf("an address that nobody has confirmed is in use: %s", me.body)
+	}
+	next.verify(t)
+	if me := want(t, 200, "GET", "/v1/users/me", a.token, ""); me.json(t, "email") != next.email || me.json(t, "email_verified") != true {
+		t.Errorf("the account is %s", me.body)
+	}
+	a.mailed(t, 1, func(m mail) bool { return !strings.Contains(m.Text, "/verify?token=") })
+	settled(t)
+	if mails := inbox(t, next.email); len(mails) != 1 {
+		t.Errorf("the new address got %q", subjects(mails))
 	}
 }
 
