@@ -102,7 +102,7 @@ func (l *load) compareMails(ctx context.Context, v *view) error {
 			holds++
 		}
 		if n > 1 || n == 0 && !isHeld {
-			return fmt.Errorf("%d mails tell of %q, which is held: %t", n, note, isHeld)
+			return fmt.Errorf("%d mails report %q, which is held: %t", n, note, isHeld)
 		}
 	}
 	if holds > l.maxHeld {
@@ -122,7 +122,7 @@ func (l *load) compareMails(ctx context.Context, v *view) error {
 		return err
 	}
 	if roles < changes || roles > changes+again {
-		return fmt.Errorf("%d mails tell of %d changes of the role, and %d mails were sent again", roles, changes, again)
+		return fmt.Errorf("%d mails report %d changes of the role, and %d mails were sent again", roles, changes, again)
 	}
 	return nil
 }
