@@ -262,9 +262,13 @@ func (c *Client) Link(ctx context.Context, user string, kind notify.LinkKind, of
 }
 
 // SetMailState implements notify.Accounts.
-func (c *Client) SetMailState(ctx context.Context, user, state string) (ok bool, err error) {
+func (c *Client) SetMailState(ctx context.Context, user, address, state string) (ok bool, err error) {
 	var out struct{}
-	return c.do(ctx, http.MethodPut, "/v1/users/"+url.PathEscape(user)+"/mail-state", map[string]string{"state": state}, &out, http.StatusNotFound)
+	in := struct {
+		State   string `json:"state"`
+		Address string `json:"address,omitempty"`
+	}{state, address}
+	return c.do(ctx, http.MethodPut, "/v1/users/"+url.PathEscape(user)+"/mail-state", in, &out, http.StatusNotFound)
 }
 
 // Board implements notify.Scores.

@@ -93,7 +93,7 @@ func (s *Sender) Send(ctx context.Context, m notify.Mail) (id string, err error)
 		EmailTags:        []types.MessageTag{tag("type", m.Type)},
 	}
 	if m.User != "" {
-		in.EmailTags = append(in.EmailTags, tag("user", m.User))
+		in.EmailTags = append(in.EmailTags, tag("user", m.User), tag("address", m.Address))
 	}
 	if s.configurationSet != "" {
 		in.ConfigurationSetName = &s.configurationSet

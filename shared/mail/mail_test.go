@@ -30,7 +30,7 @@ func sender(t *testing.T, url string) *mail.Sender {
 
 var letter = notify.Mail{
 	To: "kim@example.com", Subject: "점수가 바뀌었습니다", Text: "text", HTML: "<p>html</p>",
-	Unsubscribe: "https://scores.example.com/v1/unsubscribe/x", User: "0198f1c2-7a5e-7c3b-9d42-5f1e8a6b0c11", Type: "adjusted",
+	Unsubscribe: "https://scores.example.com/v1/unsubscribe/x", User: "0198f1c2-7a5e-7c3b-9d42-5f1e8a6b0c11", Address: "0123456789abcdef0123456789abcdef", Type: "adjusted",
 }
 
 func TestSend(t *testing.T) {
@@ -55,7 +55,7 @@ func TestSend(t *testing.T) {
 	if want := map[string]string{"List-Unsubscribe": "<https://scores.example.com/v1/unsubscribe/x>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}; !maps.Equal(m.Headers, want) {
 		t.Errorf("the headers are %v", m.Headers)
 	}
-	if want := map[string]string{"user": letter.User, "type": "adjusted"}; !maps.Equal(m.Tags, want) {
+	if want := map[string]string{"user": letter.User, "address": letter.Address, "type": "adjusted"}; !maps.Equal(m.Tags, want) {
 		t.Errorf("the tags are %v", m.Tags)
 	}
 	if len(mails[1].Headers) != 0 {

@@ -16,7 +16,9 @@ type Accounts interface {
 	Link(ctx context.Context, user string, kind LinkKind, of string) (l Link, ok bool, err error)
 	// SetMailState reports what SES reported of the account's address, bounced or
 	// complained. ok is false if there is no such account.
-	SetMailState(ctx context.Context, user, state string) (ok bool, err error)
+	// address is the tag of the mail; if the account has another address now, nothing
+	// changes.
+	SetMailState(ctx context.Context, user, address, state string) (ok bool, err error)
 }
 
 // LinkKind is what a link is for.

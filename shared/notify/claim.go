@@ -65,6 +65,9 @@ type Mail struct {
 	// User and Type are tags, with which feedback comes back. User is "" if the address is
 	// not the account's own, such as its former one: what happens there is not about it.
 	User, Type string
+	// Address is a tag, too: id.Address of To, empty if User is. The account may have another
+	// address when feedback comes.
+	Address string
 }
 
 // Mailer sends mails.

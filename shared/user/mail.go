@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -49,9 +50,10 @@ const (
 // MailStore is the part of Store for mail. A missing account is a fault of kind
 // NotFound.
 type MailStore interface {
-	// SetMailState sets why the account's address gets no more mail. A state that differs
-	// inserts an event into the outbox.
-	SetMailState(ctx context.Context, account string, state MailState, actor string) error
+	// SetMailState sets why the account's address gets no more mail, unless address names
+	// another one (id.Address), and returns the state then. A state that differs inserts an
+	// event into the outbox.
+	SetMailState(ctx context.Context, account, address string, state MailState, actor string) (MailState, error)
 	// MailSecret returns the account and its secret, which signs links. An account without
 	// one gets one if create is true; else it counts as missing.
 	MailSecret(ctx context.Context, account string, create bool) (User, uuid.UUID, error)
@@ -132,19 +134,24 @@ func joined[T ~string](words []T) string {
 }
 
 // SetMailState records that mail to the account's address has bounced or that its
-// reader has complained, so that it gets no more. Faults: BadRequest; NotFound.
-func (s *Service) SetMailState(ctx context.Context, c access.Caller, account string, state MailState) error {
+// reader has complained, so that it gets no more, and returns the state now. address is
+// id.Address of the one that the mail went to: if the account has another one since then,
+// nothing changes. Faults: BadRequest with every field; NotFound.
+func (s *Service) SetMailState(ctx context.Context, c access.Caller, account, address string, state MailState) (MailState, error) {
 	var faults fault.List
 	if state != Bounced && state != Complained {
 		faults.Add("state", "must be %s or %s", Bounced, Complained)
 	}
+	if address != "" && !id.IsAddress(address) {
+		faults.Add("address", id.AddressForm)
+	}
 	if err := faults.Err(); err != nil {
-		return err
+		return "", err
 	}
 	if !id.UUID(account) {
-		return notFound()
+		return "", notFound()
 	}
-	return s.Store.SetMailState(ctx, account, state, c.Actor())
+	return s.Store.SetMailState(ctx, account, address, state, c.Actor())
 }
 
 // A token that ends a type of mail consists of the account's id, a signature and the type,
@@ -152,6 +159,10 @@ func (s *Service) SetMailState(ctx context.Context, c access.Caller, account str
 // kept for years. The signature has a secret of the account's own, so an erasure ends all
 // of the account's tokens.
 const signatureAt, typeAt = len(uuid.UUID{}), len(uuid.UUID{}) + sha256.Size
+
+// subscriptionChanges is how often mail of an account is switched on or off by links in an
+// hour.
+const subscriptionChanges = 20
 
 // maxUnsubscribe is the maximum length of such a token, in characters. It is more than
 // the longest type needs.
@@ -214,6 +225,12 @@ func (s *Service) Subscribe(ctx context.Context, token string, on bool) (Subscri
 	sub, err := s.Subscription(ctx, token)
 	if err != nil || sub.On == on {
 		return sub, err
+	}
+	// Each change is an event, which nothing removes, and a mail with the link may be in many
+	// hands.
+	wait, err := s.Store.Count(ctx, Limit{Name: "subscription", Subject: sub.User.ID, Max: subscriptionChanges, Window: time.Hour})
+	if err := refused("This mail was switched on and off too often. Wait before you change it again.", wait, err); err != nil {
+		return Subscription{}, err
 	}
 	// The sender of the token need not be the account's owner: a mail can be forwarded.
 	sub.User, err = s.Store.Update(ctx, sub.User.ID, Changes{Mail: map[string]bool{sub.Type: on}}, Self)

@@ -63,7 +63,7 @@ var layers = []struct {
 	// and runs programs, webtest reads the OpenAPI document, ddbtest starts an engine
 	// that speaks DynamoDB's protocol, audittest has a log in memory, eventtest checks events
 	// against their schemas.
-	{"test tools", []string{"shared/postgres/pgtest", "shared/boot/boottest", "shared/web/webtest", "shared/ddb/ddbtest", "shared/audit/audittest", "shared/event/eventtest", "shared/api/apitest", "shared/mail/mailtest"}, []string{"shared/postgres/...", "shared/audit", "shared/event", "shared/event/eventtest", "shared/web", "shared/api", "shared/notify", "local/rds", "local/process", "local/ministack/enginetest"}},
+	{"test tools", []string{"shared/postgres/pgtest", "shared/boot/boottest", "shared/web/webtest", "shared/ddb/ddbtest", "shared/audit/audittest", "shared/event/eventtest", "shared/api/apitest", "shared/mail/mailtest"}, []string{"shared/postgres/...", "shared/audit", "shared/event", "shared/event/eventtest", "shared/web", "shared/api", "shared/notify", "shared/id", "local/rds", "local/process", "local/ministack/enginetest"}},
 }
 
 func with(packages []string, more ...string) []string { return slices.Concat(packages, more) }

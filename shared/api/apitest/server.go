@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"plaudit/shared/id"
 )
 
 // Object is a JSON object of the API.
@@ -192,8 +194,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case state != "bounced" && state != "complained":
 			problem(w, http.StatusBadRequest, "bad-request")
 		default:
-			u["mail_state"] = state
-			reply(w, http.StatusOK, Object{"mail_state": state})
+			if at, named := in["address"]; !named || at == id.Address(path[1], fmt.Sprint(u["email"])) {
+				u["mail_state"] = state
+			}
+			reply(w, http.StatusOK, Object{"mail_state": u["mail_state"]})
 		}
 	case r.Method == http.MethodGet && path[0] == "boards" && len(path) == 2:
 		object(w, s.boards[path[1]])

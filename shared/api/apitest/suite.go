@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"plaudit/shared/api"
+	"plaudit/shared/id"
 	"plaudit/shared/notify"
 )
 
@@ -134,12 +135,18 @@ func Test(t *testing.T, w World) {
 	}
 
 	for _, state := range []string{"bounced", "complained"} {
-		ok, err := c.SetMailState(ctx, w.Verified, state)
+		ok, err := c.SetMailState(ctx, w.Verified, id.Address(w.Verified, "somebody.else@example.org"), state)
+		must(ok, err)
+		before, _, err := c.User(ctx, w.Verified)
+		if err != nil || before.MailState == state {
+			t.Errorf("what befell another address is noted: %q, %v", before.MailState, err)
+		}
+		ok, err = c.SetMailState(ctx, w.Verified, id.Address(w.Verified, before.Email), state)
 		must(ok, err)
 		if u, ok, err := c.User(ctx, w.Verified); !ok || err != nil || u.MailState != state {
 			t.Errorf("the state is %q, want %q; %v", u.MailState, state, err)
 		}
 	}
-	ok, err = c.SetMailState(ctx, w.Unknown, "bounced")
+	ok, err = c.SetMailState(ctx, w.Unknown, "", "bounced")
 	mustNot(ok, err)
 }

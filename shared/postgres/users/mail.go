@@ -9,22 +9,25 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"plaudit/shared/event"
+	"plaudit/shared/id"
 	"plaudit/shared/postgres"
 	"plaudit/shared/user"
 )
 
 // SetMailState implements user.MailStore.
-func (s *Store) SetMailState(ctx context.Context, account string, state user.MailState, actor string) error {
-	return postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
+func (s *Store) SetMailState(ctx context.Context, account, address string, state user.MailState, actor string) (now user.MailState, err error) {
+	err = postgres.InTx(ctx, s.db, func(ctx context.Context, tx *sqlx.Tx) error {
 		u, _, err := one(ctx, tx, `SELECT `+userColumns+` FROM users WHERE id = $1 FOR NO KEY UPDATE`, account)
-		if err != nil || u.MailState == state {
+		if now = u.MailState; err != nil || now == state || address != "" && address != id.Address(account, u.Email) {
 			return err
 		}
+		now = state
 		if _, err := tx.ExecContext(ctx, `UPDATE users SET mail_state = $2 WHERE id = $1`, account, string(state)); err != nil {
 			return err
 		}
 		return report(ctx, tx, userEvent{account, event.UserUpdated, actor, map[string]any{"changes": map[string]any{"mail_state": struct{}{}}}})
 	})
+	return now, err
 }
 
 // MailSecret implements user.MailStore. Accounts get their secret once, so most calls only

@@ -33,11 +33,12 @@ func (h handlers) makeMailLink(w http.ResponseWriter, r *http.Request) error {
 
 // mailStateIn is the body of a report about mail.
 type mailStateIn struct {
-	State string `json:"state"`
+	State   string `json:"state"`
+	Address string `json:"address"` // tag of the mail; absent: whatever address it went to
 }
 
 type mailStateOut struct {
-	MailState string `json:"mail_state"`
+	MailState *string `json:"mail_state"`
 }
 
 func (h handlers) setMailState(w http.ResponseWriter, r *http.Request) error {
@@ -45,8 +46,13 @@ func (h handlers) setMailState(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := h.users.SetMailState(r.Context(), web.Caller(r), web.Param(r, "id"), user.MailState(in.State)); err != nil {
+	now, err := h.users.SetMailState(r.Context(), web.Caller(r), web.Param(r, "id"), in.Address, user.MailState(in.State))
+	if err != nil {
 		return err
 	}
-	return web.Reply(w, http.StatusOK, mailStateOut{in.State})
+	out := mailStateOut{}
+	if now != "" {
+		out.MailState = (*string)(&now)
+	}
+	return web.Reply(w, http.StatusOK, out)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"plaudit/shared/access"
+	"plaudit/shared/id"
 	"plaudit/shared/user"
 	"plaudit/shared/web"
 )
@@ -230,6 +231,27 @@ func TestMailState(t *testing.T) {
 	}
 	// Nobody changes it otherwise.
 	u.want(u.send("PATCH", "/v1/users/me", u.token(id, access.Member), `{"mail_state": null}`), 400, "bad-request")
+}
+
+// What befell an address that the account no longer has is not about its present one.
+func TestLateFeedbackIsAboutTheFormerAddress(t *testing.T) {
+	u := startUsers(t, generous)
+	account := u.want(u.signUp("old@example.com"), 201, "").str("id")
+	report := func(email string) answer {
+		return u.want(u.send("PUT", "/v1/users/"+account+"/mail-state", u.notify(), fmt.Sprintf(`{"state": "complained", "address": %q}`, id.Address(account, email))), 200, "")
+	}
+	token := u.token(account, access.Member)
+	u.want(u.changeEmail(token, "new@example.com", password), 200, "")
+	u.want(u.verify(u.link(account)), 200, "")
+	if a := report("old@example.com"); a.text != `{"mail_state":null}`+"\n" {
+		t.Errorf("got %s", a.text)
+	}
+	if a := report("NEW@example.com"); a.text != `{"mail_state":"complained"}`+"\n" {
+		t.Errorf("got %s", a.text)
+	}
+	if a := u.want(u.send("PUT", "/v1/users/"+account+"/mail-state", u.notify(), `{"state": "bounced", "address": "new@example.com"}`), 400, "bad-request"); a.str("field") != "address" {
+		t.Errorf("got %s", a.text)
+	}
 }
 
 func TestMailLinks(t *testing.T) {
