@@ -47,7 +47,10 @@ func (h handler) handle(ctx context.Context, m events.SQSMessage) error {
 		return fmt.Errorf("the message's ApproximateReceiveCount is not a number: %w", err)
 	}
 	return h.service.Handle(ctx, notify.Message{
-		ID: m.MessageId, Body: m.Body, Received: received, Redriven: marked(m, queue.Redriven), Waited: marked(m, queue.Waited),
+		ID: m.MessageId, Body: m.Body, Received: received, Waited: marked(m, queue.Waited),
+		// With a reason it was in the dead-letter queue: it was sent again by other means than
+		// `plaudit dlq`, such as SQS's own.
+		Redriven: marked(m, queue.Redriven) || m.MessageAttributes[queue.Reason].StringValue != nil,
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"plaudit/shared/event"
 	"plaudit/shared/notify"
+	"plaudit/shared/queue"
 )
 
 // shows checks that a text has each of the parts.
@@ -230,6 +231,56 @@ func TestAClosedRunIsTold(t *testing.T) {
 	k.counted("Sent 2")
 }
 
+// A board's maker chooses its owners, and how often its periods end.
+func TestClosedRunsHaveAnHourlyLimit(t *testing.T) {
+	k := start(t)
+	k.now = time.Date(2026, 11, 28, 6, 10, 0, 0, time.UTC)
+	for range 3 {
+		k.handle(k.message(k.body("told", object{
+			"type": "plaudit.board.period-closed", "subject": "board/cup", "actor": "service/period-close", "notify": reader,
+			"data": object{"period": object{"name": "minute", "start": "2026-11-28T05:00:00Z", "end": "2026-11-28T05:01:00Z"}, "of": 0, "top": []any{}},
+		})))
+	}
+	k.mails(2)
+	k.counted("Sent 2", "Dropped 1", "dropped/limit 1")
+}
+
+// An address from which mail came back gets no link, either. One that an account asks for
+// is another address.
+func TestLinksDoNotGoToAnAddressThatBounced(t *testing.T) {
+	k := start(t)
+	k.api.User(reader, object{"mail_state": "bounced"})
+	k.api.Due(reader, "reset")
+	k.handle(k.message(k.body("links", security("user.reset-requested", object{}))))
+	k.mails(0)
+	k.counted("Dropped 1", "dropped/mail-state 1")
+	k.api.User(reader, object{"mail_state": "bounced", "new_email": "new@example.com"})
+	k.api.Due(reader, "verify")
+	k.handle(k.message(k.body("links", security("user.verification-requested", object{}))))
+	if m := k.mails(1)[0]; m.To != "new@example.com" {
+		t.Errorf("sent to %s", m.To)
+	}
+}
+
+// SQS's own redrive leaves the attributes as they are.
+func TestAMessageWithAReasonIsSentAgain(t *testing.T) {
+	k := start(t)
+	m := k.message(k.body("told", k.adjusted(nil)))
+	k.died("told", m)
+	k.now = k.now.Add(notify.Lease)
+	k.handle(m)
+	k.held(1)
+	reason := "it is unknown"
+	again := events.SQSMessage{
+		MessageId: "moved", Body: m.Body, Attributes: map[string]string{"ApproximateReceiveCount": "1"},
+		MessageAttributes: map[string]events.SQSMessageAttribute{queue.Reason: {StringValue: &reason}},
+	}
+	if err := (handler{k.service}).handle(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	k.mails(1)
+}
+
 func TestSecurityMailIsAlwaysSent(t *testing.T) {
 	off := object{}
 	cases := map[string]struct {
@@ -275,7 +326,7 @@ func TestAChangedAddressIsToldToTheFormerOne(t *testing.T) {
 
 func TestLinksAreFetchedWhenTheyAreSent(t *testing.T) {
 	k := start(t)
-	k.api.User(reader, object{"email_verified": false, "mail_state": "bounced"})
+	k.api.User(reader, object{"email_verified": false})
 	verify := k.body("links", security("user.verification-requested", object{}))
 	k.handle(k.message(verify)) // it is verified already, or so
 	k.mails(0)
@@ -552,5 +603,5 @@ func TestSamples(t *testing.T) {
 	}
 	k.mails(0)
 	k.held(0)
-	k.counted("Dropped 2", "dropped/erased 2", "FeedbackOther 2", "UnknownTypes 2")
+	k.counted("IgnoredReplays 2", "FeedbackOther 2", "UnknownTypes 2")
 }

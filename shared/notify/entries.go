@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// maxHistory is how many entries of a player are read to find what reversals cancel
-	// and the score before.
+	// maxHistory is how many entries are read for a mail to find what reversals cancel and
+	// the scores before. What is not found then is not told.
 	maxHistory = 2000
 	// fewReversals are asked for one by one.
 	fewReversals = 3
@@ -33,6 +33,7 @@ type corrections struct {
 	// the batch it has no gap.
 	history map[int64]Entry
 	known   int64
+	budget  *int // how many entries may still be read for the mail
 	next    func() (Entry, error, bool)
 	stop    func()
 }
@@ -52,6 +53,7 @@ func (s *Service) entries(ctx context.Context, l *letter.Letter, e Event, to Use
 		}
 	}
 	groups := map[[2]string]*corrections{}
+	budget := maxHistory
 	for _, entry := range all {
 		key := [2]string{entry.Board, entry.Player}
 		g := groups[key]
@@ -60,7 +62,7 @@ func (s *Service) entries(ctx context.Context, l *letter.Letter, e Event, to Use
 			if err != nil {
 				return "", err
 			}
-			g = &corrections{board: b, player: entry.Player}
+			g = &corrections{board: b, player: entry.Player, budget: &budget}
 			if g.name, _, err = s.player(ctx, entry.Board, entry.Player); err != nil {
 				return "", err
 			}
@@ -89,6 +91,7 @@ func (s *Service) entries(ctx context.Context, l *letter.Letter, e Event, to Use
 		if err != nil {
 			return "", err
 		}
+		g.history = nil
 		l.Entries = append(l.Entries, told...)
 		l.Scores = append(l.Scores, scores...)
 	}
@@ -259,7 +262,7 @@ func (s *Service) read(ctx context.Context, g *corrections, enough func() bool) 
 		g.next, g.stop = iter.Pull2(s.Scores.Entries(ctx, g.board.ID, g.player))
 	}
 	for n := 0; ; n++ {
-		if n%100 == 0 && (enough() || len(g.history) >= maxHistory) {
+		if n%100 == 0 && (enough() || *g.budget <= 0) {
 			return nil
 		}
 		e, err, ok := g.next()
@@ -270,6 +273,7 @@ func (s *Service) read(ctx context.Context, g *corrections, enough func() bool) 
 			enough()
 			return nil
 		}
+		*g.budget--
 		g.history[e.Seq] = e
 		for g.known > 1 && g.history[g.known-1].ID != "" {
 			g.known--

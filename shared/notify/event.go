@@ -30,13 +30,14 @@ const mailReplay = "mail-"
 type kind struct {
 	kind       letter.Kind
 	preference string // key of a user's preferences; "" if it cannot be switched off
+	limited    bool   // others decide how many there are, and there is a limit for each hour
 	again      bool   // if it is unknown whether it was sent, it is sent again
 }
 
 // otherEvents is the preference for events of other systems.
 const otherEvents = "other"
 
-var foreign = kind{letter.Foreign, otherEvents, false}
+var foreign = kind{kind: letter.Foreign, preference: otherEvents, limited: true}
 
 // kinds are the types of our own events that each rule mails.
 var kinds = map[string]map[event.Type]kind{
@@ -45,25 +46,25 @@ var kinds = map[string]map[event.Type]kind{
 		event.EntryReversed:     switchable(letter.Reversed, event.EntryReversed),
 		event.PlayerChanged:     switchable(letter.PlayerChanged, event.PlayerChanged),
 		event.LinkProposed:      switchable(letter.LinkProposed, event.LinkProposed),
-		event.BoardPeriodClosed: switchable(letter.PeriodClosed, event.BoardPeriodClosed),
-		event.PlayerErased:      {letter.PlayerErased, "", false},
-		event.LinkEnded:         {letter.LinkEnded, "", false},
+		event.BoardPeriodClosed: {kind: letter.PeriodClosed, preference: string(event.BoardPeriodClosed), limited: true},
+		event.PlayerErased:      {kind: letter.PlayerErased},
+		event.LinkEnded:         {kind: letter.LinkEnded},
 	},
 	ruleSecurity: {
-		event.UserRoleChanged:     {letter.RoleChanged, "", true},
-		event.UserPasswordChanged: {letter.PasswordChanged, "", true},
-		event.UserEmailChanged:    {letter.EmailChanged, "", true},
-		event.UserLoginFailed:     {letter.LoginFailed, "", true},
-		event.SessionReused:       {letter.SessionReused, "", true},
-		event.KeyCreated:          {letter.KeyCreated, "", true},
+		event.UserRoleChanged:     {kind: letter.RoleChanged, again: true},
+		event.UserPasswordChanged: {kind: letter.PasswordChanged, again: true},
+		event.UserEmailChanged:    {kind: letter.EmailChanged, again: true},
+		event.UserLoginFailed:     {kind: letter.LoginFailed, again: true},
+		event.SessionReused:       {kind: letter.SessionReused, again: true},
+		event.KeyCreated:          {kind: letter.KeyCreated, again: true},
 	},
 	ruleLinks: {
-		event.UserVerificationRequested: {letter.Verify, "", true},
-		event.UserResetRequested:        {letter.Reset, "", true},
+		event.UserVerificationRequested: {kind: letter.Verify, again: true},
+		event.UserResetRequested:        {kind: letter.Reset, again: true},
 	},
 }
 
-func switchable(k letter.Kind, t event.Type) kind { return kind{k, string(t), false} }
+func switchable(k letter.Kind, t event.Type) kind { return kind{kind: k, preference: string(t)} }
 
 // message is the body of a message.
 type message struct {
@@ -78,6 +79,7 @@ type message struct {
 	Type    string `json:"type"`   // Bounce or Complaint
 	Bounce  string `json:"bounce"` // Permanent, Transient or Undetermined
 	User    string `json:"user"`
+	Address string `json:"address"` // id.Address of the one that the mail went to
 	Message string `json:"message"`
 
 	event Event
@@ -120,6 +122,9 @@ func parse(body string) (message, error) {
 		}
 		if in.User != "" && !id.UUID(in.User) {
 			return in, errors.New("the feedback's user is not the id of a user")
+		}
+		if in.Address != "" && !id.IsAddress(in.Address) {
+			return in, errors.New("the feedback's address is not the tag of a mail")
 		}
 		return in, nil
 	}

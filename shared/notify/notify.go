@@ -16,6 +16,7 @@ import (
 
 	"plaudit/shared/claim"
 	"plaudit/shared/event"
+	"plaudit/shared/id"
 	"plaudit/shared/letter"
 )
 
@@ -56,7 +57,8 @@ type Service struct {
 	Queues   Queues
 	Meter    Meter
 	Now      func() time.Time
-	// PerHour is how many mails about events of other systems somebody gets in an hour.
+	// PerHour is how many mails about events of other systems and about closed periods
+	// somebody gets in an hour.
 	PerHour int
 	// RatePause is the time before a mail is sent again that SES refused because of its
 	// rate.
@@ -104,6 +106,9 @@ func (s *Service) Handle(ctx context.Context, m Message) error {
 // settle handles a message and sends copies of what must wait or be held.
 func (s *Service) settle(ctx context.Context, m Message) error {
 	holds, err := s.handle(ctx, m)
+	// Whatever ended ctx, the message must not be lost or come again without a reason.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
+	defer cancel()
 	switch {
 	case errors.Is(err, ErrQuota), errors.Is(err, ErrRate) && m.Received >= maxReceives:
 		// There is nothing that a person could do about it, but time helps.
@@ -247,7 +252,7 @@ func (s *Service) mail(ctx context.Context, m Message, rule string, e Event, k k
 			return s.drop(ctx, user, "preference")
 		}
 	}
-	if k == foreign {
+	if k.limited {
 		allowed, err := s.Claims.Allow(ctx, user, s.Now(), key, s.PerHour)
 		if err != nil {
 			return err
@@ -264,6 +269,9 @@ func (s *Service) mail(ctx context.Context, m Message, rule string, e Event, k k
 	if err != nil {
 		return err
 	}
+	if reason == "" && address == to.Email && to.MailState != "" {
+		reason = "mail-state" // of links: an address that an account asks for is another one
+	}
 	if reason != "" {
 		return s.drop(ctx, user, reason)
 	}
@@ -273,7 +281,7 @@ func (s *Service) mail(ctx context.Context, m Message, rule string, e Event, k k
 	}
 	out := Mail{To: address, Subject: mail.Subject, Text: mail.Text, HTML: mail.HTML, Unsubscribe: l.Unsubscribe, Type: string(k.kind)}
 	if address == to.Email {
-		out.User = user
+		out.User, out.Address = user, id.Address(user, address)
 	}
 	return s.send(ctx, key, before, m, k, out)
 }
@@ -302,7 +310,7 @@ func (s *Service) feedback(ctx context.Context, in message) error {
 	if state == "" || in.User == "" {
 		return nil // the address is fine, or the mail is not ours
 	}
-	known, err := s.Accounts.SetMailState(ctx, in.User, state)
+	known, err := s.Accounts.SetMailState(ctx, in.User, in.Address, state)
 	if err != nil {
 		return err
 	}

@@ -152,8 +152,8 @@ func TestFeedbackRule(t *testing.T) {
 		return onBus("aws.ses", kind, fmt.Sprintf(`{"eventType":"Bounce","bounce":{"bounceType":"Permanent","bouncedRecipients":[{"emailAddress":"a@example.org"}]},
 			"mail":{"messageId":"m","destination":["a@example.org"],"tags":{"ses:configuration-set":[%q],"user":["u"]}}}`, set))
 	}
-	testRule(t, "FeedbackRule", "default", `{"rule":"feedback","type":"<type>","bounce":"<bounce>","user":"<user>","message":"<message>"}`,
-		map[string]any{"type": "$.detail.eventType", "bounce": "$.detail.bounce.bounceType", "user": "$.detail.mail.tags.user[0]", "message": "$.detail.mail.messageId"}, nil,
+	testRule(t, "FeedbackRule", "default", `{"rule":"feedback","type":"<type>","bounce":"<bounce>","user":"<user>","address":"<address>","message":"<message>"}`,
+		map[string]any{"type": "$.detail.eventType", "bounce": "$.detail.bounce.bounceType", "user": "$.detail.mail.tags.user[0]", "address": "$.detail.mail.tags.address[0]", "message": "$.detail.mail.messageId"}, nil,
 		[]string{ses("Email Bounced", "MailConfiguration"), ses("Email Complaint Received", "MailConfiguration")},
 		[]string{ses("Email Delivered", "MailConfiguration"), ses("Email Bounced", "another"), strings.Replace(ses("Email Bounced", "MailConfiguration"), "aws.ses", "ses", 1)})
 	stack := named(t, "prod")
