@@ -128,7 +128,11 @@ func (s *Store) Erase(ctx context.Context, id, actor string) error {
 		// From every client address: those subjects begin with the account's. Only those of
 		// the present address: an account can ask for any other, and so would let its owner
 		// start the limits of somebody else's address again.
-		names := pq.StringArray{user.AccountLimit(u.Email).Name, user.PairLimit(u.Email, "").Name, user.VerificationLimit(u.Email).Name, user.ResetLimit(u.Email).Name}
+		// Nor those of mail to an address that is not verified: it may be somebody else's.
+		names := pq.StringArray{user.AccountLimit(u.Email).Name, user.PairLimit(u.Email, "").Name}
+		if u.EmailVerified {
+			names = append(names, user.VerificationLimit(u.Email).Name, user.ResetLimit(u.Email).Name)
+		}
 		if _, err := tx.ExecContext(ctx, `
 			DELETE FROM attempts WHERE name = ANY ($1) AND subject BETWEEN $2 AND $2 || decode(repeat('ff', 32), 'hex')`,
 			names, subject(user.AccountLimit(u.Email))); err != nil {

@@ -73,13 +73,14 @@ func forgetNewAddress(ctx context.Context, tx *sqlx.Tx, account, but string) err
 
 // setAddress makes the address that an account asked for its own, ends every link to the
 // one before, which it keeps for the given time if it was verified, and reports the
-// change. It gets mail, whatever became of mail to the one before. The caller has locked
-// the account's row.
+// change. It gets mail, whatever became of mail to the one before. Of several changes within
+// that time, the first address is kept: the later ones may be a thief's. The caller has
+// locked the account's row.
 func setAddress(ctx context.Context, tx *sqlx.Tx, account, email string, former time.Duration) error {
 	if _, err := tx.ExecContext(ctx, `
 		INSERT INTO former_emails (user_id, email, expires_at)
 		SELECT id, email, plaudit_now() + make_interval(secs => $2) FROM users WHERE id = $1 AND email_verified
-		ON CONFLICT (user_id) DO UPDATE SET email = excluded.email, expires_at = excluded.expires_at`, account, former.Seconds()); err != nil {
+		ON CONFLICT (user_id) DO UPDATE SET email = excluded.email, expires_at = excluded.expires_at WHERE former_emails.expires_at <= plaudit_now()`, account, former.Seconds()); err != nil {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE users SET email = $2, email_key = $3, email_verified = true, mail_state = NULL WHERE id = $1`, account, email, user.AddressKey(email))

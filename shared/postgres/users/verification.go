@@ -34,6 +34,10 @@ func (s *Store) RequestVerification(ctx context.Context, email string, limits ..
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
+		// The mail goes to the address that was counted.
+		if _, err := tx.ExecContext(ctx, `UPDATE new_emails SET waits = true WHERE user_id = $1`, orNobody(account)); err != nil {
+			return err
+		}
 		return report(ctx, tx, userEvent{orNobody(account), event.UserVerificationRequested, user.Self, nil})
 	})
 	return wait, err
@@ -49,7 +53,7 @@ func (s *Store) MakeVerification(ctx context.Context, account string, token user
 			return err
 		}
 		// Not u.NewEmail, which is from before the lock.
-		err = tx.GetContext(ctx, &email, `SELECT email FROM new_emails WHERE user_id = $1 AND expires_at > plaudit_now()`, account)
+		err = tx.GetContext(ctx, &email, `SELECT email FROM new_emails WHERE user_id = $1 AND expires_at > plaudit_now() AND NOT (waits AND NOT $2)`, account, u.EmailVerified)
 		if errors.Is(err, sql.ErrNoRows) {
 			if u.EmailVerified {
 				return user.NoLinkDue()

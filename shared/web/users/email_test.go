@@ -250,3 +250,71 @@ func TestBodiesOfChangesOfAddress(t *testing.T) {
 		t.Errorf("%d addresses were asked for", n)
 	}
 }
+
+// A link goes to the address whose mails were counted: that of the newest request.
+func TestALinkGoesWhereItWasAskedFor(t *testing.T) {
+	u := startUsers(t, generous)
+	id := u.want(u.signUp("own@example.com"), 201, "").str("id")
+	token := u.token(id, access.Member)
+	to := func() string { return u.want(u.mailLink(id, `{"kind": "verify"}`), 201, "").str("email") }
+	ask := func() {
+		u.want(u.send("POST", "/v1/email-verifications", "", `{"email": "own@example.com"}`), 202, "")
+	}
+	if got := to(); got != "own@example.com" {
+		t.Errorf("after the sign-up it goes to %s", got)
+	}
+	u.want(u.changeEmail(token, "victim@example.com", password), 200, "")
+	if got := to(); got != "victim@example.com" {
+		t.Errorf("after a change it goes to %s", got)
+	}
+	ask()
+	if got := to(); got != "own@example.com" {
+		t.Errorf("after a request for the own one it goes to %s", got)
+	}
+	u.want(u.changeEmail(token, "victim@example.com", password), 200, "")
+	if got := to(); got != "victim@example.com" {
+		t.Errorf("after another change it goes to %s", got)
+	}
+	ask()
+	u.want(u.verify(u.link(id)), 200, "")
+	if got := to(); got != "victim@example.com" {
+		t.Errorf("once the own one is verified it goes to %s", got)
+	}
+}
+
+// Somebody who changes an address twice does not keep the owner from hearing of it.
+func TestTheFirstFormerAddressIsKept(t *testing.T) {
+	u := startUsers(t, generous)
+	id := u.want(u.signUp("owner@example.com"), 201, "").str("id")
+	u.want(u.verify(u.link(id)), 200, "")
+	token := u.token(id, access.Member)
+	for _, next := range []string{"thief@example.com", "thief2@example.com"} {
+		u.want(u.changeEmail(token, next, password), 200, "")
+		u.want(u.verify(u.link(id)), 200, "")
+		if got := u.former(id); got != "owner@example.com" {
+			t.Errorf("after %s the former address is %q", next, got)
+		}
+	}
+	u.at(time.Now().Add(8 * 24 * time.Hour))
+	u.want(u.changeEmail(token, "third@example.com", password), 200, "")
+	u.want(u.verify(u.link(id)), 200, "")
+	if got := u.former(id); got != "thief2@example.com" {
+		t.Errorf("after a week the former address is %q", got)
+	}
+}
+
+// Who signs up with somebody else's address cannot start its limits again.
+func TestErasureKeepsTheLimitsOfAnAddressThatIsNotVerified(t *testing.T) {
+	u := startUsers(t, generous)
+	ask := func(status int, kind string) {
+		t.Helper()
+		for range 5 {
+			u.want(u.send("POST", "/v1/email-verifications", "", `{"email": "victim@example.com"}`), status, kind)
+		}
+	}
+	id := u.want(u.signUp("victim@example.com"), 201, "").str("id")
+	ask(202, "")
+	u.want(u.send("DELETE", "/v1/users/me", u.token(id, access.Member), ""), 204, "")
+	u.want(u.signUp("victim@example.com"), 201, "")
+	ask(429, "too-many-requests")
+}

@@ -27,7 +27,8 @@ CREATE TABLE new_emails (
     user_id    uuid PRIMARY KEY REFERENCES users ON DELETE CASCADE,
     email      text NOT NULL, -- as its owner wrote it
     email_key  text NOT NULL, -- as it is compared
-    expires_at timestamptz NOT NULL
+    expires_at timestamptz NOT NULL,
+    waits      boolean NOT NULL DEFAULT false -- a link was asked for the present address since
 );
 
 CREATE INDEX new_emails_expiry ON new_emails (expires_at);
@@ -46,6 +47,6 @@ REVOKE ALL ON password_reset_requests, password_resets, new_emails, former_email
 
 -- The sweep locks the rows that it deletes, which needs UPDATE on a column.
 GRANT SELECT, INSERT, UPDATE (expires_at), DELETE ON password_reset_requests, password_resets TO users_service;
-GRANT SELECT, INSERT, UPDATE (email, email_key, expires_at), DELETE ON new_emails TO users_service;
+GRANT SELECT, INSERT, UPDATE (email, email_key, expires_at, waits), DELETE ON new_emails TO users_service;
 GRANT SELECT, INSERT, UPDATE (email, expires_at), DELETE ON former_emails TO users_service;
 GRANT UPDATE (email, email_key) ON users TO users_service;
