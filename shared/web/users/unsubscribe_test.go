@@ -324,3 +324,22 @@ func TestFirstLinksAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// Each change is an event that stays, so nobody makes them without end.
+func TestChangesByALinkAreLimited(t *testing.T) {
+	u := startUsers(t, generous)
+	account := u.want(u.signUp("jin@example.com"), 201, "").str("id")
+	link := u.unsubscribe(account, "other")
+	for i := range 20 {
+		body := []string{"List-Unsubscribe=One-Click", "mail=on"}[i%2]
+		if p := u.browse("POST", link, "", form, body); p.Code != 200 {
+			t.Fatalf("change %d: %d %s", i, p.Code, p.text)
+		}
+	}
+	if p := u.browse("POST", link, "", form, "mail=on"); p.Code != 200 { // it is on
+		t.Errorf("%d %s", p.Code, p.text)
+	}
+	if p := u.browse("POST", link, "", form, "List-Unsubscribe=One-Click"); p.Code != 429 || p.Header().Get("Retry-After") == "" {
+		t.Errorf("%d %s", p.Code, p.text)
+	}
+}
