@@ -1,6 +1,7 @@
 package letter
 
 import (
+	"fmt"
 	"math"
 	"reflect"
 	"slices"
@@ -309,6 +310,24 @@ func TestLines(t *testing.T) {
 		if got := Lines([]byte(in)); !reflect.DeepEqual(got, want) {
 			t.Errorf("%.60s becomes %+v, want %+v", in, got, want)
 		}
+	}
+}
+
+// The name of an object is repeated for each value in it.
+func TestLinesAreBounded(t *testing.T) {
+	var data strings.Builder
+	fmt.Fprintf(&data, `{%q: {"a0": 0`, strings.Repeat("가", 10_000))
+	for i := range 5000 {
+		fmt.Fprintf(&data, `, "b%d": 0`, i)
+	}
+	data.WriteString("}}")
+	total := 0
+	lines := Lines([]byte(data.String()))
+	for _, line := range lines {
+		total += len(line.Name)
+	}
+	if len(lines) > 1000 || total > 1_100_000 {
+		t.Errorf("%d lines with %d bytes of names", len(lines), total)
 	}
 }
 

@@ -33,6 +33,10 @@ func Lines(data []byte) []Line {
 // maxDepth is how many objects and lists of the data a letter looks into.
 const maxDepth = 32
 
+// maxData is how many lines are made of the data, and maxDataName how long the name of one
+// is, in bytes. A letter shows less. A name is repeated for each value in its object.
+const maxData, maxDataName = 1000, 1000
+
 var errTooDeep = errors.New("too many nested values")
 
 // tree is a JSON value: fields of an object, items of a list, or a text.
@@ -99,9 +103,14 @@ func (n tree) lines(name string, to []Line) []Line {
 		return append(to, Line{Name: name, Value: n.flat()})
 	}
 	for i, inner := range n.names {
+		if len(to) >= maxData {
+			break
+		}
 		switch {
 		case name != "":
-			inner = name + " / " + inner
+			if inner = name + " / " + inner; len(inner) > maxDataName {
+				inner = strings.ToValidUTF8(inner[:maxDataName], "")
+			}
 		case inner == "changes" && n.items[i].kind == '{':
 			inner = "" // its fields are what changed
 		}
