@@ -122,6 +122,9 @@ func (c Closer) announce(ctx context.Context, failed map[int64]bool, first *erro
 				}
 			case state == BoardBusy:
 				busy = true
+				if run.Age > lateAfter {
+					c.Count(ctx, "Late", 1) // it waits, and nothing else shows that
+				}
 			case state == Announced:
 				c.Count(ctx, "Closed", 1)
 				if run.Age > lateAfter {

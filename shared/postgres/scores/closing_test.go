@@ -209,8 +209,9 @@ func TestSharedFirstRank(t *testing.T) {
 	}
 }
 
-// On a board of registered players a player is the user with its id.
-func TestRegisteredPlayersAreTold(t *testing.T) {
+// On a board of registered players, too, only who has accepted to be a player is told: a
+// user whose id an organizer enters has agreed to nothing, and may not read a private board.
+func TestOnlyWhoAcceptedIsTold(t *testing.T) {
 	s := newStepper(t)
 	s.clock(t, noon.Add(-time.Minute))
 	s.adder.Now = func() time.Time { return noon.Add(-time.Minute) }
@@ -219,11 +220,16 @@ func TestRegisteredPlayersAreTold(t *testing.T) {
 	})
 	id := func(n int) string { return fmt.Sprintf("018f0000-0000-7000-8000-%012d", n) }
 	for n := 1; n <= 4; n++ {
-		s.add(t, "b", beforeNoon(id(n), int64(10-n)))
+		in := beforeNoon(id(n), int64(10-n))
+		if n == 2 {
+			in.Profile = ptr(userIs(id(n)))
+		}
+		s.add(t, "b", in)
 	}
+	s.accepted()
 	s.clock(t, noon)
 	s.close(t)
-	if got, want := s.announced(t)[0].Notify, strings.Join([]string{id(1), id(2), id(3), "o"}, ","); got != want {
+	if got, want := s.announced(t)[0].Notify, id(2)+",o"; got != want {
 		t.Errorf("told are %s, want %s", got, want)
 	}
 }

@@ -3,8 +3,8 @@
 -- wake the relay.
 --
 -- The event has the first ten of the final table, in the order and with the ranks of a page
--- of it, and how many are ranked in it. The board's owners are told by mail, and the people
--- who are the players on ranks 1 to 3 of these ten; nobody, if the run closed because a
+-- of it, and how many are ranked in it. The board's owners are told by mail, and the users
+-- who have accepted to be the players on ranks 1 to 3 of these ten; nobody, if the run closed because a
 -- draft was opened, in that moment.
 CREATE OR REPLACE FUNCTION announce_run_v1(p_run bigint, p_traceparent text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -54,9 +54,9 @@ BEGIN
             FROM (
                 SELECT unnest(v_board.owners) AS id
                 UNION
-                SELECT CASE WHEN v_board.players = 'registered' AND p.user_id IS NULL THEN p.id ELSE p.user_id END
+                SELECT p.user_id
                 FROM unnest(v_players) AS t (player)
-                CROSS JOIN LATERAL (SELECT p.id, p.user_id FROM players p WHERE p.board = v_board.no AND p.id = t.player COLLATE "C" LIMIT 1) p
+                CROSS JOIN LATERAL (SELECT p.user_id FROM players p WHERE p.board = v_board.no AND p.id = t.player COLLATE "C" LIMIT 1) p
             ) n);
     END IF;
     PERFORM internal.report_board('plaudit.board.period-closed', v_board, 'service/period-close', v_notify,
