@@ -374,7 +374,9 @@ func (r *redrive) run(ctx context.Context) error {
 	}
 	// The server's clock has seconds only.
 	start := r.from.at.Add(time.Second)
-	for looked := 0; looked < most; {
+	// Those that have come since, or come back, count apart: SQS mixes them with the others,
+	// whose places they must not take.
+	for looked, others := 0, 0; looked < most && others < 10*most+100; {
 		page, err := held.receive(ctx, most-looked)
 		if err != nil || len(page) == 0 {
 			return err
@@ -384,11 +386,12 @@ func (r *redrive) run(ctx context.Context) error {
 				held.keep(page[i:]...)
 				return ctx.Err()
 			}
-			looked++
 			if sentAt(m).After(start) || r.sent[aws.ToString(m.MessageId)] {
+				others++
 				held.keep(m)
 				continue
 			}
+			looked++
 			if err := r.move(ctx, m); err != nil {
 				held.keep(m)
 				r.stay++

@@ -75,7 +75,7 @@ func (r refused) Error() string { return r.code + ": " + r.message }
 
 // check returns why the service does not take the entry, or nil.
 func (e Entry) check(trusted bool) error {
-	detail := strings.TrimSpace(e.Detail)
+	detail := strings.Trim(e.Detail, " \t\r\n") // JSON's white space, not Unicode's
 	invalid := func(name, reason string) error {
 		return refused{"InvalidArgument", "Parameter " + name + " is not valid. Reason: " + reason}
 	}
