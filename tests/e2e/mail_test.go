@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"plaudit/shared/access"
+	"plaudit/shared/timezone"
 )
 
 // mail is a message of the laptop's inbox.
@@ -178,12 +179,16 @@ func TestAClosedPeriodIsTold(t *testing.T) {
 func TestPeopleHearWhatOthersDidToTheirPoints(t *testing.T) {
 	owner, korean, other := reader(t, access.Organizer, `{"display_name": "Kim Minji"}`), reader(t, access.Member, `{"display_name": "Runner Seven", "locale": "ko", "time_zone": "Asia/Seoul"}`), reader(t, access.Member, "")
 	english := reader(t, access.Member, `{"display_name": "Runner Seven", "time_zone": "America/New_York"}`)
+	newYork, err := timezone.Load("America/New_York")
+	if err != nil {
+		t.Fatal(err)
+	}
 	hangul := regexp.MustCompile(`[가-힣]`)
 	for _, c := range []struct {
 		who    *account
 		korean bool
 		zone   string
-	}{{korean, true, "KST"}, {english, false, "E"}} {
+	}{{korean, true, "KST"}, {english, false, time.Now().In(newYork).Format("MST")}} {
 		board := play(t, owner, c.who, "")
 		want(t, 200, "PATCH", "/v1/boards/"+board, owner.token, `{"title": "Han River 10K"}`)
 		entries := "/v1/boards/" + board + "/entries"
