@@ -196,8 +196,16 @@ func (l *load) compareChanges(ctx context.Context, v *view) error {
 	if err := v.scores.SelectContext(ctx, &closed, `SELECT substr(subject, 7) FROM outbox WHERE type = 'plaudit.board.period-closed' AND subject LIKE $1`, "board/"+l.prefix+"-%"); err != nil {
 		return err
 	}
-	if slices.Sort(closed); !slices.Equal(closed, slices.Sorted(slices.Values(l.wants.closed))) {
-		return fmt.Errorf("the periods of %q are announced, and those of %q have closed", closed, l.wants.closed)
+	// A clock that was set back says that some have not closed yet.
+	var early []string
+	if err := v.scores.SelectContext(ctx, &early, `SELECT id FROM boards WHERE id LIKE $1 AND opened_at > plaudit_now()`, l.prefix+"-past-%"); err != nil {
+		return err
+	}
+	want := slices.DeleteFunc(slices.Sorted(slices.Values(l.wants.closed)), func(board string) bool {
+		return slices.Contains(early, board) && !slices.Contains(closed, board)
+	})
+	if slices.Sort(closed); !slices.Equal(closed, want) {
+		return fmt.Errorf("the periods of %q are announced, and those of %q have closed", closed, want)
 	}
 	var name string
 	err := v.scores.GetContext(ctx, &name, `SELECT coalesce(p.display_name, '') FROM players p JOIN boards b ON b.no = p.board WHERE b.id = $1 AND p.id = $2`, l.people, l.user)
