@@ -35,7 +35,7 @@ import (
 
 // services are what the engine serves, by its own names. Everything else is
 // switched off.
-const services = "dynamodb,dynamodbstreams,events,s3,sqs"
+const services = "dynamodb,dynamodbstreams,s3,sqs"
 
 // launcher is the program that runs MiniStack.
 //
@@ -73,7 +73,8 @@ type Config struct {
 	Folder string         // of the installation, see Install
 	// Data is the folder of its state. It is locked as long as the engine lives.
 	Data   string
-	Forget bool // it saves nothing when it stops
+	Forget bool   // it saves nothing when it stops
+	More   string // further services, separated by commas, for tests
 	// Account and Region are what the engine assumes of a request that names none:
 	// a key id of 12 digits is an account, a signature has a region.
 	Account, Region string
@@ -494,7 +495,7 @@ func (c Config) environment(port int) []string {
 		"GATEWAY_PORT=" + strconv.Itoa(port),
 		"MINISTACK_REGION=" + c.Region,
 		"MINISTACK_ACCOUNT_ID=" + c.Account,
-		"SERVICES=" + services,
+		"SERVICES=" + strings.TrimSuffix(services+","+c.More, ","),
 		"PERSIST_STATE=" + persist, "STATE_DIR=" + c.stateFolder(),
 		"S3_PERSIST=" + persist, "S3_DATA_DIR=" + filepath.Join(c.Data, "s3"),
 		// These two would listen on ports of their own.

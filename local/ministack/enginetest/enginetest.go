@@ -117,7 +117,7 @@ var shared = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	group.BeforeEnd(&process.Command{Path: "/bin/rm", Args: []string{"-rf", data}, Dir: "/", Limit: time.Minute})
-	engine, err := start(ministack.Config{Group: group, Data: data, Forget: true})
+	engine, err := start(ministack.Config{Group: group, Data: data, Forget: true, More: "events"})
 	if err != nil {
 		return "", err
 	}
