@@ -498,7 +498,8 @@ func TestCloserWaitsShortlyForABoardAndComesBack(t *testing.T) {
 }
 
 // A process that dies before the commit has announced nothing, and one that dies after it
-// leaves nothing to announce; the next call wakes the relay for it.
+// leaves nothing to announce: the relay's own schedule finds its event. A call at the same
+// time wakes the relay, too.
 func TestCloserThatDies(t *testing.T) {
 	s := newStepper(t)
 	s.clock(t, noon.Add(-time.Minute))

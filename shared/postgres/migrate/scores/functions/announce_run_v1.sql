@@ -41,7 +41,7 @@ BEGIN
         RETURN '{"state": "busy", "wake": false}';
     END IF;
     IF NOT internal.is_due(p_run) THEN
-        -- Of the call that announced it, which may have died before the wake.
+        -- Of another call at the same time, which may have died before the wake.
         RETURN jsonb_build_object('state', 'done', 'wake', internal.wake());
     END IF;
     UPDATE boards b SET changed_at = greatest(plaudit_now(), b.changed_at + interval '1 microsecond'), events = b.events + 1
