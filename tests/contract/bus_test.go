@@ -81,7 +81,7 @@ func testRule(t *testing.T, id, bus, input string, inputs map[string]any, deadLe
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := pattern.Parse(string(text))
+	p, err := pattern.ParseRule(string(text))
 	if err != nil {
 		t.Fatal(err)
 	}
